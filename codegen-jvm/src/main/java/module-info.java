@@ -1,0 +1,10 @@
+import org.jspecify.annotations.NullMarked;
+
+/** Kernel IR to bytecode. */
+@NullMarked
+module org.tersor.codegen.jvm {
+  requires static transitive org.jspecify;
+  requires transitive org.tersor.ir;
+  requires jdk.incubator.vector;
+  requires org.objectweb.asm;
+}

@@ -1,0 +1,8 @@
+import org.jspecify.annotations.NullMarked;
+
+/** Kernel IR to C and CUDA. */
+@NullMarked
+module org.tersor.codegen.c {
+  requires static transitive org.jspecify;
+  requires transitive org.tersor.ir;
+}

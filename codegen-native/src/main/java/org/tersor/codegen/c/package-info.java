@@ -1,0 +1,2 @@
+/** Kernel IR to C and CUDA. */
+package org.tersor.codegen.c;

@@ -1,0 +1,2 @@
+/** ONNX import and export. */
+package org.tersor.onnx;

@@ -1,0 +1,11 @@
+import org.jspecify.annotations.NullMarked;
+
+/** Intermediate representations, operator definitions, kernel DSL, service interfaces. */
+@NullMarked
+module org.tersor.ir {
+  requires static transitive org.jspecify;
+  requires transitive org.tersor.runtime;
+  requires org.antlr.antlr4.runtime;
+
+  exports org.tersor.ir.loop;
+}

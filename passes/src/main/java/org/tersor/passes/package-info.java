@@ -1,0 +1,2 @@
+/** Graph passes, quantization, search, lowering. */
+package org.tersor.passes;

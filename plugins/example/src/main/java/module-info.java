@@ -1,0 +1,8 @@
+import org.jspecify.annotations.NullMarked;
+
+/** Tutorial: a number format of your own. */
+@NullMarked
+module org.tersor.plugins.example {
+  requires static transitive org.jspecify;
+  requires transitive org.tersor.ir;
+}

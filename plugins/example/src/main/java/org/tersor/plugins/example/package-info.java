@@ -1,0 +1,2 @@
+/** Tutorial: a number format of your own. */
+package org.tersor.plugins.example;

@@ -1,0 +1,2 @@
+/** 8-bit integer formats. */
+package org.tersor.plugins.int8;

@@ -1,0 +1,2 @@
+/** A 4-bit block format. */
+package org.tersor.plugins.q4;
