@@ -1,0 +1,2 @@
+/** Part of the intermediate representation. */
+package org.tersor.ir.dsl;

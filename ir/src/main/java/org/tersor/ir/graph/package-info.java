@@ -1,0 +1,2 @@
+/** Graph IR: immutable SSA graphs over typed values with symbolic dimensions, and checked edits of them. */
+package org.tersor.ir.graph;

@@ -1,0 +1,17 @@
+package org.tersor.ir.kernel;
+
+import java.util.List;
+
+/**
+ * A kernel before scheduling: stages run in order; a stage may read what earlier ones wrote. Buffers that are neither inputs nor
+ * outputs are temporaries. This is the one source of every backend's code.
+ *
+ * @param name an identifier made by the compiler, e.g. "conv"
+ */
+public record Kernel(String name, List<Buf> inputs, List<Buf> outputs, List<Stage> stages) {
+  public Kernel {
+    inputs = List.copyOf(inputs);
+    outputs = List.copyOf(outputs);
+    stages = List.copyOf(stages);
+  }
+}

@@ -1,0 +1,154 @@
+package org.tersor.ir.op;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.tersor.runtime.DType;
+
+/**
+ * What the specification says about an operator: the facts that the checker, the documentation and the random graph generator read.
+ *
+ * @param domain "" for ai.onnx
+ * @param versions since-versions that this definition covers, ascending
+ * @param inputs formal inputs; the last may be variadic
+ * @param outputs formal outputs; the last may be variadic
+ * @param attributes by name
+ * @param typeVariables allowed element types of each type variable
+ */
+public record OpSchema(
+    String domain,
+    String name,
+    List<Integer> versions,
+    List<Formal> inputs,
+    List<Formal> outputs,
+    Map<String, AttributeSpec> attributes,
+    Map<String, Set<DType>> typeVariables,
+    Tolerance tolerance) {
+
+  /** How an operand occurs. */
+  public enum Arity {
+    SINGLE,
+    OPTIONAL,
+    /** Zero or more; last only. */
+    VARIADIC
+  }
+
+  /**
+   * A formal input or output.
+   *
+   * @param type a type variable of the schema, or "*" for any value
+   */
+  public record Formal(String name, String type, Arity arity) {}
+
+  /** Kinds of attribute values. */
+  public enum AttributeKind {
+    INT,
+    FLOAT,
+    STRING,
+    TENSOR,
+    GRAPH,
+    TYPE,
+    INTS,
+    FLOATS,
+    STRINGS,
+    TENSORS,
+    GRAPHS,
+    TYPES
+  }
+
+  /** An attribute; required unless it may be absent. */
+  public record AttributeSpec(AttributeKind kind, boolean required) {}
+
+  /** How results of two correct implementations may differ. */
+  public enum Tolerance {
+    /** Moves or compares data, integer arithmetic: equal bits. */
+    EXACT,
+    /** A few roundings. */
+    ROUNDING,
+    /** Long sums: reordering. */
+    ACCUMULATION,
+    /** Random by definition. */
+    RANDOM
+  }
+
+  public static Builder of(String domain, String name, int... versions) {
+    return new Builder(domain, name, versions);
+  }
+
+  /** Builds a schema line by line. */
+  public static final class Builder {
+    private final String domain;
+    private final String name;
+    private final List<Integer> versions = new ArrayList<>();
+    private final List<Formal> inputs = new ArrayList<>();
+    private final List<Formal> outputs = new ArrayList<>();
+    private final Map<String, AttributeSpec> attributes = new LinkedHashMap<>();
+    private final Map<String, Set<DType>> typeVariables = new LinkedHashMap<>();
+    private Tolerance tolerance = Tolerance.ROUNDING;
+
+    Builder(String domain, String name, int[] versions) {
+      this.domain = domain;
+      this.name = name;
+      for (int version : versions) {
+        this.versions.add(version);
+      }
+    }
+
+    public Builder input(String inputName, String type) {
+      inputs.add(new Formal(inputName, type, Arity.SINGLE));
+      return this;
+    }
+
+    public Builder optional(String inputName, String type) {
+      inputs.add(new Formal(inputName, type, Arity.OPTIONAL));
+      return this;
+    }
+
+    public Builder variadic(String inputName, String type) {
+      inputs.add(new Formal(inputName, type, Arity.VARIADIC));
+      return this;
+    }
+
+    public Builder output(String outputName, String type) {
+      outputs.add(new Formal(outputName, type, Arity.SINGLE));
+      return this;
+    }
+
+    public Builder optionalOutput(String outputName, String type) {
+      outputs.add(new Formal(outputName, type, Arity.OPTIONAL));
+      return this;
+    }
+
+    public Builder variadicOutput(String outputName, String type) {
+      outputs.add(new Formal(outputName, type, Arity.VARIADIC));
+      return this;
+    }
+
+    public Builder attribute(String attributeName, AttributeKind kind) {
+      attributes.put(attributeName, new AttributeSpec(kind, false));
+      return this;
+    }
+
+    public Builder required(String attributeName, AttributeKind kind) {
+      attributes.put(attributeName, new AttributeSpec(kind, true));
+      return this;
+    }
+
+    public Builder types(String variable, Set<DType> allowed) {
+      typeVariables.put(variable, allowed);
+      return this;
+    }
+
+    public Builder tolerance(Tolerance value) {
+      tolerance = value;
+      return this;
+    }
+
+    public OpSchema build() {
+      return new OpSchema(
+          domain, name, List.copyOf(versions), List.copyOf(inputs), List.copyOf(outputs), Map.copyOf(attributes), Map.copyOf(typeVariables), tolerance);
+    }
+  }
+}

@@ -1,0 +1,30 @@
+package org.tersor.ir.op;
+
+import java.util.List;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.runtime.Tensor;
+
+/**
+ * Everything Tersor knows about one operator, all versions of it, in one place. {@link #eval} is written from the specification with
+ * plain index loops in double arithmetic and is never derived from {@link #lower}: a wrong kernel must not agree with itself.
+ */
+public interface Operator {
+  OpSchema schema();
+
+  /** Types of the node's outputs, one per output (any for absent ones). Unknown ranks give unranked types. */
+  List<ValueType> infer(OpContext context);
+
+  /** Values of the node's outputs, one per output. */
+  List<Tensor> eval(EvalContext context);
+
+  /** How it becomes code; all input ranks are known here. */
+  Lowering lower(OpContext context);
+
+  /**
+   * Elements of output 0 as expressions when they follow from shapes and symbolic integer inputs (Shape, Gather, Concat, ...); used
+   * for values of rank at most 1 only.
+   */
+  default java.util.Optional<List<org.tersor.runtime.DimExpr>> symbolicOutput(OpContext context) {
+    return java.util.Optional.empty();
+  }
+}

@@ -1,0 +1,64 @@
+package org.tersor.ir.schedule;
+
+import java.util.Set;
+
+/**
+ * What code is generated for. Names are spelled as on the command line: {@code jvm512}, {@code jvm256}, {@code jvm128}, {@code
+ * jvm-plain}, {@code avx512vnni}, {@code avx512}, {@code avx2}, {@code scalar}, {@code cuda}.
+ *
+ * @param vectorBytes bytes of a vector register; 0: no vectors, the backend's own compiler vectorises plain loops
+ * @param registers number of vector registers
+ */
+public record Target(String name, Kind kind, int vectorBytes, int registers, Set<Feature> features) {
+
+  /** Families of targets. */
+  public enum Kind {
+    JVM,
+    NATIVE,
+    CUDA
+  }
+
+  /** What a target can do. */
+  public enum Feature {
+    FMA,
+    /** Hardware conversion between F16 and F32. */
+    F16C,
+    /** Dot4 in one instruction, without intermediate saturation. */
+    DOT4,
+    /** Pairs of 16-bit products summed into 32 bits (vpmaddwd). */
+    MADD16
+  }
+
+  public boolean has(Feature feature) {
+    return features.contains(feature);
+  }
+
+  /** Lanes of a vector of elements of that size; 1 without vectors. */
+  public int lanes(int elementBytes) {
+    return vectorBytes == 0 ? 1 : vectorBytes / elementBytes;
+  }
+
+  public static Target jvm(int vectorBytes) {
+    return new Target(
+        vectorBytes == 0 ? "jvm-plain" : "jvm" + vectorBytes * 8,
+        Kind.JVM,
+        vectorBytes,
+        vectorBytes == 64 ? 32 : 16,
+        vectorBytes == 0 ? Set.of() : Set.of(Feature.FMA));
+  }
+
+  /** A native target by name; throws if there is none. */
+  public static Target nativeTarget(String name) {
+    return switch (name) {
+      case "avx512vnni" -> new Target(name, Kind.NATIVE, 64, 32, Set.of(Feature.FMA, Feature.F16C, Feature.DOT4, Feature.MADD16));
+      case "avx512" -> new Target(name, Kind.NATIVE, 64, 32, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
+      case "avx2" -> new Target(name, Kind.NATIVE, 32, 16, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
+      case "scalar" -> new Target(name, Kind.NATIVE, 0, 16, Set.of());
+      default -> throw new IllegalArgumentException("unknown native target: " + name);
+    };
+  }
+
+  public static Target cuda() {
+    return new Target("cuda", Kind.CUDA, 0, 255, Set.of(Feature.FMA, Feature.F16C, Feature.DOT4));
+  }
+}

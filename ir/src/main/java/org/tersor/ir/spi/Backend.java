@@ -1,0 +1,60 @@
+package org.tersor.ir.spi;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.schedule.Target;
+import org.tersor.runtime.Executable;
+
+/** A way to run models; found by ServiceLoader. */
+public sealed interface Backend {
+  /** As on the command line: {@code jvm}, {@code native}, ... */
+  String id();
+
+  /** Why it cannot work here (no C compiler, ...), as a sentence saying what to do; empty if it can. */
+  default Optional<String> unavailable() {
+    return Optional.empty();
+  }
+
+  /** A backend that walks the graph. */
+  non-sealed interface OfGraph extends Backend {
+    Executable load(Graph graph, Options options);
+  }
+
+  /** A backend that compiles programs. */
+  non-sealed interface OfProgram extends Backend {
+    /** Targets it compiles for, best first for this machine; the first is what {@link #load} wants. */
+    List<Target> targets();
+
+    /** Compiles and links into this process. */
+    Executable load(Program program, Options options);
+
+    /** Kinds of file it writes, by suffix: "jar", "so", "cu". */
+    default List<String> artifacts() {
+      return List.of();
+    }
+
+    /**
+     * Writes an artifact, atomically.
+     *
+     * @param programs the same model for one or more targets
+     */
+    default void write(List<Program> programs, Path file, Options options) {
+      throw new UnsupportedOperationException(id() + " writes no artifacts");
+    }
+  }
+
+  /**
+   * Options of a backend.
+   *
+   * @param threads tasks run at once, at least 1
+   * @param settings by name, e.g. {@code package}, {@code runtime}
+   */
+  record Options(int threads, Map<String, String> settings) {
+    public static Options threads(int threads) {
+      return new Options(threads, Map.of());
+    }
+  }
+}

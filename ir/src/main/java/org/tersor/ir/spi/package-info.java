@@ -1,0 +1,2 @@
+/** Service provider interfaces of frontends, backends and passes. */
+package org.tersor.ir.spi;

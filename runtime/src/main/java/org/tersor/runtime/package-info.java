@@ -1,0 +1,2 @@
+/** What a compiled model needs to run: tensors, the execution plan, the thread pool. Depends on java.base alone. */
+package org.tersor.runtime;
