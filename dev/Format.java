@@ -14,7 +14,8 @@ import java.util.stream.Stream;
 
 /**
  * Checks ({@code --check}) or rewrites ({@code --write}) the given Java files, or all of the
- * project's; {@code --classpath} leaves the class path for dev/format. Files seen clean before, by path, time and size, are not read again.
+ * project's; {@code --classpath} leaves the class path for dev/format. Files seen clean before, by
+ * path, time and size, are not read again.
  */
 public final class Format {
   private static final Path CLEAN = Path.of("target", "format-clean.txt");

@@ -1,5 +1,7 @@
 package org.tersor.cli;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.util.Objects;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -33,7 +35,7 @@ public final class Main implements Runnable {
     @Override
     public String[] getVersion() throws Exception {
       try (var in = Main.class.getResourceAsStream("version.txt")) {
-        String version = new String(Objects.requireNonNull(in).readAllBytes(), "UTF-8").strip();
+        String version = new String(Objects.requireNonNull(in).readAllBytes(), UTF_8).strip();
         return new String[] {"tersor " + version + " (Java " + Runtime.version() + ")"};
       }
     }
