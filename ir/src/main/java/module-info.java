@@ -7,5 +7,10 @@ module org.tersor.ir {
   requires transitive org.tersor.runtime;
   requires org.antlr.antlr4.runtime;
 
+  exports org.tersor.ir.graph;
+  exports org.tersor.ir.kernel;
   exports org.tersor.ir.loop;
+  exports org.tersor.ir.op;
+  exports org.tersor.ir.schedule;
+  exports org.tersor.ir.spi;
 }
