@@ -1,0 +1,130 @@
+package org.tersor.passes.eval;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.op.OpRegistry;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/**
+ * Runs a graph by {@link org.tersor.ir.op.Operator#eval}, node by node: the reference that everything else is judged against. A tensor
+ * is dropped after its last use. Thread-safe.
+ */
+public final class Evaluator {
+  /** Sees every value of the outermost graph as it is made. */
+  public interface Observer {
+    void accept(Value value, Tensor tensor);
+  }
+
+  private final Graph graph;
+  private final OpRegistry operators;
+  private final Map<Constant.Mapped, Tensor> loaded = new ConcurrentHashMap<>();
+
+  public Evaluator(Graph graph, OpRegistry operators) {
+    this.graph = graph;
+    this.operators = operators;
+  }
+
+  /** Results of the graph's outputs for one tensor per graph input. */
+  public List<Tensor> run(List<Tensor> inputs) {
+    return run(inputs, (value, tensor) -> {});
+  }
+
+  public List<Tensor> run(List<Tensor> inputs, Observer observer) {
+    return new Frame(graph, Optional.empty()).run(inputs, observer);
+  }
+
+  /** Values of one graph during one call. */
+  private final class Frame {
+    private final Graph frameGraph;
+    private final Optional<Frame> outer;
+    private final Map<Value, Tensor> values = new HashMap<>();
+
+    Frame(Graph frameGraph, Optional<Frame> outer) {
+      this.frameGraph = frameGraph;
+      this.outer = outer;
+    }
+
+    List<Tensor> run(List<Tensor> inputs, Observer observer) {
+      if (inputs.size() != frameGraph.inputs().size()) {
+        throw new TersorException(
+            "TSR-0701", "graph '" + frameGraph.name() + "' has " + frameGraph.inputs().size() + " inputs; " + inputs.size() + " were given");
+      }
+      for (int i = 0; i < inputs.size(); i++) {
+        values.put(frameGraph.inputs().get(i), inputs.get(i));
+      }
+      Map<Value, Node> lastUse = new HashMap<>();
+      for (Node node : frameGraph.nodes()) {
+        Graph.usedValues(node).forEach(value -> lastUse.put(value, node));
+      }
+      frameGraph.outputs().forEach(lastUse::remove);
+      for (Node node : frameGraph.nodes()) {
+        List<Tensor> results = eval(node);
+        for (int i = 0; i < node.outputs().size(); i++) {
+          Value output = node.output(i);
+          if (output.isPresent()) {
+            if (i >= results.size()) {
+              throw new TersorException("TSR-0402", node.label() + " gave " + results.size() + " results, but output " + i + " is used");
+            }
+            observer.accept(output, results.get(i));
+            if (lastUse.containsKey(output) || frameGraph.isOutput(output)) {
+              values.put(output, results.get(i));
+            }
+          }
+        }
+        for (Value used : Graph.usedValues(node)) {
+          if (node.equals(lastUse.get(used))) {
+            values.remove(used);
+          }
+        }
+      }
+      return frameGraph.outputs().stream().map(this::get).toList();
+    }
+
+    Tensor get(Value value) {
+      Tensor tensor = values.get(value);
+      if (tensor != null) {
+        return tensor;
+      }
+      Optional<Constant> constant = frameGraph.constant(value);
+      if (constant.isPresent()) {
+        return switch (constant.get()) {
+          case Constant.OfTensor held -> held.tensor();
+          case Constant.Mapped mapped -> loaded.computeIfAbsent(mapped, Constant::load);
+        };
+      }
+      return outer
+          .map(o -> o.get(value))
+          .orElseThrow(() -> new TersorException("TSR-0403", "value " + value + " '" + value.name() + "' is used before it is made"));
+    }
+
+    private List<Tensor> eval(Node node) {
+      List<Optional<Tensor>> inputs = new ArrayList<>();
+      for (Value input : node.inputs()) {
+        inputs.add(input.isPresent() ? Optional.of(get(input)) : Optional.empty());
+      }
+      KnownEval context =
+          new KnownEval(frameGraph, node, inputs) {
+            @Override
+            public List<Tensor> run(Graph body, List<Tensor> bodyInputs) {
+              return new Frame(body, Optional.of(Frame.this)).run(bodyInputs, (value, tensor) -> {});
+            }
+          };
+      try {
+        return operators.get(node).eval(context);
+      } catch (TersorException e) {
+        throw e;
+      } catch (RuntimeException e) {
+        throw new TersorException("TSR-0705", context.error("TSR-0705", "evaluation failed: " + e).getMessage(), e);
+      }
+    }
+  }
+}

@@ -1,0 +1,2 @@
+/** Reference evaluation of graphs, node by node. */
+package org.tersor.passes.eval;

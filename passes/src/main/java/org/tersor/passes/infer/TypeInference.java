@@ -1,0 +1,229 @@
+package org.tersor.passes.infer;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Consumer;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.OpRegistry;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.Operator;
+import org.tersor.ir.spi.Pass;
+import org.tersor.ir.spi.PassContext;
+import org.tersor.passes.eval.KnownEval;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/**
+ * Types and symbolic shapes of every value, in topological order, bodies of If, Loop and Scan included. A type that the file declares
+ * is a hint: where it contradicts the inferred one, the inferred one wins and a note says so.
+ */
+public final class TypeInference implements Pass {
+
+  /** A typed graph and what is known about its values. */
+  public record Inferred(Graph graph, Scope scope) {}
+
+  @Override
+  public String id() {
+    return "infer-types";
+  }
+
+  @Override
+  public Set<String> gives() {
+    return Set.of("types");
+  }
+
+  @Override
+  public Graph run(Graph graph, PassContext context) {
+    return infer(graph, context.operators(), context.note()).graph();
+  }
+
+  /** Infers a whole model. */
+  public static Inferred infer(Graph graph, OpRegistry operators, Consumer<String> note) {
+    return new TypeInference.Run(operators, note).graph(graph, Optional.empty(), graph.inputs().stream().map(graph::type).toList());
+  }
+
+  /** One inference. */
+  private record Run(OpRegistry operators, Consumer<String> note) {
+
+    Inferred graph(Graph graph, Optional<Scope> outer, List<ValueType> inputTypes) {
+      Scope scope = new Scope(outer, graph);
+      for (int i = 0; i < graph.inputs().size(); i++) {
+        scope.setType(graph.inputs().get(i), i < inputTypes.size() ? inputTypes.get(i) : ValueType.UNKNOWN);
+      }
+      graph.constants().forEach((value, constant) -> scope.setType(value, constant.type()));
+      List<Node> nodes = new ArrayList<>();
+      boolean changed = false;
+      for (Node node : graph.nodes()) {
+        Node typed = node(node, scope, graph);
+        changed |= typed != node;
+        nodes.add(typed);
+      }
+      Map<Value, ValueType> types = new LinkedHashMap<>(scope.types());
+      if (!changed && types.equals(graph.types())) {
+        return new Inferred(graph, scope);
+      }
+      Graph result =
+          new Graph(
+              graph.name(), graph.inputs(), graph.outputs(), nodes, graph.constants(), types, graph.opsets(), graph.metadata());
+      return new Inferred(result, scope);
+    }
+
+    private Node node(Node node, Scope scope, Graph graph) {
+      Optional<Operator> found = operators.find(node.op());
+      if (found.isEmpty()) {
+        node.outputs().forEach(output -> scope.setType(output, graph.type(output)));
+        return node;
+      }
+      Operator operator = found.get();
+      Node typed = Graph.bodies(node).isEmpty() ? node : withTypedBodies(node, scope);
+      OpContext context = scope.context(typed);
+      List<ValueType> types;
+      try {
+        types = operator.infer(context);
+      } catch (TersorException e) {
+        throw e;
+      } catch (RuntimeException e) {
+        throw new TersorException("TSR-0306", context.error("TSR-0306", "types cannot be inferred: " + e).getMessage(), e);
+      }
+      for (int i = 0; i < node.outputs().size(); i++) {
+        Value output = node.output(i);
+        if (output.isPresent()) {
+          ValueType inferred = i < types.size() ? types.get(i) : ValueType.UNKNOWN;
+          scope.setType(output, reconcile(node, output, graph.type(output), inferred));
+        }
+      }
+      follow(operator, typed, context, scope);
+      return typed;
+    }
+
+    /** Infers values, not only types, where they are small and follow from shapes and constants. */
+    private void follow(Operator operator, Node node, OpContext context, Scope scope) {
+      if (!node.output(0).isPresent() || !(scope.type(node.output(0)) instanceof ValueType.TensorType type) || !type.isRanked()) {
+        return;
+      }
+      if (type.dtype().isInteger() && type.rank() <= 1) {
+        Optional<List<DimExpr>> elements = operator.symbolicOutput(context);
+        boolean fits = elements.isPresent() && type.elements().isConst() && elements.get().size() == type.elements().constValue();
+        if (fits && elements.get().size() <= Scope.MAX_KNOWN) {
+          scope.setSymbolic(node.output(0), elements.get());
+          if (elements.get().stream().allMatch(DimExpr::isConst)) {
+            Tensor tensor = Tensor.zeros(type.dtype(), type.staticShape());
+            for (int i = 0; i < tensor.size(); i++) {
+              tensor.setLong(i, elements.get().get(i).constValue());
+            }
+            scope.setKnown(node.output(0), tensor);
+          }
+          return;
+        }
+      }
+      if (node.outputs().size() != 1
+          || !type.isStatic()
+          || !isSmall(type)
+          || node.inputs().isEmpty()
+          || operator.schema().tolerance() == OpSchema.Tolerance.RANDOM
+          || !Graph.bodies(node).isEmpty()) {
+        return;
+      }
+      List<Optional<Tensor>> inputs = new ArrayList<>();
+      for (Value input : node.inputs()) {
+        Optional<Tensor> tensor = input.isPresent() ? scope.tensor(input, Scope.MAX_KNOWN) : Optional.empty();
+        if (input.isPresent() && tensor.isEmpty()) {
+          return;
+        }
+        inputs.add(tensor);
+      }
+      try {
+        List<Tensor> results = operator.eval(new KnownEval(context.graph(), node, inputs));
+        if (!results.isEmpty() && ValueType.TensorType.of(results.getFirst().dtype(), results.getFirst().shape()).equals(type)) {
+          scope.setKnown(node.output(0), results.getFirst());
+        }
+      } catch (RuntimeException e) {
+        note.accept(node.label() + " has constant inputs but cannot be evaluated: " + e.getMessage());
+      }
+    }
+
+    private static boolean isSmall(ValueType.TensorType type) {
+      try {
+        return Tensor.count(type.staticShape()) <= Scope.MAX_KNOWN;
+      } catch (ArithmeticException e) {
+        return false;
+      }
+    }
+
+    private ValueType reconcile(Node node, Value output, ValueType declared, ValueType inferred) {
+      if (declared instanceof ValueType.UnknownType) {
+        return inferred;
+      }
+      if (inferred instanceof ValueType.UnknownType) {
+        return declared;
+      }
+      if (!(declared instanceof ValueType.TensorType was && inferred instanceof ValueType.TensorType is)) {
+        return inferred;
+      }
+      if (!is.isRanked()) {
+        return was.isRanked() && was.dtype() == is.dtype() ? was : is;
+      }
+      boolean conflict = was.dtype() != is.dtype() || (was.isRanked() && was.rank() != is.rank());
+      for (int d = 0; !conflict && was.isRanked() && d < is.rank(); d++) {
+        DimExpr a = was.dims().get(d);
+        DimExpr b = is.dims().get(d);
+        conflict = a.isConst() && b.isConst() && !a.equals(b);
+      }
+      if (conflict) {
+        note.accept(
+            "warning: the file declares '" + output.name() + "' as " + was + ", but " + node.label() + " makes " + is + ", which is used");
+      }
+      return is;
+    }
+
+    private Node withTypedBodies(Node node, Scope scope) {
+      Map<String, Attribute> attributes = new LinkedHashMap<>();
+      node.attributes()
+          .forEach(
+              (key, attribute) ->
+                  attributes.put(
+                      key,
+                      switch (attribute) {
+                        case Attribute.GraphAttr g -> new Attribute.GraphAttr(body(node, g.value(), scope));
+                        case Attribute.GraphsAttr g ->
+                            new Attribute.GraphsAttr(g.values().stream().map(b -> body(node, b, scope)).toList());
+                        default -> attribute;
+                      }));
+      return attributes.equals(node.attributes()) ? node : node.withAttributes(attributes);
+    }
+
+    /** A body with types; what a loop carries is weakened until one more round changes nothing. */
+    private Graph body(Node node, Graph body, Scope scope) {
+      List<ValueType> inputs = new ArrayList<>(BodyTypes.inputs(node, body, scope));
+      Inferred inferred = graph(body, Optional.of(scope), inputs);
+      int first = BodyTypes.firstCarriedInput(node);
+      for (int round = 0; first >= 0 && round < 4; round++) {
+        boolean changed = false;
+        for (int c = 0; c < BodyTypes.carried(node); c++) {
+          int output = c + BodyTypes.firstCarriedOutput(node);
+          if (output < body.outputs().size() && first + c < inputs.size()) {
+            ValueType before = inputs.get(first + c);
+            ValueType weaker = BodyTypes.join(before, inferred.scope().type(body.outputs().get(output)), node.id() + "_" + c);
+            changed |= !weaker.equals(before);
+            inputs.set(first + c, weaker);
+          }
+        }
+        if (!changed) {
+          break;
+        }
+        inferred = graph(body, Optional.of(scope), inputs);
+      }
+      return inferred.graph();
+    }
+  }
+}

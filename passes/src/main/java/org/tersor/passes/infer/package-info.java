@@ -1,0 +1,2 @@
+/** Type and shape inference. */
+package org.tersor.passes.infer;
