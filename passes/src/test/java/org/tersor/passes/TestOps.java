@@ -34,11 +34,16 @@ public final class TestOps {
 
   public static OpRegistry registry() {
     return new OpRegistry(
-        List.of(
-            () ->
-                List.of(
-                    new Binary("Add", Double::sum), new Binary("Mul", (a, b) -> a * b), new Unary("Relu", a -> Math.max(a, 0)),
-                    new Unary("Identity", a -> a), new Twice(), new ShapeOp(), new IfOp(), new Flat())));
+        List.of(() ->
+            List.of(
+                new Binary("Add", Double::sum),
+                new Binary("Mul", (a, b) -> a * b),
+                new Unary("Relu", a -> Math.max(a, 0)),
+                new Unary("Identity", a -> a),
+                new Twice(),
+                new ShapeOp(),
+                new IfOp(),
+                new Flat())));
   }
 
   private abstract static class Base implements Operator {
@@ -73,7 +78,9 @@ public final class TestOps {
   }
 
   private static List<Axis> axes(OpContext context) {
-    return IntStream.range(0, context.rank(0)).mapToObj(d -> new Axis("i" + d, context.dims(0).get(d))).toList();
+    return IntStream.range(0, context.rank(0))
+        .mapToObj(d -> new Axis("i" + d, context.dims(0).get(d)))
+        .toList();
   }
 
   private static final class Binary extends Base {
@@ -101,8 +108,16 @@ public final class TestOps {
       Buf out = buf("out0", context);
       List<Axis> axes = axes(context);
       var index = axes.stream().map(K::axis).toList();
-      var value = schema().name().equals("Add") ? K.add(K.at(a, index), K.at(b, index)) : K.mul(K.at(a, index), K.at(b, index));
-      return new Lowering.Compute(new Kernel(schema().name().toLowerCase(), List.of(a, b), List.of(out), List.of(Stage.of(out, axes, value))));
+      var value =
+          schema().name().equals("Add")
+              ? K.add(K.at(a, index), K.at(b, index))
+              : K.mul(K.at(a, index), K.at(b, index));
+      return new Lowering.Compute(
+          new Kernel(
+              schema().name().toLowerCase(),
+              List.of(a, b),
+              List.of(out),
+              List.of(Stage.of(out, axes, value))));
     }
   }
 
@@ -133,7 +148,8 @@ public final class TestOps {
       Buf out = buf("out0", context);
       List<Axis> axes = axes(context);
       var value = K.max(K.at(a, axes.stream().map(K::axis).toList()), K.f32(0));
-      return new Lowering.Compute(new Kernel("relu", List.of(a), List.of(out), List.of(Stage.of(out, axes, value))));
+      return new Lowering.Compute(
+          new Kernel("relu", List.of(a), List.of(out), List.of(Stage.of(out, axes, value))));
     }
   }
 
@@ -189,7 +205,11 @@ public final class TestOps {
 
     @Override
     public List<ValueType> infer(OpContext context) {
-      return List.of(context.symbolic(1).map(dims -> TensorType.of(context.dtype(0), dims)).orElse(TensorType.unranked(context.dtype(0))));
+      return List.of(
+          context
+              .symbolic(1)
+              .map(dims -> TensorType.of(context.dtype(0), dims))
+              .orElse(TensorType.unranked(context.dtype(0))));
     }
 
     @Override
@@ -235,7 +255,8 @@ public final class TestOps {
             "If",
             java.util.Map.of(
                 "then_branch", new Attribute.GraphAttr(then.build("then", java.util.Map.of())),
-                "else_branch", new Attribute.GraphAttr(otherwise.build("else", java.util.Map.of()))),
+                "else_branch",
+                    new Attribute.GraphAttr(otherwise.build("else", java.util.Map.of()))),
             condition);
     b.output(y);
     return b.build("conditional", java.util.Map.of());

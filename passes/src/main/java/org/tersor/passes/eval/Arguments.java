@@ -20,14 +20,16 @@ public final class Arguments {
     List<String> names = ports.stream().map(Port::name).toList();
     for (String name : given.keySet()) {
       if (!names.contains(name)) {
-        throw new TersorException("TSR-0702", "the model has no input '" + name + "'; its inputs are " + names);
+        throw new TersorException(
+            "TSR-0702", "the model has no input '" + name + "'; its inputs are " + names);
       }
     }
     List<Tensor> tensors = new ArrayList<>();
     for (Port port : ports) {
       Tensor tensor = given.get(port.name());
       if (tensor == null) {
-        throw new TersorException("TSR-0701", "input '" + port.name() + "' " + text(port) + " is not given");
+        throw new TersorException(
+            "TSR-0701", "input '" + port.name() + "' " + text(port) + " is not given");
       }
       tensors.add(tensor);
     }
@@ -35,14 +37,18 @@ public final class Arguments {
     return tensors;
   }
 
-  /** Values of the symbolic dimensions; a diagnostic if a type or shape does not fit or a symbol would have two values. */
+  /**
+   * Values of the symbolic dimensions; a diagnostic if a type or shape does not fit or a symbol
+   * would have two values.
+   */
   public static Map<String, Long> bind(List<Port> ports, List<Tensor> tensors) {
     Map<String, Long> dims = new TreeMap<>();
     for (int i = 0; i < ports.size(); i++) {
       Port port = ports.get(i);
       Tensor tensor = tensors.get(i);
       if (tensor.dtype() != port.dtype()) {
-        throw new TersorException("TSR-0703", "input '" + port.name() + "' must be " + text(port) + "; got " + tensor);
+        throw new TersorException(
+            "TSR-0703", "input '" + port.name() + "' must be " + text(port) + "; got " + tensor);
       }
       if (tensor.rank() != port.shape().size()) {
         throw mismatch(port, tensor, "the number of dimensions differs");
@@ -52,7 +58,8 @@ public final class Arguments {
         if (symbol.isPresent()) {
           Long other = dims.putIfAbsent(symbol.get(), tensor.shape()[d]);
           if (other != null && other != tensor.shape()[d]) {
-            throw mismatch(port, tensor, "dimension " + symbol.get() + " is " + other + " elsewhere");
+            throw mismatch(
+                port, tensor, "dimension " + symbol.get() + " is " + other + " elsewhere");
           }
         }
       }
@@ -60,8 +67,10 @@ public final class Arguments {
     for (int i = 0; i < ports.size(); i++) {
       for (int d = 0; d < tensors.get(i).rank(); d++) {
         DimExpr dim = ports.get(i).shape().get(d);
-        if (dims.keySet().containsAll(dim.symbols()) && dim.eval(dims) != tensors.get(i).shape()[d]) {
-          throw mismatch(ports.get(i), tensors.get(i), "dimension " + d + " must be " + dim.eval(dims));
+        if (dims.keySet().containsAll(dim.symbols())
+            && dim.eval(dims) != tensors.get(i).shape()[d]) {
+          throw mismatch(
+              ports.get(i), tensors.get(i), "dimension " + d + " must be " + dim.eval(dims));
         }
       }
     }
@@ -75,9 +84,12 @@ public final class Arguments {
     }
     Tensor out = target.get();
     if (out.dtype() != result.dtype() || !Arrays.equals(out.shape(), result.shape())) {
-      throw new TersorException("TSR-0704", "output '" + port.name() + "' is " + result + "; a tensor " + out + " was given for it");
+      throw new TersorException(
+          "TSR-0704",
+          "output '" + port.name() + "' is " + result + "; a tensor " + out + " was given for it");
     }
-    System.arraycopy(result.array(), 0, out.array(), 0, java.lang.reflect.Array.getLength(out.array()));
+    System.arraycopy(
+        result.array(), 0, out.array(), 0, java.lang.reflect.Array.getLength(out.array()));
     return out;
   }
 
@@ -88,7 +100,9 @@ public final class Arguments {
   }
 
   private static TersorException mismatch(Port port, Tensor tensor, String why) {
-    return new TersorException("TSR-0704", "input '" + port.name() + "' must be " + text(port) + "; got " + tensor + ": " + why);
+    return new TersorException(
+        "TSR-0704",
+        "input '" + port.name() + "' must be " + text(port) + "; got " + tensor + ": " + why);
   }
 
   private static String text(Port port) {

@@ -15,8 +15,8 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * Runs a graph by {@link org.tersor.ir.op.Operator#eval}, node by node: the reference that everything else is judged against. A tensor
- * is dropped after its last use. Thread-safe.
+ * Runs a graph by {@link org.tersor.ir.op.Operator#eval}, node by node: the reference that
+ * everything else is judged against. A tensor is dropped after its last use. Thread-safe.
  */
 public final class Evaluator {
   /** Sees every value of the outermost graph as it is made. */
@@ -56,7 +56,14 @@ public final class Evaluator {
     List<Tensor> run(List<Tensor> inputs, Observer observer) {
       if (inputs.size() != frameGraph.inputs().size()) {
         throw new TersorException(
-            "TSR-0701", "graph '" + frameGraph.name() + "' has " + frameGraph.inputs().size() + " inputs; " + inputs.size() + " were given");
+            "TSR-0701",
+            "graph '"
+                + frameGraph.name()
+                + "' has "
+                + frameGraph.inputs().size()
+                + " inputs; "
+                + inputs.size()
+                + " were given");
       }
       for (int i = 0; i < inputs.size(); i++) {
         values.put(frameGraph.inputs().get(i), inputs.get(i));
@@ -72,7 +79,14 @@ public final class Evaluator {
           Value output = node.output(i);
           if (output.isPresent()) {
             if (i >= results.size()) {
-              throw new TersorException("TSR-0402", node.label() + " gave " + results.size() + " results, but output " + i + " is used");
+              throw new TersorException(
+                  "TSR-0402",
+                  node.label()
+                      + " gave "
+                      + results.size()
+                      + " results, but output "
+                      + i
+                      + " is used");
             }
             observer.accept(output, results.get(i));
             if (lastUse.containsKey(output) || frameGraph.isOutput(output)) {
@@ -103,7 +117,10 @@ public final class Evaluator {
       }
       return outer
           .map(o -> o.get(value))
-          .orElseThrow(() -> new TersorException("TSR-0403", "value " + value + " '" + value.name() + "' is used before it is made"));
+          .orElseThrow(() ->
+              new TersorException(
+                  "TSR-0403",
+                  "value " + value + " '" + value.name() + "' is used before it is made"));
     }
 
     private List<Tensor> eval(Node node) {
@@ -115,7 +132,8 @@ public final class Evaluator {
           new KnownEval(frameGraph, node, inputs) {
             @Override
             public List<Tensor> run(Graph body, List<Tensor> bodyInputs) {
-              return new Frame(body, Optional.of(Frame.this)).run(bodyInputs, (value, tensor) -> {});
+              return new Frame(body, Optional.of(Frame.this))
+                  .run(bodyInputs, (value, tensor) -> {});
             }
           };
       try {
@@ -123,7 +141,8 @@ public final class Evaluator {
       } catch (TersorException e) {
         throw e;
       } catch (RuntimeException e) {
-        throw new TersorException("TSR-0705", context.error("TSR-0705", "evaluation failed: " + e).getMessage(), e);
+        throw new TersorException(
+            "TSR-0705", context.error("TSR-0705", "evaluation failed: " + e).getMessage(), e);
       }
     }
   }

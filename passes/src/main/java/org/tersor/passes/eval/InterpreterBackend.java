@@ -28,7 +28,8 @@ public final class InterpreterBackend implements Backend.OfGraph {
 
   /** As {@link #load(Graph, org.tersor.ir.spi.Backend.Options)}, with operators of plugins. */
   public static Executable load(Graph graph, OpRegistry operators) {
-    return new Interpreted(Ports.inputs(graph), outputs(graph), new Evaluator(graph, operators), graph.nodes().size());
+    return new Interpreted(
+        Ports.inputs(graph), outputs(graph), new Evaluator(graph, operators), graph.nodes().size());
   }
 
   /** Outputs of unknown rank are shown without dimensions: here nothing depends on them. */
@@ -36,7 +37,9 @@ public final class InterpreterBackend implements Backend.OfGraph {
     List<Executable.Port> ports = new ArrayList<>();
     for (Value output : graph.outputs()) {
       if (graph.type(output) instanceof ValueType.TensorType type) {
-        ports.add(new Executable.Port(output.name(), type.dtype(), type.shape().orElse(List.<DimExpr>of())));
+        ports.add(
+            new Executable.Port(
+                output.name(), type.dtype(), type.shape().orElse(List.<DimExpr>of())));
       } else {
         return Ports.outputs(graph);
       }
@@ -44,14 +47,17 @@ public final class InterpreterBackend implements Backend.OfGraph {
     return List.copyOf(ports);
   }
 
-  private record Interpreted(List<Port> inputs, List<Port> outputs, Evaluator evaluator, int nodes) implements Executable {
+  private record Interpreted(List<Port> inputs, List<Port> outputs, Evaluator evaluator, int nodes)
+      implements Executable {
     @Override
     public Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
       List<Tensor> results = evaluator.run(Arguments.inputs(inputs, given));
       Map<String, Tensor> byName = new LinkedHashMap<>();
       for (int i = 0; i < outputs.size(); i++) {
         Port port = outputs.get(i);
-        byName.put(port.name(), Arguments.deliver(port, results.get(i), Optional.ofNullable(targets.get(port.name()))));
+        byName.put(
+            port.name(),
+            Arguments.deliver(port, results.get(i), Optional.ofNullable(targets.get(port.name()))));
       }
       return byName;
     }

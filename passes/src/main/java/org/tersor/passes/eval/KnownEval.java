@@ -31,7 +31,9 @@ public class KnownEval extends EvalContext {
 
   @Override
   public ValueType inputType(int index) {
-    return given(index).<ValueType>map(t -> ValueType.TensorType.of(t.dtype(), t.shape())).orElse(ValueType.UNKNOWN);
+    return given(index)
+        .<ValueType>map(t -> ValueType.TensorType.of(t.dtype(), t.shape()))
+        .orElse(ValueType.UNKNOWN);
   }
 
   @Override
@@ -48,11 +50,17 @@ public class KnownEval extends EvalContext {
   @Override
   public Optional<List<DimExpr>> symbolic(int index) {
     Optional<Tensor> tensor = given(index);
-    if (tensor.isEmpty() || tensor.get().rank() > 1 || !tensor.get().dtype().isInteger() || tensor.get().dtype() == DType.U64) {
+    if (tensor.isEmpty()
+        || tensor.get().rank() > 1
+        || !tensor.get().dtype().isInteger()
+        || tensor.get().dtype() == DType.U64) {
       return Optional.empty();
     }
     Tensor t = tensor.get();
-    return Optional.of(java.util.stream.IntStream.range(0, t.size()).mapToObj(i -> DimExpr.of(t.getLong(i))).toList());
+    return Optional.of(
+        java.util.stream.IntStream.range(0, t.size())
+            .mapToObj(i -> DimExpr.of(t.getLong(i)))
+            .toList());
   }
 
   @Override

@@ -24,11 +24,23 @@ public final class Ports {
     List<Port> ports = new ArrayList<>();
     for (Value value : values) {
       if (!(graph.type(value) instanceof ValueType.TensorType type)) {
-        throw new TersorException("TSR-0302", what + " '" + value.name() + "' is " + graph.type(value) + "; only tensors can enter and leave a model");
+        throw new TersorException(
+            "TSR-0302",
+            what
+                + " '"
+                + value.name()
+                + "' is "
+                + graph.type(value)
+                + "; only tensors can enter and leave a model");
       }
       if (!type.isRanked()) {
         throw new TersorException(
-            "TSR-0303", "the rank of " + what + " '" + value.name() + "' is not known; the file must declare its dimensions");
+            "TSR-0303",
+            "the rank of "
+                + what
+                + " '"
+                + value.name()
+                + "' is not known; the file must declare its dimensions");
       }
       ports.add(new Port(value.name(), type.dtype(), type.dims()));
     }

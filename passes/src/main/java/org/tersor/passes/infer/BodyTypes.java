@@ -10,7 +10,10 @@ import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 
-/** Types that enter the bodies of Loop and Scan; bodies of other operators take what their inputs declare. */
+/**
+ * Types that enter the bodies of Loop and Scan; bodies of other operators take what their inputs
+ * declare.
+ */
 final class BodyTypes {
   private BodyTypes() {}
 
@@ -25,7 +28,10 @@ final class BodyTypes {
     } else if (isScan(node)) {
       int scanned = scanInputs(node);
       int states = node.inputs().size() - scanned;
-      List<Long> axes = node.attributes().get("scan_input_axes") instanceof Attribute.IntsAttr a ? a.values() : List.of();
+      List<Long> axes =
+          node.attributes().get("scan_input_axes") instanceof Attribute.IntsAttr a
+              ? a.values()
+              : List.of();
       for (int i = 0; i < node.inputs().size(); i++) {
         ValueType type = scope.type(node.input(i));
         if (i < states) {
@@ -49,7 +55,9 @@ final class BodyTypes {
   }
 
   static int carried(Node node) {
-    return node.op().is("Loop") ? Math.max(0, node.inputs().size() - 2) : node.inputs().size() - scanInputs(node);
+    return node.op().is("Loop")
+        ? Math.max(0, node.inputs().size() - 2)
+        : node.inputs().size() - scanInputs(node);
   }
 
   /** A type that covers both: dimensions that differ become symbols made from {@code tag}. */
@@ -77,7 +85,8 @@ final class BodyTypes {
   }
 
   private static int scanInputs(Node node) {
-    long count = node.attributes().get("num_scan_inputs") instanceof Attribute.IntAttr n ? n.value() : 0;
+    long count =
+        node.attributes().get("num_scan_inputs") instanceof Attribute.IntAttr n ? n.value() : 0;
     return (int) Math.max(0, Math.min(count, node.inputs().size()));
   }
 

@@ -16,9 +16,15 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
-/** What is known at compile time about the values of a graph and of the graphs around it. Filled by {@link TypeInference}. */
+/**
+ * What is known at compile time about the values of a graph and of the graphs around it. Filled by
+ * {@link TypeInference}.
+ */
 public final class Scope {
-  /** Integer vectors up to this length are followed as expressions, small tensors up to this size as values. */
+  /**
+   * Integer vectors up to this length are followed as expressions, small tensors up to this size as
+   * values.
+   */
   static final int MAX_KNOWN = 4096;
 
   private final Optional<Scope> outer;

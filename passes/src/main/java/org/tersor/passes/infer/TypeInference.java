@@ -24,8 +24,9 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * Types and symbolic shapes of every value, in topological order, bodies of If, Loop and Scan included. A type that the file declares
- * is a hint: where it contradicts the inferred one, the inferred one wins and a note says so.
+ * Types and symbolic shapes of every value, in topological order, bodies of If, Loop and Scan
+ * included. A type that the file declares is a hint: where it contradicts the inferred one, the
+ * inferred one wins and a note says so.
  */
 public final class TypeInference implements Pass {
 
@@ -49,7 +50,8 @@ public final class TypeInference implements Pass {
 
   /** Infers a whole model. */
   public static Inferred infer(Graph graph, OpRegistry operators, Consumer<String> note) {
-    return new TypeInference.Run(operators, note).graph(graph, Optional.empty(), graph.inputs().stream().map(graph::type).toList());
+    return new TypeInference.Run(operators, note)
+        .graph(graph, Optional.empty(), graph.inputs().stream().map(graph::type).toList());
   }
 
   /** One inference. */
@@ -58,7 +60,8 @@ public final class TypeInference implements Pass {
     Inferred graph(Graph graph, Optional<Scope> outer, List<ValueType> inputTypes) {
       Scope scope = new Scope(outer, graph);
       for (int i = 0; i < graph.inputs().size(); i++) {
-        scope.setType(graph.inputs().get(i), i < inputTypes.size() ? inputTypes.get(i) : ValueType.UNKNOWN);
+        scope.setType(
+            graph.inputs().get(i), i < inputTypes.size() ? inputTypes.get(i) : ValueType.UNKNOWN);
       }
       graph.constants().forEach((value, constant) -> scope.setType(value, constant.type()));
       List<Node> nodes = new ArrayList<>();
@@ -74,7 +77,14 @@ public final class TypeInference implements Pass {
       }
       Graph result =
           new Graph(
-              graph.name(), graph.inputs(), graph.outputs(), nodes, graph.constants(), types, graph.opsets(), graph.metadata());
+              graph.name(),
+              graph.inputs(),
+              graph.outputs(),
+              nodes,
+              graph.constants(),
+              types,
+              graph.opsets(),
+              graph.metadata());
       return new Inferred(result, scope);
     }
 
@@ -93,7 +103,10 @@ public final class TypeInference implements Pass {
       } catch (TersorException e) {
         throw e;
       } catch (RuntimeException e) {
-        throw new TersorException("TSR-0306", context.error("TSR-0306", "types cannot be inferred: " + e).getMessage(), e);
+        throw new TersorException(
+            "TSR-0306",
+            context.error("TSR-0306", "types cannot be inferred: " + e).getMessage(),
+            e);
       }
       for (int i = 0; i < node.outputs().size(); i++) {
         Value output = node.output(i);
@@ -108,12 +121,17 @@ public final class TypeInference implements Pass {
 
     /** Infers values, not only types, where they are small and follow from shapes and constants. */
     private void follow(Operator operator, Node node, OpContext context, Scope scope) {
-      if (!node.output(0).isPresent() || !(scope.type(node.output(0)) instanceof ValueType.TensorType type) || !type.isRanked()) {
+      if (!node.output(0).isPresent()
+          || !(scope.type(node.output(0)) instanceof ValueType.TensorType type)
+          || !type.isRanked()) {
         return;
       }
       if (type.dtype().isInteger() && type.rank() <= 1) {
         Optional<List<DimExpr>> elements = operator.symbolicOutput(context);
-        boolean fits = elements.isPresent() && type.elements().isConst() && elements.get().size() == type.elements().constValue();
+        boolean fits =
+            elements.isPresent()
+                && type.elements().isConst()
+                && elements.get().size() == type.elements().constValue();
         if (fits && elements.get().size() <= Scope.MAX_KNOWN) {
           scope.setSymbolic(node.output(0), elements.get());
           if (elements.get().stream().allMatch(DimExpr::isConst)) {
@@ -136,7 +154,8 @@ public final class TypeInference implements Pass {
       }
       List<Optional<Tensor>> inputs = new ArrayList<>();
       for (Value input : node.inputs()) {
-        Optional<Tensor> tensor = input.isPresent() ? scope.tensor(input, Scope.MAX_KNOWN) : Optional.empty();
+        Optional<Tensor> tensor =
+            input.isPresent() ? scope.tensor(input, Scope.MAX_KNOWN) : Optional.empty();
         if (input.isPresent() && tensor.isEmpty()) {
           return;
         }
@@ -144,11 +163,14 @@ public final class TypeInference implements Pass {
       }
       try {
         List<Tensor> results = operator.eval(new KnownEval(context.graph(), node, inputs));
-        if (!results.isEmpty() && ValueType.TensorType.of(results.getFirst().dtype(), results.getFirst().shape()).equals(type)) {
+        if (!results.isEmpty()
+            && ValueType.TensorType.of(results.getFirst().dtype(), results.getFirst().shape())
+                .equals(type)) {
           scope.setKnown(node.output(0), results.getFirst());
         }
       } catch (RuntimeException e) {
-        note.accept(node.label() + " has constant inputs but cannot be evaluated: " + e.getMessage());
+        note.accept(
+            node.label() + " has constant inputs but cannot be evaluated: " + e.getMessage());
       }
     }
 
@@ -167,7 +189,8 @@ public final class TypeInference implements Pass {
       if (inferred instanceof ValueType.UnknownType) {
         return declared;
       }
-      if (!(declared instanceof ValueType.TensorType was && inferred instanceof ValueType.TensorType is)) {
+      if (!(declared instanceof ValueType.TensorType was
+          && inferred instanceof ValueType.TensorType is)) {
         return inferred;
       }
       if (!is.isRanked()) {
@@ -181,7 +204,15 @@ public final class TypeInference implements Pass {
       }
       if (conflict) {
         note.accept(
-            "warning: the file declares '" + output.name() + "' as " + was + ", but " + node.label() + " makes " + is + ", which is used");
+            "warning: the file declares '"
+                + output.name()
+                + "' as "
+                + was
+                + ", but "
+                + node.label()
+                + " makes "
+                + is
+                + ", which is used");
       }
       return is;
     }
@@ -189,16 +220,17 @@ public final class TypeInference implements Pass {
     private Node withTypedBodies(Node node, Scope scope) {
       Map<String, Attribute> attributes = new LinkedHashMap<>();
       node.attributes()
-          .forEach(
-              (key, attribute) ->
-                  attributes.put(
-                      key,
-                      switch (attribute) {
-                        case Attribute.GraphAttr g -> new Attribute.GraphAttr(body(node, g.value(), scope));
-                        case Attribute.GraphsAttr g ->
-                            new Attribute.GraphsAttr(g.values().stream().map(b -> body(node, b, scope)).toList());
-                        default -> attribute;
-                      }));
+          .forEach((key, attribute) ->
+              attributes.put(
+                  key,
+                  switch (attribute) {
+                    case Attribute.GraphAttr g ->
+                        new Attribute.GraphAttr(body(node, g.value(), scope));
+                    case Attribute.GraphsAttr g ->
+                        new Attribute.GraphsAttr(
+                            g.values().stream().map(b -> body(node, b, scope)).toList());
+                    default -> attribute;
+                  }));
       return attributes.equals(node.attributes()) ? node : node.withAttributes(attributes);
     }
 
@@ -213,7 +245,9 @@ public final class TypeInference implements Pass {
           int output = c + BodyTypes.firstCarriedOutput(node);
           if (output < body.outputs().size() && first + c < inputs.size()) {
             ValueType before = inputs.get(first + c);
-            ValueType weaker = BodyTypes.join(before, inferred.scope().type(body.outputs().get(output)), node.id() + "_" + c);
+            ValueType weaker =
+                BodyTypes.join(
+                    before, inferred.scope().type(body.outputs().get(output)), node.id() + "_" + c);
             changed |= !weaker.equals(before);
             inputs.set(first + c, weaker);
           }
