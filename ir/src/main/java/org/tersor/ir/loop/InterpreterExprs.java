@@ -5,7 +5,10 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 
-/** Expressions of one function as closures over a {@link Frame}. Lanes are longs as {@link InterpreterOps} describes them. */
+/**
+ * Expressions of one function as closures over a {@link Frame}. Lanes are longs as {@link
+ * InterpreterOps} describes them.
+ */
 final class InterpreterExprs {
   /** One run: values of variables and temporaries. A closure refers to its places by number. */
   static final class Frame {
@@ -34,7 +37,10 @@ final class InterpreterExprs {
     long get(Frame frame);
   }
 
-  /** A vector expression; the array belongs to the expression and is overwritten when it is evaluated again. */
+  /**
+   * A vector expression; the array belongs to the expression and is overwritten when it is
+   * evaluated again.
+   */
   interface Vectors {
     long[] get(Frame frame);
   }
@@ -65,7 +71,8 @@ final class InterpreterExprs {
   }
 
   BufferPlace defineBuffer(String name, Scalar element, Optional<Type> register) {
-    BufferPlace place = new BufferPlace(element, register, register.isPresent() ? registerCount++ : memoryCount++);
+    BufferPlace place =
+        new BufferPlace(element, register, register.isPresent() ? registerCount++ : memoryCount++);
     buffers.put(name, place);
     return place;
   }
@@ -110,7 +117,9 @@ final class InterpreterExprs {
   }
 
   private static long constantBits(Expr.FloatConst c) {
-    return c.type().scalar() == Scalar.F32 ? InterpreterOps.bits((float) c.value()) : InterpreterOps.bits(c.value());
+    return c.type().scalar() == Scalar.F32
+        ? InterpreterOps.bits((float) c.value())
+        : InterpreterOps.bits(c.value());
   }
 
   Scalars scalar(Expr e) {
@@ -137,7 +146,8 @@ final class InterpreterExprs {
         yield frame -> op.apply(a.get(frame));
       }
       case Expr.Binary b -> two(InterpreterOps.binary(b.op(), b.type().scalar()), b.a(), b.b());
-      case Expr.Compare c -> two(InterpreterOps.compare(c.op(), c.a().type().scalar()), c.a(), c.b());
+      case Expr.Compare c ->
+          two(InterpreterOps.compare(c.op(), c.a().type().scalar()), c.a(), c.b());
       case Expr.Fma fma -> {
         Three op = fma(fma.type().scalar());
         Scalars a = scalar(fma.a());
@@ -156,7 +166,8 @@ final class InterpreterExprs {
         };
       }
       case Expr.Cast c -> {
-        InterpreterOps.One op = InterpreterOps.cast(c.type().scalar(), c.a().type().scalar(), c.inRange());
+        InterpreterOps.One op =
+            InterpreterOps.cast(c.type().scalar(), c.a().type().scalar(), c.inRange());
         Scalars a = scalar(c.a());
         yield frame -> op.apply(a.get(frame));
       }
@@ -208,7 +219,8 @@ final class InterpreterExprs {
     }
     int own = e instanceof Expr.Var ? -1 : temporary(lanes);
     return switch (e) {
-      case Expr.IntConst c -> filled(own, frame -> InterpreterOps.canon(c.type().scalar(), c.value()));
+      case Expr.IntConst c ->
+          filled(own, frame -> InterpreterOps.canon(c.type().scalar(), c.value()));
       case Expr.FloatConst c -> filled(own, frame -> constantBits(c));
       case Expr.Var v -> {
         int number = lookup(v).number();
@@ -216,11 +228,18 @@ final class InterpreterExprs {
       }
       case Expr.Load load -> vectorLoad(load, own);
       case Expr.Unary u -> one(own, InterpreterOps.unary(u.op(), u.type().scalar()), u.a());
-      case Expr.Binary b -> two(own, InterpreterOps.binary(b.op(), b.type().scalar()), b.a(), b.b());
-      case Expr.Compare c -> two(own, InterpreterOps.compare(c.op(), c.a().type().scalar()), c.a(), c.b());
+      case Expr.Binary b ->
+          two(own, InterpreterOps.binary(b.op(), b.type().scalar()), b.a(), b.b());
+      case Expr.Compare c ->
+          two(own, InterpreterOps.compare(c.op(), c.a().type().scalar()), c.a(), c.b());
       case Expr.Fma fma -> three(own, fma(fma.type().scalar()), fma.a(), fma.b(), fma.c());
-      case Expr.Select s -> three(own, (c, x, y) -> c != 0 ? x : y, s.condition(), s.then(), s.otherwise());
-      case Expr.Cast c -> one(own, InterpreterOps.cast(c.type().scalar(), c.a().type().scalar(), c.inRange()), c.a());
+      case Expr.Select s ->
+          three(own, (c, x, y) -> c != 0 ? x : y, s.condition(), s.then(), s.otherwise());
+      case Expr.Cast c ->
+          one(
+              own,
+              InterpreterOps.cast(c.type().scalar(), c.a().type().scalar(), c.inRange()),
+              c.a());
       case Expr.Bits b -> {
         Scalar type = b.type().scalar();
         int from = b.a().type().scalar().bytes();
@@ -271,8 +290,14 @@ final class InterpreterExprs {
 
   private Three fma(Scalar type) {
     return switch (type) {
-      case F32 -> (a, b, c) -> InterpreterOps.bits(Math.fma(InterpreterOps.f32(a), InterpreterOps.f32(b), InterpreterOps.f32(c)));
-      case F64 -> (a, b, c) -> InterpreterOps.bits(Math.fma(InterpreterOps.f64(a), InterpreterOps.f64(b), InterpreterOps.f64(c)));
+      case F32 ->
+          (a, b, c) ->
+              InterpreterOps.bits(
+                  Math.fma(InterpreterOps.f32(a), InterpreterOps.f32(b), InterpreterOps.f32(c)));
+      case F64 ->
+          (a, b, c) ->
+              InterpreterOps.bits(
+                  Math.fma(InterpreterOps.f64(a), InterpreterOps.f64(b), InterpreterOps.f64(c)));
       default -> throw fault("fma of " + type.text());
     };
   }
@@ -373,7 +398,8 @@ final class InterpreterExprs {
     BufferPlace place = buffer(load.buffer());
     int number = place.number();
     if (place.register().isPresent()) {
-      int index = register(load.buffer(), place.register().get(), load.type(), load.index(), load.mask());
+      int index =
+          register(load.buffer(), place.register().get(), load.type(), load.index(), load.mask());
       return frame -> frame.registers[number][index][0];
     }
     Scalar type = load.type().scalar();
@@ -381,7 +407,8 @@ final class InterpreterExprs {
     Scalars index = scalar(load.index());
     if (load.mask().isPresent()) {
       Scalars mask = scalar(load.mask().get());
-      return frame -> mask.get(frame) != 0 ? frame.memory[number].read(type, bytes, index.get(frame), 0) : 0;
+      return frame ->
+          mask.get(frame) != 0 ? frame.memory[number].read(type, bytes, index.get(frame), 0) : 0;
     }
     return frame -> frame.memory[number].read(type, bytes, index.get(frame), 0);
   }
@@ -390,9 +417,11 @@ final class InterpreterExprs {
     BufferPlace place = buffer(load.buffer());
     int number = place.number();
     if (place.register().isPresent()) {
-      int index = register(load.buffer(), place.register().get(), load.type(), load.index(), load.mask());
+      int index =
+          register(load.buffer(), place.register().get(), load.type(), load.index(), load.mask());
       return frame -> {
-        System.arraycopy(frame.registers[number][index], 0, frame.vectors[own], 0, load.type().lanes());
+        System.arraycopy(
+            frame.registers[number][index], 0, frame.vectors[own], 0, load.type().lanes());
         return frame.vectors[own];
       };
     }
@@ -406,7 +435,8 @@ final class InterpreterExprs {
         long[] on = mask.get(frame);
         long[] out = frame.vectors[own];
         for (int i = 0; i < out.length; i++) {
-          out[i] = on.length == 0 || on[i] != 0 ? frame.memory[number].read(type, bytes, at[i], 0) : 0;
+          out[i] =
+              on.length == 0 || on[i] != 0 ? frame.memory[number].read(type, bytes, at[i], 0) : 0;
         }
         return out;
       };
@@ -417,7 +447,10 @@ final class InterpreterExprs {
       long[] on = mask.get(frame);
       long[] out = frame.vectors[own];
       for (int i = 0; i < out.length; i++) {
-        out[i] = on.length == 0 || on[i] != 0 ? frame.memory[number].read(type, bytes, at, i * bytes) : 0;
+        out[i] =
+            on.length == 0 || on[i] != 0
+                ? frame.memory[number].read(type, bytes, at, i * bytes)
+                : 0;
       }
       return out;
     };
@@ -428,7 +461,14 @@ final class InterpreterExprs {
   /** Checks an access to a register tile and returns its constant index. */
   int register(String buffer, Type element, Type accessed, Expr index, Optional<Expr> mask) {
     if (!element.equals(accessed) || mask.isPresent()) {
-      throw fault("register " + buffer + " of " + element + " accessed as " + accessed + (mask.isPresent() ? " with a mask" : ""));
+      throw fault(
+          "register "
+              + buffer
+              + " of "
+              + element
+              + " accessed as "
+              + accessed
+              + (mask.isPresent() ? " with a mask" : ""));
     }
     return Math.toIntExact(constant(index));
   }

@@ -23,18 +23,29 @@ final class InterpreterMemory {
     int available = java.lang.reflect.Array.getLength(array);
     if (array.getClass() != slot.newArray(0).getClass()) {
       throw new IllegalArgumentException(
-          function + ": buffer " + name + " of " + element.text() + " given as " + array.getClass().getSimpleName());
+          function
+              + ": buffer "
+              + name
+              + " of "
+              + element.text()
+              + " given as "
+              + array.getClass().getSimpleName());
     }
     if (offset < 0 || offset > available) {
-      throw new IndexOutOfBoundsException(function + ": buffer " + name + " starts at " + offset + " of " + available);
+      throw new IndexOutOfBoundsException(
+          function + ": buffer " + name + " starts at " + offset + " of " + available);
     }
     this.length = available - offset;
   }
 
-  /** A new buffer filled with a pattern that is easy to recognise: NaN of floats, 0xA5 bytes of integers. */
+  /**
+   * A new buffer filled with a pattern that is easy to recognise: NaN of floats, 0xA5 bytes of
+   * integers.
+   */
   static InterpreterMemory poisoned(String function, String name, Scalar element, long count) {
     if (count < 0 || count > (1 << 28)) {
-      throw new IllegalStateException(function + ": allocation " + name + " of " + count + " elements");
+      throw new IllegalStateException(
+          function + ": allocation " + name + " of " + count + " elements");
     }
     Object array = element.dtype().slot().newArray((int) count);
     long poison = poison(element);
@@ -63,7 +74,10 @@ final class InterpreterMemory {
     };
   }
 
-  /** The value of {@code type} whose first byte is {@code byteOffset} bytes behind element {@code index}. */
+  /**
+   * The value of {@code type} whose first byte is {@code byteOffset} bytes behind element {@code
+   * index}.
+   */
   long read(Scalar type, int bytes, long index, int byteOffset) {
     if (bytes == slotBytes && byteOffset % slotBytes == 0) {
       return InterpreterOps.canon(type, raw(slotAt(index, byteOffset / slotBytes, 1)));
@@ -102,7 +116,14 @@ final class InterpreterMemory {
   private int slotAt(long index, int further, int count) {
     if (index < 0 || index + further + count > length) {
       throw new IndexOutOfBoundsException(
-          function + ": buffer " + name + " at index " + index + (further == 0 ? "" : " + " + further) + ", length " + length);
+          function
+              + ": buffer "
+              + name
+              + " at index "
+              + index
+              + (further == 0 ? "" : " + " + further)
+              + ", length "
+              + length);
     }
     return offset + (int) index + further;
   }

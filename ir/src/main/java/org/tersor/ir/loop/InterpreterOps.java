@@ -3,8 +3,8 @@ package org.tersor.ir.loop;
 import org.tersor.runtime.Minifloat;
 
 /**
- * Meaning of the operations on one lane. A lane is a long in canonical form: integers sign- or zero-extended by their type (U64 as
- * its bits), bool 0 or 1, floats as their bits, zero-extended.
+ * Meaning of the operations on one lane. A lane is a long in canonical form: integers sign- or
+ * zero-extended by their type (U64 as its bits), bool 0 or 1, floats as their bits, zero-extended.
  */
 final class InterpreterOps {
   private InterpreterOps() {}
@@ -35,7 +35,10 @@ final class InterpreterOps {
     return Double.doubleToRawLongBits(value);
   }
 
-  /** The canonical form of the low bits of {@code bits}; of bool: whether any of the low 8 bits is set. */
+  /**
+   * The canonical form of the low bits of {@code bits}; of bool: whether any of the low 8 bits is
+   * set.
+   */
   static long canon(Scalar type, long bits) {
     return switch (type) {
       case BOOL -> (bits & 0xFF) != 0 ? 1 : 0;
@@ -51,7 +54,8 @@ final class InterpreterOps {
 
   static One unary(UnaryOp op, Scalar type) {
     if (op.isTranscendental()) {
-      throw new IllegalStateException(op + " of " + type.text() + ": the function was not legalised");
+      throw new IllegalStateException(
+          op + " of " + type.text() + ": the function was not legalised");
     }
     if (type == Scalar.F32) {
       return switch (op) {
@@ -90,7 +94,10 @@ final class InterpreterOps {
       case NEG -> a -> canon(type, -a);
       case ABS -> type.isUnsigned() ? a -> a : a -> canon(type, Math.abs(a));
       case NOT -> a -> canon(type, ~a);
-      case POPCOUNT -> type.bytes() == 8 ? a -> Long.bitCount(a) : a -> Long.bitCount(a & (1L << 8 * type.bytes()) - 1);
+      case POPCOUNT ->
+          type.bytes() == 8
+              ? a -> Long.bitCount(a)
+              : a -> Long.bitCount(a & (1L << 8 * type.bytes()) - 1);
       default -> throw undefined(op, type);
     };
   }
@@ -101,7 +108,8 @@ final class InterpreterOps {
 
   static Two binary(BinaryOp op, Scalar type) {
     if (op.isTranscendental()) {
-      throw new IllegalStateException(op + " of " + type.text() + ": the function was not legalised");
+      throw new IllegalStateException(
+          op + " of " + type.text() + ": the function was not legalised");
     }
     if (type == Scalar.F32) {
       return switch (op) {
@@ -145,8 +153,14 @@ final class InterpreterOps {
       case ADD -> (a, b) -> canon(type, a + b);
       case SUB -> (a, b) -> canon(type, a - b);
       case MUL -> (a, b) -> canon(type, a * b);
-      case DIV -> unsigned ? (a, b) -> b == 0 ? 0 : Long.divideUnsigned(a, b) : (a, b) -> b == 0 ? 0 : canon(type, a / b);
-      case REM -> unsigned ? (a, b) -> b == 0 ? 0 : Long.remainderUnsigned(a, b) : (a, b) -> b == 0 ? 0 : a % b;
+      case DIV ->
+          unsigned
+              ? (a, b) -> b == 0 ? 0 : Long.divideUnsigned(a, b)
+              : (a, b) -> b == 0 ? 0 : canon(type, a / b);
+      case REM ->
+          unsigned
+              ? (a, b) -> b == 0 ? 0 : Long.remainderUnsigned(a, b)
+              : (a, b) -> b == 0 ? 0 : a % b;
       case MIN -> unsigned ? (a, b) -> Long.compareUnsigned(a, b) <= 0 ? a : b : Math::min;
       case MAX -> unsigned ? (a, b) -> Long.compareUnsigned(a, b) >= 0 ? a : b : Math::max;
       case AND -> (a, b) -> a & b;
@@ -252,14 +266,23 @@ final class InterpreterOps {
     }
     boolean wide = from == Scalar.U64;
     return switch (to) {
-      case F32 -> wide ? a -> bits(a >= 0 ? (float) a : 2 * (float) (a >>> 1 | a & 1)) : a -> bits((float) a);
-      case F64 -> wide ? a -> bits(a >= 0 ? (double) a : 2 * (double) (a >>> 1 | a & 1)) : a -> bits((double) a);
+      case F32 ->
+          wide
+              ? a -> bits(a >= 0 ? (float) a : 2 * (float) (a >>> 1 | a & 1))
+              : a -> bits((float) a);
+      case F64 ->
+          wide
+              ? a -> bits(a >= 0 ? (double) a : 2 * (double) (a >>> 1 | a & 1))
+              : a -> bits((double) a);
       case BOOL -> a -> a != 0 ? 1 : 0;
       default -> a -> canon(to, a);
     };
   }
 
-  /** A double that rounds to any type of at most 50 bits as the integer does: bits that do not fit are or-ed into the last one. */
+  /**
+   * A double that rounds to any type of at most 50 bits as the integer does: bits that do not fit
+   * are or-ed into the last one.
+   */
   private static double sticky(long value, boolean unsigned) {
     boolean negative = !unsigned && value < 0;
     long magnitude = negative ? -value : value;
@@ -275,7 +298,9 @@ final class InterpreterOps {
     double lowest = to.isSigned() ? -limit : 0;
     double whole = trunc(value);
     if (whole >= lowest && whole < limit) {
-      return to == Scalar.U64 && whole >= 0x1p63 ? (long) (whole - 0x1p63) + Long.MIN_VALUE : (long) whole;
+      return to == Scalar.U64 && whole >= 0x1p63
+          ? (long) (whole - 0x1p63) + Long.MIN_VALUE
+          : (long) whole;
     }
     if (inRange) {
       // The promise was broken: any value may come out, so one that is noticed.
@@ -284,7 +309,9 @@ final class InterpreterOps {
     if (Double.isNaN(value)) {
       return 0;
     }
-    return value < 0 ? canon(to, (long) lowest) : to == Scalar.U64 ? -1L : to.bytes() == 8 ? Long.MAX_VALUE : (long) limit - 1;
+    return value < 0
+        ? canon(to, (long) lowest)
+        : to == Scalar.U64 ? -1L : to.bytes() == 8 ? Long.MAX_VALUE : (long) limit - 1;
   }
 
   /** One lane of {@link Expr.Dot4}. */

@@ -14,12 +14,14 @@ import org.tersor.ir.loop.InterpreterExprs.Vectors;
 import org.tersor.runtime.KernelCode;
 
 /**
- * The definition of the loop IR: runs a function as its Javadoc says, checking every access. A function is turned into closures
- * once; the object is stateless and may run in several threads.
+ * The definition of the loop IR: runs a function as its Javadoc says, checking every access. A
+ * function is turned into closures once; the object is stateless and may run in several threads.
  *
- * <p>Undefined contents (fresh allocations, broken {@code inRange} promises) are a poison pattern: NaN in floats, 0xA5 bytes in
- * integers. An index beyond the array is an {@link IndexOutOfBoundsException} that names function, buffer and index; an INDEX that
- * overflows is an {@link ArithmeticException}; a malformed function is an {@link IllegalStateException} when it is compiled.
+ * <p>Undefined contents (fresh allocations, broken {@code inRange} promises) are a poison pattern:
+ * NaN in floats, 0xA5 bytes in integers. An index beyond the array is an {@link
+ * IndexOutOfBoundsException} that names function, buffer and index; an INDEX that overflows is an
+ * {@link ArithmeticException}; a malformed function is an {@link IllegalStateException} when it is
+ * compiled.
  */
 public final class LoopInterpreter {
   private interface Step {
@@ -36,9 +38,12 @@ public final class LoopInterpreter {
   private LoopInterpreter(LoopFunction function) {
     this.function = function;
     this.exprs = new InterpreterExprs(function.name());
-    this.dims = function.dims().stream().mapToInt(d -> exprs.define(d, Type.INDEX).number()).toArray();
+    this.dims =
+        function.dims().stream().mapToInt(d -> exprs.define(d, Type.INDEX).number()).toArray();
     this.buffers =
-        function.buffers().stream().mapToInt(b -> exprs.defineBuffer(b.name(), b.element(), Optional.empty()).number()).toArray();
+        function.buffers().stream()
+            .mapToInt(b -> exprs.defineBuffer(b.name(), b.element(), Optional.empty()).number())
+            .toArray();
     this.body = step(function.body(), true);
   }
 
@@ -64,7 +69,10 @@ public final class LoopInterpreter {
     execute(arrays, offsets, dimensions, 0, -1);
   }
 
-  /** Runs tasks {@code from} (inclusive) to {@code to} (exclusive); a function without a parallel loop is the one task 0. */
+  /**
+   * Runs tasks {@code from} (inclusive) to {@code to} (exclusive); a function without a parallel
+   * loop is the one task 0.
+   */
   public void run(Object[] arrays, int[] offsets, long[] dimensions, long from, long to) {
     if (from < 0 || to < from || !parallel && to > 1) {
       throw new IllegalArgumentException(function.name() + ": tasks " + from + " to " + to);
@@ -75,10 +83,22 @@ public final class LoopInterpreter {
   }
 
   private void execute(Object[] arrays, int[] offsets, long[] dimensions, long from, long to) {
-    if (arrays.length != buffers.length || offsets.length != buffers.length || dimensions.length != dims.length) {
+    if (arrays.length != buffers.length
+        || offsets.length != buffers.length
+        || dimensions.length != dims.length) {
       throw new IllegalArgumentException(
-          function.name() + " takes " + buffers.length + " buffers and " + dims.length + " dimensions; got " + arrays.length
-              + " arrays, " + offsets.length + " offsets and " + dimensions.length + " dimensions");
+          function.name()
+              + " takes "
+              + buffers.length
+              + " buffers and "
+              + dims.length
+              + " dimensions; got "
+              + arrays.length
+              + " arrays, "
+              + offsets.length
+              + " offsets and "
+              + dimensions.length
+              + " dimensions");
     }
     Frame frame = new Frame(exprs, from, to);
     for (int i = 0; i < dims.length; i++) {
@@ -86,7 +106,9 @@ public final class LoopInterpreter {
     }
     for (int i = 0; i < buffers.length; i++) {
       LoopFunction.BufferParam buffer = function.buffers().get(i);
-      frame.memory[buffers[i]] = new InterpreterMemory(function.name(), buffer.name(), buffer.element(), arrays[i], offsets[i]);
+      frame.memory[buffers[i]] =
+          new InterpreterMemory(
+              function.name(), buffer.name(), buffer.element(), arrays[i], offsets[i]);
     }
     body.run(frame);
   }
@@ -111,7 +133,8 @@ public final class LoopInterpreter {
       case Stmt.If branch -> {
         Scalars condition = exprs.scalar(branch.condition());
         Step then = scoped(() -> step(branch.then(), false));
-        Step otherwise = branch.otherwise().map(s -> scoped(() -> step(s, false))).orElse(frame -> {});
+        Step otherwise =
+            branch.otherwise().map(s -> scoped(() -> step(s, false))).orElse(frame -> {});
         yield frame -> (condition.get(frame) != 0 ? then : otherwise).run(frame);
       }
       case Stmt.Alloc alloc -> alloc(alloc);
@@ -136,19 +159,18 @@ public final class LoopInterpreter {
   }
 
   private Step block(Stmt.Block block, boolean outermost) {
-    return scoped(
-        () -> {
-          List<Step> steps = new ArrayList<>();
-          for (Stmt s : block.body()) {
-            steps.add(step(s, outermost));
-          }
-          Step[] all = steps.toArray(new Step[0]);
-          return frame -> {
-            for (Step s : all) {
-              s.run(frame);
-            }
-          };
-        });
+    return scoped(() -> {
+      List<Step> steps = new ArrayList<>();
+      for (Stmt s : block.body()) {
+        steps.add(step(s, outermost));
+      }
+      Step[] all = steps.toArray(new Step[0]);
+      return frame -> {
+        for (Step s : all) {
+          s.run(frame);
+        }
+      };
+    });
   }
 
   private Step loop(Stmt.For loop, boolean outermost) {
@@ -160,7 +182,8 @@ public final class LoopInterpreter {
     }
     boolean tasks = loop.kind() == Stmt.LoopKind.PARALLEL;
     if (tasks && (!outermost || parallel || step != 1)) {
-      throw exprs.fault("parallel loop " + loop.var() + " is not the one outermost loop with step 1");
+      throw exprs.fault(
+          "parallel loop " + loop.var() + " is not the one outermost loop with step 1");
     }
     int variable = exprs.define(loop.var(), Type.INDEX).number();
     parallel |= tasks;
@@ -179,7 +202,15 @@ public final class LoopInterpreter {
       long last = end.get(frame);
       if (first != 0 || frame.to > last) {
         throw new IllegalArgumentException(
-            function.name() + ": tasks " + frame.from + " to " + frame.to + " of the loop " + first + " to " + last);
+            function.name()
+                + ": tasks "
+                + frame.from
+                + " to "
+                + frame.to
+                + " of the loop "
+                + first
+                + " to "
+                + last);
       }
       long stop = frame.to < 0 ? last : frame.to;
       for (long i = frame.from; i < stop; i++) {
@@ -208,7 +239,8 @@ public final class LoopInterpreter {
   private Step assign(Stmt.Assign assign) {
     Place place = exprs.names.get(assign.name());
     if (place == null || !place.type().equals(assign.value().type())) {
-      throw exprs.fault("assignment of " + assign.value().type() + " to " + assign.name() + " " + place);
+      throw exprs.fault(
+          "assignment of " + assign.value().type() + " to " + assign.name() + " " + place);
     }
     int number = place.number();
     if (place.type().isVector()) {
@@ -225,8 +257,10 @@ public final class LoopInterpreter {
     Type type = store.value().type();
     Vectors value = exprs.vector(store.value());
     if (place.register().isPresent()) {
-      int at = exprs.register(store.buffer(), place.register().get(), type, store.index(), store.mask());
-      return frame -> System.arraycopy(value.get(frame), 0, frame.registers[number][at], 0, type.lanes());
+      int at =
+          exprs.register(store.buffer(), place.register().get(), type, store.index(), store.mask());
+      return frame ->
+          System.arraycopy(value.get(frame), 0, frame.registers[number][at], 0, type.lanes());
     }
     int bytes = type.scalar().bytes();
     Vectors mask = store.mask().map(exprs::vector).orElse(frame -> InterpreterExprs.NO_MASK);
@@ -260,7 +294,8 @@ public final class LoopInterpreter {
     Type element = alloc.element();
     if (alloc.space() == Stmt.Space.REGISTER) {
       int count = Math.toIntExact(exprs.constant(alloc.count()));
-      int number = exprs.defineBuffer(alloc.buffer(), element.scalar(), Optional.of(element)).number();
+      int number =
+          exprs.defineBuffer(alloc.buffer(), element.scalar(), Optional.of(element)).number();
       long poison = InterpreterMemory.poison(element.scalar());
       return frame -> {
         long[][] tile = new long[count][element.lanes()];
@@ -277,6 +312,7 @@ public final class LoopInterpreter {
     int number = exprs.defineBuffer(alloc.buffer(), element.scalar(), Optional.empty()).number();
     return frame ->
         frame.memory[number] =
-            InterpreterMemory.poisoned(function.name(), alloc.buffer(), element.scalar(), count.get(frame));
+            InterpreterMemory.poisoned(
+                function.name(), alloc.buffer(), element.scalar(), count.get(frame));
   }
 }
