@@ -1,0 +1,618 @@
+package org.tersor.ir.schedule;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.CompareOp;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.ReduceOp;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.Stmt;
+import org.tersor.ir.loop.Type;
+import org.tersor.ir.loop.UnaryOp;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Writes a loop nest and lowers kernel expressions into it. Every subexpression is computed once, at the outermost loop where its axes
+ * are bound (buffers of a kernel do not overlap, which a backend's compiler cannot know).
+ */
+final class NestEmitter {
+
+  /** One loop body under construction. */
+  private static final class Scope {
+    private final List<Stmt> statements = new ArrayList<>();
+    private final Map<Object, Expr> known = new HashMap<>();
+  }
+
+  /**
+   * What an axis stands for.
+   *
+   * @param base its value in lane 0, a scalar INDEX
+   * @param lanes lanes that follow one another from base; 1 for a plain loop
+   */
+  private record Binding(Expr base, int lanes, int depth) {}
+
+  private record Memo(KExpr expr, Optional<KExpr> guard) {}
+
+  private final List<Scope> scopes = new ArrayList<>();
+  private final Map<Axis, Binding> bindings = new HashMap<>();
+  private final java.util.TreeSet<String> dims = new java.util.TreeSet<>();
+  private final LoopTarget target;
+  private int names;
+
+  /** What the emitter asks about its target. */
+  record LoopTarget(boolean fma, int maxUnroll) {}
+
+  NestEmitter(LoopTarget target) {
+    this.target = target;
+    scopes.add(new Scope());
+  }
+
+  /** Symbols used so far: the INDEX parameters of the function. */
+  List<String> dims() {
+    return List.copyOf(dims);
+  }
+
+  String fresh(String prefix) {
+    return prefix + names++;
+  }
+
+  void emit(Stmt statement) {
+    scopes.getLast().statements.add(statement);
+  }
+
+  /** The finished body. */
+  Stmt finish() {
+    if (scopes.size() != 1) {
+      throw new IllegalStateException("unfinished loops");
+    }
+    return new Stmt.Block(scopes.getFirst().statements);
+  }
+
+  private int depth() {
+    return scopes.size() - 1;
+  }
+
+  /** Runs {@code body} with a new scope and returns its statements. */
+  Stmt.Block block(Runnable body) {
+    scopes.add(new Scope());
+    body.run();
+    return new Stmt.Block(scopes.removeLast().statements);
+  }
+
+  /** A loop with {@code axis} bound to its variable (in units of the axis), {@code lanes} positions at a time. */
+  void loop(Stmt.LoopKind kind, Axis axis, Expr begin, Expr end, int step, int lanes, Runnable body) {
+    String var = fresh("i");
+    Stmt.Block block =
+        block(
+            () -> {
+              bindings.put(axis, new Binding(new Expr.Var(Type.INDEX, var), lanes, depth()));
+              body.run();
+              bindings.remove(axis);
+            });
+    emit(new Stmt.For(kind, var, begin, end, step, block));
+  }
+
+  /** A loop over a bare variable. */
+  void loop(Stmt.LoopKind kind, Expr begin, Expr end, int step, java.util.function.Consumer<Expr> body) {
+    String var = fresh("t");
+    Stmt.Block block = block(() -> body.accept(new Expr.Var(Type.INDEX, var)));
+    emit(new Stmt.For(kind, var, begin, end, step, block));
+  }
+
+  /** Binds an axis to a value inside {@code body}, without a loop. */
+  void with(Axis axis, Expr base, int lanes, Runnable body) {
+    Stmt.Block block =
+        block(
+            () -> {
+              bindings.put(axis, new Binding(base, lanes, depth()));
+              body.run();
+              bindings.remove(axis);
+            });
+    block.body().forEach(this::emit);
+  }
+
+  /** Names a value unless it is a constant or a name already. */
+  Expr let(String prefix, Expr value) {
+    if (value instanceof Expr.IntConst || value instanceof Expr.Var || value instanceof Expr.FloatConst) {
+      return value;
+    }
+    String name = fresh(prefix);
+    emit(new Stmt.Let(name, value));
+    return new Expr.Var(value.type(), name);
+  }
+
+  static Expr index(long value) {
+    return new Expr.IntConst(Type.INDEX, value);
+  }
+
+  static Expr plus(Expr a, Expr b) {
+    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
+      return index(x.value() + y.value());
+    }
+    return isConst(a, 0) ? b : isConst(b, 0) ? a : new Expr.Binary(BinaryOp.ADD, a, b);
+  }
+
+  static Expr minus(Expr a, Expr b) {
+    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
+      return index(x.value() - y.value());
+    }
+    return isConst(b, 0) ? a : new Expr.Binary(BinaryOp.SUB, a, b);
+  }
+
+  static Expr times(Expr a, Expr b) {
+    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
+      return index(x.value() * y.value());
+    }
+    return isConst(a, 1) ? b : isConst(b, 1) ? a : new Expr.Binary(BinaryOp.MUL, a, b);
+  }
+
+  static Expr min(Expr a, Expr b) {
+    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
+      return index(Math.min(x.value(), y.value()));
+    }
+    return new Expr.Binary(BinaryOp.MIN, a, b);
+  }
+
+  private static boolean isConst(Expr e, long value) {
+    return e instanceof Expr.IntConst c && c.value() == value;
+  }
+
+  /** A dimension as an expression over the function's INDEX parameters. */
+  Expr dim(DimExpr value) {
+    return value.fold(
+        new DimExpr.Algebra<Expr>() {
+          @Override
+          public Expr constant(long v) {
+            return index(v);
+          }
+
+          @Override
+          public Expr symbol(String name) {
+            dims.add(name);
+            return new Expr.Var(Type.INDEX, name);
+          }
+
+          @Override
+          public Expr add(Expr a, Expr b) {
+            return plus(a, b);
+          }
+
+          @Override
+          public Expr multiply(Expr a, Expr b) {
+            return times(a, b);
+          }
+
+          @Override
+          public Expr opaque(DimExpr.Kind kind, Expr a, Expr b) {
+            return switch (kind) {
+              case FLOORDIV -> new Expr.Binary(BinaryOp.FLOORDIV, a, b);
+              case MOD -> new Expr.Binary(BinaryOp.FLOORMOD, a, b);
+              case CEILDIV -> new Expr.Binary(BinaryOp.FLOORDIV, minus(plus(a, b), index(1)), b);
+              case MIN -> min(a, b);
+              case MAX -> new Expr.Binary(BinaryOp.MAX, a, b);
+            };
+          }
+        });
+  }
+
+  /** Makes {@code name} stand for {@code expr} in this scope and inner ones (a fold computed by the schedule). */
+  void define(KExpr expr, Expr value) {
+    scopes.getLast().known.put(new Memo(expr, Optional.empty()), value);
+    overrides.put(expr, value);
+  }
+
+  private final Map<KExpr, Expr> overrides = new HashMap<>();
+
+  void undefine(KExpr expr) {
+    overrides.remove(expr);
+  }
+
+  /** Lowers an expression at the current point. */
+  Expr lower(KExpr expr) {
+    return lower(expr, Optional.empty());
+  }
+
+  private int levelOf(KExpr expr) {
+    int level = 0;
+    for (Axis axis : KExprs.freeAxes(expr)) {
+      Binding binding = bindings.get(axis);
+      if (binding == null) {
+        throw new IllegalStateException("axis " + axis.name() + " is not bound");
+      }
+      level = Math.max(level, binding.depth);
+    }
+    if (!overrides.isEmpty()) {
+      for (KExpr replaced : overrides.keySet()) {
+        if (contains(expr, replaced)) {
+          level = depth();
+        }
+      }
+    }
+    return level;
+  }
+
+  private static boolean contains(KExpr expr, KExpr part) {
+    return expr.equals(part) || KExprs.operands(expr).stream().anyMatch(e -> contains(e, part));
+  }
+
+  private Expr lower(KExpr expr, Optional<KExpr> guard) {
+    Expr override = overrides.get(expr);
+    if (override != null) {
+      return override;
+    }
+    switch (expr) {
+      case KExpr.IntLit e -> {
+        return new Expr.IntConst(Type.of(e.scalar()), e.value());
+      }
+      case KExpr.FloatLit e -> {
+        return new Expr.FloatConst(Type.of(e.scalar()), e.value());
+      }
+      default -> {}
+    }
+    boolean readsMemory = !KExprs.all(expr, KExpr.At.class).isEmpty();
+    Optional<KExpr> relevant = readsMemory ? guard : Optional.empty();
+    Memo memo = new Memo(expr, relevant);
+    int level = Math.max(levelOf(expr), relevant.map(this::levelOf).orElse(0));
+    for (int i = 0; i <= depth(); i++) {
+      Expr known = scopes.get(i).known.get(memo);
+      if (known != null) {
+        return known;
+      }
+    }
+    // Everything of this expression is bound at `level`: work there, then return to the inner loops.
+    List<Scope> inner = new ArrayList<>(scopes.subList(level + 1, scopes.size()));
+    scopes.subList(level + 1, scopes.size()).clear();
+    Expr value = compute(expr, relevant);
+    Expr named = isCheap(value) ? value : let(expr.scalar() == Scalar.INDEX ? "x" : "v", value);
+    scopes.getLast().known.put(memo, named);
+    scopes.addAll(inner);
+    return named;
+  }
+
+  private static boolean isCheap(Expr value) {
+    return value instanceof Expr.Var || value instanceof Expr.IntConst || value instanceof Expr.FloatConst;
+  }
+
+  private Expr compute(KExpr expr, Optional<KExpr> guard) {
+    return switch (expr) {
+      case KExpr.IntLit _, KExpr.FloatLit _ -> throw new AssertionError();
+      case KExpr.Dim e -> dim(e.value());
+      case KExpr.AxisRef e -> axisValue(bindings.get(e.axis()));
+      case KExpr.At e -> load(e, guard);
+      case KExpr.Un e -> new Expr.Unary(e.op(), lower(e.a(), guard));
+      case KExpr.Bin e -> binary(e, guard);
+      case KExpr.Cmp e -> compare(e, guard);
+      case KExpr.If e -> {
+        Expr condition = lower(e.condition(), guard);
+        Expr then = lower(e.then(), Optional.of(guard.map(g -> K.and(g, e.condition())).orElse(e.condition())));
+        KExpr not = K.not(e.condition());
+        Expr otherwise = lower(e.otherwise(), Optional.of(guard.map(g -> K.and(g, not)).orElse(not)));
+        int lanes = Math.max(condition.type().lanes(), Math.max(then.type().lanes(), otherwise.type().lanes()));
+        yield new Expr.Select(widen(condition, lanes), widen(then, lanes), widen(otherwise, lanes));
+      }
+      case KExpr.To e -> {
+        Expr a = lower(e.a(), guard);
+        yield new Expr.Cast(a.type().withScalar(e.scalar()), a, e.inRange());
+      }
+      case KExpr.BitsAs e -> {
+        Expr a = lower(e.a(), guard);
+        yield new Expr.Bits(a.type().withScalar(e.scalar()), a);
+      }
+      case KExpr.Fold e -> fold(e, guard);
+    };
+  }
+
+  private static Expr axisValue(Binding binding) {
+    return binding.lanes == 1 ? binding.base : new Expr.Ramp(binding.base, 1, binding.lanes);
+  }
+
+  static Expr widen(Expr a, int lanes) {
+    if (a.type().lanes() == lanes) {
+      return a;
+    }
+    return switch (a) {
+      case Expr.IntConst c -> new Expr.IntConst(c.type().withLanes(lanes), c.value());
+      case Expr.FloatConst c -> new Expr.FloatConst(c.type().withLanes(lanes), c.value());
+      default -> new Expr.Broadcast(a, lanes);
+    };
+  }
+
+  private Expr binary(KExpr.Bin e, Optional<KExpr> guard) {
+    if (e.scalar() == Scalar.INDEX) {
+      return indexBinary(e, guard);
+    }
+    if (target.fma && e.scalar().isFloat() && e.op() == BinaryOp.ADD && e.a() instanceof KExpr.Bin m && m.op() == BinaryOp.MUL && fusable) {
+      return fma(m, e.b(), guard);
+    }
+    Expr a = lower(e.a(), guard);
+    Expr b = lower(e.b(), guard);
+    int lanes = Math.max(a.type().lanes(), b.type().lanes());
+    return new Expr.Binary(e.op(), widen(a, lanes), widen(b, lanes));
+  }
+
+  /** Set while the term of a float sum is added to its accumulator: there contraction is allowed. */
+  private boolean fusable;
+
+  private Expr fma(KExpr.Bin product, KExpr addend, Optional<KExpr> guard) {
+    Expr a = lower(product.a(), guard);
+    Expr b = lower(product.b(), guard);
+    Expr c = lower(addend, guard);
+    int lanes = Math.max(Math.max(a.type().lanes(), b.type().lanes()), c.type().lanes());
+    return new Expr.Fma(widen(a, lanes), widen(b, lanes), widen(c, lanes));
+  }
+
+  private Expr indexBinary(KExpr.Bin e, Optional<KExpr> guard) {
+    Expr a = lower(e.a(), guard);
+    Expr b = lower(e.b(), guard);
+    int lanes = Math.max(a.type().lanes(), b.type().lanes());
+    if (lanes > 1) {
+      return new Expr.Binary(e.op(), widen(a, lanes), widen(b, lanes));
+    }
+    return switch (e.op()) {
+      case ADD -> plus(a, b);
+      case SUB -> minus(a, b);
+      case MUL -> times(a, b);
+      default -> new Expr.Binary(e.op(), a, b);
+    };
+  }
+
+  private record VectorPart(Axis axis, Binding binding) {}
+
+  private Optional<VectorPart> vectorAxis(KExpr expr) {
+    for (Axis axis : KExprs.freeAxes(expr)) {
+      Binding binding = bindings.get(axis);
+      if (binding != null && binding.lanes > 1) {
+        return Optional.of(new VectorPart(axis, binding));
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** Scalar value in lane 0: the vector axis replaced by its base. */
+  private Expr laneZero(KExpr expr, VectorPart vector, Optional<KExpr> guard) {
+    Binding saved = bindings.get(vector.axis);
+    Axis scalar = new Axis(vector.axis.name() + "@0", vector.axis.extent());
+    bindings.put(scalar, new Binding(saved.base, 1, saved.depth));
+    return lower(KExprs.substitute(expr, Map.of(vector.axis, new KExpr.AxisRef(scalar))), guard);
+  }
+
+  private Expr compare(KExpr.Cmp e, Optional<KExpr> guard) {
+    Optional<VectorPart> vector = e.a().scalar() == Scalar.INDEX ? vectorAxis(e) : Optional.empty();
+    if (vector.isPresent()) {
+      Optional<Expr> mask = laneMask(e, vector.get(), guard);
+      if (mask.isPresent()) {
+        return mask.get();
+      }
+    }
+    Expr a = lower(e.a(), guard);
+    Expr b = lower(e.b(), guard);
+    int lanes = Math.max(a.type().lanes(), b.type().lanes());
+    return new Expr.Compare(e.op(), widen(a, lanes), widen(b, lanes));
+  }
+
+  /** lane + x < y and its like as a tail mask, which costs one instruction instead of index arithmetic in vectors. */
+  private Optional<Expr> laneMask(KExpr.Cmp e, VectorPart vector, Optional<KExpr> guard) {
+    Affine difference = Affine.of(K.sub(e.a(), e.b()));
+    if (!difference.isLinearIn(vector.axis) || !difference.coefficient(vector.axis).isConst(1)) {
+      return Optional.empty();
+    }
+    // a - b at lane l is zero + l.
+    Expr zero = laneZero(difference.toKExpr(), vector, guard);
+    int lanes = vector.binding.lanes;
+    Expr below = new Expr.LaneLt(minus(index(0), zero), lanes);
+    Expr belowOrEqual = new Expr.LaneLt(minus(index(1), zero), lanes);
+    return switch (e.op()) {
+      case LT -> Optional.of(below);
+      case LE -> Optional.of(belowOrEqual);
+      case GE -> Optional.of(new Expr.Unary(UnaryOp.NOT, below));
+      case GT -> Optional.of(new Expr.Unary(UnaryOp.NOT, belowOrEqual));
+      case EQ, NE -> Optional.empty();
+    };
+  }
+
+  private Expr load(KExpr.At at, Optional<KExpr> guard) {
+    KExpr index = at.index().getFirst();
+    Optional<KExpr> needed = guard.filter(g -> !inBounds(at));
+    Optional<VectorPart> vector = vectorAxis(index);
+    if (vector.isEmpty()) {
+      Expr mask = needed.map(g -> lower(g)).orElse(null);
+      if (mask != null && mask.type().isVector()) {
+        // One element for all lanes: it is read if any lane wants it.
+        mask = new Expr.Reduce(ReduceOp.OR, mask);
+      }
+      return new Expr.Load(Type.of(at.scalar()), at.buffer().name(), lower(index, guard), Optional.ofNullable(mask));
+    }
+    int lanes = vector.get().binding.lanes;
+    Affine affine = Affine.of(index);
+    Optional<Expr> mask = needed.map(g -> widen(lower(g), lanes));
+    if (affine.isLinearIn(vector.get().axis) && affine.coefficient(vector.get().axis).isConst(1)) {
+      return new Expr.Load(new Type(at.scalar(), lanes), at.buffer().name(), laneZero(index, vector.get(), guard), merge(mask, activeMask(lanes)));
+    }
+    return new Expr.Load(new Type(at.scalar(), lanes), at.buffer().name(), lower(index, guard), merge(mask, activeMask(lanes)));
+  }
+
+  private Optional<Expr> active = Optional.empty();
+
+  private Optional<Expr> activeMask(int lanes) {
+    return active.filter(mask -> mask.type().lanes() == lanes);
+  }
+
+  private static Optional<Expr> merge(Optional<Expr> a, Optional<Expr> b) {
+    return a.isEmpty() ? b : b.isEmpty() ? a : Optional.of(new Expr.Binary(BinaryOp.AND, a.get(), b.get()));
+  }
+
+  /** Runs {@code body} with lanes outside {@code mask} switched off for loads and {@link #store}. */
+  void masked(Expr mask, Runnable body) {
+    Optional<Expr> saved = active;
+    Stmt.Block block =
+        block(
+            () -> {
+              active = Optional.of(let("m", mask));
+              body.run();
+            });
+    active = saved;
+    block.body().forEach(this::emit);
+  }
+
+  /** Whether an unguarded read can never leave the buffer. */
+  private static boolean inBounds(KExpr.At at) {
+    DimExpr size = at.buffer().elements();
+    return size.isConst()
+        && Interval.of(at.index().getFirst()).map(range -> range.low() >= 0 && range.high() < size.constValue()).orElse(false);
+  }
+
+  /** Stores a stage's value at the current point. */
+  void store(String buffer, KExpr flatIndex, Expr value) {
+    Optional<VectorPart> vector = vectorAxis(flatIndex);
+    if (vector.isEmpty()) {
+      emit(new Stmt.Store(buffer, lower(flatIndex), value, Optional.empty()));
+      return;
+    }
+    int lanes = vector.get().binding.lanes;
+    Affine affine = Affine.of(flatIndex);
+    boolean contiguous = affine.isLinearIn(vector.get().axis) && affine.coefficient(vector.get().axis).isConst(1);
+    Expr index = contiguous ? laneZero(flatIndex, vector.get(), Optional.empty()) : lower(flatIndex);
+    emit(new Stmt.Store(buffer, index, widen(value, lanes), activeMask(lanes)));
+  }
+
+  static Expr identity(ReduceOp op, Type type) {
+    Scalar scalar = type.scalar();
+    if (scalar.isFloat()) {
+      double value =
+          switch (op) {
+            case SUM -> 0;
+            case PROD -> 1;
+            case MIN -> Double.POSITIVE_INFINITY;
+            case MAX -> Double.NEGATIVE_INFINITY;
+            case AND, OR, XOR -> throw new IllegalArgumentException(op + " of floats");
+          };
+      return new Expr.FloatConst(type, value);
+    }
+    if (scalar == Scalar.BOOL) {
+      boolean one = op == ReduceOp.AND || op == ReduceOp.MIN || op == ReduceOp.PROD;
+      return new Expr.IntConst(type, one ? 1 : 0);
+    }
+    int bits = scalar.bytes() * 8;
+    long highest = scalar.isSigned() ? ~(-1L << (bits - 1)) : bits == 64 ? -1L : ~(-1L << bits);
+    long lowest = scalar.isSigned() ? -1L << (bits - 1) : 0;
+    return new Expr.IntConst(
+        type,
+        switch (op) {
+          case SUM, OR, XOR -> 0;
+          case PROD -> 1;
+          case MIN -> highest;
+          case MAX -> lowest;
+          case AND -> scalar.isSigned() || bits == 64 ? -1L : highest;
+        });
+  }
+
+  /** Lanes for folding the innermost axis in vectors where no output axis is a vector; set by the schedule. */
+  private int foldLanes = 1;
+
+  void setFoldLanes(int lanes) {
+    foldLanes = lanes;
+  }
+
+  private Expr fold(KExpr.Fold fold, Optional<KExpr> guard) {
+    boolean outerVector = vectorAxis(fold).isPresent() || guard.flatMap(this::vectorAxis).isPresent();
+    Axis innermost = fold.axes().getLast();
+    boolean vectorFold = !outerVector && foldLanes > 1 && guard.isEmpty() && foldsInVectors(fold, innermost);
+    int lanes = vectorFold ? foldLanes : vectorLanes(fold).orElse(1);
+    Type type = new Type(fold.scalar(), lanes);
+    String acc = fresh("acc");
+    emit(new Stmt.Local(acc, identity(fold.op(), type)));
+    foldLoops(fold, fold.axes(), guard, acc, type, vectorFold);
+    Expr result = new Expr.Var(type, acc);
+    return vectorFold ? new Expr.Reduce(fold.op(), result) : let("s", new Expr.Binary(BinaryOp.OR, result, result)).equals(result) ? result : result;
+  }
+
+  private Optional<Integer> vectorLanes(KExpr expr) {
+    return vectorAxis(expr).map(v -> v.binding.lanes);
+  }
+
+  private static boolean foldsInVectors(KExpr.Fold fold, Axis axis) {
+    boolean any = false;
+    for (Map.Entry<KExpr.At, Affine> read : StageSimplifier.reads(fold.body()).entrySet()) {
+      if (!read.getValue().isLinearIn(axis)) {
+        return false;
+      }
+      DimExpr c = read.getValue().coefficient(axis);
+      if (!c.isConst(0) && !c.isConst(1)) {
+        return false;
+      }
+      any |= c.isConst(1);
+    }
+    return any && KExprs.all(fold.body(), KExpr.Fold.class).isEmpty();
+  }
+
+  private void foldLoops(KExpr.Fold fold, List<Axis> axes, Optional<KExpr> guard, String acc, Type type, boolean vectorFold) {
+    if (axes.isEmpty()) {
+      Expr old = new Expr.Var(type, acc);
+      emit(new Stmt.Assign(acc, accumulate(fold, guard, old, type.lanes())));
+      return;
+    }
+    Axis axis = axes.getFirst();
+    List<Axis> rest = axes.subList(1, axes.size());
+    if (vectorFold && rest.isEmpty()) {
+      int lanes = type.lanes();
+      Expr extent = let("n", dim(axis.extent()));
+      Expr full = let("n", times(new Expr.Binary(BinaryOp.FLOORDIV, extent, index(lanes)), index(lanes)));
+      if (axis.extent().isConst()) {
+        full = index(axis.extent().constValue() / lanes * lanes);
+      }
+      if (!isConst(full, 0)) {
+        loop(Stmt.LoopKind.SERIAL, axis, index(0), full, lanes, lanes, () -> foldLoops(fold, rest, guard, acc, type, true));
+      }
+      if (!(axis.extent().isConst() && axis.extent().constValue() % lanes == 0)) {
+        Expr tail = full;
+        Expr mask = new Expr.LaneLt(minus(extent, tail), lanes);
+        with(
+            axis,
+            tail,
+            lanes,
+            () ->
+                masked(
+                    mask,
+                    () -> {
+                      Expr old = new Expr.Var(type, acc);
+                      Expr sum = accumulate(fold, guard, old, lanes);
+                      emit(new Stmt.Assign(acc, new Expr.Select(active.orElseThrow(), sum, old)));
+                    }));
+      }
+      return;
+    }
+    if (axis.extent().isConst() && axis.extent().constValue() <= target.maxUnroll && axis.extent().constValue() > 0) {
+      for (long i = 0; i < axis.extent().constValue(); i++) {
+        with(axis, index(i), 1, () -> foldLoops(fold, rest, guard, acc, type, vectorFold));
+      }
+      return;
+    }
+    loop(Stmt.LoopKind.SERIAL, axis, index(0), dim(axis.extent()), 1, 1, () -> foldLoops(fold, rest, guard, acc, type, vectorFold));
+  }
+
+  private Expr accumulate(KExpr.Fold fold, Optional<KExpr> guard, Expr old, int lanes) {
+    if (target.fma && fold.op() == ReduceOp.SUM && fold.scalar().isFloat() && fold.body() instanceof KExpr.Bin m && m.op() == BinaryOp.MUL) {
+      return new Expr.Fma(widen(lower(m.a(), guard), lanes), widen(lower(m.b(), guard), lanes), old);
+    }
+    return new Expr.Binary(fold.op().combine(), old, widen(lower(fold.body(), guard), lanes));
+  }
+
+  /** Compares INDEX expressions. */
+  static Expr less(Expr a, Expr b) {
+    return new Expr.Compare(CompareOp.LT, a, b);
+  }
+
+  /** Unused by callers that lower whole stages; kept for schedules that build statements by hand. */
+  Stmt.If when(Expr condition, Supplier<Stmt> then) {
+    return new Stmt.If(condition, then.get(), Optional.empty());
+  }
+}

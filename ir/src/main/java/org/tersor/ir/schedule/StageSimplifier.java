@@ -1,0 +1,180 @@
+package org.tersor.ir.schedule;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Brings a stage into the form that schedules start from: one flat index per access, comparisons decided where extents decide them,
+ * no axes of extent 1, and neighbouring axes merged wherever every access walks them as one.
+ */
+final class StageSimplifier {
+  private StageSimplifier() {}
+
+  static Stage simplify(Stage stage) {
+    KExpr index = Affine.of(flatIndex(stage.target(), stage.index().stream().map(StageSimplifier::expression).toList())).toKExpr();
+    KExpr value = expression(stage.value());
+    List<Axis> axes = stage.axes().stream().filter(axis -> !axis.extent().isConst(1)).toList();
+    return mergeAxes(new Stage(flat(stage.target()), axes, List.of(index), value));
+  }
+
+  static Buf flat(Buf buffer) {
+    return new Buf(buffer.name(), buffer.element(), List.of(buffer.elements()));
+  }
+
+  private static KExpr flatIndex(Buf buffer, List<KExpr> index) {
+    KExpr flat = K.index(0);
+    DimExpr stride = DimExpr.ONE;
+    for (int d = index.size() - 1; d >= 0; d--) {
+      flat = K.add(K.mul(index.get(d), K.dim(stride)), flat);
+      stride = stride.times(buffer.shape().get(d));
+    }
+    return flat;
+  }
+
+  /** Flattens accesses, drops folds over single points, decides comparisons. */
+  private static KExpr expression(KExpr expr) {
+    KExpr flat =
+        KExprs.rewrite(
+            expr,
+            e ->
+                switch (e) {
+                  case KExpr.AxisRef ref -> K.axis(ref.axis());
+                  case KExpr.At at ->
+                      new KExpr.At(flat(at.buffer()), List.of(Affine.of(flatIndex(at.buffer(), at.index())).toKExpr()));
+                  case KExpr.Fold fold -> K.fold(fold.op(), fold.axes().stream().filter(a -> !a.extent().isConst(1)).toList(), fold.body());
+                  default -> e;
+                });
+    KExpr canonical = Affine.canonical(flat);
+    return KExprs.rewrite(
+        canonical,
+        e ->
+            switch (e) {
+              case KExpr.Cmp cmp -> Interval.decide(cmp).<KExpr>map(K::bool).orElse(cmp);
+              case KExpr.If choice -> K.select(choice.condition(), choice.then(), choice.otherwise());
+              case KExpr.Bin bin when bin.scalar() == Scalar.BOOL -> logical(bin);
+              default -> e;
+            });
+  }
+
+  private static KExpr logical(KExpr.Bin bin) {
+    return switch (bin.op()) {
+      case AND -> isFalse(bin.a()) || isFalse(bin.b()) ? K.bool(false) : K.and(bin.a(), bin.b());
+      case OR -> isFalse(bin.a()) ? bin.b() : isFalse(bin.b()) ? bin.a() : bin;
+      default -> bin;
+    };
+  }
+
+  private static boolean isFalse(KExpr e) {
+    return e instanceof KExpr.IntLit literal && literal.value() == 0;
+  }
+
+  /** Applies a change to every outermost INDEX expression of {@code expr}. */
+  static KExpr mapIndices(KExpr expr, UnaryOperator<Affine> change) {
+    return expr.scalar() == Scalar.INDEX ? change.apply(Affine.of(expr)).toKExpr() : KExprs.mapOperands(expr, e -> mapIndices(e, change));
+  }
+
+  private static void visitIndices(KExpr expr, Consumer<Affine> visitor) {
+    if (expr.scalar() == Scalar.INDEX) {
+      visitor.accept(Affine.of(expr));
+    } else {
+      KExprs.operands(expr).forEach(e -> visitIndices(e, visitor));
+    }
+  }
+
+  private static Stage mergeAxes(Stage stage) {
+    Stage current = stage;
+    while (true) {
+      Merge merge = findMerge(current);
+      if (merge == null) {
+        return current;
+      }
+      current = merge.apply(current);
+    }
+  }
+
+  private static Merge findMerge(Stage stage) {
+    List<Affine> indices = new ArrayList<>();
+    visitIndices(stage.index().getFirst(), indices::add);
+    visitIndices(stage.value(), indices::add);
+    List<List<Axis>> nests = new ArrayList<>();
+    nests.add(stage.axes());
+    KExprs.all(stage.value(), KExpr.Fold.class).forEach(fold -> nests.add(fold.axes()));
+    for (List<Axis> nest : nests) {
+      for (int i = 0; i + 1 < nest.size(); i++) {
+        Merge merge = new Merge(nest.get(i), nest.get(i + 1));
+        if (indices.stream().allMatch(merge::fits)) {
+          return merge;
+        }
+      }
+    }
+    return null;
+  }
+
+  private record Merge(Axis outer, Axis inner) {
+    boolean fits(Affine index) {
+      return index.isLinearIn(outer)
+          && index.isLinearIn(inner)
+          && index.coefficient(outer).equals(index.coefficient(inner).times(inner.extent()));
+    }
+
+    Axis merged() {
+      return new Axis(outer.name() + "_" + inner.name(), outer.extent().times(inner.extent()));
+    }
+
+    Stage apply(Stage stage) {
+      UnaryOperator<Affine> change =
+          index -> {
+            DimExpr coefficient = index.coefficient(inner);
+            Affine rest = index.without(outer).without(inner);
+            return coefficient.isConst(0)
+                ? rest
+                : rest.plus(new Affine(Map.of(new KExpr.AxisRef(merged()), coefficient), DimExpr.ZERO));
+          };
+      KExpr value = mapIndices(stage.value(), change);
+      value =
+          KExprs.rewrite(
+              value,
+              e -> e instanceof KExpr.Fold fold && fold.axes().contains(outer) ? new KExpr.Fold(fold.op(), replace(fold.axes()), fold.body()) : e);
+      return new Stage(stage.target(), stage.axes().contains(outer) ? replace(stage.axes()) : stage.axes(), List.of(mapIndices(stage.index().getFirst(), change)), value);
+    }
+
+    private List<Axis> replace(List<Axis> axes) {
+      List<Axis> result = new ArrayList<>();
+      for (Axis axis : axes) {
+        if (axis.equals(outer)) {
+          result.add(merged());
+        } else if (!axis.equals(inner)) {
+          result.add(axis);
+        }
+      }
+      return result;
+    }
+  }
+
+  /** Flat index of every element read, with the axes it depends on. */
+  static Map<KExpr.At, Affine> reads(KExpr value) {
+    Map<KExpr.At, Affine> reads = new LinkedHashMap<>();
+    KExprs.all(value, KExpr.At.class).forEach(at -> reads.put(at, Affine.of(at.index().getFirst())));
+    return reads;
+  }
+
+  /** Buffers read, in order of first use. */
+  static Set<Buf> buffers(KExpr value) {
+    Set<Buf> buffers = new java.util.LinkedHashSet<>();
+    KExprs.all(value, KExpr.At.class).forEach(at -> buffers.add(at.buffer()));
+    return buffers;
+  }
+}
