@@ -5,13 +5,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Supplier;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.loop.BinaryOp;
-import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
@@ -204,16 +202,14 @@ final class NestEmitter {
         });
   }
 
-  /** Makes {@code name} stand for {@code expr} in this scope and inner ones (a fold computed by the schedule). */
-  void define(KExpr expr, Expr value) {
-    scopes.getLast().known.put(new Memo(expr, Optional.empty()), value);
-    overrides.put(expr, value);
-  }
-
   private final Map<KExpr, Expr> overrides = new HashMap<>();
 
-  void undefine(KExpr expr) {
+  /** Runs {@code body} with {@code value} standing for {@code expr} (a fold that the schedule computed itself). */
+  void defining(KExpr expr, Expr value, Runnable body) {
+    overrides.put(expr, value);
+    Stmt.Block block = block(body);
     overrides.remove(expr);
+    block.body().forEach(this::emit);
   }
 
   /** Lowers an expression at the current point. */
@@ -230,14 +226,11 @@ final class NestEmitter {
       }
       level = Math.max(level, binding.depth);
     }
-    if (!overrides.isEmpty()) {
-      for (KExpr replaced : overrides.keySet()) {
-        if (contains(expr, replaced)) {
-          level = depth();
-        }
-      }
+    if (overrides.keySet().stream().anyMatch(replaced -> contains(expr, replaced))) {
+      return depth();
     }
-    return level;
+    // A fold is a loop, and only Let may stand before the parallel loop.
+    return KExprs.all(expr, KExpr.Fold.class).isEmpty() ? level : Math.max(level, Math.min(1, depth()));
   }
 
   private static boolean contains(KExpr expr, KExpr part) {
@@ -330,24 +323,10 @@ final class NestEmitter {
     if (e.scalar() == Scalar.INDEX) {
       return indexBinary(e, guard);
     }
-    if (target.fma && e.scalar().isFloat() && e.op() == BinaryOp.ADD && e.a() instanceof KExpr.Bin m && m.op() == BinaryOp.MUL && fusable) {
-      return fma(m, e.b(), guard);
-    }
     Expr a = lower(e.a(), guard);
     Expr b = lower(e.b(), guard);
     int lanes = Math.max(a.type().lanes(), b.type().lanes());
     return new Expr.Binary(e.op(), widen(a, lanes), widen(b, lanes));
-  }
-
-  /** Set while the term of a float sum is added to its accumulator: there contraction is allowed. */
-  private boolean fusable;
-
-  private Expr fma(KExpr.Bin product, KExpr addend, Optional<KExpr> guard) {
-    Expr a = lower(product.a(), guard);
-    Expr b = lower(product.b(), guard);
-    Expr c = lower(addend, guard);
-    int lanes = Math.max(Math.max(a.type().lanes(), b.type().lanes()), c.type().lanes());
-    return new Expr.Fma(widen(a, lanes), widen(b, lanes), widen(c, lanes));
   }
 
   private Expr indexBinary(KExpr.Bin e, Optional<KExpr> guard) {
@@ -532,7 +511,7 @@ final class NestEmitter {
     emit(new Stmt.Local(acc, identity(fold.op(), type)));
     foldLoops(fold, fold.axes(), guard, acc, type, vectorFold);
     Expr result = new Expr.Var(type, acc);
-    return vectorFold ? new Expr.Reduce(fold.op(), result) : let("s", new Expr.Binary(BinaryOp.OR, result, result)).equals(result) ? result : result;
+    return vectorFold ? new Expr.Reduce(fold.op(), result) : result;
   }
 
   private Optional<Integer> vectorLanes(KExpr expr) {
@@ -574,14 +553,13 @@ final class NestEmitter {
       }
       if (!(axis.extent().isConst() && axis.extent().constValue() % lanes == 0)) {
         Expr tail = full;
-        Expr mask = new Expr.LaneLt(minus(extent, tail), lanes);
-        with(
-            axis,
-            tail,
-            lanes,
+        masked(
+            new Expr.LaneLt(minus(extent, tail), lanes),
             () ->
-                masked(
-                    mask,
+                with(
+                    axis,
+                    tail,
+                    lanes,
                     () -> {
                       Expr old = new Expr.Var(type, acc);
                       Expr sum = accumulate(fold, guard, old, lanes);
@@ -590,7 +568,7 @@ final class NestEmitter {
       }
       return;
     }
-    if (axis.extent().isConst() && axis.extent().constValue() <= target.maxUnroll && axis.extent().constValue() > 0) {
+    if (copies(axes) <= target.maxUnroll) {
       for (long i = 0; i < axis.extent().constValue(); i++) {
         with(axis, index(i), 1, () -> foldLoops(fold, rest, guard, acc, type, vectorFold));
       }
@@ -599,20 +577,20 @@ final class NestEmitter {
     loop(Stmt.LoopKind.SERIAL, axis, index(0), dim(axis.extent()), 1, 1, () -> foldLoops(fold, rest, guard, acc, type, vectorFold));
   }
 
+  /** Copies of the body when these loops are unrolled. */
+  private static long copies(List<Axis> axes) {
+    long copies = 1;
+    for (Axis axis : axes) {
+      long extent = axis.extent().isConst() ? axis.extent().constValue() : Integer.MAX_VALUE;
+      copies = Math.min(Integer.MAX_VALUE, copies * Math.min(Integer.MAX_VALUE, extent));
+    }
+    return copies;
+  }
+
   private Expr accumulate(KExpr.Fold fold, Optional<KExpr> guard, Expr old, int lanes) {
     if (target.fma && fold.op() == ReduceOp.SUM && fold.scalar().isFloat() && fold.body() instanceof KExpr.Bin m && m.op() == BinaryOp.MUL) {
       return new Expr.Fma(widen(lower(m.a(), guard), lanes), widen(lower(m.b(), guard), lanes), old);
     }
     return new Expr.Binary(fold.op().combine(), old, widen(lower(fold.body(), guard), lanes));
-  }
-
-  /** Compares INDEX expressions. */
-  static Expr less(Expr a, Expr b) {
-    return new Expr.Compare(CompareOp.LT, a, b);
-  }
-
-  /** Unused by callers that lower whole stages; kept for schedules that build statements by hand. */
-  Stmt.If when(Expr condition, Supplier<Stmt> then) {
-    return new Stmt.If(condition, then.get(), Optional.empty());
   }
 }

@@ -1,0 +1,194 @@
+package org.tersor.ir.schedule;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.Stmt;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * The schedule of every stage without a better one: loops in the order of the axes, the outermost in parallel, the contiguous one in
+ * vectors with a masked tail, folds innermost (in vectors if the output has no contiguous axis).
+ */
+final class LoopSchedule {
+  /** Scalar operations that one task should hold at least. */
+  private static final long TASK_WORK = 1 << 15;
+
+  private final Stage stage;
+  private final Target target;
+  private final NestEmitter nest;
+  private final Optional<Axis> vector;
+  private final int lanes;
+
+  LoopSchedule(Stage stage, Target target) {
+    this.stage = stage;
+    this.target = target;
+    this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
+    int widest = Math.max(4, widestElement(stage));
+    int possible = target.lanes(widest);
+    this.vector = possible > 1 ? vectorAxis(stage, possible) : Optional.empty();
+    this.lanes = vector.isPresent() ? possible : 1;
+    if (vector.isEmpty() && possible > 1) {
+      nest.setFoldLanes(possible);
+    }
+  }
+
+  /** A body, its INDEX parameters and the extent of its parallel loop. */
+  record Result(Stmt body, List<String> dims, DimExpr tasks) {}
+
+  Result emit() {
+    List<Axis> order = new ArrayList<>(stage.axes());
+    vector.ifPresent(
+        v -> {
+          order.remove(v);
+          order.add(v);
+        });
+    if (order.isEmpty()) {
+      point();
+      return new Result(nest.finish(), nest.dims(), DimExpr.ONE);
+    }
+    Axis outer = order.getFirst();
+    long pointsPerStep = points(order.subList(1, order.size()));
+    long work = Math.max(1, Math.multiplyExact(Math.min(pointsPerStep, 1L << 40), foldWork(stage.value())));
+    long grain = Math.max(1, TASK_WORK / work);
+    if (order.size() == 1) {
+      grain = (grain + lanes - 1) / lanes * lanes;
+    }
+    if (outer.extent().isConst()) {
+      grain = Math.min(grain, Math.max(lanes, (outer.extent().constValue() + lanes - 1) / lanes * lanes));
+    }
+    long step = grain;
+    DimExpr tasks = outer.extent().ceilDiv(step);
+    nest.loop(
+        Stmt.LoopKind.PARALLEL,
+        NestEmitter.index(0),
+        nest.dim(tasks),
+        1,
+        task -> {
+          Expr begin = nest.let("b", NestEmitter.times(task, NestEmitter.index(step)));
+          boolean exact = outer.extent().isConst() && outer.extent().constValue() % step == 0;
+          Expr stop = NestEmitter.plus(begin, NestEmitter.index(step));
+          Expr end = exact ? stop : nest.let("e", NestEmitter.min(stop, nest.dim(outer.extent())));
+          boolean fullVectors = exact && step % lanes == 0;
+          axisLoop(order, 0, begin, end, fullVectors);
+        });
+    return new Result(nest.finish(), nest.dims(), tasks);
+  }
+
+  private void axisLoop(List<Axis> order, int position, Expr begin, Expr end, boolean fullVectors) {
+    Axis axis = order.get(position);
+    Runnable body = () -> next(order, position + 1);
+    if (vector.isEmpty() || !vector.get().equals(axis)) {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, 1, 1, body);
+      return;
+    }
+    if (fullVectors) {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, lanes, lanes, body);
+      return;
+    }
+    Expr full = fullEnd(axis, begin, end);
+    if (!full.equals(begin)) {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, begin, full, lanes, lanes, body);
+    }
+    // At most one more vector, masked: a loop, so that nothing runs when the vectors came out even.
+    nest.loop(
+        Stmt.LoopKind.SERIAL,
+        full,
+        end,
+        lanes,
+        at -> nest.masked(new Expr.LaneLt(NestEmitter.minus(end, at), lanes), () -> nest.with(axis, at, lanes, body)));
+  }
+
+  private Expr fullEnd(Axis axis, Expr begin, Expr end) {
+    if (begin instanceof Expr.IntConst b && end instanceof Expr.IntConst e) {
+      return NestEmitter.index(b.value() + (e.value() - b.value()) / lanes * lanes);
+    }
+    Expr count =
+        new Expr.Binary(org.tersor.ir.loop.BinaryOp.FLOORDIV, NestEmitter.minus(end, begin), NestEmitter.index(lanes));
+    return nest.let("f", NestEmitter.plus(begin, NestEmitter.times(count, NestEmitter.index(lanes))));
+  }
+
+  private void next(List<Axis> order, int position) {
+    if (position == order.size()) {
+      point();
+      return;
+    }
+    Axis axis = order.get(position);
+    boolean full = axis.extent().isConst() && axis.extent().constValue() % lanes == 0;
+    axisLoop(order, position, NestEmitter.index(0), nest.dim(axis.extent()), full);
+  }
+
+  private void point() {
+    nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(stage.value()));
+  }
+
+  private static long points(List<Axis> axes) {
+    long points = 1;
+    for (Axis axis : axes) {
+      long extent = axis.extent().isConst() ? axis.extent().constValue() : 64;
+      points = Math.min(1L << 40, points * Math.max(1, Math.min(extent, 1L << 20)));
+    }
+    return points;
+  }
+
+  /** Rough number of operations per point. */
+  static long foldWork(KExpr value) {
+    long work = 1;
+    for (KExpr.Fold fold : KExprs.all(value, KExpr.Fold.class)) {
+      work = Math.min(1L << 20, work + points(fold.axes()));
+    }
+    return work;
+  }
+
+  private static int widestElement(Stage stage) {
+    int widest = stage.target().element().bytes();
+    for (KExpr.At at : KExprs.all(stage.value(), KExpr.At.class)) {
+      widest = Math.max(widest, at.scalar().bytes());
+    }
+    for (KExpr.To to : KExprs.all(stage.value(), KExpr.To.class)) {
+      if (to.scalar() != Scalar.INDEX) {
+        widest = Math.max(widest, to.scalar().bytes());
+      }
+    }
+    return widest;
+  }
+
+  /** The axis along which the target is contiguous, if every access is contiguous or constant along it. */
+  static Optional<Axis> vectorAxis(Stage stage, int lanes) {
+    Affine store = Affine.of(stage.index().getFirst());
+    for (Axis axis : stage.axes().reversed()) {
+      if (!store.isLinearIn(axis) || !store.coefficient(axis).isConst(1)) {
+        continue;
+      }
+      boolean shortAxis = axis.extent().isConst() && axis.extent().constValue() * 2 < lanes;
+      return !shortAxis && isVectorisable(stage.value(), axis) ? Optional.of(axis) : Optional.empty();
+    }
+    return Optional.empty();
+  }
+
+  private static boolean isVectorisable(KExpr value, Axis axis) {
+    for (Map.Entry<KExpr.At, Affine> read : StageSimplifier.reads(value).entrySet()) {
+      DimExpr c = read.getValue().coefficient(axis);
+      if (!read.getValue().isLinearIn(axis) || !(c.isConst(0) || c.isConst(1))) {
+        return false;
+      }
+    }
+    // Index arithmetic in vectors only where it is linear: quotients and remainders per lane cost more than scalar code.
+    boolean[] linear = {true};
+    KExprs.visit(
+        value,
+        e -> {
+          if (e.scalar() == Scalar.INDEX && !Affine.of(e).isLinearIn(axis)) {
+            linear[0] = false;
+          }
+        });
+    return linear[0];
+  }
+}

@@ -1,0 +1,93 @@
+package org.tersor.ir.schedule;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.runtime.DimExpr;
+
+/** Turns a kernel into loop functions for a target. */
+public final class Scheduler {
+  private final Kernel kernel;
+  private final Target target;
+  private final Set<String> constant;
+  private final Map<String, Scheduled.Temporary> temporaries = new LinkedHashMap<>();
+  private final List<Scheduled.Launch> load = new ArrayList<>();
+  private final List<Scheduled.Launch> run = new ArrayList<>();
+
+  private Scheduler(Kernel kernel, Target target, Set<String> constantInputs) {
+    this.kernel = kernel;
+    this.target = target;
+    this.constant = new HashSet<>(constantInputs);
+  }
+
+  /**
+   * Schedules a kernel.
+   *
+   * @param constantInputs names of input buffers that hold weights: what depends on them alone is computed once, at load
+   */
+  public static Scheduled schedule(Kernel kernel, Target target, Set<String> constantInputs) {
+    Scheduler scheduler = new Scheduler(kernel, target, constantInputs);
+    kernel.stages().forEach(scheduler::stage);
+    return new Scheduled(List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
+  }
+
+  private void stage(Stage stage) {
+    Stage simple = StageSimplifier.simplify(stage);
+    boolean isOutput = kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
+    boolean packed = !isOutput && StageSimplifier.buffers(simple.value()).stream().allMatch(b -> constant.contains(b.name()));
+    if (!isOutput) {
+      temporary(StageSimplifier.flat(stage.target()), packed);
+    }
+    if (target.kind() == Target.Kind.CUDA) {
+      launch(simple, new CudaSchedule(simple).emit(), packed);
+      return;
+    }
+    launch(simple, new LoopSchedule(simple, target).emit(), packed);
+  }
+
+  /** Declares a buffer of the schedule. */
+  void temporary(Buf buffer, boolean packed) {
+    temporaries.putIfAbsent(
+        buffer.name(), new Scheduled.Temporary(buffer.name(), buffer.element(), buffer.elements(), packed));
+    if (packed) {
+      constant.add(buffer.name());
+    }
+  }
+
+  boolean isConstant(Buf buffer) {
+    return constant.contains(buffer.name());
+  }
+
+  Target target() {
+    return target;
+  }
+
+  /** Adds a launch whose buffers are the target of the stage and what its value reads. */
+  void launch(Stage stage, LoopSchedule.Result code, boolean atLoad) {
+    List<Buf> reads = new ArrayList<>(StageSimplifier.buffers(stage.value()));
+    reads.removeIf(b -> b.name().equals(stage.target().name()));
+    launch(stage.target(), reads, code, atLoad);
+  }
+
+  void launch(Buf written, List<Buf> reads, LoopSchedule.Result code, boolean atLoad) {
+    List<LoopFunction.BufferParam> params = new ArrayList<>();
+    params.add(new LoopFunction.BufferParam(written.name(), written.element(), true));
+    Map<String, Scalar> seen = new LinkedHashMap<>();
+    reads.forEach(b -> seen.put(b.name(), b.element()));
+    seen.forEach((name, element) -> params.add(new LoopFunction.BufferParam(name, element, false)));
+    LoopFunction function = new LoopFunction(kernel.name(), params, code.dims(), code.body());
+    List<DimExpr> dims = code.dims().stream().map(DimExpr::symbol).toList();
+    Scheduled.Launch launch =
+        new Scheduled.Launch(function, params.stream().map(LoopFunction.BufferParam::name).toList(), dims, code.tasks());
+    (atLoad ? load : run).add(launch);
+  }
+
+}
