@@ -114,7 +114,7 @@ final class InterpreterMemory {
   }
 
   private int slotAt(long index, int further, int count) {
-    if (index < 0 || index + further + count > length) {
+    if (index + further < 0 || index + further + count > length) {
       throw new IndexOutOfBoundsException(
           function
               + ": buffer "
