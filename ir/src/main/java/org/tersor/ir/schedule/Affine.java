@@ -12,8 +12,8 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
 
 /**
- * An INDEX expression as {@code constant + sum(coefficient * atom)}, where an atom is an axis or an expression that is not linear.
- * Canonical up to the order of first occurrence.
+ * An INDEX expression as {@code constant + sum(coefficient * atom)}, where an atom is an axis or an
+ * expression that is not linear. Canonical up to the order of first occurrence.
  */
 record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
 
@@ -31,15 +31,14 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
 
   Affine plus(Affine other) {
     Map<KExpr, DimExpr> sum = new LinkedHashMap<>(terms);
-    other.terms.forEach(
-        (atom, c) -> {
-          DimExpr total = sum.getOrDefault(atom, DimExpr.ZERO).plus(c);
-          if (total.isConst(0)) {
-            sum.remove(atom);
-          } else {
-            sum.put(atom, total);
-          }
-        });
+    other.terms.forEach((atom, c) -> {
+      DimExpr total = sum.getOrDefault(atom, DimExpr.ZERO).plus(c);
+      if (total.isConst(0)) {
+        sum.remove(atom);
+      } else {
+        sum.put(atom, total);
+      }
+    });
     return new Affine(sum, constant.plus(other.constant));
   }
 
@@ -52,7 +51,10 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
     return new Affine(scaled, constant.times(factor));
   }
 
-  /** Coefficient of an axis as a plain term; the axis may also occur inside other atoms, see {@link #isLinearIn}. */
+  /**
+   * Coefficient of an axis as a plain term; the axis may also occur inside other atoms, see {@link
+   * #isLinearIn}.
+   */
   DimExpr coefficient(Axis axis) {
     return terms.getOrDefault(new KExpr.AxisRef(axis), DimExpr.ZERO);
   }
@@ -85,7 +87,9 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
 
   /** The expression with every index inside it in canonical form. */
   static KExpr canonical(KExpr expr) {
-    return expr.scalar() == Scalar.INDEX ? of(expr).toKExpr() : KExprs.mapOperands(expr, Affine::canonical);
+    return expr.scalar() == Scalar.INDEX
+        ? of(expr).toKExpr()
+        : KExprs.mapOperands(expr, Affine::canonical);
   }
 
   private static Affine ofBinary(KExpr.Bin e) {
@@ -98,7 +102,9 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
         if (b.isConstant()) {
           yield a.times(b.constant);
         }
-        yield a.isConstant() ? b.times(a.constant) : atom(new KExpr.Bin(BinaryOp.MUL, a.toKExpr(), b.toKExpr()));
+        yield a.isConstant()
+            ? b.times(a.constant)
+            : atom(new KExpr.Bin(BinaryOp.MUL, a.toKExpr(), b.toKExpr()));
       }
       case FLOORDIV, FLOORMOD -> ofDivision(e);
       default -> atom(new KExpr.Bin(e.op(), of(e.a()).toKExpr(), of(e.b()).toKExpr()));
@@ -116,7 +122,11 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
       for (Map.Entry<KExpr, DimExpr> term : a.terms.entrySet()) {
         Affine one = new Affine(Map.of(term.getKey(), term.getValue()), DimExpr.ZERO);
         if (term.getValue().isConst() && term.getValue().constValue() % divisor == 0) {
-          multiples = multiples.plus(new Affine(Map.of(term.getKey(), DimExpr.of(term.getValue().constValue() / divisor)), DimExpr.ZERO));
+          multiples =
+              multiples.plus(
+                  new Affine(
+                      Map.of(term.getKey(), DimExpr.of(term.getValue().constValue() / divisor)),
+                      DimExpr.ZERO));
         } else {
           rest = rest.plus(one);
         }

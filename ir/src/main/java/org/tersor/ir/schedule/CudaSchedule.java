@@ -36,9 +36,17 @@ final class CudaSchedule {
                 NestEmitter.index(BLOCK),
                 1,
                 lane -> {
-                  Expr flat = nest.let("p", NestEmitter.plus(NestEmitter.times(block, NestEmitter.index(BLOCK)), lane));
+                  Expr flat =
+                      nest.let(
+                          "p",
+                          NestEmitter.plus(
+                              NestEmitter.times(block, NestEmitter.index(BLOCK)), lane));
                   Stmt.Block body = nest.block(() -> point(flat, stage.axes()));
-                  nest.emit(new Stmt.If(new Expr.Compare(CompareOp.LT, flat, nest.dim(total)), body, Optional.empty()));
+                  nest.emit(
+                      new Stmt.If(
+                          new Expr.Compare(CompareOp.LT, flat, nest.dim(total)),
+                          body,
+                          Optional.empty()));
                 }));
     return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
   }

@@ -14,8 +14,9 @@ import org.tersor.ir.loop.Stmt;
 import org.tersor.runtime.DimExpr;
 
 /**
- * The schedule of every stage without a better one: loops in the order of the axes, the outermost in parallel, the contiguous one in
- * vectors with a masked tail, folds innermost (in vectors if the output has no contiguous axis).
+ * The schedule of every stage without a better one: loops in the order of the axes, the outermost
+ * in parallel, the contiguous one in vectors with a masked tail, folds innermost (in vectors if the
+ * output has no contiguous axis).
  */
 final class LoopSchedule {
   /** Scalar operations that one task should hold at least. */
@@ -45,24 +46,26 @@ final class LoopSchedule {
 
   Result emit() {
     List<Axis> order = new ArrayList<>(stage.axes());
-    vector.ifPresent(
-        v -> {
-          order.remove(v);
-          order.add(v);
-        });
+    vector.ifPresent(v -> {
+      order.remove(v);
+      order.add(v);
+    });
     if (order.isEmpty()) {
       point();
       return new Result(nest.finish(), nest.dims(), DimExpr.ONE);
     }
     Axis outer = order.getFirst();
     long pointsPerStep = points(order.subList(1, order.size()));
-    long work = Math.max(1, Math.multiplyExact(Math.min(pointsPerStep, 1L << 40), foldWork(stage.value())));
+    long work =
+        Math.max(1, Math.multiplyExact(Math.min(pointsPerStep, 1L << 40), foldWork(stage.value())));
     long grain = Math.max(1, TASK_WORK / work);
     if (order.size() == 1) {
       grain = (grain + lanes - 1) / lanes * lanes;
     }
     if (outer.extent().isConst()) {
-      grain = Math.min(grain, Math.max(lanes, (outer.extent().constValue() + lanes - 1) / lanes * lanes));
+      grain =
+          Math.min(
+              grain, Math.max(lanes, (outer.extent().constValue() + lanes - 1) / lanes * lanes));
     }
     long step = grain;
     DimExpr tasks = outer.extent().ceilDiv(step);
@@ -103,7 +106,10 @@ final class LoopSchedule {
         full,
         end,
         lanes,
-        at -> nest.masked(new Expr.LaneLt(NestEmitter.minus(end, at), lanes), () -> nest.with(axis, at, lanes, body)));
+        at ->
+            nest.masked(
+                new Expr.LaneLt(NestEmitter.minus(end, at), lanes),
+                () -> nest.with(axis, at, lanes, body)));
   }
 
   private Expr fullEnd(Axis axis, Expr begin, Expr end) {
@@ -111,8 +117,12 @@ final class LoopSchedule {
       return NestEmitter.index(b.value() + (e.value() - b.value()) / lanes * lanes);
     }
     Expr count =
-        new Expr.Binary(org.tersor.ir.loop.BinaryOp.FLOORDIV, NestEmitter.minus(end, begin), NestEmitter.index(lanes));
-    return nest.let("f", NestEmitter.plus(begin, NestEmitter.times(count, NestEmitter.index(lanes))));
+        new Expr.Binary(
+            org.tersor.ir.loop.BinaryOp.FLOORDIV,
+            NestEmitter.minus(end, begin),
+            NestEmitter.index(lanes));
+    return nest.let(
+        "f", NestEmitter.plus(begin, NestEmitter.times(count, NestEmitter.index(lanes))));
   }
 
   private void next(List<Axis> order, int position) {
@@ -160,7 +170,10 @@ final class LoopSchedule {
     return widest;
   }
 
-  /** The axis along which the target is contiguous, if every access is contiguous or constant along it. */
+  /**
+   * The axis along which the target is contiguous, if every access is contiguous or constant along
+   * it.
+   */
   static Optional<Axis> vectorAxis(Stage stage, int lanes) {
     Affine store = Affine.of(stage.index().getFirst());
     for (Axis axis : stage.axes().reversed()) {
@@ -168,7 +181,9 @@ final class LoopSchedule {
         continue;
       }
       boolean shortAxis = axis.extent().isConst() && axis.extent().constValue() * 2 < lanes;
-      return !shortAxis && isVectorisable(stage.value(), axis) ? Optional.of(axis) : Optional.empty();
+      return !shortAxis && isVectorisable(stage.value(), axis)
+          ? Optional.of(axis)
+          : Optional.empty();
     }
     return Optional.empty();
   }
@@ -180,7 +195,8 @@ final class LoopSchedule {
         return false;
       }
     }
-    // Index arithmetic in vectors only where it is linear: quotients and remainders per lane cost more than scalar code.
+    // Index arithmetic in vectors only where it is linear: quotients and remainders per lane cost
+    // more than scalar code.
     boolean[] linear = {true};
     KExprs.visit(
         value,

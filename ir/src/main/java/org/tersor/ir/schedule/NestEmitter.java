@@ -19,8 +19,9 @@ import org.tersor.ir.loop.UnaryOp;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Writes a loop nest and lowers kernel expressions into it. Every subexpression is computed once, at the outermost loop where its axes
- * are bound (buffers of a kernel do not overlap, which a backend's compiler cannot know).
+ * Writes a loop nest and lowers kernel expressions into it. Every subexpression is computed once,
+ * at the outermost loop where its axes are bound (buffers of a kernel do not overlap, which a
+ * backend's compiler cannot know).
  */
 final class NestEmitter {
 
@@ -86,21 +87,25 @@ final class NestEmitter {
     return new Stmt.Block(scopes.removeLast().statements);
   }
 
-  /** A loop with {@code axis} bound to its variable (in units of the axis), {@code lanes} positions at a time. */
-  void loop(Stmt.LoopKind kind, Axis axis, Expr begin, Expr end, int step, int lanes, Runnable body) {
+  /**
+   * A loop with {@code axis} bound to its variable (in units of the axis), {@code lanes} positions
+   * at a time.
+   */
+  void loop(
+      Stmt.LoopKind kind, Axis axis, Expr begin, Expr end, int step, int lanes, Runnable body) {
     String var = fresh("i");
     Stmt.Block block =
-        block(
-            () -> {
-              bindings.put(axis, new Binding(new Expr.Var(Type.INDEX, var), lanes, depth()));
-              body.run();
-              bindings.remove(axis);
-            });
+        block(() -> {
+          bindings.put(axis, new Binding(new Expr.Var(Type.INDEX, var), lanes, depth()));
+          body.run();
+          bindings.remove(axis);
+        });
     emit(new Stmt.For(kind, var, begin, end, step, block));
   }
 
   /** A loop over a bare variable. */
-  void loop(Stmt.LoopKind kind, Expr begin, Expr end, int step, java.util.function.Consumer<Expr> body) {
+  void loop(
+      Stmt.LoopKind kind, Expr begin, Expr end, int step, java.util.function.Consumer<Expr> body) {
     String var = fresh("t");
     Stmt.Block block = block(() -> body.accept(new Expr.Var(Type.INDEX, var)));
     emit(new Stmt.For(kind, var, begin, end, step, block));
@@ -109,18 +114,19 @@ final class NestEmitter {
   /** Binds an axis to a value inside {@code body}, without a loop. */
   void with(Axis axis, Expr base, int lanes, Runnable body) {
     Stmt.Block block =
-        block(
-            () -> {
-              bindings.put(axis, new Binding(base, lanes, depth()));
-              body.run();
-              bindings.remove(axis);
-            });
+        block(() -> {
+          bindings.put(axis, new Binding(base, lanes, depth()));
+          body.run();
+          bindings.remove(axis);
+        });
     block.body().forEach(this::emit);
   }
 
   /** Names a value unless it is a constant or a name already. */
   Expr let(String prefix, Expr value) {
-    if (value instanceof Expr.IntConst || value instanceof Expr.Var || value instanceof Expr.FloatConst) {
+    if (value instanceof Expr.IntConst
+        || value instanceof Expr.Var
+        || value instanceof Expr.FloatConst) {
       return value;
     }
     String name = fresh(prefix);
@@ -204,7 +210,10 @@ final class NestEmitter {
 
   private final Map<KExpr, Expr> overrides = new HashMap<>();
 
-  /** Runs {@code body} with {@code value} standing for {@code expr} (a fold that the schedule computed itself). */
+  /**
+   * Runs {@code body} with {@code value} standing for {@code expr} (a fold that the schedule
+   * computed itself).
+   */
   void defining(KExpr expr, Expr value, Runnable body) {
     overrides.put(expr, value);
     Stmt.Block block = block(body);
@@ -230,7 +239,9 @@ final class NestEmitter {
       return depth();
     }
     // A fold is a loop, and only Let may stand before the parallel loop.
-    return KExprs.all(expr, KExpr.Fold.class).isEmpty() ? level : Math.max(level, Math.min(1, depth()));
+    return KExprs.all(expr, KExpr.Fold.class).isEmpty()
+        ? level
+        : Math.max(level, Math.min(1, depth()));
   }
 
   private static boolean contains(KExpr expr, KExpr part) {
@@ -261,7 +272,8 @@ final class NestEmitter {
         return known;
       }
     }
-    // Everything of this expression is bound at `level`: work there, then return to the inner loops.
+    // Everything of this expression is bound at `level`: work there, then return to the inner
+    // loops.
     List<Scope> inner = new ArrayList<>(scopes.subList(level + 1, scopes.size()));
     scopes.subList(level + 1, scopes.size()).clear();
     Expr value = compute(expr, relevant);
@@ -272,7 +284,9 @@ final class NestEmitter {
   }
 
   private static boolean isCheap(Expr value) {
-    return value instanceof Expr.Var || value instanceof Expr.IntConst || value instanceof Expr.FloatConst;
+    return value instanceof Expr.Var
+        || value instanceof Expr.IntConst
+        || value instanceof Expr.FloatConst;
   }
 
   private Expr compute(KExpr expr, Optional<KExpr> guard) {
@@ -286,10 +300,16 @@ final class NestEmitter {
       case KExpr.Cmp e -> compare(e, guard);
       case KExpr.If e -> {
         Expr condition = lower(e.condition(), guard);
-        Expr then = lower(e.then(), Optional.of(guard.map(g -> K.and(g, e.condition())).orElse(e.condition())));
+        Expr then =
+            lower(
+                e.then(),
+                Optional.of(guard.map(g -> K.and(g, e.condition())).orElse(e.condition())));
         KExpr not = K.not(e.condition());
-        Expr otherwise = lower(e.otherwise(), Optional.of(guard.map(g -> K.and(g, not)).orElse(not)));
-        int lanes = Math.max(condition.type().lanes(), Math.max(then.type().lanes(), otherwise.type().lanes()));
+        Expr otherwise =
+            lower(e.otherwise(), Optional.of(guard.map(g -> K.and(g, not)).orElse(not)));
+        int lanes =
+            Math.max(
+                condition.type().lanes(), Math.max(then.type().lanes(), otherwise.type().lanes()));
         yield new Expr.Select(widen(condition, lanes), widen(then, lanes), widen(otherwise, lanes));
       }
       case KExpr.To e -> {
@@ -378,7 +398,10 @@ final class NestEmitter {
     return new Expr.Compare(e.op(), widen(a, lanes), widen(b, lanes));
   }
 
-  /** lane + x < y and its like as a tail mask, which costs one instruction instead of index arithmetic in vectors. */
+  /**
+   * lane + x < y and its like as a tail mask, which costs one instruction instead of index
+   * arithmetic in vectors.
+   */
   private Optional<Expr> laneMask(KExpr.Cmp e, VectorPart vector, Optional<KExpr> guard) {
     Affine difference = Affine.of(K.sub(e.a(), e.b()));
     if (!difference.isLinearIn(vector.axis) || !difference.coefficient(vector.axis).isConst(1)) {
@@ -408,15 +431,24 @@ final class NestEmitter {
         // One element for all lanes: it is read if any lane wants it.
         mask = new Expr.Reduce(ReduceOp.OR, mask);
       }
-      return new Expr.Load(Type.of(at.scalar()), at.buffer().name(), lower(index, guard), Optional.ofNullable(mask));
+      return new Expr.Load(
+          Type.of(at.scalar()), at.buffer().name(), lower(index, guard), Optional.ofNullable(mask));
     }
     int lanes = vector.get().binding.lanes;
     Affine affine = Affine.of(index);
     Optional<Expr> mask = needed.map(g -> widen(lower(g), lanes));
     if (affine.isLinearIn(vector.get().axis) && affine.coefficient(vector.get().axis).isConst(1)) {
-      return new Expr.Load(new Type(at.scalar(), lanes), at.buffer().name(), laneZero(index, vector.get(), guard), merge(mask, activeMask(lanes)));
+      return new Expr.Load(
+          new Type(at.scalar(), lanes),
+          at.buffer().name(),
+          laneZero(index, vector.get(), guard),
+          merge(mask, activeMask(lanes)));
     }
-    return new Expr.Load(new Type(at.scalar(), lanes), at.buffer().name(), lower(index, guard), merge(mask, activeMask(lanes)));
+    return new Expr.Load(
+        new Type(at.scalar(), lanes),
+        at.buffer().name(),
+        lower(index, guard),
+        merge(mask, activeMask(lanes)));
   }
 
   private Optional<Expr> active = Optional.empty();
@@ -426,18 +458,21 @@ final class NestEmitter {
   }
 
   private static Optional<Expr> merge(Optional<Expr> a, Optional<Expr> b) {
-    return a.isEmpty() ? b : b.isEmpty() ? a : Optional.of(new Expr.Binary(BinaryOp.AND, a.get(), b.get()));
+    return a.isEmpty()
+        ? b
+        : b.isEmpty() ? a : Optional.of(new Expr.Binary(BinaryOp.AND, a.get(), b.get()));
   }
 
-  /** Runs {@code body} with lanes outside {@code mask} switched off for loads and {@link #store}. */
+  /**
+   * Runs {@code body} with lanes outside {@code mask} switched off for loads and {@link #store}.
+   */
   void masked(Expr mask, Runnable body) {
     Optional<Expr> saved = active;
     Stmt.Block block =
-        block(
-            () -> {
-              active = Optional.of(let("m", mask));
-              body.run();
-            });
+        block(() -> {
+          active = Optional.of(let("m", mask));
+          body.run();
+        });
     active = saved;
     block.body().forEach(this::emit);
   }
@@ -446,7 +481,9 @@ final class NestEmitter {
   private static boolean inBounds(KExpr.At at) {
     DimExpr size = at.buffer().elements();
     return size.isConst()
-        && Interval.of(at.index().getFirst()).map(range -> range.low() >= 0 && range.high() < size.constValue()).orElse(false);
+        && Interval.of(at.index().getFirst())
+            .map(range -> range.low() >= 0 && range.high() < size.constValue())
+            .orElse(false);
   }
 
   /** Stores a stage's value at the current point. */
@@ -458,8 +495,10 @@ final class NestEmitter {
     }
     int lanes = vector.get().binding.lanes;
     Affine affine = Affine.of(flatIndex);
-    boolean contiguous = affine.isLinearIn(vector.get().axis) && affine.coefficient(vector.get().axis).isConst(1);
-    Expr index = contiguous ? laneZero(flatIndex, vector.get(), Optional.empty()) : lower(flatIndex);
+    boolean contiguous =
+        affine.isLinearIn(vector.get().axis) && affine.coefficient(vector.get().axis).isConst(1);
+    Expr index =
+        contiguous ? laneZero(flatIndex, vector.get(), Optional.empty()) : lower(flatIndex);
     emit(new Stmt.Store(buffer, index, widen(value, lanes), activeMask(lanes)));
   }
 
@@ -494,7 +533,10 @@ final class NestEmitter {
         });
   }
 
-  /** Lanes for folding the innermost axis in vectors where no output axis is a vector; set by the schedule. */
+  /**
+   * Lanes for folding the innermost axis in vectors where no output axis is a vector; set by the
+   * schedule.
+   */
   private int foldLanes = 1;
 
   void setFoldLanes(int lanes) {
@@ -502,9 +544,11 @@ final class NestEmitter {
   }
 
   private Expr fold(KExpr.Fold fold, Optional<KExpr> guard) {
-    boolean outerVector = vectorAxis(fold).isPresent() || guard.flatMap(this::vectorAxis).isPresent();
+    boolean outerVector =
+        vectorAxis(fold).isPresent() || guard.flatMap(this::vectorAxis).isPresent();
     Axis innermost = fold.axes().getLast();
-    boolean vectorFold = !outerVector && foldLanes > 1 && guard.isEmpty() && foldsInVectors(fold, innermost);
+    boolean vectorFold =
+        !outerVector && foldLanes > 1 && guard.isEmpty() && foldsInVectors(fold, innermost);
     int lanes = vectorFold ? foldLanes : vectorLanes(fold).orElse(1);
     Type type = new Type(fold.scalar(), lanes);
     String acc = fresh("acc");
@@ -533,7 +577,13 @@ final class NestEmitter {
     return any && KExprs.all(fold.body(), KExpr.Fold.class).isEmpty();
   }
 
-  private void foldLoops(KExpr.Fold fold, List<Axis> axes, Optional<KExpr> guard, String acc, Type type, boolean vectorFold) {
+  private void foldLoops(
+      KExpr.Fold fold,
+      List<Axis> axes,
+      Optional<KExpr> guard,
+      String acc,
+      Type type,
+      boolean vectorFold) {
     if (axes.isEmpty()) {
       Expr old = new Expr.Var(type, acc);
       emit(new Stmt.Assign(acc, accumulate(fold, guard, old, type.lanes())));
@@ -544,12 +594,20 @@ final class NestEmitter {
     if (vectorFold && rest.isEmpty()) {
       int lanes = type.lanes();
       Expr extent = let("n", dim(axis.extent()));
-      Expr full = let("n", times(new Expr.Binary(BinaryOp.FLOORDIV, extent, index(lanes)), index(lanes)));
+      Expr full =
+          let("n", times(new Expr.Binary(BinaryOp.FLOORDIV, extent, index(lanes)), index(lanes)));
       if (axis.extent().isConst()) {
         full = index(axis.extent().constValue() / lanes * lanes);
       }
       if (!isConst(full, 0)) {
-        loop(Stmt.LoopKind.SERIAL, axis, index(0), full, lanes, lanes, () -> foldLoops(fold, rest, guard, acc, type, true));
+        loop(
+            Stmt.LoopKind.SERIAL,
+            axis,
+            index(0),
+            full,
+            lanes,
+            lanes,
+            () -> foldLoops(fold, rest, guard, acc, type, true));
       }
       if (!(axis.extent().isConst() && axis.extent().constValue() % lanes == 0)) {
         Expr tail = full;
@@ -574,7 +632,14 @@ final class NestEmitter {
       }
       return;
     }
-    loop(Stmt.LoopKind.SERIAL, axis, index(0), dim(axis.extent()), 1, 1, () -> foldLoops(fold, rest, guard, acc, type, vectorFold));
+    loop(
+        Stmt.LoopKind.SERIAL,
+        axis,
+        index(0),
+        dim(axis.extent()),
+        1,
+        1,
+        () -> foldLoops(fold, rest, guard, acc, type, vectorFold));
   }
 
   /** Copies of the body when these loops are unrolled. */
@@ -588,8 +653,13 @@ final class NestEmitter {
   }
 
   private Expr accumulate(KExpr.Fold fold, Optional<KExpr> guard, Expr old, int lanes) {
-    if (target.fma && fold.op() == ReduceOp.SUM && fold.scalar().isFloat() && fold.body() instanceof KExpr.Bin m && m.op() == BinaryOp.MUL) {
-      return new Expr.Fma(widen(lower(m.a(), guard), lanes), widen(lower(m.b(), guard), lanes), old);
+    if (target.fma
+        && fold.op() == ReduceOp.SUM
+        && fold.scalar().isFloat()
+        && fold.body() instanceof KExpr.Bin m
+        && m.op() == BinaryOp.MUL) {
+      return new Expr.Fma(
+          widen(lower(m.a(), guard), lanes), widen(lower(m.b(), guard), lanes), old);
     }
     return new Expr.Binary(fold.op().combine(), old, widen(lower(fold.body(), guard), lanes));
   }

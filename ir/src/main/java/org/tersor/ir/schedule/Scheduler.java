@@ -31,18 +31,24 @@ public final class Scheduler {
   /**
    * Schedules a kernel.
    *
-   * @param constantInputs names of input buffers that hold weights: what depends on them alone is computed once, at load
+   * @param constantInputs names of input buffers that hold weights: what depends on them alone is
+   *     computed once, at load
    */
   public static Scheduled schedule(Kernel kernel, Target target, Set<String> constantInputs) {
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs);
     kernel.stages().forEach(scheduler::stage);
-    return new Scheduled(List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
+    return new Scheduled(
+        List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
   }
 
   private void stage(Stage stage) {
     Stage simple = StageSimplifier.simplify(stage);
-    boolean isOutput = kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
-    boolean packed = !isOutput && StageSimplifier.buffers(simple.value()).stream().allMatch(b -> constant.contains(b.name()));
+    boolean isOutput =
+        kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
+    boolean packed =
+        !isOutput
+            && StageSimplifier.buffers(simple.value()).stream()
+                .allMatch(b -> constant.contains(b.name()));
     if (!isOutput) {
       temporary(StageSimplifier.flat(stage.target()), packed);
     }
@@ -56,7 +62,8 @@ public final class Scheduler {
   /** Declares a buffer of the schedule. */
   void temporary(Buf buffer, boolean packed) {
     temporaries.putIfAbsent(
-        buffer.name(), new Scheduled.Temporary(buffer.name(), buffer.element(), buffer.elements(), packed));
+        buffer.name(),
+        new Scheduled.Temporary(buffer.name(), buffer.element(), buffer.elements(), packed));
     if (packed) {
       constant.add(buffer.name());
     }
@@ -86,8 +93,11 @@ public final class Scheduler {
     LoopFunction function = new LoopFunction(kernel.name(), params, code.dims(), code.body());
     List<DimExpr> dims = code.dims().stream().map(DimExpr::symbol).toList();
     Scheduled.Launch launch =
-        new Scheduled.Launch(function, params.stream().map(LoopFunction.BufferParam::name).toList(), dims, code.tasks());
+        new Scheduled.Launch(
+            function,
+            params.stream().map(LoopFunction.BufferParam::name).toList(),
+            dims,
+            code.tasks());
     (atLoad ? load : run).add(launch);
   }
-
 }

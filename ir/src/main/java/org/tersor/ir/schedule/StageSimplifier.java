@@ -17,14 +17,20 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Brings a stage into the form that schedules start from: one flat index per access, comparisons decided where extents decide them,
- * no axes of extent 1, and neighbouring axes merged wherever every access walks them as one.
+ * Brings a stage into the form that schedules start from: one flat index per access, comparisons
+ * decided where extents decide them, no axes of extent 1, and neighbouring axes merged wherever
+ * every access walks them as one.
  */
 final class StageSimplifier {
   private StageSimplifier() {}
 
   static Stage simplify(Stage stage) {
-    KExpr index = Affine.of(flatIndex(stage.target(), stage.index().stream().map(StageSimplifier::expression).toList())).toKExpr();
+    KExpr index =
+        Affine.of(
+                flatIndex(
+                    stage.target(),
+                    stage.index().stream().map(StageSimplifier::expression).toList()))
+            .toKExpr();
     KExpr value = expression(stage.value());
     List<Axis> axes = stage.axes().stream().filter(axis -> !axis.extent().isConst(1)).toList();
     return mergeAxes(new Stage(flat(stage.target()), axes, List.of(index), value));
@@ -53,8 +59,14 @@ final class StageSimplifier {
                 switch (e) {
                   case KExpr.AxisRef ref -> K.axis(ref.axis());
                   case KExpr.At at ->
-                      new KExpr.At(flat(at.buffer()), List.of(Affine.of(flatIndex(at.buffer(), at.index())).toKExpr()));
-                  case KExpr.Fold fold -> K.fold(fold.op(), fold.axes().stream().filter(a -> !a.extent().isConst(1)).toList(), fold.body());
+                      new KExpr.At(
+                          flat(at.buffer()),
+                          List.of(Affine.of(flatIndex(at.buffer(), at.index())).toKExpr()));
+                  case KExpr.Fold fold ->
+                      K.fold(
+                          fold.op(),
+                          fold.axes().stream().filter(a -> !a.extent().isConst(1)).toList(),
+                          fold.body());
                   default -> e;
                 });
     KExpr canonical = Affine.canonical(flat);
@@ -63,7 +75,8 @@ final class StageSimplifier {
         e ->
             switch (e) {
               case KExpr.Cmp cmp -> Interval.decide(cmp).<KExpr>map(K::bool).orElse(cmp);
-              case KExpr.If choice -> K.select(choice.condition(), choice.then(), choice.otherwise());
+              case KExpr.If choice ->
+                  K.select(choice.condition(), choice.then(), choice.otherwise());
               case KExpr.Bin bin when bin.scalar() == Scalar.BOOL -> logical(bin);
               default -> e;
             });
@@ -83,7 +96,9 @@ final class StageSimplifier {
 
   /** Applies a change to every outermost INDEX expression of {@code expr}. */
   static KExpr mapIndices(KExpr expr, UnaryOperator<Affine> change) {
-    return expr.scalar() == Scalar.INDEX ? change.apply(Affine.of(expr)).toKExpr() : KExprs.mapOperands(expr, e -> mapIndices(e, change));
+    return expr.scalar() == Scalar.INDEX
+        ? change.apply(Affine.of(expr)).toKExpr()
+        : KExprs.mapOperands(expr, e -> mapIndices(e, change));
   }
 
   private static void visitIndices(KExpr expr, Consumer<Affine> visitor) {
@@ -141,14 +156,22 @@ final class StageSimplifier {
             Affine rest = index.without(outer).without(inner);
             return coefficient.isConst(0)
                 ? rest
-                : rest.plus(new Affine(Map.of(new KExpr.AxisRef(merged()), coefficient), DimExpr.ZERO));
+                : rest.plus(
+                    new Affine(Map.of(new KExpr.AxisRef(merged()), coefficient), DimExpr.ZERO));
           };
       KExpr value = mapIndices(stage.value(), change);
       value =
           KExprs.rewrite(
               value,
-              e -> e instanceof KExpr.Fold fold && fold.axes().contains(outer) ? new KExpr.Fold(fold.op(), replace(fold.axes()), fold.body()) : e);
-      return new Stage(stage.target(), stage.axes().contains(outer) ? replace(stage.axes()) : stage.axes(), List.of(mapIndices(stage.index().getFirst(), change)), value);
+              e ->
+                  e instanceof KExpr.Fold fold && fold.axes().contains(outer)
+                      ? new KExpr.Fold(fold.op(), replace(fold.axes()), fold.body())
+                      : e);
+      return new Stage(
+          stage.target(),
+          stage.axes().contains(outer) ? replace(stage.axes()) : stage.axes(),
+          List.of(mapIndices(stage.index().getFirst(), change)),
+          value);
     }
 
     private List<Axis> replace(List<Axis> axes) {
@@ -167,7 +190,8 @@ final class StageSimplifier {
   /** Flat index of every element read, with the axes it depends on. */
   static Map<KExpr.At, Affine> reads(KExpr value) {
     Map<KExpr.At, Affine> reads = new LinkedHashMap<>();
-    KExprs.all(value, KExpr.At.class).forEach(at -> reads.put(at, Affine.of(at.index().getFirst())));
+    KExprs.all(value, KExpr.At.class)
+        .forEach(at -> reads.put(at, Affine.of(at.index().getFirst())));
     return reads;
   }
 

@@ -64,7 +64,8 @@ class SchedulerTest {
       for (Scheduled.Launch launch : launches) {
         KernelCode code = LoopInterpreter.compile(launch.function());
         Object[] buffers = launch.buffers().stream().map(all::get).toArray();
-        code.run(buffers, new int[buffers.length], new int[0], 0, (int) launch.tasks().constValue());
+        code.run(
+            buffers, new int[buffers.length], new int[0], 0, (int) launch.tasks().constValue());
       }
     }
   }
@@ -78,11 +79,19 @@ class SchedulerTest {
     Axis n = axis("n", 3);
     Axis c = axis("c", 5);
     Axis w = axis("w", 37);
-    Stage stage = Stage.of(y, List.of(n, c, w), K.add(K.at(x, K.axis(n), K.axis(c), K.axis(w)), K.at(b, K.axis(c), K.index(0))));
+    Stage stage =
+        Stage.of(
+            y,
+            List.of(n, c, w),
+            K.add(K.at(x, K.axis(n), K.axis(c), K.axis(w)), K.at(b, K.axis(c), K.index(0))));
     float[] xs = random(555, 1);
     float[] bs = random(5, 2);
     float[] ys = new float[555];
-    run(new Kernel("add", List.of(x, b), List.of(y), List.of(stage)), target, Set.of(), Map.of("in0", xs, "in1", bs, "out0", ys));
+    run(
+        new Kernel("add", List.of(x, b), List.of(y), List.of(stage)),
+        target,
+        Set.of(),
+        Map.of("in0", xs, "in1", bs, "out0", ys));
     for (int i = 0; i < 555; i++) {
       assertEquals(xs[i] + bs[i / 37 % 5], ys[i], "element " + i);
     }
@@ -103,14 +112,23 @@ class SchedulerTest {
     KExpr ih = K.sub(K.add(K.axis(oh), K.axis(kh)), K.index(1));
     KExpr iw = K.sub(K.add(K.axis(ow), K.axis(kw)), K.index(1));
     KExpr inside =
-        K.and(K.and(K.ge(ih, K.index(0)), K.lt(ih, K.index(9))), K.and(K.ge(iw, K.index(0)), K.lt(iw, K.index(21))));
+        K.and(
+            K.and(K.ge(ih, K.index(0)), K.lt(ih, K.index(9))),
+            K.and(K.ge(iw, K.index(0)), K.lt(iw, K.index(21))));
     KExpr tap = K.select(inside, K.at(x, K.axis(n), K.axis(c), ih, iw), K.f32(0));
     Stage stage =
-        Stage.of(y, List.of(n, c, oh, ow), K.sum(List.of(kh, kw), K.mul(tap, K.at(k, K.axis(c), K.axis(kh), K.axis(kw)))));
+        Stage.of(
+            y,
+            List.of(n, c, oh, ow),
+            K.sum(List.of(kh, kw), K.mul(tap, K.at(k, K.axis(c), K.axis(kh), K.axis(kw)))));
     float[] xs = random(2 * 4 * 9 * 21, 3);
     float[] ks = random(36, 4);
     float[] ys = new float[xs.length];
-    run(new Kernel("dw", List.of(x, k), List.of(y), List.of(stage)), target, Set.of("in1"), Map.of("in0", xs, "in1", ks, "out0", ys));
+    run(
+        new Kernel("dw", List.of(x, k), List.of(y), List.of(stage)),
+        target,
+        Set.of("in1"),
+        Map.of("in0", xs, "in1", ks, "out0", ys));
     float[] expected = new float[ys.length];
     for (int i = 0; i < ys.length; i++) {
       int col = i % 21;
@@ -143,7 +161,11 @@ class SchedulerTest {
     Stage sum = Stage.of(y, List.of(i, one), K.sum(List.of(j), K.sub(e, K.at(m, K.axis(i)))));
     float[] xs = random(7 * 45, 5);
     float[] ys = new float[7];
-    run(new Kernel("rows", List.of(x), List.of(y), List.of(max, sum)), target, Set.of(), Map.of("in0", xs, "out0", ys));
+    run(
+        new Kernel("rows", List.of(x), List.of(y), List.of(max, sum)),
+        target,
+        Set.of(),
+        Map.of("in0", xs, "out0", ys));
     for (int r = 0; r < 7; r++) {
       float best = Float.NEGATIVE_INFINITY;
       float total = 0;
@@ -167,7 +189,11 @@ class SchedulerTest {
     Stage stage = Stage.of(y, List.of(i, j), K.at(x, K.axis(j), K.axis(i)));
     float[] xs = random(210, 6);
     float[] ys = new float[210];
-    run(new Kernel("transpose", List.of(x), List.of(y), List.of(stage)), target, Set.of(), Map.of("in0", xs, "out0", ys));
+    run(
+        new Kernel("transpose", List.of(x), List.of(y), List.of(stage)),
+        target,
+        Set.of(),
+        Map.of("in0", xs, "out0", ys));
     for (int r = 0; r < 35; r++) {
       for (int q = 0; q < 6; q++) {
         assertEquals(xs[q * 35 + r], ys[r * 6 + q]);
