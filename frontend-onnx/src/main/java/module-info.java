@@ -7,6 +7,10 @@ module org.tersor.onnx {
   requires transitive org.tersor.ir;
   requires com.google.protobuf;
 
+  exports org.tersor.onnx;
   exports org.tersor.onnx.proto to
       com.google.protobuf;
+
+  provides org.tersor.ir.spi.Frontend with
+      org.tersor.onnx.OnnxFrontend;
 }

@@ -1,0 +1,35 @@
+package org.tersor.onnx;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.spi.Frontend;
+import org.tersor.onnx.proto.ModelProto;
+import org.tersor.runtime.TersorException;
+
+/**
+ * ONNX, IR versions 1 to 13. Options of {@link #read}: {@code external-data-root}, a folder beside the model's own that external data may
+ * lie in after links are followed; {@code allow-hard-links}, {@code true} to read external data that has several hard links.
+ */
+public final class OnnxFrontend implements Frontend {
+  @Override
+  public String id() {
+    return "onnx";
+  }
+
+  @Override
+  public List<String> suffixes() {
+    return List.of("onnx");
+  }
+
+  @Override
+  public Graph read(Path file, Map<String, String> options) {
+    ModelProto model = ProtoFile.read(file, ModelProto.parser());
+    try {
+      return new GraphImporter(model, ExternalData.of(file, options)).read();
+    } catch (TersorException e) {
+      throw new TersorException(e.code(), file + ": " + e.getMessage(), e);
+    }
+  }
+}
