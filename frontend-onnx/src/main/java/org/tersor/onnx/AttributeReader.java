@@ -17,13 +17,18 @@ final class AttributeReader {
   private final TypeReader types;
   private final BiFunction<GraphProto, GraphImporter.Env, Graph> bodies;
 
-  AttributeReader(TensorReader tensors, TypeReader types, BiFunction<GraphProto, GraphImporter.Env, Graph> bodies) {
+  AttributeReader(
+      TensorReader tensors,
+      TypeReader types,
+      BiFunction<GraphProto, GraphImporter.Env, Graph> bodies) {
     this.tensors = tensors;
     this.types = types;
     this.bodies = bodies;
   }
 
-  /** The value; empty where it refers to an attribute that the call of the function does not give. */
+  /**
+   * The value; empty where it refers to an attribute that the call of the function does not give.
+   */
   Optional<Attribute> read(AttributeProto proto, GraphImporter.Env env, String node) {
     String where = node + ", attribute " + Diag.quote(proto.getName());
     AttributeProto given = proto;
@@ -40,8 +45,15 @@ final class AttributeReader {
       if (bound == null) {
         return Optional.empty();
       }
-      if (proto.getType() != 0 && bound.attribute().getType() != 0 && proto.getType() != bound.attribute().getType()) {
-        throw error(where, "it is of type " + proto.getType() + ", the attribute it refers to of type " + bound.attribute().getType());
+      if (proto.getType() != 0
+          && bound.attribute().getType() != 0
+          && proto.getType() != bound.attribute().getType()) {
+        throw error(
+            where,
+            "it is of type "
+                + proto.getType()
+                + ", the attribute it refers to of type "
+                + bound.attribute().getType());
       }
       given = bound.attribute();
       here = bound.env();
@@ -92,11 +104,13 @@ final class AttributeReader {
       case 5 -> new Attribute.GraphAttr(bodies.apply(a.getG(), env));
       case 6 -> new Attribute.FloatsAttr(List.copyOf(a.getFloatsList()));
       case 7 -> new Attribute.IntsAttr(List.copyOf(a.getIntsList()));
-      case 8 -> new Attribute.StringsAttr(map(a.getStringsList(), s -> TensorReader.utf8(s, where)));
+      case 8 ->
+          new Attribute.StringsAttr(map(a.getStringsList(), s -> TensorReader.utf8(s, where)));
       case 9 -> new Attribute.TensorsAttr(map(a.getTensorsList(), t -> tensors.read(t, where)));
       case 10 -> new Attribute.GraphsAttr(map(a.getGraphsList(), g -> bodies.apply(g, env)));
       case 11 -> new Attribute.TensorAttr(tensors.densify(a.getSparseTensor(), where));
-      case 12 -> new Attribute.TensorsAttr(map(a.getSparseTensorsList(), t -> tensors.densify(t, where)));
+      case 12 ->
+          new Attribute.TensorsAttr(map(a.getSparseTensorsList(), t -> tensors.densify(t, where)));
       case 13 -> new Attribute.TypeAttr(types.read(a.getTp(), where));
       case 14 -> new Attribute.TypesAttr(map(a.getTypeProtosList(), t -> types.read(t, where)));
       case 0 -> throw error(where, "it has neither a type nor a value");

@@ -18,7 +18,8 @@ final class Constants {
     var only = attributes.entrySet().iterator().next();
     String name = only.getKey();
     Attribute value = only.getValue();
-    if ((name.equals("value") || name.equals("sparse_value")) && value instanceof Attribute.TensorAttr a) {
+    if ((name.equals("value") || name.equals("sparse_value"))
+        && value instanceof Attribute.TensorAttr a) {
       return a.value();
     }
     if (name.equals("value_float") && value instanceof Attribute.FloatAttr a) {
@@ -42,9 +43,12 @@ final class Constants {
       return Constant.of(Tensor.of(longs, longs.length));
     }
     if (name.equals("value_strings") && value instanceof Attribute.StringsAttr a) {
-      return Constant.of(new Tensor(DType.STRING, new long[] {a.values().size()}, a.values().toArray(String[]::new)));
+      return Constant.of(
+          new Tensor(
+              DType.STRING, new long[] {a.values().size()}, a.values().toArray(String[]::new)));
     }
-    throw error(where, "attribute " + Diag.quote(name) + " is none of a Constant, or of another type");
+    throw error(
+        where, "attribute " + Diag.quote(name) + " is none of a Constant, or of another type");
   }
 
   private static TersorException error(String where, String why) {

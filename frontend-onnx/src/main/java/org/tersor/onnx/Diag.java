@@ -2,12 +2,16 @@ package org.tersor.onnx;
 
 import org.tersor.runtime.TersorException;
 
-/** Diagnostics of import and export. Text from a file is shortened and escaped before it is shown. */
+/**
+ * Diagnostics of import and export. Text from a file is shortened and escaped before it is shown.
+ */
 final class Diag {
   /** The file cannot be opened, mapped or written. */
   static final String FILE = "TSR-0202";
 
-  /** Not the protocol buffer that it should be: random or missing bytes, bad UTF-8, nested too deep. */
+  /**
+   * Not the protocol buffer that it should be: random or missing bytes, bad UTF-8, nested too deep.
+   */
   static final String FORMAT = "TSR-0203";
 
   /** A limit of this importer. */
@@ -62,7 +66,11 @@ final class Diag {
     StringBuilder out = new StringBuilder();
     text.codePoints()
         .limit(SHOWN)
-        .forEach(c -> out.appendCodePoint(Character.isISOControl(c) || Character.getType(c) == Character.SURROGATE ? '?' : c));
+        .forEach(c ->
+            out.appendCodePoint(
+                Character.isISOControl(c) || Character.getType(c) == Character.SURROGATE
+                    ? '?'
+                    : c));
     return text.length() > SHOWN ? out + "..." : out.toString();
   }
 }

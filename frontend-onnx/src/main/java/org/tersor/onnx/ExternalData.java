@@ -19,8 +19,9 @@ import org.tersor.onnx.proto.StringStringEntryProto;
 import org.tersor.runtime.TersorException;
 
 /**
- * Tensor data in files beside the model. A model is untrusted: only regular files inside its folder (after all symbolic links are
- * followed) are read, none that has another hard link, and only ranges inside the file are mapped.
+ * Tensor data in files beside the model. A model is untrusted: only regular files inside its folder
+ * (after all symbolic links are followed) are read, none that has another hard link, and only
+ * ranges inside the file are mapped.
  */
 final class ExternalData {
   private static final Pattern NUMBER = Pattern.compile("[0-9]{1,19}");
@@ -40,9 +41,13 @@ final class ExternalData {
     return new ExternalData(Optional.empty(), false);
   }
 
-  /** @param options {@code external-data-root}: a further folder that links may lead to; {@code allow-hard-links}: true or false */
+  /**
+   * @param options {@code external-data-root}: a further folder that links may lead to; {@code
+   *     allow-hard-links}: true or false
+   */
   static ExternalData of(Path model, Map<String, String> options) {
-    boolean hardLinks = options.containsKey("allow-hard-links") && !"false".equals(options.get("allow-hard-links"));
+    boolean hardLinks =
+        options.containsKey("allow-hard-links") && !"false".equals(options.get("allow-hard-links"));
     try {
       Path absolute = model.toAbsolutePath().normalize();
       Path folder = Optional.ofNullable(absolute.getParent()).orElse(absolute).toRealPath();
@@ -54,7 +59,8 @@ final class ExternalData {
       }
       return data;
     } catch (IOException | InvalidPathException e) {
-      throw Diag.error(Diag.FILE, "the folder of " + model + " or --external-data-root cannot be resolved", e);
+      throw Diag.error(
+          Diag.FILE, "the folder of " + model + " or --external-data-root cannot be resolved", e);
     }
   }
 
@@ -80,7 +86,15 @@ final class ExternalData {
     long size = whole.byteSize();
     // No sums: offset + length may wrap.
     if (offset > size) {
-      throw error(where, "offset " + offset + " is past the end of " + Diag.quote(location) + " (" + size + " bytes)");
+      throw error(
+          where,
+          "offset "
+              + offset
+              + " is past the end of "
+              + Diag.quote(location)
+              + " ("
+              + size
+              + " bytes)");
     }
     long length = number(fields, "length", needed, where);
     if (length != needed) {
@@ -88,7 +102,16 @@ final class ExternalData {
     }
     if (length > size - offset) {
       throw error(
-          where, "offset " + offset + " with length " + length + " reaches past the end of " + Diag.quote(location) + " (" + size + " bytes)");
+          where,
+          "offset "
+              + offset
+              + " with length "
+              + length
+              + " reaches past the end of "
+              + Diag.quote(location)
+              + " ("
+              + size
+              + " bytes)");
     }
     return whole.asSlice(offset, length);
   }
@@ -105,7 +128,8 @@ final class ExternalData {
     } catch (NumberFormatException e) {
       // Above 2^63 - 1: the same message.
     }
-    throw error(where, key + " of external data must be a number of bytes, not " + Diag.quote(text));
+    throw error(
+        where, key + " of external data must be a number of bytes, not " + Diag.quote(text));
   }
 
   private Path resolve(String location, String where) {
@@ -113,12 +137,20 @@ final class ExternalData {
       throw error(where, "external data without a location");
     }
     if (location.contains("_ORT_MEM_ADDR_")) {
-      throw error(where, "location " + Diag.quote(location) + " is an address in the memory of another program");
+      throw error(
+          where,
+          "location " + Diag.quote(location) + " is an address in the memory of another program");
     }
-    Path base = folder.orElseThrow(() -> error(where, "a value that is not in a model file cannot have external data"));
+    Path base =
+        folder.orElseThrow(
+            () -> error(where, "a value that is not in a model file cannot have external data"));
     boolean drive = location.length() > 1 && location.charAt(1) == ':';
-    if (location.startsWith("/") || location.startsWith("\\") || drive || location.indexOf(0) >= 0) {
-      throw error(where, "location " + Diag.quote(location) + " must be relative to the model's folder");
+    if (location.startsWith("/")
+        || location.startsWith("\\")
+        || drive
+        || location.indexOf(0) >= 0) {
+      throw error(
+          where, "location " + Diag.quote(location) + " must be relative to the model's folder");
     }
     if (List.of(location.split("[/\\\\]", -1)).contains("..")) {
       throw error(where, "location " + Diag.quote(location) + " must not contain '..'");
@@ -128,7 +160,9 @@ final class ExternalData {
       if (roots.stream().noneMatch(real::startsWith)) {
         throw error(
             where,
-            "location " + Diag.quote(location) + " leads out of the model's folder through a symbolic link; if this is meant, name the "
+            "location "
+                + Diag.quote(location)
+                + " leads out of the model's folder through a symbolic link; if this is meant, name the "
                 + "folder it leads to: --external-data-root DIR");
       }
       if (!Files.isRegularFile(real, LinkOption.NOFOLLOW_LINKS)) {
@@ -136,27 +170,38 @@ final class ExternalData {
       }
       return real;
     } catch (IOException | InvalidPathException e) {
-      throw Diag.error(Diag.EXTERNAL, where + ": the file " + Diag.quote(location) + " of external data cannot be found", e);
+      throw Diag.error(
+          Diag.EXTERNAL,
+          where + ": the file " + Diag.quote(location) + " of external data cannot be found",
+          e);
     }
   }
 
   private MemorySegment open(Path file, String location, String where) {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS)) {
+    try (FileChannel channel =
+        FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS)) {
       if (!allowHardLinks && hardLinks(file) > 1) {
         throw error(
             where,
-            "location " + Diag.quote(location) + " has more than one hard link, so it may be a file of somebody else; if this is meant: "
+            "location "
+                + Diag.quote(location)
+                + " has more than one hard link, so it may be a file of somebody else; if this is meant: "
                 + "--allow-hard-links");
       }
       return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), Arena.ofAuto());
     } catch (IOException e) {
-      throw Diag.error(Diag.EXTERNAL, where + ": the file " + Diag.quote(location) + " of external data cannot be read", e);
+      throw Diag.error(
+          Diag.EXTERNAL,
+          where + ": the file " + Diag.quote(location) + " of external data cannot be read",
+          e);
     }
   }
 
   private static int hardLinks(Path file) throws IOException {
     try {
-      return Files.getAttribute(file, "unix:nlink", LinkOption.NOFOLLOW_LINKS) instanceof Integer n ? n : 1;
+      return Files.getAttribute(file, "unix:nlink", LinkOption.NOFOLLOW_LINKS) instanceof Integer n
+          ? n
+          : 1;
     } catch (UnsupportedOperationException | IllegalArgumentException e) {
       return 1; // a file system that does not count them
     }

@@ -17,14 +17,21 @@ final class Functions {
 
   Functions(ModelProto model) {
     if (model.getFunctionsCount() > MAX_FUNCTIONS) {
-      throw Diag.error(Diag.LIMIT, "the model has " + model.getFunctionsCount() + " functions; at most " + MAX_FUNCTIONS + " are supported");
+      throw Diag.error(
+          Diag.LIMIT,
+          "the model has "
+              + model.getFunctionsCount()
+              + " functions; at most "
+              + MAX_FUNCTIONS
+              + " are supported");
     }
     for (FunctionProto function : model.getFunctionsList()) {
       if (function.getName().isEmpty()) {
         throw Diag.error(Diag.FUNCTION, "a function has no name");
       }
       if (functions.put(key(function), function) != null) {
-        throw Diag.error(Diag.FUNCTION, "function " + Diag.quote(key(function)) + " is defined twice");
+        throw Diag.error(
+            Diag.FUNCTION, "function " + Diag.quote(key(function)) + " is defined twice");
       }
     }
   }
@@ -38,7 +45,9 @@ final class Functions {
   }
 
   Optional<FunctionProto> find(String domain, String name, String overload) {
-    return functions.isEmpty() ? Optional.empty() : Optional.ofNullable(functions.get(key(domain, name, overload)));
+    return functions.isEmpty()
+        ? Optional.empty()
+        : Optional.ofNullable(functions.get(key(domain, name, overload)));
   }
 
   /** Opsets that the function imports. */

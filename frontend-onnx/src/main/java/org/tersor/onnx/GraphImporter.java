@@ -27,8 +27,9 @@ import org.tersor.onnx.proto.ValueInfoProto;
 import org.tersor.runtime.TersorException;
 
 /**
- * ModelProto to graph. Values and nodes share one space of ids over the whole model. Constant nodes become constants and model-local
- * functions are inlined, both within limits. Shapes that the file declares are believed for the inputs of the model only.
+ * ModelProto to graph. Values and nodes share one space of ids over the whole model. Constant nodes
+ * become constants and model-local functions are inlined, both within limits. Shapes that the file
+ * declares are believed for the inputs of the model only.
  */
 final class GraphImporter {
   /** Bodies and calls inside each other. */
@@ -51,7 +52,13 @@ final class GraphImporter {
    * @param bindings attributes of the call, inside a function
    * @param calls functions that are being inlined, outermost first
    */
-  record Env(Scope scope, Scope.Frame frame, Map<String, Integer> opsets, Optional<Map<String, Bound>> bindings, List<String> calls, int depth) {
+  record Env(
+      Scope scope,
+      Scope.Frame frame,
+      Map<String, Integer> opsets,
+      Optional<Map<String, Bound>> bindings,
+      List<String> calls,
+      int depth) {
     Env inside(Scope newScope, Scope.Frame newFrame) {
       return new Env(newScope, newFrame, opsets, bindings, calls, depth + 1);
     }
@@ -89,7 +96,8 @@ final class GraphImporter {
       }
       Value value = define(env, input.getName());
       frame.types().put(value, types.read(input.getType(), "input " + Diag.quote(input.getName())));
-      describe(frame, Metadata.VALUE + value.id(), input.getDocString(), input.getMetadataPropsList());
+      describe(
+          frame, Metadata.VALUE + value.id(), input.getDocString(), input.getMetadataPropsList());
       inputs.add(value);
     }
     if (!defaults.isEmpty() && model.getIrVersion() >= 4) {
@@ -102,7 +110,14 @@ final class GraphImporter {
     Map<String, Integer> allOpsets = new LinkedHashMap<>(opsets);
     functions.opsetsUsed().forEach(allOpsets::putIfAbsent);
     return new Graph(
-        proto.getName(), inputs, outputs, Sorting.sort(frame.nodes()), frame.constants(), allTypes(frame), allOpsets, metadata);
+        proto.getName(),
+        inputs,
+        outputs,
+        Sorting.sort(frame.nodes()),
+        frame.constants(),
+        allTypes(frame),
+        allOpsets,
+        metadata);
   }
 
   private Graph body(GraphProto proto, Env around) {
@@ -113,9 +128,19 @@ final class GraphImporter {
     for (ValueInfoProto input : proto.getInputList()) {
       Value value = define(env, input.getName());
       // The shape is a hint that loops often break: only the element type is kept.
-      ValueType type = input.hasType() ? types.read(input.getType(), "input " + Diag.quote(input.getName()) + " of a body") : ValueType.UNKNOWN;
-      frame.types().put(value, type instanceof ValueType.TensorType t ? ValueType.TensorType.unranked(t.dtype()) : type);
-      describe(frame, Metadata.VALUE + value.id(), input.getDocString(), input.getMetadataPropsList());
+      ValueType type =
+          input.hasType()
+              ? types.read(input.getType(), "input " + Diag.quote(input.getName()) + " of a body")
+              : ValueType.UNKNOWN;
+      frame
+          .types()
+          .put(
+              value,
+              type instanceof ValueType.TensorType t
+                  ? ValueType.TensorType.unranked(t.dtype())
+                  : type);
+      describe(
+          frame, Metadata.VALUE + value.id(), input.getDocString(), input.getMetadataPropsList());
       inputs.add(value);
     }
     initializers(proto, env);
@@ -124,9 +149,18 @@ final class GraphImporter {
     if (!proto.getDocString().isEmpty()) {
       frame.metadata().put(Metadata.GRAPH_DOC, proto.getDocString());
     }
-    proto.getMetadataPropsList().forEach(p -> frame.metadata().put(Metadata.GRAPH_PROP + p.getKey(), p.getValue()));
+    proto
+        .getMetadataPropsList()
+        .forEach(p -> frame.metadata().put(Metadata.GRAPH_PROP + p.getKey(), p.getValue()));
     return new Graph(
-        proto.getName(), inputs, outputs, Sorting.sort(frame.nodes()), frame.constants(), allTypes(frame), env.opsets(), frame.metadata());
+        proto.getName(),
+        inputs,
+        outputs,
+        Sorting.sort(frame.nodes()),
+        frame.constants(),
+        allTypes(frame),
+        env.opsets(),
+        frame.metadata());
   }
 
   private static Map<Value, ValueType> allTypes(Scope.Frame frame) {
@@ -144,7 +178,10 @@ final class GraphImporter {
 
   private void initializers(GraphProto proto, Env env) {
     for (TensorProto tensor : proto.getInitializerList()) {
-      constant(env, tensor.getName(), tensors.read(tensor, "initializer " + Diag.quote(tensor.getName())));
+      constant(
+          env,
+          tensor.getName(),
+          tensors.read(tensor, "initializer " + Diag.quote(tensor.getName())));
     }
     for (SparseTensorProto tensor : proto.getSparseInitializerList()) {
       String name = tensor.getValues().getName();
@@ -176,13 +213,19 @@ final class GraphImporter {
         throw graphError("output " + Diag.quote(output.getName()) + " is given twice");
       }
       Value value =
-          env.scope().find(output.getName()).orElseThrow(() -> graphError("output " + Diag.quote(output.getName()) + " is made by no node"));
+          env.scope()
+              .find(output.getName())
+              .orElseThrow(() ->
+                  graphError("output " + Diag.quote(output.getName()) + " is made by no node"));
       outputs.add(value);
     }
     return outputs;
   }
 
-  /** Reads nodes into the frame. Names are declared first, since their order in a file is not always topological. */
+  /**
+   * Reads nodes into the frame. Names are declared first, since their order in a file is not always
+   * topological.
+   */
   private void nodes(List<NodeProto> protos, Env env) {
     for (NodeProto proto : protos) {
       for (String output : proto.getOutputList()) {
@@ -198,7 +241,9 @@ final class GraphImporter {
 
   private void node(NodeProto proto, Env env) {
     if (++nodesRead > MAX_NODES) {
-      throw Diag.error(Diag.LIMIT, "the model has more than " + MAX_NODES + " nodes once its functions are inlined");
+      throw Diag.error(
+          Diag.LIMIT,
+          "the model has more than " + MAX_NODES + " nodes once its functions are inlined");
     }
     if (proto.getOpType().isEmpty()) {
       throw nodeError(proto, "it has no op_type");
@@ -211,14 +256,18 @@ final class GraphImporter {
       inputs.add(
           name.isEmpty()
               ? Value.NONE
-              : env.scope().find(name).orElseThrow(() -> nodeError(proto, "its input " + Diag.quote(name) + " is defined nowhere")));
+              : env.scope()
+                  .find(name)
+                  .orElseThrow(() ->
+                      nodeError(proto, "its input " + Diag.quote(name) + " is defined nowhere")));
     }
     List<Value> outputs = new ArrayList<>();
     for (String name : proto.getOutputList()) {
       outputs.add(name.isEmpty() ? Value.NONE : env.scope().find(name).orElseThrow());
     }
     String domain = Header.domain(proto.getDomain());
-    Optional<FunctionProto> function = functions.find(domain, proto.getOpType(), proto.getOverload());
+    Optional<FunctionProto> function =
+        functions.find(domain, proto.getOpType(), proto.getOverload());
     if (function.isPresent()) {
       call(proto, function.get(), inputs, outputs, env);
       return;
@@ -227,9 +276,13 @@ final class GraphImporter {
     Set<String> seen = new HashSet<>();
     for (AttributeProto attribute : proto.getAttributeList()) {
       if (attribute.getName().isEmpty() || !seen.add(attribute.getName())) {
-        throw nodeError(proto, "attribute " + Diag.quote(attribute.getName()) + " has no name or is given twice");
+        throw nodeError(
+            proto,
+            "attribute " + Diag.quote(attribute.getName()) + " has no name or is given twice");
       }
-      attributes.read(attribute, env, label(proto)).ifPresent(value -> attrs.put(attribute.getName(), value));
+      attributes
+          .read(attribute, env, label(proto))
+          .ifPresent(value -> attrs.put(attribute.getName(), value));
     }
     if (domain.isEmpty() && proto.getOpType().equals("Constant")) {
       if (outputs.size() != 1 || !outputs.getFirst().isPresent() || !inputs.isEmpty()) {
@@ -242,11 +295,24 @@ final class GraphImporter {
     if (version == null) {
       throw nodeError(proto, "the model imports no opset of domain " + Diag.quote(domain));
     }
-    add(env, proto.getName(), new OpKey(domain, proto.getOpType(), version), inputs, outputs, attrs, proto);
+    add(
+        env,
+        proto.getName(),
+        new OpKey(domain, proto.getOpType(), version),
+        inputs,
+        outputs,
+        attrs,
+        proto);
   }
 
   private void add(
-      Env env, String name, OpKey op, List<Value> inputs, List<Value> outputs, Map<String, Attribute> attrs, NodeProto proto) {
+      Env env,
+      String name,
+      OpKey op,
+      List<Value> inputs,
+      List<Value> outputs,
+      Map<String, Attribute> attrs,
+      NodeProto proto) {
     int id = nextId++;
     env.frame().nodes().add(new Node(id, name, op, trimmed(inputs), trimmed(outputs), attrs));
     describe(env.frame(), Metadata.NODE + id, proto.getDocString(), proto.getMetadataPropsList());
@@ -260,33 +326,57 @@ final class GraphImporter {
     return values.subList(0, size);
   }
 
-  private static void describe(Scope.Frame frame, String key, String doc, List<StringStringEntryProto> props) {
+  private static void describe(
+      Scope.Frame frame, String key, String doc, List<StringStringEntryProto> props) {
     if (!doc.isEmpty()) {
       frame.metadata().put(key + Metadata.DOC_SUFFIX, doc);
     }
     props.forEach(p -> frame.metadata().put(key + Metadata.PROP_SUFFIX + p.getKey(), p.getValue()));
   }
 
-  private void call(NodeProto proto, FunctionProto function, List<Value> inputs, List<Value> outputs, Env env) {
+  private void call(
+      NodeProto proto, FunctionProto function, List<Value> inputs, List<Value> outputs, Env env) {
     String key = Functions.key(function);
     if (env.calls().contains(key)) {
-      throw Diag.error(Diag.FUNCTION, label(proto) + ": the function calls itself: " + Diag.quote(String.join(" -> ", env.calls()) + " -> " + key));
+      throw Diag.error(
+          Diag.FUNCTION,
+          label(proto)
+              + ": the function calls itself: "
+              + Diag.quote(String.join(" -> ", env.calls()) + " -> " + key));
     }
     if (inputs.size() > function.getInputCount() || outputs.size() > function.getOutputCount()) {
       throw Diag.error(
           Diag.FUNCTION,
-          label(proto) + ": the function has " + function.getInputCount() + " inputs and " + function.getOutputCount() + " outputs, the call "
-              + inputs.size() + " and " + outputs.size());
+          label(proto)
+              + ": the function has "
+              + function.getInputCount()
+              + " inputs and "
+              + function.getOutputCount()
+              + " outputs, the call "
+              + inputs.size()
+              + " and "
+              + outputs.size());
     }
     List<String> calls = new ArrayList<>(env.calls());
     calls.add(key);
     Scope scope = new Scope(Optional.empty());
     Env inside =
-        new Env(scope, env.frame(), functions.opsets(function, label(proto)), Optional.of(bindings(proto, function, env)), calls, env.depth() + 1);
+        new Env(
+            scope,
+            env.frame(),
+            functions.opsets(function, label(proto)),
+            Optional.of(bindings(proto, function, env)),
+            calls,
+            env.depth() + 1);
     checkDepth(inside);
     for (int i = 0; i < function.getInputCount(); i++) {
       if (scope.definesHere(function.getInput(i))) {
-        throw Diag.error(Diag.FUNCTION, label(proto) + ": input " + Diag.quote(function.getInput(i)) + " of the function is given twice");
+        throw Diag.error(
+            Diag.FUNCTION,
+            label(proto)
+                + ": input "
+                + Diag.quote(function.getInput(i))
+                + " of the function is given twice");
       }
       scope.define(function.getInput(i), i < inputs.size() ? inputs.get(i) : Value.NONE);
     }
@@ -299,11 +389,28 @@ final class GraphImporter {
     for (int i = 0; i < outputs.size(); i++) {
       String name = function.getOutput(i);
       Value made =
-          scope.find(name).orElseThrow(() -> Diag.error(Diag.FUNCTION, label(proto) + ": output " + Diag.quote(name) + " is made by no node of the function"));
+          scope
+              .find(name)
+              .orElseThrow(() ->
+                  Diag.error(
+                      Diag.FUNCTION,
+                      label(proto)
+                          + ": output "
+                          + Diag.quote(name)
+                          + " is made by no node of the function"));
       if (outputs.get(i).isPresent() && !made.equals(outputs.get(i))) {
         // The function hands an input through, or one value out twice.
-        OpKey identity = new OpKey("", "Identity", inside.opsets().getOrDefault("", env.opsets().getOrDefault("", 1)));
-        add(env, "", identity, List.of(made), List.of(outputs.get(i)), Map.of(), NodeProto.getDefaultInstance());
+        OpKey identity =
+            new OpKey(
+                "", "Identity", inside.opsets().getOrDefault("", env.opsets().getOrDefault("", 1)));
+        add(
+            env,
+            "",
+            identity,
+            List.of(made),
+            List.of(outputs.get(i)),
+            Map.of(),
+            NodeProto.getDefaultInstance());
       }
     }
   }
@@ -323,7 +430,9 @@ final class GraphImporter {
 
   private static void checkDepth(Env env) {
     if (env.depth() > MAX_DEPTH) {
-      throw Diag.error(Diag.LIMIT, "bodies and functions are more than " + MAX_DEPTH + " deep inside each other");
+      throw Diag.error(
+          Diag.LIMIT,
+          "bodies and functions are more than " + MAX_DEPTH + " deep inside each other");
     }
   }
 

@@ -19,13 +19,17 @@ final class Header {
 
   private Header() {}
 
-  /** Checks the header and puts what it says into {@code metadata}; returns the imported opsets by domain. */
+  /**
+   * Checks the header and puts what it says into {@code metadata}; returns the imported opsets by
+   * domain.
+   */
   static Map<String, Integer> read(ModelProto model, Map<String, String> metadata) {
     long ir = model.getIrVersion();
     if (ir < 1 || ir > MAX_IR_VERSION) {
       throw error(
           (model.hasIrVersion() ? "ir_version " + ir : "no ir_version")
-              + ": either this is no ONNX model, or one newer than this program, which reads 1 to " + MAX_IR_VERSION);
+              + ": either this is no ONNX model, or one newer than this program, which reads 1 to "
+              + MAX_IR_VERSION);
     }
     if (!model.hasGraph()) {
       throw error("the model has no graph");
@@ -51,9 +55,16 @@ final class Header {
       if (!keys.add(prop.getKey())) {
         throw error("metadata key " + Diag.quote(prop.getKey()) + " is given twice");
       }
-      metadata.put(prop.getKey().startsWith(Metadata.RESERVED) ? Metadata.PROP + prop.getKey() : prop.getKey(), prop.getValue());
+      metadata.put(
+          prop.getKey().startsWith(Metadata.RESERVED)
+              ? Metadata.PROP + prop.getKey()
+              : prop.getKey(),
+          prop.getValue());
     }
-    model.getGraph().getMetadataPropsList().forEach(p -> metadata.put(Metadata.GRAPH_PROP + p.getKey(), p.getValue()));
+    model
+        .getGraph()
+        .getMetadataPropsList()
+        .forEach(p -> metadata.put(Metadata.GRAPH_PROP + p.getKey(), p.getValue()));
     return opsets;
   }
 
@@ -69,10 +80,21 @@ final class Header {
       String domain = domain(opset.getDomain());
       long version = opset.getVersion();
       if (version < 1 || version > Integer.MAX_VALUE) {
-        throw error(where + ": version " + version + " of domain " + Diag.quote(domain) + " is out of range");
+        throw error(
+            where
+                + ": version "
+                + version
+                + " of domain "
+                + Diag.quote(domain)
+                + " is out of range");
       }
       if (domain.isEmpty() && version > MAX_OPSET) {
-        throw error(where + ": opset " + version + " is newer than this program, which knows 1 to " + MAX_OPSET);
+        throw error(
+            where
+                + ": opset "
+                + version
+                + " is newer than this program, which knows 1 to "
+                + MAX_OPSET);
       }
       Integer other = opsets.put(domain, (int) version);
       if (other != null && other != version) {

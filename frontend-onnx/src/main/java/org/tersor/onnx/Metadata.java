@@ -1,8 +1,9 @@
 package org.tersor.onnx;
 
 /**
- * Keys of {@link org.tersor.ir.graph.Graph#metadata} that stand for fields of the file; every other key is one of the model's
- * metadata_props (those of them that begin with {@code onnx.} get {@link #PROP} in front).
+ * Keys of {@link org.tersor.ir.graph.Graph#metadata} that stand for fields of the file; every other
+ * key is one of the model's metadata_props (those of them that begin with {@code onnx.} get {@link
+ * #PROP} in front).
  */
 final class Metadata {
   static final String RESERVED = "onnx.";
@@ -18,7 +19,10 @@ final class Metadata {
   /** Followed by a key of the graph's own metadata_props. */
   static final String GRAPH_PROP = "onnx.graph.prop.";
 
-  /** Followed by a symbol: the dim_param of the file; empty if the file says nothing about the dimension. */
+  /**
+   * Followed by a symbol: the dim_param of the file; empty if the file says nothing about the
+   * dimension.
+   */
   static final String DIM = "onnx.dim.";
 
   /** Followed by a node's id and {@link #DOC_SUFFIX} or {@link #PROP_SUFFIX} and a key. */
@@ -30,7 +34,9 @@ final class Metadata {
   static final String DOC_SUFFIX = ".doc_string";
   static final String PROP_SUFFIX = ".prop.";
 
-  /** Inputs of the file that had a default value and became constants (IR 4 and later), one a line. */
+  /**
+   * Inputs of the file that had a default value and became constants (IR 4 and later), one a line.
+   */
   static final String DEFAULT_INPUTS = "onnx.note.default_inputs";
 
   private Metadata() {}

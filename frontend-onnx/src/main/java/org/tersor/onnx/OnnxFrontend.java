@@ -9,8 +9,9 @@ import org.tersor.onnx.proto.ModelProto;
 import org.tersor.runtime.TersorException;
 
 /**
- * ONNX, IR versions 1 to 13. Options of {@link #read}: {@code external-data-root}, a folder beside the model's own that external data may
- * lie in after links are followed; {@code allow-hard-links}, {@code true} to read external data that has several hard links.
+ * ONNX, IR versions 1 to 13. Options of {@link #read}: {@code external-data-root}, a folder beside
+ * the model's own that external data may lie in after links are followed; {@code allow-hard-links},
+ * {@code true} to read external data that has several hard links.
  */
 public final class OnnxFrontend implements Frontend {
   @Override

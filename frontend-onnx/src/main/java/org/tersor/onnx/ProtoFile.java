@@ -15,11 +15,13 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * Parses a message from a mapped file. Byte fields of the result are slices of the mapping, not copies; the mapping lives as long as
- * anything that refers to it.
+ * Parses a message from a mapped file. Byte fields of the result are slices of the mapping, not
+ * copies; the mapping lives as long as anything that refers to it.
  */
 final class ProtoFile {
-  /** A body of a node is three messages deeper than its graph: about 50 bodies inside each other. */
+  /**
+   * A body of a node is three messages deeper than its graph: about 50 bodies inside each other.
+   */
   private static final int RECURSION_LIMIT = 150;
 
   private ProtoFile() {}
@@ -30,7 +32,11 @@ final class ProtoFile {
       long size = channel.size();
       if (size > Integer.MAX_VALUE) {
         throw Diag.error(
-            Diag.LIMIT, file + " has " + size + " bytes; a protocol buffer has at most 2 GiB. Save the weights as external data");
+            Diag.LIMIT,
+            file
+                + " has "
+                + size
+                + " bytes; a protocol buffer has at most 2 GiB. Save the weights as external data");
       }
       bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, Arena.ofAuto()).asByteBuffer();
     } catch (IOException | UnsupportedOperationException e) {
@@ -49,7 +55,9 @@ final class ProtoFile {
     return FileChannel.open(file, StandardOpenOption.READ);
   }
 
-  /** @param what for messages */
+  /**
+   * @param what for messages
+   */
   static <T extends Message> T parse(ByteBuffer bytes, Parser<T> parser, String what) {
     try {
       CodedInputStream in = UnsafeByteOperations.unsafeWrap(bytes).newCodedInput();
@@ -59,7 +67,10 @@ final class ProtoFile {
       in.checkLastTagWas(0);
       return message;
     } catch (IOException e) {
-      throw Diag.error(Diag.FORMAT, what + " is not a whole ONNX file: it is damaged, cut short, or something else", e);
+      throw Diag.error(
+          Diag.FORMAT,
+          what + " is not a whole ONNX file: it is damaged, cut short, or something else",
+          e);
     } catch (RuntimeException e) {
       throw Diag.error(Diag.FORMAT, what + " is not an ONNX file", e);
     }

@@ -10,12 +10,17 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 
-/** Names that can be seen at one place of the file. A body sees the names around it, a function only its own. */
+/**
+ * Names that can be seen at one place of the file. A body sees the names around it, a function only
+ * its own.
+ */
 final class Scope {
   private final Optional<Scope> outer;
   private final Map<String, Value> values = new HashMap<>();
 
-  /** Names whose value exists before they are defined: outputs of a function are those of the call. */
+  /**
+   * Names whose value exists before they are defined: outputs of a function are those of the call.
+   */
   private final Map<String, Value> reserved = new HashMap<>();
 
   Scope(Optional<Scope> outer) {
@@ -49,9 +54,17 @@ final class Scope {
   }
 
   /** A graph while it is read; functions are read into the graph that calls them. */
-  record Frame(List<Node> nodes, Map<Value, Constant> constants, Map<Value, ValueType> types, Map<String, String> metadata) {
+  record Frame(
+      List<Node> nodes,
+      Map<Value, Constant> constants,
+      Map<Value, ValueType> types,
+      Map<String, String> metadata) {
     Frame() {
-      this(new java.util.ArrayList<>(), new LinkedHashMap<>(), new LinkedHashMap<>(), new LinkedHashMap<>());
+      this(
+          new java.util.ArrayList<>(),
+          new LinkedHashMap<>(),
+          new LinkedHashMap<>(),
+          new LinkedHashMap<>());
     }
   }
 }

@@ -43,7 +43,8 @@ final class Sorting {
 
   private static List<Node> visit(List<Node> nodes, List<int[]> before) {
     List<Node> order = new ArrayList<>(nodes.size());
-    int[] next = new int[nodes.size()]; // the next predecessor to visit, plus 1; 0 for an unseen node
+    int[] next =
+        new int[nodes.size()]; // the next predecessor to visit, plus 1; 0 for an unseen node
     Deque<Integer> path = new ArrayDeque<>();
     for (int root = 0; root < nodes.size(); root++) {
       if (next[root] == 0) {
@@ -65,7 +66,10 @@ final class Sorting {
           path.push(predecessor);
         } else if (next[predecessor] != Integer.MAX_VALUE) {
           throw Diag.error(
-              Diag.GRAPH, "the graph has a cycle: " + Diag.quote(nodes.get(predecessor).label()) + " needs a value that is computed from its own");
+              Diag.GRAPH,
+              "the graph has a cycle: "
+                  + Diag.quote(nodes.get(predecessor).label())
+                  + " needs a value that is computed from its own");
         }
       }
     }

@@ -16,7 +16,10 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** TensorProto to constant. Sizes are checked against the data that is there before anything is allocated. */
+/**
+ * TensorProto to constant. Sizes are checked against the data that is there before anything is
+ * allocated.
+ */
 final class TensorReader {
   /** Raw data up to this many bytes is decoded at once; more stays in the mapped file. */
   static final int SMALL = 4096;
@@ -33,10 +36,13 @@ final class TensorReader {
     this.external = external;
   }
 
-  /** @param where names the tensor in messages */
+  /**
+   * @param where names the tensor in messages
+   */
   Constant read(TensorProto proto, String where) {
-    DType dtype = OnnxTypes.dtype(proto.getDataType())
-        .orElseThrow(() -> error(where, "unknown element type " + proto.getDataType()));
+    DType dtype =
+        OnnxTypes.dtype(proto.getDataType())
+            .orElseThrow(() -> error(where, "unknown element type " + proto.getDataType()));
     if (proto.hasSegment()) {
       throw error(where, "tensors in segments are not supported");
     }
@@ -49,9 +55,15 @@ final class TensorReader {
     Field given = given(proto, where);
     if (isExternal || proto.getExternalDataCount() > 0) {
       if (!isExternal || given != Field.NONE || dtype == DType.STRING) {
-        throw error(where, "external data together with other data, or without data_location, or of strings");
+        throw error(
+            where,
+            "external data together with other data, or without data_location, or of strings");
       }
-      return ofRaw(dtype, shape, external.map(proto.getExternalDataList(), RawData.byteSize(dtype, elements), where), where);
+      return ofRaw(
+          dtype,
+          shape,
+          external.map(proto.getExternalDataList(), RawData.byteSize(dtype, elements), where),
+          where);
     }
     if (given == Field.RAW || (given == Field.NONE && dtype != DType.STRING && elements == 0)) {
       if (dtype == DType.STRING) {
@@ -59,7 +71,14 @@ final class TensorReader {
       }
       long needed = RawData.byteSize(dtype, elements);
       if (proto.getRawData().size() != needed) {
-        throw error(where, dtype.text() + Arrays.toString(shape) + " needs " + needed + " bytes, raw_data has " + proto.getRawData().size());
+        throw error(
+            where,
+            dtype.text()
+                + Arrays.toString(shape)
+                + " needs "
+                + needed
+                + " bytes, raw_data has "
+                + proto.getRawData().size());
       }
       return ofRaw(dtype, shape, ProtoFile.segment(proto.getRawData()), where);
     }
@@ -67,10 +86,22 @@ final class TensorReader {
     if (given != Field.NONE && given != expected) {
       throw error(where, "data of type " + dtype.text() + " cannot be in " + given.label);
     }
-    long needed = expected == Field.INT32 ? packedCount(dtype, elements) : Math.multiplyExact(elements, (long) dtype.slots());
+    long needed =
+        expected == Field.INT32
+            ? packedCount(dtype, elements)
+            : Math.multiplyExact(elements, (long) dtype.slots());
     long actual = size(proto, expected);
     if (actual != needed) {
-      throw error(where, dtype.text() + Arrays.toString(shape) + " needs " + needed + " values in " + expected.label + ", it has " + actual);
+      throw error(
+          where,
+          dtype.text()
+              + Arrays.toString(shape)
+              + " needs "
+              + needed
+              + " values in "
+              + expected.label
+              + ", it has "
+              + actual);
     }
     return Constant.of(typed(proto, dtype, shape, where));
   }
@@ -120,7 +151,12 @@ final class TensorReader {
       }
       return elements;
     } catch (ArithmeticException e) {
-      throw error(where, "the size of " + dtype.text() + Arrays.toString(shape) + " is negative or beyond 64 bits");
+      throw error(
+          where,
+          "the size of "
+              + dtype.text()
+              + Arrays.toString(shape)
+              + " is negative or beyond 64 bits");
     }
   }
 
@@ -174,7 +210,25 @@ final class TensorReader {
       case I64 -> Field.INT64;
       case U32, U64 -> Field.UINT64;
       case STRING -> Field.STRING;
-      case BOOL, I2, U2, I4, U4, I8, U8, I16, U16, I32, F4E2M1, F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0, F16, BF16 -> Field.INT32;
+      case BOOL,
+          I2,
+          U2,
+          I4,
+          U4,
+          I8,
+          U8,
+          I16,
+          U16,
+          I32,
+          F4E2M1,
+          F8E4M3FN,
+          F8E4M3FNUZ,
+          F8E5M2,
+          F8E5M2FNUZ,
+          F8E8M0,
+          F16,
+          BF16 ->
+          Field.INT32;
     };
   }
 
@@ -211,7 +265,8 @@ final class TensorReader {
       }
       case INT -> {
         for (int i = 0; i < n; i++) {
-          tensor.ints()[i] = dtype == DType.I32 ? proto.getInt32Data(i) : (int) proto.getUint64Data(i);
+          tensor.ints()[i] =
+              dtype == DType.I32 ? proto.getInt32Data(i) : (int) proto.getUint64Data(i);
         }
       }
       case SHORT -> {
@@ -263,11 +318,18 @@ final class TensorReader {
       throw sparse(where, "indices must be i64 of rank 1 or 2, not " + indices);
     }
     if (indices.shape()[0] != nonZero || (!linear && indices.shape()[1] != shape.length)) {
-      throw sparse(where, "indices " + indices + " do not fit " + nonZero + " values of rank " + shape.length);
+      throw sparse(
+          where,
+          "indices " + indices + " do not fit " + nonZero + " values of rank " + shape.length);
     }
     sparseBytes += Math.min(SPARSE_BUDGET + 1, elements * dtype.memoryBytes());
     if (sparseBytes > SPARSE_BUDGET || elements > Integer.MAX_VALUE - 8) {
-      throw Diag.error(Diag.LIMIT, where + ": sparse tensors take more than " + (SPARSE_BUDGET >> 20) + " MiB when made dense");
+      throw Diag.error(
+          Diag.LIMIT,
+          where
+              + ": sparse tensors take more than "
+              + (SPARSE_BUDGET >> 20)
+              + " MiB when made dense");
     }
     int[] positions = positions(indices, linear, shape, elements, nonZero, where);
     Tensor dense = Tensor.zeros(dtype, shape);
@@ -277,7 +339,8 @@ final class TensorReader {
     return Constant.of(dense);
   }
 
-  private static int[] positions(Tensor indices, boolean linear, long[] shape, long elements, int nonZero, String where) {
+  private static int[] positions(
+      Tensor indices, boolean linear, long[] shape, long elements, int nonZero, String where) {
     int[] positions = new int[nonZero];
     long last = -1;
     for (int i = 0; i < nonZero; i++) {
@@ -288,7 +351,8 @@ final class TensorReader {
         for (int d = 0; d < shape.length; d++) {
           long index = indices.longs()[i * shape.length + d];
           if (index < 0 || index >= shape[d]) {
-            throw sparse(where, "index " + index + " is outside dimension " + d + " of " + shape[d]);
+            throw sparse(
+                where, "index " + index + " is outside dimension " + d + " of " + shape[d]);
           }
           position = position * shape[d] + index;
         }

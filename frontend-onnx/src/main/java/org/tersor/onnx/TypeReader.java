@@ -12,7 +12,10 @@ import org.tersor.onnx.proto.TypeProto;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 
-/** TypeProto to value type. Names of dimensions become symbols {@code [A-Za-z_][A-Za-z0-9_]*}, unique within a model. */
+/**
+ * TypeProto to value type. Names of dimensions become symbols {@code [A-Za-z_][A-Za-z0-9_]*},
+ * unique within a model.
+ */
 final class TypeReader {
   private static final int MAX_RANK = 64;
   private static final int MAX_NAME = 64;
@@ -23,7 +26,10 @@ final class TypeReader {
   private final Map<String, String> originals;
   private int fresh;
 
-  /** @param metadata takes what the file calls each symbol, where the symbol is another text: see {@link Metadata#DIM} */
+  /**
+   * @param metadata takes what the file calls each symbol, where the symbol is another text: see
+   *     {@link Metadata#DIM}
+   */
   TypeReader(Map<String, String> metadata) {
     this.originals = metadata;
   }
@@ -36,21 +42,30 @@ final class TypeReader {
             ? ValueType.TensorType.of(dtype, dims(proto.getTensorType().getShape(), where))
             : ValueType.TensorType.unranked(dtype);
       }
-      case SEQUENCE_TYPE -> new ValueType.SequenceType(read(proto.getSequenceType().getElemType(), where));
-      case OPTIONAL_TYPE -> new ValueType.OptionalType(read(proto.getOptionalType().getElemType(), where));
-      case MAP_TYPE -> new ValueType.MapType(dtype(proto.getMapType().getKeyType(), where), read(proto.getMapType().getValueType(), where));
-      case SPARSE_TENSOR_TYPE, OPAQUE_TYPE -> throw Diag.error(Diag.TYPE, where + ": sparse and opaque types are not supported");
+      case SEQUENCE_TYPE ->
+          new ValueType.SequenceType(read(proto.getSequenceType().getElemType(), where));
+      case OPTIONAL_TYPE ->
+          new ValueType.OptionalType(read(proto.getOptionalType().getElemType(), where));
+      case MAP_TYPE ->
+          new ValueType.MapType(
+              dtype(proto.getMapType().getKeyType(), where),
+              read(proto.getMapType().getValueType(), where));
+      case SPARSE_TENSOR_TYPE, OPAQUE_TYPE ->
+          throw Diag.error(Diag.TYPE, where + ": sparse and opaque types are not supported");
       case VALUE_NOT_SET -> throw Diag.error(Diag.TYPE, where + ": a type is missing");
     };
   }
 
   private static DType dtype(int code, String where) {
-    return OnnxTypes.dtype(code).orElseThrow(() -> Diag.error(Diag.TYPE, where + ": unknown element type " + code));
+    return OnnxTypes.dtype(code)
+        .orElseThrow(() -> Diag.error(Diag.TYPE, where + ": unknown element type " + code));
   }
 
   private List<DimExpr> dims(TensorShapeProto shape, String where) {
     if (shape.getDimCount() > MAX_RANK) {
-      throw Diag.error(Diag.TYPE, where + ": rank " + shape.getDimCount() + "; at most " + MAX_RANK + " is supported");
+      throw Diag.error(
+          Diag.TYPE,
+          where + ": rank " + shape.getDimCount() + "; at most " + MAX_RANK + " is supported");
     }
     List<DimExpr> dims = new ArrayList<>();
     for (TensorShapeProto.Dimension dim : shape.getDimList()) {
@@ -80,7 +95,8 @@ final class TypeReader {
     String base = original.isEmpty() ? "d" : clean.toString();
     String name = original.isEmpty() ? base + fresh++ : base;
     while (!taken.add(name)) {
-      name = original.isEmpty() ? base + fresh++ : base + "_" + suffixes.merge(base, 1, Integer::sum);
+      name =
+          original.isEmpty() ? base + fresh++ : base + "_" + suffixes.merge(base, 1, Integer::sum);
     }
     if (!name.equals(original)) {
       originals.put(Metadata.DIM + name, original);

@@ -42,17 +42,24 @@ public final class UnsupportedOps {
     if (missing.isEmpty()) {
       return Optional.empty();
     }
-    String list = missing.stream().limit(SHOWN).map(Missing::toString).collect(Collectors.joining(", "));
+    String list =
+        missing.stream().limit(SHOWN).map(Missing::toString).collect(Collectors.joining(", "));
     String more = missing.size() > SHOWN ? ", and " + (missing.size() - SHOWN) + " more" : "";
     return Optional.of(
-        new TersorException("TSR-0201", (missing.size() == 1 ? "1 operator is" : missing.size() + " operators are") + " not supported: " + list + more));
+        new TersorException(
+            "TSR-0201",
+            (missing.size() == 1 ? "1 operator is" : missing.size() + " operators are")
+                + " not supported: "
+                + list
+                + more));
   }
 
   /** Throws {@link #diagnostic}, if there is one. */
   public static void check(Graph graph, OpRegistry operators) {
-    diagnostic(graph, operators).ifPresent(e -> {
-      throw e;
-    });
+    diagnostic(graph, operators)
+        .ifPresent(e -> {
+          throw e;
+        });
   }
 
   private static void collect(Graph graph, OpRegistry operators, Map<String, Missing> missing) {
@@ -71,7 +78,9 @@ public final class UnsupportedOps {
   /** Text of a model in a message: short, and without control characters. */
   private static String shortened(String text) {
     List<String> parts = new ArrayList<>();
-    text.codePoints().limit(100).forEach(c -> parts.add(Character.isISOControl(c) ? "?" : Character.toString(c)));
+    text.codePoints()
+        .limit(100)
+        .forEach(c -> parts.add(Character.isISOControl(c) ? "?" : Character.toString(c)));
     return String.join("", parts) + (text.length() > 100 ? "..." : "");
   }
 }
