@@ -13,4 +13,10 @@ module org.tersor.ir {
   exports org.tersor.ir.op;
   exports org.tersor.ir.schedule;
   exports org.tersor.ir.spi;
+
+  uses org.tersor.ir.op.OperatorProvider;
+
+  provides org.tersor.ir.op.OperatorProvider with
+      org.tersor.ir.ops.StandardOperators,
+      org.tersor.ir.ops.StructuredOperators;
 }
