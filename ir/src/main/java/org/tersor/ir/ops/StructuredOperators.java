@@ -5,7 +5,10 @@ import java.util.List;
 import org.tersor.ir.op.Operator;
 import org.tersor.ir.op.OperatorProvider;
 
-/** Convolutions, matrix products, pools, normalizations, quantization operators: one line per operator or group. */
+/**
+ * Convolutions, matrix products, pools, normalizations, quantization operators: one line per
+ * operator or group.
+ */
 public final class StructuredOperators implements OperatorProvider {
   @Override
   public List<Operator> operators() {
