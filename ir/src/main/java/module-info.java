@@ -7,6 +7,7 @@ module org.tersor.ir {
   requires transitive org.tersor.runtime;
   requires org.antlr.antlr4.runtime;
 
+  exports org.tersor.ir.dsl;
   exports org.tersor.ir.graph;
   exports org.tersor.ir.kernel;
   exports org.tersor.ir.loop;

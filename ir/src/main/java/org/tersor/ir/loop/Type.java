@@ -1,5 +1,8 @@
 package org.tersor.ir.loop;
 
+import java.util.Arrays;
+import java.util.Optional;
+
 /** Type of a loop-IR expression: {@code lanes} values of a scalar type; one lane is a scalar. */
 public record Type(Scalar scalar, int lanes) {
   public static final Type INDEX = of(Scalar.INDEX);
@@ -32,6 +35,19 @@ public record Type(Scalar scalar, int lanes) {
   /** Bytes of all lanes. */
   public int bytes() {
     return scalar.bytes() * lanes;
+  }
+
+  /** The type of that text form, if there is one. */
+  public static Optional<Type> parse(String text) {
+    int x = text.lastIndexOf('x');
+    String lanes = text.substring(x + 1);
+    boolean vector = x > 0 && !lanes.isEmpty() && lanes.length() <= 4 && lanes.chars().allMatch(Character::isDigit);
+    String element = vector ? text.substring(0, x) : text;
+    int count = vector ? Integer.parseInt(lanes) : 1;
+    if (count < 1 || Integer.bitCount(count) != 1) {
+      return Optional.empty();
+    }
+    return Arrays.stream(Scalar.values()).filter(s -> s.text().equals(element)).findFirst().map(s -> new Type(s, count));
   }
 
   @Override
