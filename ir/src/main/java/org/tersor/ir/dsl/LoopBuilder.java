@@ -71,13 +71,17 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
     List<Stmt> body = context.statement().stream().map(this::visit).toList();
     Expr result = exprs.typed(context.expr(), type(context.name(1)));
     if (!result.type().equals(type(context.name(1)))) {
-      throw at("TSR-1004", context.expr(), "returns " + result.type() + ", declared " + type(context.name(1)));
+      throw at(
+          "TSR-1004",
+          context.expr(),
+          "returns " + result.type() + ", declared " + type(context.name(1)));
     }
     return new LoopRoutine(text(context.name(0)), parameters, body, result);
   }
 
   Type type(NameContext context) {
-    return Type.parse(text(context)).orElseThrow(() -> at("TSR-1004", context, "no such type: " + text(context)));
+    return Type.parse(text(context))
+        .orElseThrow(() -> at("TSR-1004", context, "no such type: " + text(context)));
   }
 
   Optional<Type> lookup(String name) {
@@ -103,7 +107,9 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
   }
 
   private Stmt body(BodyContext context) {
-    return context.block() != null ? visit(context.block()) : scoped(() -> visit(context.statement()));
+    return context.block() != null
+        ? visit(context.block())
+        : scoped(() -> visit(context.statement()));
   }
 
   private Stmt scoped(Supplier<Stmt> inner) {
@@ -119,14 +125,13 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
 
   @Override
   public Stmt visitBlock(BlockContext context) {
-    return scoped(
-        () -> {
-          List<Stmt> body = new ArrayList<>();
-          for (StatementContext s : context.statement()) {
-            body.add(visit(s));
-          }
-          return new Stmt.Block(body);
-        });
+    return scoped(() -> {
+      List<Stmt> body = new ArrayList<>();
+      for (StatementContext s : context.statement()) {
+        body.add(visit(s));
+      }
+      return new Stmt.Block(body);
+    });
   }
 
   @Override
@@ -136,7 +141,10 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
 
   @Override
   public Stmt visitForLoop(ForLoopContext context) {
-    Stmt.LoopKind kind = context.kind == null ? Stmt.LoopKind.SERIAL : Stmt.LoopKind.valueOf(context.kind.getText().toUpperCase(Locale.ROOT));
+    Stmt.LoopKind kind =
+        context.kind == null
+            ? Stmt.LoopKind.SERIAL
+            : Stmt.LoopKind.valueOf(context.kind.getText().toUpperCase(Locale.ROOT));
     String variable = text(context.name());
     Expr begin = exprs.visit(context.expr(0));
     Expr end = exprs.visit(context.expr(1));
@@ -145,11 +153,10 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
       throw at("TSR-1001", context, "step out of range: " + step);
     }
     Stmt body =
-        scoped(
-            () -> {
-              names.put(variable, Type.INDEX);
-              return body(context.body());
-            });
+        scoped(() -> {
+          names.put(variable, Type.INDEX);
+          return body(context.body());
+        });
     return new Stmt.For(kind, variable, begin, end, (int) step, body);
   }
 
@@ -193,7 +200,8 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
   public Stmt visitBranch(BranchContext context) {
     Expr condition = exprs.visit(context.expr());
     Stmt then = body(context.body(0));
-    Optional<Stmt> otherwise = context.ELSE() == null ? Optional.empty() : Optional.of(body(context.body(1)));
+    Optional<Stmt> otherwise =
+        context.ELSE() == null ? Optional.empty() : Optional.of(body(context.body(1)));
     return new Stmt.If(condition, then, otherwise);
   }
 
@@ -201,7 +209,8 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
   public Stmt visitAlloc(AllocContext context) {
     Stmt.Space space =
         LoopExprBuilder.named(Stmt.Space.class, context.space().getText())
-            .orElseThrow(() -> at("TSR-1001", context.space(), "unknown word: " + context.space().getText()));
+            .orElseThrow(() ->
+                at("TSR-1001", context.space(), "unknown word: " + context.space().getText()));
     Type element = type(context.name(1));
     Expr count = exprs.visit(context.expr());
     String name = text(context.name(0));

@@ -73,7 +73,8 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
     for (int i = 0; i < contexts.size(); i++) {
       ExprContext c = contexts.get(i);
       Optional<Type> wanted = type;
-      result.add(built.get(i).orElseGet(() -> wanted.isPresent() ? typed(c, wanted.get()) : visit(c)));
+      result.add(
+          built.get(i).orElseGet(() -> wanted.isPresent() ? typed(c, wanted.get()) : visit(c)));
     }
     return result;
   }
@@ -100,9 +101,15 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
         suffix < 0
             ? wanted.orElse(whole ? Type.INDEX : Type.F32)
             : Type.parse(text.substring(suffix + 1))
-                .orElseThrow(() -> LoopBuilder.at("TSR-1004", context, "no such type: " + text.substring(suffix + 1)));
+                .orElseThrow(() ->
+                    LoopBuilder.at(
+                        "TSR-1004", context, "no such type: " + text.substring(suffix + 1)));
     if (type.scalar().isFloat()) {
-      return new Expr.FloatConst(type, type.scalar() == Scalar.F32 ? Float.parseFloat(decimal(digits)) : Double.parseDouble(decimal(digits)));
+      return new Expr.FloatConst(
+          type,
+          type.scalar() == Scalar.F32
+              ? Float.parseFloat(decimal(digits))
+              : Double.parseDouble(decimal(digits)));
     }
     if (!whole || type.scalar().isSmallFloat()) {
       throw LoopBuilder.at("TSR-1004", context, digits + " is no number of type " + type);
@@ -120,7 +127,9 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
       if (digits.startsWith("0x")) {
         return Long.parseUnsignedLong(digits, 2, digits.length(), 16);
       }
-      return digits.startsWith("-0x") ? -Long.parseUnsignedLong(digits, 3, digits.length(), 16) : Long.parseLong(digits);
+      return digits.startsWith("-0x")
+          ? -Long.parseUnsignedLong(digits, 3, digits.length(), 16)
+          : Long.parseLong(digits);
     } catch (NumberFormatException e) {
       throw LoopBuilder.at("TSR-1001", context, "number out of range: " + digits);
     }
@@ -132,18 +141,25 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
     if (name.startsWith("nan_") || name.startsWith("inf_")) {
       Optional<Type> type = Type.parse(name.substring(4));
       if (type.isPresent() && type.get().scalar().isFloat()) {
-        return new Expr.FloatConst(type.get(), name.startsWith("nan_") ? Double.NaN : Double.POSITIVE_INFINITY);
+        return new Expr.FloatConst(
+            type.get(), name.startsWith("nan_") ? Double.NaN : Double.POSITIVE_INFINITY);
       }
     }
     String plain = LoopBuilder.text(context.name());
-    return new Expr.Var(scope.lookup(plain).orElseThrow(() -> LoopBuilder.at("TSR-1003", context, "no variable named " + plain)), plain);
+    return new Expr.Var(
+        scope
+            .lookup(plain)
+            .orElseThrow(() -> LoopBuilder.at("TSR-1003", context, "no variable named " + plain)),
+        plain);
   }
 
   @Override
   public Expr visitNegate(NegateContext context) {
     Expr a = visit(context.expr());
     boolean infinity = context.expr() instanceof VariableContext && a instanceof Expr.FloatConst;
-    return infinity ? new Expr.FloatConst(a.type(), -((Expr.FloatConst) a).value()) : new Expr.Unary(UnaryOp.NEG, a);
+    return infinity
+        ? new Expr.FloatConst(a.type(), -((Expr.FloatConst) a).value())
+        : new Expr.Unary(UnaryOp.NEG, a);
   }
 
   @Override
@@ -194,7 +210,8 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
   public Expr visitLoad(LoadContext context) {
     Type element = scope.buffer(context.name(0));
     Type type = context.name().size() > 1 ? scope.type(context.name(1)) : element;
-    Optional<Expr> mask = context.IF() == null ? Optional.empty() : Optional.of(visit(context.expr(1)));
+    Optional<Expr> mask =
+        context.IF() == null ? Optional.empty() : Optional.of(visit(context.expr(1)));
     return new Expr.Load(type, LoopBuilder.text(context.name(0)), visit(context.expr(0)), mask);
   }
 
@@ -204,7 +221,8 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
     List<ArgumentOfContext> arguments = context.argumentOf();
     Optional<Type> type = Type.parse(name);
     if (type.isPresent()) {
-      return new Expr.Cast(type.get(), visit(expr(context, 0, 1)), context.getText().startsWith(name + "!"));
+      return new Expr.Cast(
+          type.get(), visit(expr(context, 0, 1)), context.getText().startsWith(name + "!"));
     }
     Optional<UnaryOp> unary = named(UnaryOp.class, name);
     if (unary.isPresent()) {
@@ -212,32 +230,40 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
     }
     Optional<BinaryOp> binary = named(BinaryOp.class, name);
     if (binary.isPresent()) {
-      List<Expr> operands = operands(context, List.of(expr(context, 0, 2), expr(context, 1, 2)), name);
+      List<Expr> operands =
+          operands(context, List.of(expr(context, 0, 2), expr(context, 1, 2)), name);
       return new Expr.Binary(binary.get(), operands.get(0), operands.get(1));
     }
     if (name.startsWith("reduce_")) {
       ReduceOp op =
-          named(ReduceOp.class, name.substring(7)).orElseThrow(() -> LoopBuilder.at("TSR-1003", context, "no function " + name));
+          named(ReduceOp.class, name.substring(7))
+              .orElseThrow(() -> LoopBuilder.at("TSR-1003", context, "no function " + name));
       return new Expr.Reduce(op, visit(expr(context, 0, 1)));
     }
     return switch (name) {
       case "fma" -> {
-        List<Expr> x = alike(List.of(expr(context, 0, 3), expr(context, 1, 3), expr(context, 2, 3)));
+        List<Expr> x =
+            alike(List.of(expr(context, 0, 3), expr(context, 1, 3), expr(context, 2, 3)));
         yield new Expr.Fma(x.get(0), x.get(1), x.get(2));
       }
-      case "dot4" -> new Expr.Dot4(visit(expr(context, 0, 3)), visit(expr(context, 1, 3)), visit(expr(context, 2, 3)));
+      case "dot4" ->
+          new Expr.Dot4(
+              visit(expr(context, 0, 3)), visit(expr(context, 1, 3)), visit(expr(context, 2, 3)));
       case "select" -> {
-        List<Expr> sides = operands(context, List.of(expr(context, 1, 3), expr(context, 2, 3)), name);
+        List<Expr> sides =
+            operands(context, List.of(expr(context, 1, 3), expr(context, 2, 3)), name);
         yield new Expr.Select(visit(expr(context, 0, 3)), sides.get(0), sides.get(1));
       }
       case "bits" -> {
         String target = expr(context, 0, 2).getText();
         yield new Expr.Bits(
-            Type.parse(target).orElseThrow(() -> LoopBuilder.at("TSR-1004", context, "no such type: " + target)),
+            Type.parse(target)
+                .orElseThrow(() -> LoopBuilder.at("TSR-1004", context, "no such type: " + target)),
             visit(expr(context, 1, 2)));
       }
       case "broadcast" -> new Expr.Broadcast(visit(expr(context, 0, 2)), lanes(context, 1, 2));
-      case "ramp" -> new Expr.Ramp(visit(expr(context, 0, 3)), constant(context, 1, 3), lanes(context, 2, 3));
+      case "ramp" ->
+          new Expr.Ramp(visit(expr(context, 0, 3)), constant(context, 1, 3), lanes(context, 2, 3));
       case "lanelt" -> new Expr.LaneLt(visit(expr(context, 0, 2)), lanes(context, 1, 2));
       case "shuffle" -> {
         Expr a = visit(expr(context, 0, 3));
@@ -247,7 +273,8 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
           lanes.add((int) integer(i, i.getText()));
         }
         if (Integer.bitCount(lanes.size()) != 1) {
-          throw LoopBuilder.at("TSR-1004", context, "a shuffle gives a power of two of lanes, not " + lanes.size());
+          throw LoopBuilder.at(
+              "TSR-1004", context, "a shuffle gives a power of two of lanes, not " + lanes.size());
         }
         yield new Expr.Shuffle(a, b, List.copyOf(lanes));
       }
@@ -257,7 +284,8 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
 
   private static ExprContext expr(CallContext context, int i, int count) {
     if (context.argumentOf().size() != count) {
-      throw LoopBuilder.at("TSR-1001", context, context.name().getText() + " takes " + count + " arguments");
+      throw LoopBuilder.at(
+          "TSR-1001", context, context.name().getText() + " takes " + count + " arguments");
     }
     ExprContext expr = context.argumentOf(i).expr();
     if (expr == null) {

@@ -18,11 +18,12 @@ import org.tersor.ir.loop.LoopRoutine;
 import org.tersor.runtime.TersorException;
 
 /**
- * Reads the text form that {@code LoopPrinter} writes. For people it also takes comments ({@code #} to the end of the line), hexadecimal
- * numbers, an element type left out of a load ({@code a[i]}), and a number without a type next to an operand that has one.
+ * Reads the text form that {@code LoopPrinter} writes. For people it also takes comments ({@code #}
+ * to the end of the line), hexadecimal numbers, an element type left out of a load ({@code a[i]}),
+ * and a number without a type next to an operand that has one.
  *
- * <p>Errors are {@link TersorException}s naming line and column: TSR-1001 syntax, TSR-1002 nested too deep, TSR-1003 unknown name,
- * TSR-1004 types.
+ * <p>Errors are {@link TersorException}s naming line and column: TSR-1001 syntax, TSR-1002 nested
+ * too deep, TSR-1003 unknown name, TSR-1004 types.
  */
 public final class LoopParser {
   /** Brackets inside brackets; operators in one expression count as well, {@link #TREE_LIMIT}. */
@@ -62,7 +63,8 @@ public final class LoopParser {
   }
 
   static TersorException error(String code, int line, int column, String message) {
-    return new TersorException(code, "loop text, line " + line + " column " + (column + 1) + ": " + message);
+    return new TersorException(
+        code, "loop text, line " + line + " column " + (column + 1) + ": " + message);
   }
 
   private static org.tersor.ir.dsl.internal.LoopParser parser(String text) {
@@ -91,7 +93,10 @@ public final class LoopParser {
     return parser;
   }
 
-  /** The parser recurses per bracket and per sign, so text is refused before it can exhaust the stack. */
+  /**
+   * The parser recurses per bracket and per sign, so text is refused before it can exhaust the
+   * stack.
+   */
   private static void checkNesting(List<Token> tokens) {
     int depth = 0;
     int signs = 0;
@@ -105,7 +110,11 @@ public final class LoopParser {
           };
       signs = text.equals("-") ? signs + 1 : 0;
       if (depth + signs > NESTING_LIMIT) {
-        throw error("TSR-1002", token.getLine(), token.getCharPositionInLine(), "nested deeper than " + NESTING_LIMIT);
+        throw error(
+            "TSR-1002",
+            token.getLine(),
+            token.getCharPositionInLine(),
+            "nested deeper than " + NESTING_LIMIT);
       }
     }
   }

@@ -10,8 +10,24 @@ import java.util.stream.Collectors;
 public final class LoopPrinter {
   private static final Set<String> RESERVED =
       Set.of(
-          "kernel", "func", "parallel", "lanes", "return", "do", "end", "for", "while", "let", "local", "if", "else", "alloc", "prefetch", "barrier",
-          "true", "false");
+          "kernel",
+          "func",
+          "parallel",
+          "lanes",
+          "return",
+          "do",
+          "end",
+          "for",
+          "while",
+          "let",
+          "local",
+          "if",
+          "else",
+          "alloc",
+          "prefetch",
+          "barrier",
+          "true",
+          "false");
 
   private static final int ATOM = 10;
   private static final int MULTIPLY = 8;
@@ -48,7 +64,8 @@ public final class LoopPrinter {
             .map(b -> name(b.name()) + ": " + (b.written() ? "mut " : "") + b.element().text())
             .collect(Collectors.joining(", ")));
     if (!f.dims().isEmpty()) {
-      out.append("; ").append(f.dims().stream().map(LoopPrinter::name).collect(Collectors.joining(", ")));
+      out.append("; ")
+          .append(f.dims().stream().map(LoopPrinter::name).collect(Collectors.joining(", ")));
     }
     out.append(')');
     body(f.body(), 0);
@@ -57,7 +74,10 @@ public final class LoopPrinter {
 
   private static String name(String name) {
     boolean plain =
-        name.matches("[a-zA-Z_][a-zA-Z_0-9]*") && !RESERVED.contains(name) && !name.startsWith("nan_") && !name.startsWith("inf_");
+        name.matches("[a-zA-Z_][a-zA-Z_0-9]*")
+            && !RESERVED.contains(name)
+            && !name.startsWith("nan_")
+            && !name.startsWith("inf_");
     return plain ? name : "`" + name + "`";
   }
 
@@ -123,11 +143,10 @@ public final class LoopPrinter {
         body(branch.then(), depth);
         branch
             .otherwise()
-            .ifPresent(
-                otherwise -> {
-                  out.append(" else");
-                  body(otherwise, depth);
-                });
+            .ifPresent(otherwise -> {
+              out.append(" else");
+              body(otherwise, depth);
+            });
       }
       case Stmt.Alloc alloc -> {
         out.append("alloc ").append(alloc.space().name().toLowerCase(Locale.ROOT)).append(' ');
@@ -155,11 +174,10 @@ public final class LoopPrinter {
     out.append(name(buffer)).append('[');
     expr(index, 0);
     out.append(type);
-    mask.ifPresent(
-        m -> {
-          out.append(" if ");
-          expr(m, 0);
-        });
+    mask.ifPresent(m -> {
+      out.append(" if ");
+      expr(m, 0);
+    });
     out.append(']');
   }
 
@@ -169,7 +187,8 @@ public final class LoopPrinter {
       case Expr.IntConst c -> out.append(integer(c));
       case Expr.FloatConst c -> out.append(floating(c));
       case Expr.Var v -> out.append(name(v.name()));
-      case Expr.Load load -> element(load.buffer(), load.index(), " as " + load.type(), load.mask());
+      case Expr.Load load ->
+          element(load.buffer(), load.index(), " as " + load.type(), load.mask());
       case Expr.Unary u -> {
         boolean literal = u.a() instanceof Expr.IntConst || u.a() instanceof Expr.FloatConst;
         if (u.op() == UnaryOp.NEG && !literal) {
@@ -180,7 +199,8 @@ public final class LoopPrinter {
         }
       }
       case Expr.Binary b -> binary(b, context);
-      case Expr.Compare c -> infix(c.a(), " " + symbol(c.op()) + " ", c.b(), COMPARE, true, context);
+      case Expr.Compare c ->
+          infix(c.a(), " " + symbol(c.op()) + " ", c.b(), COMPARE, true, context);
       case Expr.Fma f -> call("fma", f.a(), f.b(), f.c());
       case Expr.Select s -> call("select", s.condition(), s.then(), s.otherwise());
       case Expr.Cast c -> call(c.type() + (c.inRange() ? "!" : ""), c.a());

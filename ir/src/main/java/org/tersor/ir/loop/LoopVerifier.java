@@ -12,9 +12,9 @@ import java.util.stream.Collectors;
 import java.util.stream.StreamSupport;
 
 /**
- * Checks what the loop IR's Javadoc demands of a function, beyond what the records check themselves: names are defined before use
- * and not shadowed, types fit, loops and barriers stand where they may, registers have constant indices, stored parameters are
- * marked written.
+ * Checks what the loop IR's Javadoc demands of a function, beyond what the records check
+ * themselves: names are defined before use and not shadowed, types fit, loops and barriers stand
+ * where they may, registers have constant indices, stored parameters are marked written.
  */
 public final class LoopVerifier {
   /** Loops around a statement, as far as placement rules care. */
@@ -30,7 +30,8 @@ public final class LoopVerifier {
   private record Name(Type type, boolean local, int laneDepth) {}
 
   /** A buffer; {@code count} of a register tile, -1 of others. */
-  private record Buffer(Type element, boolean writable, Optional<Stmt.Space> space, long count, int laneDepth) {}
+  private record Buffer(
+      Type element, boolean writable, Optional<Stmt.Space> space, long count, int laneDepth) {}
 
   private final List<String> problems = new ArrayList<>();
   private final Deque<String> path = new ArrayDeque<>();
@@ -40,12 +41,16 @@ public final class LoopVerifier {
 
   private LoopVerifier() {}
 
-  /** Problems, each with the path of statements and operands that leads to it; empty if the function is well formed. */
+  /**
+   * Problems, each with the path of statements and operands that leads to it; empty if the function
+   * is well formed.
+   */
   public static List<String> verify(LoopFunction function) {
     LoopVerifier verifier = new LoopVerifier();
     verifier.path.push(function.name());
     for (LoopFunction.BufferParam b : function.buffers()) {
-      verifier.defineBuffer(b.name(), new Buffer(Type.of(b.element()), b.written(), Optional.empty(), -1, 0));
+      verifier.defineBuffer(
+          b.name(), new Buffer(Type.of(b.element()), b.written(), Optional.empty(), -1, 0));
     }
     function.dims().forEach(d -> verifier.define(d, Type.INDEX, false));
     verifier.statement(function.body(), Place.OUTERMOST);
@@ -56,12 +61,15 @@ public final class LoopVerifier {
   public static void check(LoopFunction function) {
     List<String> problems = verify(function);
     if (!problems.isEmpty()) {
-      throw new IllegalStateException(String.join("\n", problems) + "\nin\n" + LoopPrinter.print(function));
+      throw new IllegalStateException(
+          String.join("\n", problems) + "\nin\n" + LoopPrinter.print(function));
     }
   }
 
   private void problem(String message) {
-    String where = StreamSupport.stream(((Iterable<String>) path::descendingIterator).spliterator(), false).collect(Collectors.joining("/"));
+    String where =
+        StreamSupport.stream(((Iterable<String>) path::descendingIterator).spliterator(), false)
+            .collect(Collectors.joining("/"));
     problems.add(where + ": " + message);
   }
 
@@ -88,7 +96,9 @@ public final class LoopVerifier {
   }
 
   private void fresh(String name) {
-    require(!names.containsKey(name) && !buffers.containsKey(name), "the name " + name + " is already in use");
+    require(
+        !names.containsKey(name) && !buffers.containsKey(name),
+        "the name " + name + " is already in use");
   }
 
   private void scoped(Runnable inner) {
@@ -104,18 +114,20 @@ public final class LoopVerifier {
   private void statement(Stmt statement, Place place) {
     switch (statement) {
       case Stmt.Block block ->
-          scoped(
-              () -> {
-                for (int i = 0; i < block.body().size(); i++) {
-                  Stmt s = block.body().get(i);
-                  at(Integer.toString(i), () -> statement(s, place));
-                  if (i + 1 < block.body().size() && containsParallel(s)) {
-                    problem("statements follow the parallel loop");
-                  } else if (place == Place.OUTERMOST && !(s instanceof Stmt.Let) && containsParallel(block) && !containsParallel(s)) {
-                    problem("only let may stand before the parallel loop");
-                  }
-                }
-              });
+          scoped(() -> {
+            for (int i = 0; i < block.body().size(); i++) {
+              Stmt s = block.body().get(i);
+              at(Integer.toString(i), () -> statement(s, place));
+              if (i + 1 < block.body().size() && containsParallel(s)) {
+                problem("statements follow the parallel loop");
+              } else if (place == Place.OUTERMOST
+                  && !(s instanceof Stmt.Let)
+                  && containsParallel(block)
+                  && !containsParallel(s)) {
+                problem("only let may stand before the parallel loop");
+              }
+            }
+          });
       case Stmt.For loop -> at("for " + loop.var(), () -> loop(loop, place));
       case Stmt.While loop ->
           at(
@@ -125,9 +137,13 @@ public final class LoopVerifier {
                 scoped(() -> statement(loop.body(), Place.OTHER));
               });
       case Stmt.Let let ->
-          at("let " + let.name(), () -> type(let.value()).ifPresent(type -> define(let.name(), type, false)));
+          at(
+              "let " + let.name(),
+              () -> type(let.value()).ifPresent(type -> define(let.name(), type, false)));
       case Stmt.Local local ->
-          at("local " + local.name(), () -> type(local.initial()).ifPresent(type -> define(local.name(), type, true)));
+          at(
+              "local " + local.name(),
+              () -> type(local.initial()).ifPresent(type -> define(local.name(), type, true)));
       case Stmt.Assign assign -> at(assign.name() + " =", () -> assign(assign));
       case Stmt.Store store -> at("store " + store.buffer(), () -> store(store));
       case Stmt.If branch ->
@@ -136,17 +152,23 @@ public final class LoopVerifier {
               () -> {
                 operand("condition", branch.condition(), Type.BOOL);
                 at("then", () -> scoped(() -> statement(branch.then(), Place.OTHER)));
-                branch.otherwise().ifPresent(s -> at("else", () -> scoped(() -> statement(s, Place.OTHER))));
+                branch
+                    .otherwise()
+                    .ifPresent(s -> at("else", () -> scoped(() -> statement(s, Place.OTHER))));
               });
       case Stmt.Alloc alloc -> at("alloc " + alloc.buffer(), () -> alloc(alloc));
       case Stmt.Prefetch prefetch ->
           at(
               "prefetch " + prefetch.buffer(),
               () -> {
-                buffer(prefetch.buffer()).ifPresent(b -> require(b.count < 0, "a register cannot be prefetched"));
+                buffer(prefetch.buffer())
+                    .ifPresent(b -> require(b.count < 0, "a register cannot be prefetched"));
                 operand("index", prefetch.index(), Type.INDEX);
               });
-      case Stmt.Barrier barrier -> at("barrier", () -> require(place == Place.TASK, "a barrier stands directly inside parallel"));
+      case Stmt.Barrier barrier ->
+          at(
+              "barrier",
+              () -> require(place == Place.TASK, "a barrier stands directly inside parallel"));
     }
   }
 
@@ -166,18 +188,19 @@ public final class LoopVerifier {
       case SERIAL -> {}
       case PARALLEL -> {
         require(place == Place.OUTERMOST, "a parallel loop is the outermost loop");
-        require(loop.begin() instanceof Expr.IntConst c && c.value() == 0, "a parallel loop begins at 0");
+        require(
+            loop.begin() instanceof Expr.IntConst c && c.value() == 0,
+            "a parallel loop begins at 0");
         require(loop.step() == 1, "a parallel loop has step 1");
       }
       case LANES -> require(place == Place.TASK, "a lanes loop stands directly inside parallel");
     }
     boolean lanes = loop.kind() == Stmt.LoopKind.LANES;
     laneDepth += lanes ? 1 : 0;
-    scoped(
-        () -> {
-          define(loop.var(), Type.INDEX, false);
-          statement(loop.body(), loop.kind() == Stmt.LoopKind.PARALLEL ? Place.TASK : Place.OTHER);
-        });
+    scoped(() -> {
+      define(loop.var(), Type.INDEX, false);
+      statement(loop.body(), loop.kind() == Stmt.LoopKind.PARALLEL ? Place.TASK : Place.OTHER);
+    });
     laneDepth -= lanes ? 1 : 0;
   }
 
@@ -189,7 +212,9 @@ public final class LoopVerifier {
       return;
     }
     operand("value", assign.value(), name.type);
-    require(name.laneDepth == laneDepth, "a local from outside the lanes loop would be shared by its iterations");
+    require(
+        name.laneDepth == laneDepth,
+        "a local from outside the lanes loop would be shared by its iterations");
   }
 
   private void store(Stmt.Store store) {
@@ -201,10 +226,14 @@ public final class LoopVerifier {
     access(buffer.get(), value.get(), store.index(), store.mask());
     Scalar stored = value.get().scalar();
     Scalar element = buffer.get().element.scalar();
-    require(stored == element || stored.bytes() != element.bytes(), "stores " + stored.text() + " into a buffer of " + element.text());
+    require(
+        stored == element || stored.bytes() != element.bytes(),
+        "stores " + stored.text() + " into a buffer of " + element.text());
     require(buffer.get().writable, "the parameter is not marked written");
     boolean shared = buffer.get().space.map(s -> s == Stmt.Space.SHARED).orElse(true);
-    require(shared || buffer.get().laneDepth == laneDepth, "private memory from outside the lanes loop would be shared by its iterations");
+    require(
+        shared || buffer.get().laneDepth == laneDepth,
+        "private memory from outside the lanes loop would be shared by its iterations");
   }
 
   private void alloc(Stmt.Alloc alloc) {
@@ -217,7 +246,9 @@ public final class LoopVerifier {
       require(!register, "a register tile has a constant positive count");
     }
     require(register || !alloc.element().isVector(), "only registers hold vectors");
-    defineBuffer(alloc.buffer(), new Buffer(alloc.element(), true, Optional.of(alloc.space()), count, laneDepth));
+    defineBuffer(
+        alloc.buffer(),
+        new Buffer(alloc.element(), true, Optional.of(alloc.space()), count, laneDepth));
   }
 
   private Optional<Buffer> buffer(String name) {
@@ -228,22 +259,31 @@ public final class LoopVerifier {
 
   private void access(Buffer buffer, Type type, Expr index, Optional<Expr> mask) {
     if (buffer.count >= 0) {
-      boolean inside = index instanceof Expr.IntConst c && c.value() >= 0 && c.value() < buffer.count;
-      require(inside, "a register index is a constant below " + buffer.count + ", not " + LoopPrinter.print(index));
-      require(type.equals(buffer.element), "a register of " + buffer.element + " is accessed as " + type);
+      boolean inside =
+          index instanceof Expr.IntConst c && c.value() >= 0 && c.value() < buffer.count;
+      require(
+          inside,
+          "a register index is a constant below "
+              + buffer.count
+              + ", not "
+              + LoopPrinter.print(index));
+      require(
+          type.equals(buffer.element),
+          "a register of " + buffer.element + " is accessed as " + type);
       require(mask.isEmpty(), "a register access has no mask");
     }
     at("index", index)
-        .ifPresent(
-            t ->
-                require(
-                    t.scalar() == Scalar.INDEX && (t.lanes() == 1 || t.lanes() == type.lanes()),
-                    "an index of type " + t + " for " + type));
+        .ifPresent(t ->
+            require(
+                t.scalar() == Scalar.INDEX && (t.lanes() == 1 || t.lanes() == type.lanes()),
+                "an index of type " + t + " for " + type));
     mask.ifPresent(m -> operand("mask", m, type.withScalar(Scalar.BOOL)));
   }
 
   private void operand(String step, Expr e, Type wanted) {
-    at(step, e).ifPresent(type -> at(step, () -> require(type.equals(wanted), wanted + " is needed, not " + type)));
+    at(step, e)
+        .ifPresent(type ->
+            at(step, () -> require(type.equals(wanted), wanted + " is needed, not " + type)));
   }
 
   private Optional<Type> at(String step, Expr e) {
@@ -259,27 +299,41 @@ public final class LoopVerifier {
       case Expr.IntConst c -> {
         Scalar s = c.type().scalar();
         require(s.isInteger() || s == Scalar.BOOL, "an integer constant of type " + c.type());
-        require(InterpreterOps.canon(s, c.value()) == c.value(), c.value() + " is no value of " + s.text());
+        require(
+            InterpreterOps.canon(s, c.value()) == c.value(),
+            c.value() + " is no value of " + s.text());
       }
       case Expr.FloatConst c -> {
         Scalar s = c.type().scalar();
         require(s.isFloat(), "a float constant of type " + c.type());
         require(
-            s != Scalar.F32 || Double.isNaN(c.value()) || (float) c.value() == c.value(), c.value() + " is no value of " + s.text());
+            s != Scalar.F32 || Double.isNaN(c.value()) || (float) c.value() == c.value(),
+            c.value() + " is no value of " + s.text());
       }
       case Expr.Var v -> {
         Name name = names.get(v.name());
         require(name != null, "no variable named " + v.name());
-        require(name == null || name.type.equals(v.type()), v.name() + " is of type " + (name == null ? "?" : name.type) + ", not " + v.type());
+        require(
+            name == null || name.type.equals(v.type()),
+            v.name() + " is of type " + (name == null ? "?" : name.type) + ", not " + v.type());
       }
-      case Expr.Load load -> at("load " + load.buffer(), () -> buffer(load.buffer()).ifPresent(b -> access(b, load.type(), load.index(), load.mask())));
-      case Expr.Unary u -> at(lower(u.op()), u.a()).ifPresent(t -> require(defined(u.op(), t.scalar()), u.op() + " of " + t));
+      case Expr.Load load ->
+          at(
+              "load " + load.buffer(),
+              () ->
+                  buffer(load.buffer())
+                      .ifPresent(b -> access(b, load.type(), load.index(), load.mask())));
+      case Expr.Unary u ->
+          at(lower(u.op()), u.a())
+              .ifPresent(t -> require(defined(u.op(), t.scalar()), u.op() + " of " + t));
       case Expr.Binary b -> {
-        at(lower(b.op()), b.a()).ifPresent(t -> require(defined(b.op(), t.scalar()), b.op() + " of " + t));
+        at(lower(b.op()), b.a())
+            .ifPresent(t -> require(defined(b.op(), t.scalar()), b.op() + " of " + t));
         Optional<Type> unused = at(lower(b.op()), b.b());
       }
       case Expr.Compare c -> {
-        at(lower(c.op()), c.a()).ifPresent(t -> require(!t.scalar().isSmallFloat(), c.op() + " of " + t));
+        at(lower(c.op()), c.a())
+            .ifPresent(t -> require(!t.scalar().isSmallFloat(), c.op() + " of " + t));
         Optional<Type> unused = at(lower(c.op()), c.b());
       }
       case Expr.Fma f -> same("fma", f.a(), List.of(f.b(), f.c()), f.a().type().scalar().isFloat());
@@ -289,17 +343,22 @@ public final class LoopVerifier {
         Optional<Type> otherwise = at("select", s.otherwise());
       }
       case Expr.Cast c ->
-          at("cast", c.a()).ifPresent(t -> require(t.lanes() == c.type().lanes(), "a cast of " + t + " to " + c.type()));
+          at("cast", c.a())
+              .ifPresent(t ->
+                  require(t.lanes() == c.type().lanes(), "a cast of " + t + " to " + c.type()));
       case Expr.Bits b ->
           at("bits", b.a())
-              .ifPresent(
-                  t -> {
-                    require(t.bytes() == b.type().bytes(), "bits of " + t + " as " + b.type());
-                    require(hasBits(t) && hasBits(b.type()), "bool and index have no defined bits");
-                  });
-      case Expr.Dot4 d -> same("dot4", d.acc(), List.of(d.a(), d.b()), d.acc().type().scalar() == Scalar.I32);
-      case Expr.Reduce r -> at("reduce", r.a()).ifPresent(t -> require(defined(r.op().combine(), t.scalar()), r.op() + " of " + t));
-      case Expr.Broadcast b -> at("broadcast", b.a()).ifPresent(t -> require(!t.isVector(), "broadcast of " + t));
+              .ifPresent(t -> {
+                require(t.bytes() == b.type().bytes(), "bits of " + t + " as " + b.type());
+                require(hasBits(t) && hasBits(b.type()), "bool and index have no defined bits");
+              });
+      case Expr.Dot4 d ->
+          same("dot4", d.acc(), List.of(d.a(), d.b()), d.acc().type().scalar() == Scalar.I32);
+      case Expr.Reduce r ->
+          at("reduce", r.a())
+              .ifPresent(t -> require(defined(r.op().combine(), t.scalar()), r.op() + " of " + t));
+      case Expr.Broadcast b ->
+          at("broadcast", b.a()).ifPresent(t -> require(!t.isVector(), "broadcast of " + t));
       case Expr.Ramp r -> operand("ramp", r.base(), Type.INDEX);
       case Expr.Shuffle s -> shuffle(s);
       case Expr.LaneLt l -> operand("lanelt", l.count(), Type.INDEX);
@@ -328,7 +387,9 @@ public final class LoopVerifier {
     if (a.isPresent() && b.isPresent()) {
       require(a.get().scalar() == b.get().scalar(), "shuffle of " + a.get() + " and " + b.get());
       int count = a.get().lanes() + b.get().lanes();
-      require(s.lanes().stream().allMatch(i -> i >= 0 && i < count), "shuffle picks " + s.lanes() + " of " + count + " lanes");
+      require(
+          s.lanes().stream().allMatch(i -> i >= 0 && i < count),
+          "shuffle picks " + s.lanes() + " of " + count + " lanes");
     }
   }
 

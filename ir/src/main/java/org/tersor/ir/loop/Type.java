@@ -41,13 +41,20 @@ public record Type(Scalar scalar, int lanes) {
   public static Optional<Type> parse(String text) {
     int x = text.lastIndexOf('x');
     String lanes = text.substring(x + 1);
-    boolean vector = x > 0 && !lanes.isEmpty() && lanes.length() <= 4 && lanes.chars().allMatch(Character::isDigit);
+    boolean vector =
+        x > 0
+            && !lanes.isEmpty()
+            && lanes.length() <= 4
+            && lanes.chars().allMatch(Character::isDigit);
     String element = vector ? text.substring(0, x) : text;
     int count = vector ? Integer.parseInt(lanes) : 1;
     if (count < 1 || Integer.bitCount(count) != 1) {
       return Optional.empty();
     }
-    return Arrays.stream(Scalar.values()).filter(s -> s.text().equals(element)).findFirst().map(s -> new Type(s, count));
+    return Arrays.stream(Scalar.values())
+        .filter(s -> s.text().equals(element))
+        .findFirst()
+        .map(s -> new Type(s, count));
   }
 
   @Override

@@ -46,8 +46,15 @@ class LoopTextTest {
             """);
     assertEquals(List.of(), LoopVerifier.verify(f));
     float[] b = new float[18];
-    LoopInterpreter.run(f, new Object[] {new float[] {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}, b}, new int[2], new long[] {17});
-    assertArrayEquals(new float[] {6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 0}, b);
+    LoopInterpreter.run(
+        f,
+        new Object[] {
+          new float[] {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}, b
+        },
+        new int[2],
+        new long[] {17});
+    assertArrayEquals(
+        new float[] {6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 0}, b);
     assertEquals(f, LoopParser.parse(LoopPrinter.print(f)));
   }
 
@@ -83,12 +90,18 @@ class LoopTextTest {
             "kernel f(a: f32) { let x = 1" + " + 1".repeat(100_000) + "; }",
             "kernel f(a: f32) " + "{".repeat(100_000),
             "kernel f(a: f32) " + "if true do ".repeat(100_000),
-            "kernel f(a: f32) { let x = " + "abs(".repeat(100_000) + "1" + ")".repeat(100_000) + "; }");
+            "kernel f(a: f32) { let x = "
+                + "abs(".repeat(100_000)
+                + "1"
+                + ")".repeat(100_000)
+                + "; }");
     for (String text : texts) {
       TersorException e = assertThrows(TersorException.class, () -> LoopParser.parse(text));
       assertEquals("TSR-1002", e.code());
     }
-    LoopFunction deep = LoopParser.parse("kernel f(a: f32) { let x = " + "abs(".repeat(400) + "1" + ")".repeat(400) + "; }");
+    LoopFunction deep =
+        LoopParser.parse(
+            "kernel f(a: f32) { let x = " + "abs(".repeat(400) + "1" + ")".repeat(400) + "; }");
     assertEquals(deep, LoopParser.parse(LoopPrinter.print(deep)));
   }
 

@@ -22,7 +22,8 @@ final class RandomLoops {
 
   LoopFunction function() {
     for (int i = 0; i < 3; i++) {
-      buffers.add(new LoopFunction.BufferParam(fresh(), pick(ELEMENTS), random.nextBoolean() || i == 0));
+      buffers.add(
+          new LoopFunction.BufferParam(fresh(), pick(ELEMENTS), random.nextBoolean() || i == 0));
     }
     List<LoopFunction.BufferParam> parameters = List.copyOf(buffers);
     List<String> dims = random.nextBoolean() ? List.of() : List.of(fresh(), "in");
@@ -36,8 +37,16 @@ final class RandomLoops {
     List<Stmt> body = new ArrayList<>(block(2).body());
     String lane = fresh();
     body.add(new Stmt.Barrier());
-    body.add(new Stmt.For(Stmt.LoopKind.LANES, lane, index(0), expr(Type.INDEX, 1), 1, new Stmt.Block(List.of())));
-    Stmt parallel = new Stmt.For(Stmt.LoopKind.PARALLEL, task, index(0), end, 1, new Stmt.Block(body));
+    body.add(
+        new Stmt.For(
+            Stmt.LoopKind.LANES,
+            lane,
+            index(0),
+            expr(Type.INDEX, 1),
+            1,
+            new Stmt.Block(List.of())));
+    Stmt parallel =
+        new Stmt.For(Stmt.LoopKind.PARALLEL, task, index(0), end, 1, new Stmt.Block(body));
     return new LoopFunction("step", parameters, dims, parallel);
   }
 
@@ -58,7 +67,8 @@ final class RandomLoops {
     int oldLocals = locals.size();
     int oldBuffers = buffers.size();
     int oldRegisters = registers.size();
-    List<Stmt> body = IntStream.range(0, random.nextInt(5)).mapToObj(i -> statement(depth)).toList();
+    List<Stmt> body =
+        IntStream.range(0, random.nextInt(5)).mapToObj(i -> statement(depth)).toList();
     names.subList(oldNames, names.size()).clear();
     locals.subList(oldLocals, locals.size()).clear();
     buffers.subList(oldBuffers, buffers.size()).clear();
@@ -67,7 +77,9 @@ final class RandomLoops {
   }
 
   private Stmt body(int depth) {
-    return random.nextInt(3) == 0 ? new Stmt.Prefetch(buffers.getFirst().name(), expr(Type.INDEX, 1)) : block(depth);
+    return random.nextInt(3) == 0
+        ? new Stmt.Prefetch(buffers.getFirst().name(), expr(Type.INDEX, 1))
+        : block(depth);
   }
 
   private Stmt statement(int depth) {
@@ -97,7 +109,8 @@ final class RandomLoops {
           Stmt.Alloc tile = registers.get(random.nextInt(registers.size()));
           return new Stmt.Store(tile.buffer(), index(1), expr(tile.element(), 2), Optional.empty());
         }
-        LoopFunction.BufferParam to = buffers.stream().filter(LoopFunction.BufferParam::written).findFirst().orElseThrow();
+        LoopFunction.BufferParam to =
+            buffers.stream().filter(LoopFunction.BufferParam::written).findFirst().orElseThrow();
         Type type = new Type(to.element(), lanes());
         Expr index = expr(random.nextBoolean() ? Type.INDEX : type.withScalar(Scalar.INDEX), 2);
         return new Stmt.Store(to.name(), index, expr(type, 3), mask(type));
@@ -109,7 +122,8 @@ final class RandomLoops {
       }
       case 5 -> {
         Stmt.Space space = random.nextBoolean() ? Stmt.Space.LOCAL : Stmt.Space.SHARED;
-        Stmt.Alloc alloc = new Stmt.Alloc(fresh(), Type.of(pick(ELEMENTS)), expr(Type.INDEX, 1), space);
+        Stmt.Alloc alloc =
+            new Stmt.Alloc(fresh(), Type.of(pick(ELEMENTS)), expr(Type.INDEX, 1), space);
         buffers.add(new LoopFunction.BufferParam(alloc.buffer(), alloc.element().scalar(), true));
         return alloc;
       }
@@ -120,14 +134,17 @@ final class RandomLoops {
         names.add(new Expr.Var(Type.INDEX, variable));
         Stmt body = body(depth - 1);
         names.removeLast();
-        return new Stmt.For(Stmt.LoopKind.SERIAL, variable, begin, end, 1 + random.nextInt(4), body);
+        return new Stmt.For(
+            Stmt.LoopKind.SERIAL, variable, begin, end, 1 + random.nextInt(4), body);
       }
       case 7 -> {
         return new Stmt.While(expr(Type.BOOL, 2), body(depth - 1));
       }
       case 8 -> {
         return new Stmt.If(
-            expr(Type.BOOL, 2), body(depth - 1), random.nextBoolean() ? Optional.of(body(depth - 1)) : Optional.empty());
+            expr(Type.BOOL, 2),
+            body(depth - 1),
+            random.nextBoolean() ? Optional.of(body(depth - 1)) : Optional.empty());
       }
       default -> {
         return block(depth - 1);
@@ -144,7 +161,9 @@ final class RandomLoops {
   }
 
   private Optional<Expr> mask(Type type) {
-    return random.nextInt(3) == 0 ? Optional.of(expr(type.withScalar(Scalar.BOOL), 1)) : Optional.empty();
+    return random.nextInt(3) == 0
+        ? Optional.of(expr(type.withScalar(Scalar.BOOL), 1))
+        : Optional.empty();
   }
 
   private Expr expr(Type type, int depth) {
@@ -157,7 +176,8 @@ final class RandomLoops {
       case 0 -> {
         if (scalar == Scalar.BOOL) {
           Type operand = new Type(number(), type.lanes());
-          return new Expr.Compare(pick(CompareOp.values()), expr(operand, depth - 1), expr(operand, depth - 1));
+          return new Expr.Compare(
+              pick(CompareOp.values()), expr(operand, depth - 1), expr(operand, depth - 1));
         }
       }
       case 1 -> {
@@ -166,15 +186,21 @@ final class RandomLoops {
         }
       }
       case 2 -> {
-        return new Expr.Select(expr(type.withScalar(Scalar.BOOL), depth - 1), expr(type, depth - 1), expr(type, depth - 1));
+        return new Expr.Select(
+            expr(type.withScalar(Scalar.BOOL), depth - 1),
+            expr(type, depth - 1),
+            expr(type, depth - 1));
       }
       case 3 -> {
-        return new Expr.Cast(type, expr(type.withScalar(pick(ELEMENTS)), depth - 1), random.nextBoolean());
+        return new Expr.Cast(
+            type, expr(type.withScalar(pick(ELEMENTS)), depth - 1), random.nextBoolean());
       }
       case 4 -> {
         int more = type.bytes() >= 4 ? type.bytes() / 4 : 0;
         if (more > 0 && scalar != Scalar.BOOL && scalar != Scalar.INDEX) {
-          return new Expr.Bits(type, expr(new Type(random.nextBoolean() ? Scalar.U32 : Scalar.F32, more), depth - 1));
+          return new Expr.Bits(
+              type,
+              expr(new Type(random.nextBoolean() ? Scalar.U32 : Scalar.F32, more), depth - 1));
         }
       }
       case 5 -> {
@@ -182,7 +208,9 @@ final class RandomLoops {
           return new Expr.Dot4(expr(type, depth - 1), expr(type, depth - 1), expr(type, depth - 1));
         }
         if (type.equals(Type.F32) || type.equals(Type.BOOL)) {
-          return new Expr.Reduce(scalar == Scalar.F32 ? ReduceOp.MAX : ReduceOp.OR, expr(type.withLanes(lanes()), depth - 1));
+          return new Expr.Reduce(
+              scalar == Scalar.F32 ? ReduceOp.MAX : ReduceOp.OR,
+              expr(type.withLanes(lanes()), depth - 1));
         }
       }
       case 6 -> {
@@ -203,7 +231,10 @@ final class RandomLoops {
       }
       case 9 -> {
         if (number) {
-          UnaryOp[] ops = scalar.isFloat() ? UnaryOp.values() : new UnaryOp[] {UnaryOp.NEG, UnaryOp.ABS, UnaryOp.POPCOUNT};
+          UnaryOp[] ops =
+              scalar.isFloat()
+                  ? UnaryOp.values()
+                  : new UnaryOp[] {UnaryOp.NEG, UnaryOp.ABS, UnaryOp.POPCOUNT};
           UnaryOp op = pick(ops);
           if (!scalar.isFloat() || (op != UnaryOp.NOT && op != UnaryOp.POPCOUNT)) {
             return new Expr.Unary(op, expr(type, depth - 1));
@@ -242,11 +273,16 @@ final class RandomLoops {
     }
     List<Stmt.Alloc> tiles = registers.stream().filter(r -> r.element().equals(type)).toList();
     if (!tiles.isEmpty() && random.nextBoolean()) {
-      return new Expr.Load(type, tiles.getFirst().buffer(), index(random.nextInt(2)), Optional.empty());
+      return new Expr.Load(
+          type, tiles.getFirst().buffer(), index(random.nextInt(2)), Optional.empty());
     }
     if (type.scalar().isSmallFloat() || random.nextInt(4) == 0) {
       String from = buffers.get(random.nextInt(buffers.size())).name();
-      return new Expr.Load(type, from, random.nextBoolean() ? index(7) : new Expr.Ramp(index(-3), 2, type.lanes()), mask(type));
+      return new Expr.Load(
+          type,
+          from,
+          random.nextBoolean() ? index(7) : new Expr.Ramp(index(-3), 2, type.lanes()),
+          mask(type));
     }
     if (type.scalar().isFloat()) {
       double value =
@@ -259,6 +295,7 @@ final class RandomLoops {
           };
       return new Expr.FloatConst(type, type.scalar() == Scalar.F32 ? (float) value : value);
     }
-    return new Expr.IntConst(type, InterpreterOps.canon(type.scalar(), random.nextLong() >> random.nextInt(64)));
+    return new Expr.IntConst(
+        type, InterpreterOps.canon(type.scalar(), random.nextLong() >> random.nextInt(64)));
   }
 }
