@@ -77,6 +77,11 @@ public final class Scope {
     return outer.flatMap(o -> o.tensor(value, maxElements));
   }
 
+  /** The elements of a value that inference worked out. */
+  public Optional<Tensor> knownAtCompileTime(Value value) {
+    return Optional.ofNullable(known.get(value));
+  }
+
   /** The node as its operator sees it. */
   public OpContext context(Node node) {
     return new Context(node);

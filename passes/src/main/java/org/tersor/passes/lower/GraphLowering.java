@@ -1,0 +1,125 @@
+package org.tersor.passes.lower;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.op.Lowering;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.OpRegistry;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.Operator;
+import org.tersor.passes.infer.Scope;
+import org.tersor.passes.infer.TypeInference;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/**
+ * Asks every operator for its kernel, from the outputs backwards: what only kernels' extents or attributes depend on (shape
+ * arithmetic) makes no code. What cannot be lowered is reported all at once.
+ */
+public final class GraphLowering {
+  private static final int REPORTED = 40;
+
+  private final OpRegistry operators;
+  private final Graph graph;
+  private final Scope scope;
+  private final List<KernelCall> calls = new ArrayList<>();
+  private final Map<Value, Value> views = new HashMap<>();
+  private final Map<Value, Constant> constants;
+  private final Set<Value> needed = new HashSet<>();
+  private final Set<String> faults = new LinkedHashSet<>();
+  private int nextSpare;
+
+  private GraphLowering(OpRegistry operators, TypeInference.Inferred inferred) {
+    this.operators = operators;
+    this.graph = inferred.graph();
+    this.scope = inferred.scope();
+    this.constants = new LinkedHashMap<>(graph.constants());
+    this.nextSpare = graph.maxId() + 1;
+  }
+
+  /** Lowers a graph whose decomposable nodes have been expanded. */
+  public static LoweredGraph lower(Graph graph, OpRegistry operators) {
+    return new GraphLowering(operators, TypeInference.infer(graph, operators, note -> {})).lower();
+  }
+
+  private LoweredGraph lower() {
+    graph.outputs().forEach(this::need);
+    for (Node node : graph.nodes().reversed()) {
+      if (node.outputs().stream().noneMatch(output -> needed.contains(output) && !constants.containsKey(output))) {
+        continue;
+      }
+      try {
+        lower(node);
+      } catch (TersorException e) {
+        faults.add(e.code() + ": " + e.getMessage());
+      } catch (RuntimeException e) {
+        faults.add("TSR-0502: " + scope.context(node).error("TSR-0502", "cannot be lowered: " + e).getMessage());
+      }
+      if (!faults.isEmpty()) {
+        node.inputs().forEach(this::need);
+      }
+    }
+    if (!faults.isEmpty()) {
+      String list = String.join("\n  ", faults.stream().toList().reversed().stream().limit(REPORTED).toList());
+      throw new TersorException(
+          "TSR-0501",
+          faults.size() + " node(s) cannot be compiled (the interpreter backend runs them):\n  " + list
+              + (faults.size() > REPORTED ? "\n  and " + (faults.size() - REPORTED) + " more" : ""));
+    }
+    Collections.reverse(calls);
+    return new LoweredGraph(graph, calls, views, constants);
+  }
+
+  /** Marks a value whose elements are read at run time; small ones that are known become constants. */
+  private void need(Value value) {
+    if (value.isPresent() && needed.add(value) && !constants.containsKey(value) && !graph.inputs().contains(value)) {
+      Optional<Tensor> known = scope.knownAtCompileTime(value);
+      known.ifPresent(tensor -> constants.put(value, Constant.of(tensor)));
+    }
+  }
+
+  private void lower(Node node) {
+    Operator operator = operators.get(node);
+    OpContext context = scope.context(node);
+    switch (operator.lower(context)) {
+      case Lowering.View view -> {
+        views.put(node.output(0), node.input(view.input()));
+        need(node.input(view.input()));
+      }
+      case Lowering.Compute compute -> add(node, operator, compute.kernel());
+      case Lowering.Decompose d -> throw context.error("TSR-0505", "the node must be expanded before lowering");
+      case Lowering.Host host ->
+          throw context.error("TSR-0504", "it is the host operation '" + host.hostOp() + "', which compiled code cannot run");
+    }
+  }
+
+  private void add(Node node, Operator operator, Kernel kernel) {
+    Map<String, Value> operands = new HashMap<>();
+    for (Buf buffer : kernel.inputs()) {
+      Value input = node.input(Integer.parseInt(buffer.name().substring("in".length())));
+      operands.put(buffer.name(), input);
+      need(input);
+    }
+    for (Buf buffer : kernel.outputs()) {
+      Value output = node.output(Integer.parseInt(buffer.name().substring("out".length())));
+      // A kernel may write an output that the node leaves out: it gets a value of its own.
+      operands.put(buffer.name(), output.isPresent() ? output : new Value(nextSpare++, ""));
+    }
+    boolean foldable = operator.schema().tolerance() != OpSchema.Tolerance.RANDOM;
+    calls.add(new KernelCall(kernel, operands, node.label(), foldable));
+  }
+}

@@ -1,0 +1,39 @@
+package org.tersor.passes.lower;
+
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.Kernel;
+
+/**
+ * A kernel applied to values of the graph.
+ *
+ * @param operands the value of each input and output buffer of the kernel, by the buffer's name
+ * @param origin the node or nodes that it computes, for reports
+ * @param foldable whether it may run once at load when all its inputs are constants (not so for random numbers)
+ */
+public record KernelCall(Kernel kernel, Map<String, Value> operands, String origin, boolean foldable) {
+  public KernelCall {
+    operands = java.util.Collections.unmodifiableMap(new TreeMap<>(operands));
+  }
+
+  /** Values read, in the order of the kernel's inputs. */
+  public List<Value> reads() {
+    return kernel.inputs().stream().map(this::operand).toList();
+  }
+
+  /** Values written, in the order of the kernel's outputs. */
+  public List<Value> writes() {
+    return kernel.outputs().stream().map(this::operand).toList();
+  }
+
+  public Value operand(Buf buffer) {
+    Value value = operands.get(buffer.name());
+    if (value == null) {
+      throw new IllegalStateException("buffer " + buffer.name() + " of kernel " + kernel.name() + " (" + origin + ") is bound to no value");
+    }
+    return value;
+  }
+}

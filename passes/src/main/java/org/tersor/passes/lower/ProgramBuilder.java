@@ -1,0 +1,285 @@
+package org.tersor.passes.lower;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.UnaryOperator;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.schedule.Scheduled;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Program;
+import org.tersor.passes.eval.Ports;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Plan;
+import org.tersor.runtime.TersorException;
+
+/** Schedules the kernels of a lowered graph and plans buffers: the program of one target. */
+public final class ProgramBuilder {
+  private final LoweredGraph lowered;
+  private final Target target;
+  private final KernelScheduler scheduler;
+  private final FunctionTable functions;
+  private final List<Port> inputs;
+  private final List<Port> outputs;
+  private final Set<String> dims = new TreeSet<>();
+  private final List<Plan.Buffer> buffers = new ArrayList<>();
+  private final Map<Value, Integer> bufferOf = new HashMap<>();
+  private final Map<Value, Integer> outputOf = new HashMap<>();
+  private final Map<Constant, Integer> constants = new LinkedHashMap<>();
+  private final Map<Integer, Integer> constantBuffers = new HashMap<>();
+  private final List<Plan.Call> loadSteps = new ArrayList<>();
+  private final List<Plan.Call> runSteps = new ArrayList<>();
+  private int packed;
+  private int foldedKernels;
+
+  /** @param legalize makes a function fit for the target's backend */
+  public ProgramBuilder(LoweredGraph lowered, Target target, KernelScheduler scheduler, UnaryOperator<LoopFunction> legalize) {
+    this.lowered = lowered;
+    this.target = target;
+    this.scheduler = scheduler;
+    this.functions = new FunctionTable(legalize);
+    this.inputs = Ports.inputs(lowered.graph());
+    this.outputs = Ports.outputs(lowered.graph());
+    inputs.forEach(port -> port.shape().forEach(dim -> dims.addAll(dim.symbols())));
+  }
+
+  public Program build() {
+    List<Value> graphInputs = lowered.graph().inputs();
+    for (int i = 0; i < graphInputs.size(); i++) {
+      Port port = inputs.get(i);
+      bufferOf.put(graphInputs.get(i), add(port.dtype(), DimExpr.product(port.shape()), Plan.Storage.INPUT, i));
+    }
+    List<Value> copied = claimOutputs();
+    for (KernelCall call : lowered.calls()) {
+      schedule(call);
+    }
+    for (int i = 0; i < copied.size(); i++) {
+      if (copied.get(i).isPresent()) {
+        copy(i, copied.get(i));
+      }
+    }
+    assignSlots();
+    Plan plan =
+        new Plan(
+            lowered.graph().name(), List.copyOf(dims), inputs, outputs, List.copyOf(buffers),
+            functions.functions().stream().map(LoopFunction::name).toList(), List.copyOf(loadSteps), List.copyOf(runSteps));
+    return new Program(plan, functions.functions(), List.copyOf(constants.keySet()), target, facts());
+  }
+
+  /** Kernels write straight into the caller's arrays where a value is one output and nothing else; the rest is copied at the end. */
+  private List<Value> claimOutputs() {
+    Set<Value> written = new HashSet<>();
+    for (KernelCall call : lowered.calls()) {
+      if (!isFolded(call, written)) {
+        written.addAll(call.writes());
+      }
+    }
+    List<Value> copied = new ArrayList<>();
+    List<Value> graphOutputs = lowered.graph().outputs();
+    for (int i = 0; i < graphOutputs.size(); i++) {
+      Value root = lowered.root(graphOutputs.get(i));
+      if (written.contains(root) && !outputOf.containsKey(root)) {
+        outputOf.put(root, i);
+        copied.add(Value.NONE);
+      } else {
+        copied.add(root);
+      }
+    }
+    return copied;
+  }
+
+  /** Whether every input is known when the artifact is loaded; {@code varying} holds what runs write. */
+  private boolean isFolded(KernelCall call, Set<Value> varying) {
+    if (!call.foldable()) {
+      return false;
+    }
+    for (Value read : call.reads()) {
+      Value root = lowered.root(read);
+      if (varying.contains(root) || lowered.graph().inputs().contains(root)) {
+        return false;
+      }
+    }
+    return call.kernel().outputs().stream().allMatch(buffer -> buffer.elements().isConst())
+        && call.kernel().stages().stream().allMatch(stage -> stage.axes().stream().allMatch(axis -> axis.extent().isConst()));
+  }
+
+  private void schedule(KernelCall call) {
+    Set<String> constantInputs = new TreeSet<>();
+    for (Buf buffer : call.kernel().inputs()) {
+      Plan.Storage storage = buffers.get(read(call, buffer)).storage();
+      if (storage == Plan.Storage.CONSTANT || storage == Plan.Storage.PACKED) {
+        constantInputs.add(buffer.name());
+      }
+    }
+    boolean folded = isFolded(call, Set.of()) && constantInputs.size() == call.kernel().inputs().size();
+    foldedKernels += folded ? 1 : 0;
+    Map<String, Integer> names = new HashMap<>();
+    for (Buf buffer : call.kernel().inputs()) {
+      names.put(buffer.name(), read(call, buffer));
+    }
+    for (Buf buffer : call.kernel().outputs()) {
+      Value value = lowered.root(call.operand(buffer));
+      Integer output = folded ? null : outputOf.get(value);
+      Plan.Storage storage = folded ? Plan.Storage.PACKED : output != null ? Plan.Storage.OUTPUT : Plan.Storage.ARENA;
+      DType dtype = output != null ? outputs.get(output).dtype() : buffer.element().dtype();
+      DimExpr elements = output != null ? DimExpr.product(outputs.get(output).shape()) : buffer.elements();
+      int index = add(dtype, elements, storage, output != null ? output : storage == Plan.Storage.PACKED ? packed++ : -1);
+      bufferOf.put(value, index);
+      names.put(buffer.name(), index);
+    }
+    launch(call, scheduler.schedule(call.kernel(), target, constantInputs), names, folded);
+  }
+
+  private void launch(KernelCall call, Scheduled scheduled, Map<String, Integer> names, boolean folded) {
+    for (Scheduled.Temporary temporary : scheduled.temporaries()) {
+      boolean kept = temporary.packed() || folded;
+      names.put(
+          temporary.name(),
+          add(
+              temporary.element().dtype(), temporary.elements(), kept ? Plan.Storage.PACKED : Plan.Storage.ARENA,
+              kept ? packed++ : -1));
+    }
+    for (Scheduled.Launch launch : scheduled.load()) {
+      loadSteps.add(call(call, launch, names));
+    }
+    for (Scheduled.Launch launch : scheduled.run()) {
+      (folded ? loadSteps : runSteps).add(call(call, launch, names));
+    }
+  }
+
+  private Plan.Call call(KernelCall call, Scheduled.Launch launch, Map<String, Integer> names) {
+    List<Integer> arguments = new ArrayList<>();
+    for (String name : launch.buffers()) {
+      Integer index = names.get(name);
+      if (index == null) {
+        throw new TersorException(
+            "TSR-0506", "the schedule of " + call.origin() + " uses buffer '" + name + "', which the kernel does not have: a bug of the scheduler");
+      }
+      arguments.add(index);
+    }
+    for (DimExpr dim : launch.dims()) {
+      check(dim, call.origin());
+    }
+    check(launch.tasks(), call.origin());
+    return new Plan.Call(functions.add(launch.function()), arguments, launch.dims(), launch.tasks(), call.origin());
+  }
+
+  private void check(DimExpr dim, String origin) {
+    for (String symbol : dim.symbols()) {
+      if (!dims.contains(symbol)) {
+        throw new TersorException(
+            "TSR-0503",
+            origin + " has a size that depends on data (" + dim + "): no input dimension says what " + symbol
+                + " is. The interpreter backend runs such models; or make the size constant.");
+      }
+    }
+  }
+
+  private int read(KernelCall call, Buf buffer) {
+    return bufferFor(lowered.root(call.operand(buffer)), call.origin());
+  }
+
+  private int bufferFor(Value root, String origin) {
+    Integer known = bufferOf.get(root);
+    if (known != null) {
+      return known;
+    }
+    Constant constant = lowered.constants().get(root);
+    if (constant == null) {
+      throw new TersorException("TSR-0507", origin + " reads value " + root + " '" + root.name() + "' before a kernel makes it");
+    }
+    if (constant.dtype() == DType.STRING) {
+      throw new TersorException("TSR-0504", origin + " reads strings, which compiled code cannot hold");
+    }
+    int number = constants.computeIfAbsent(constant, c -> constants.size());
+    int index =
+        constantBuffers.computeIfAbsent(
+            number, n -> add(constant.dtype(), DimExpr.of(constant.elements()), Plan.Storage.CONSTANT, n));
+    bufferOf.put(root, index);
+    return index;
+  }
+
+  private void copy(int output, Value root) {
+    Port port = outputs.get(output);
+    String origin = "output '" + port.name() + "'";
+    int source = bufferFor(root, origin);
+    DimExpr elements = DimExpr.product(port.shape()).times(port.dtype().slots());
+    Scalar scalar = Scalar.of(port.dtype());
+    Buf in = new Buf("in0", scalar, List.of(elements));
+    Buf out = new Buf("out0", scalar, List.of(elements));
+    Axis axis = new Axis("i", elements);
+    Kernel kernel = new Kernel("copy", List.of(in), List.of(out), List.of(Stage.of(out, List.of(axis), K.at(in, K.axis(axis)))));
+    int target0 = add(port.dtype(), DimExpr.product(port.shape()), Plan.Storage.OUTPUT, output);
+    Map<String, Integer> names = new HashMap<>(Map.of("in0", source, "out0", target0));
+    KernelCall call = new KernelCall(kernel, Map.of("in0", root, "out0", lowered.graph().outputs().get(output)), origin, false);
+    launch(call, scheduler.schedule(kernel, target, Set.of()), names, false);
+  }
+
+  private int add(DType dtype, DimExpr elements, Plan.Storage storage, int index) {
+    buffers.add(new Plan.Buffer("b" + buffers.size(), dtype, elements, storage, index));
+    return buffers.size() - 1;
+  }
+
+  private void assignSlots() {
+    Map<Integer, int[]> spans = new TreeMap<>();
+    for (int step = 0; step < runSteps.size(); step++) {
+      for (int buffer : runSteps.get(step).buffers()) {
+        spans.computeIfAbsent(buffer, b -> new int[] {Integer.MAX_VALUE, -1});
+        spans.get(buffer)[0] = Math.min(spans.get(buffer)[0], step);
+        spans.get(buffer)[1] = step;
+      }
+    }
+    List<MemoryPlanner.Lifetime> lifetimes = new ArrayList<>();
+    for (int b = 0; b < buffers.size(); b++) {
+      Plan.Buffer buffer = buffers.get(b);
+      if (buffer.storage() == Plan.Storage.ARENA) {
+        check(buffer.elements(), "a value");
+        int[] span = spans.getOrDefault(b, new int[] {0, 0});
+        lifetimes.add(new MemoryPlanner.Lifetime(b, buffer.dtype().slot(), buffer.elements(), span[0], span[1]));
+      }
+    }
+    MemoryPlanner.assign(lifetimes)
+        .forEach(
+            (b, slot) -> {
+              Plan.Buffer old = buffers.get(b);
+              buffers.set(b, new Plan.Buffer(old.name(), old.dtype(), old.elements(), old.storage(), slot));
+            });
+  }
+
+  private Map<String, String> facts() {
+    Map<String, String> facts = new TreeMap<>();
+    Map<String, Integer> kinds = new TreeMap<>();
+    lowered.graph().nodes().forEach(node -> kinds.merge(node.op().type(), 1, Integer::sum));
+    facts.put("nodes", kinds.toString());
+    facts.put("kernels", functions.functions().size() + " functions, " + runSteps.size() + " launches a call, " + loadSteps.size() + " at load");
+    facts.put("views", lowered.views().size() + " nodes without code");
+    facts.put("folded", foldedKernels + " kernels computed at load");
+    long weights = constants.keySet().stream().mapToLong(c -> c.elements() * c.dtype().memoryBytes()).sum();
+    facts.put("weights", weights + " bytes in " + constants.size() + " constants");
+    Map<Integer, Long> slots = new TreeMap<>();
+    for (Plan.Buffer buffer : buffers) {
+      if (buffer.storage() == Plan.Storage.ARENA) {
+        long bytes = MemoryPlanner.nominal(buffer.elements()) * buffer.dtype().memoryBytes();
+        slots.merge(buffer.index(), bytes, Math::max);
+      }
+    }
+    facts.put("arena", slots.values().stream().mapToLong(Long::longValue).sum() + " bytes" + (dims.isEmpty() ? "" : " at dimensions of " + MemoryPlanner.NOMINAL));
+    return facts;
+  }
+}
