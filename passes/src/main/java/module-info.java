@@ -7,11 +7,15 @@ module org.tersor.passes {
   requires transitive org.tersor.ir;
   requires ojalgo;
 
+  exports org.tersor.passes;
   exports org.tersor.passes.eval;
+  exports org.tersor.passes.graph;
   exports org.tersor.passes.infer;
+  exports org.tersor.passes.lower;
 
   provides org.tersor.ir.spi.Backend with
-      org.tersor.passes.eval.InterpreterBackend;
+      org.tersor.passes.eval.InterpreterBackend,
+      org.tersor.passes.eval.LoopInterpreterBackend;
 
   uses org.tersor.ir.spi.Backend;
   uses org.tersor.ir.spi.Frontend;

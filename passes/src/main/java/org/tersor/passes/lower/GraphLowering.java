@@ -5,7 +5,6 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -40,7 +39,7 @@ public final class GraphLowering {
   private final Map<Value, Value> views = new HashMap<>();
   private final Map<Value, Constant> constants;
   private final Set<Value> needed = new HashSet<>();
-  private final Set<String> faults = new LinkedHashSet<>();
+  private final List<String> faults = new ArrayList<>();
   private int nextSpare;
 
   private GraphLowering(OpRegistry operators, TypeInference.Inferred inferred) {
@@ -74,11 +73,12 @@ public final class GraphLowering {
       }
     }
     if (!faults.isEmpty()) {
-      String list = String.join("\n  ", faults.stream().toList().reversed().stream().limit(REPORTED).toList());
+      List<String> texts = faults.reversed().stream().distinct().toList();
       throw new TersorException(
           "TSR-0501",
-          faults.size() + " node(s) cannot be compiled (the interpreter backend runs them):\n  " + list
-              + (faults.size() > REPORTED ? "\n  and " + (faults.size() - REPORTED) + " more" : ""));
+          faults.size() + " node(s) cannot be compiled (the interpreter backend runs them):\n  "
+              + String.join("\n  ", texts.stream().limit(REPORTED).toList())
+              + (texts.size() > REPORTED ? "\n  and " + (texts.size() - REPORTED) + " more" : ""));
     }
     Collections.reverse(calls);
     return new LoweredGraph(graph, calls, views, constants);

@@ -1,0 +1,136 @@
+package org.tersor.passes;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.UnaryOperator;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.schedule.Scheduler;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Backend;
+import org.tersor.ir.spi.PassContext;
+import org.tersor.ir.spi.Program;
+import org.tersor.passes.eval.InterpreterBackend;
+import org.tersor.passes.lower.GraphLowering;
+import org.tersor.passes.lower.LoweredGraph;
+import org.tersor.passes.lower.ProgramBuilder;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.TersorException;
+
+/** The compiler as an API: read, prepare, compile, write. Every command of the command line is a few calls of this. */
+public final class Compiler {
+  private final Registry registry;
+
+  public Compiler(Registry registry) {
+    this.registry = registry;
+  }
+
+  /** A compiler with what is on the class path. */
+  public static Compiler standard() {
+    return new Compiler(Registry.builtIn());
+  }
+
+  public Registry registry() {
+    return registry;
+  }
+
+  /** Reads a model file. */
+  public Graph read(Path file, Map<String, String> options) {
+    return registry.frontend(file).read(file, options);
+  }
+
+  /** Writes a model file of the kind that its suffix names. */
+  public void write(Graph graph, Path file, Map<String, String> options) {
+    registry.frontend(file).write(graph, file, options);
+  }
+
+  /** Binds dimensions, infers types, folds and simplifies; the result computes the same function. */
+  public Graph prepare(Graph graph, CompileOptions options) {
+    checkSupported(graph);
+    return manager(options).run(Pipelines.canonicalise(options.dims()), graph);
+  }
+
+  /** A runnable form of a graph, prepared or not. */
+  public Executable executable(Graph graph, String backendId, CompileOptions options) {
+    Graph prepared = prepare(graph, options);
+    Backend.Options backendOptions = new Backend.Options(options.threads(), options.settings());
+    return switch (registry.backend(backendId)) {
+      case InterpreterBackend interpreter -> InterpreterBackend.load(prepared, registry.operators());
+      case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
+      case Backend.OfProgram backend -> backend.load(program(prepared, target(backend, options), options), backendOptions);
+    };
+  }
+
+  /** Writes an artifact for each of the targets, or for the backend's best one. */
+  public void artifact(Graph graph, String backendId, List<String> targets, Path file, CompileOptions options) {
+    if (!(registry.backend(backendId) instanceof Backend.OfProgram backend)) {
+      throw new TersorException("TSR-0602", "backend '" + backendId + "' writes no artifacts");
+    }
+    String name = String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT);
+    if (backend.artifacts().stream().noneMatch(suffix -> name.endsWith("." + suffix))) {
+      throw new TersorException("TSR-0602", "backend '" + backendId + "' writes " + backend.artifacts() + ", not '" + file.getFileName() + "'");
+    }
+    Graph prepared = prepare(graph, options);
+    List<Program> programs = new ArrayList<>();
+    if (targets.isEmpty()) {
+      programs.add(program(prepared, target(backend, options), options));
+    }
+    for (String target : targets) {
+      programs.add(program(prepared, target(backend, options.withTarget(target)), options));
+    }
+    backend.write(programs, file, new Backend.Options(options.threads(), options.settings()));
+  }
+
+  /** Kernels and memory plan of a prepared graph for one target. */
+  public Program program(Graph prepared, Target target, CompileOptions options) {
+    Graph expanded = manager(options).run(Pipelines.lower(), prepared);
+    LoweredGraph lowered = GraphLowering.lower(expanded, registry.operators());
+    return new ProgramBuilder(lowered, target, Scheduler::schedule, UnaryOperator.identity()).build();
+  }
+
+  /** The target that the options name, or the backend's best for this machine. */
+  public static Target target(Backend.OfProgram backend, CompileOptions options) {
+    if (options.target().isEmpty()) {
+      return backend.targets().getFirst();
+    }
+    return backend.targets().stream()
+        .filter(target -> target.name().equals(options.target().get()))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new TersorException(
+                    "TSR-0603",
+                    "backend '" + backend.id() + "' has no target '" + options.target().get() + "'; it has "
+                        + backend.targets().stream().map(Target::name).toList()));
+  }
+
+  /** Reports every operator that is not known, with counts, bodies included. */
+  public void checkSupported(Graph graph) {
+    Map<String, Integer> unknown = new TreeMap<>();
+    countUnknown(graph, unknown);
+    if (!unknown.isEmpty()) {
+      throw new TersorException(
+          "TSR-0201",
+          unknown.size() + " operator(s) of '" + graph.name() + "' are not supported: "
+              + String.join(", ", unknown.entrySet().stream().map(e -> e.getKey() + " (" + e.getValue() + " nodes)").toList())
+              + "; a plugin can supply them");
+    }
+  }
+
+  private void countUnknown(Graph graph, Map<String, Integer> unknown) {
+    for (Node node : graph.nodes()) {
+      if (registry.operators().find(node.op()).isEmpty()) {
+        unknown.merge(node.op().toString(), 1, Integer::sum);
+      }
+      Graph.bodies(node).forEach(body -> countUnknown(body, unknown));
+    }
+  }
+
+  PassManager manager(CompileOptions options) {
+    return new PassManager(new PassContext(registry.operators(), options.settings(), options.note()), options.debug());
+  }
+}

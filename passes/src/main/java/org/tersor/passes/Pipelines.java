@@ -1,0 +1,43 @@
+package org.tersor.passes;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.tersor.ir.spi.Pass;
+import org.tersor.passes.graph.BindDims;
+import org.tersor.passes.graph.Cse;
+import org.tersor.passes.graph.DeadCode;
+import org.tersor.passes.graph.Decompose;
+import org.tersor.passes.graph.FoldConstants;
+import org.tersor.passes.graph.Simplify;
+import org.tersor.passes.infer.TypeInference;
+
+/** Every pipeline of the compiler, as ordered lists. */
+public final class Pipelines {
+  private Pipelines() {}
+
+  /** From an imported graph to the graph that quantization and export see: standard operators, fewer of them. */
+  public static List<Pass> canonicalise(Map<String, Long> dims) {
+    List<Pass> passes = new ArrayList<>();
+    passes.add(new BindDims(dims));
+    passes.add(new TypeInference());
+    passes.add(new FoldConstants());
+    passes.add(new Simplify());
+    passes.add(new TypeInference());
+    passes.add(new Cse());
+    passes.add(new DeadCode());
+    return List.copyOf(passes);
+  }
+
+  /** From a canonical graph to one whose every node has a kernel. */
+  public static List<Pass> lower() {
+    return List.of(
+        new TypeInference(),
+        new Decompose(),
+        new FoldConstants(),
+        new Simplify(),
+        new TypeInference(),
+        new Cse(),
+        new DeadCode());
+  }
+}

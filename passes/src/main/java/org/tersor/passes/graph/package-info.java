@@ -1,0 +1,2 @@
+/** Graph passes, one small class each. */
+package org.tersor.passes.graph;
