@@ -29,7 +29,8 @@ public record CompileOptions(
   }
 
   public static CompileOptions defaults() {
-    return new CompileOptions(Map.of(), 1, Optional.empty(), Map.of(), PassManager.Debug.OFF, note -> {});
+    return new CompileOptions(
+        Map.of(), 1, Optional.empty(), Map.of(), PassManager.Debug.OFF, note -> {});
   }
 
   public CompileOptions withDims(Map<String, Long> newDims) {

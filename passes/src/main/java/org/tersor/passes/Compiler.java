@@ -21,7 +21,10 @@ import org.tersor.passes.lower.ProgramBuilder;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.TersorException;
 
-/** The compiler as an API: read, prepare, compile, write. Every command of the command line is a few calls of this. */
+/**
+ * The compiler as an API: read, prepare, compile, write. Every command of the command line is a few
+ * calls of this.
+ */
 public final class Compiler {
   private final Registry registry;
 
@@ -48,7 +51,9 @@ public final class Compiler {
     registry.frontend(file).write(graph, file, options);
   }
 
-  /** Binds dimensions, infers types, folds and simplifies; the result computes the same function. */
+  /**
+   * Binds dimensions, infers types, folds and simplifies; the result computes the same function.
+   */
   public Graph prepare(Graph graph, CompileOptions options) {
     checkSupported(graph);
     return manager(options).run(Pipelines.canonicalise(options.dims()), graph);
@@ -59,20 +64,31 @@ public final class Compiler {
     Graph prepared = prepare(graph, options);
     Backend.Options backendOptions = new Backend.Options(options.threads(), options.settings());
     return switch (registry.backend(backendId)) {
-      case InterpreterBackend interpreter -> InterpreterBackend.load(prepared, registry.operators());
+      case InterpreterBackend interpreter ->
+          InterpreterBackend.load(prepared, registry.operators());
       case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
-      case Backend.OfProgram backend -> backend.load(program(prepared, target(backend, options), options), backendOptions);
+      case Backend.OfProgram backend ->
+          backend.load(program(prepared, target(backend, options), options), backendOptions);
     };
   }
 
   /** Writes an artifact for each of the targets, or for the backend's best one. */
-  public void artifact(Graph graph, String backendId, List<String> targets, Path file, CompileOptions options) {
+  public void artifact(
+      Graph graph, String backendId, List<String> targets, Path file, CompileOptions options) {
     if (!(registry.backend(backendId) instanceof Backend.OfProgram backend)) {
       throw new TersorException("TSR-0602", "backend '" + backendId + "' writes no artifacts");
     }
     String name = String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT);
     if (backend.artifacts().stream().noneMatch(suffix -> name.endsWith("." + suffix))) {
-      throw new TersorException("TSR-0602", "backend '" + backendId + "' writes " + backend.artifacts() + ", not '" + file.getFileName() + "'");
+      throw new TersorException(
+          "TSR-0602",
+          "backend '"
+              + backendId
+              + "' writes "
+              + backend.artifacts()
+              + ", not '"
+              + file.getFileName()
+              + "'");
     }
     Graph prepared = prepare(graph, options);
     List<Program> programs = new ArrayList<>();
@@ -89,7 +105,8 @@ public final class Compiler {
   public Program program(Graph prepared, Target target, CompileOptions options) {
     Graph expanded = manager(options).run(Pipelines.lower(), prepared);
     LoweredGraph lowered = GraphLowering.lower(expanded, registry.operators());
-    return new ProgramBuilder(lowered, target, Scheduler::schedule, UnaryOperator.identity()).build();
+    return new ProgramBuilder(lowered, target, Scheduler::schedule, UnaryOperator.identity())
+        .build();
   }
 
   /** The target that the options name, or the backend's best for this machine. */
@@ -100,12 +117,15 @@ public final class Compiler {
     return backend.targets().stream()
         .filter(target -> target.name().equals(options.target().get()))
         .findFirst()
-        .orElseThrow(
-            () ->
-                new TersorException(
-                    "TSR-0603",
-                    "backend '" + backend.id() + "' has no target '" + options.target().get() + "'; it has "
-                        + backend.targets().stream().map(Target::name).toList()));
+        .orElseThrow(() ->
+            new TersorException(
+                "TSR-0603",
+                "backend '"
+                    + backend.id()
+                    + "' has no target '"
+                    + options.target().get()
+                    + "'; it has "
+                    + backend.targets().stream().map(Target::name).toList()));
   }
 
   /** Reports every operator that is not known, with counts, bodies included. */
@@ -115,8 +135,15 @@ public final class Compiler {
     if (!unknown.isEmpty()) {
       throw new TersorException(
           "TSR-0201",
-          unknown.size() + " operator(s) of '" + graph.name() + "' are not supported: "
-              + String.join(", ", unknown.entrySet().stream().map(e -> e.getKey() + " (" + e.getValue() + " nodes)").toList())
+          unknown.size()
+              + " operator(s) of '"
+              + graph.name()
+              + "' are not supported: "
+              + String.join(
+                  ", ",
+                  unknown.entrySet().stream()
+                      .map(e -> e.getKey() + " (" + e.getValue() + " nodes)")
+                      .toList())
               + "; a plugin can supply them");
     }
   }
@@ -131,6 +158,7 @@ public final class Compiler {
   }
 
   PassManager manager(CompileOptions options) {
-    return new PassManager(new PassContext(registry.operators(), options.settings(), options.note()), options.debug());
+    return new PassManager(
+        new PassContext(registry.operators(), options.settings(), options.note()), options.debug());
   }
 }

@@ -22,9 +22,11 @@ public final class PassManager {
   /**
    * How passes are watched.
    *
-   * @param printAfter ids of passes after which {@code print} gets the graph; "*" for every one that changed it
+   * @param printAfter ids of passes after which {@code print} gets the graph; "*" for every one
+   *     that changed it
    * @param stopAfter the pass after which the pipeline ends
-   * @param verifyNumerics whether the graph is evaluated before and after each pass that keeps its meaning
+   * @param verifyNumerics whether the graph is evaluated before and after each pass that keeps its
+   *     meaning
    * @param limit at most this many passes run (to bisect a fault)
    * @param verifier checks a graph after each pass; throws if it is malformed
    */
@@ -35,7 +37,9 @@ public final class PassManager {
       int limit,
       BiConsumer<String, Graph> print,
       Consumer<Graph> verifier) {
-    public static final Debug OFF = new Debug(Set.of(), Optional.empty(), false, Integer.MAX_VALUE, (id, graph) -> {}, graph -> {});
+    public static final Debug OFF =
+        new Debug(
+            Set.of(), Optional.empty(), false, Integer.MAX_VALUE, (id, graph) -> {}, graph -> {});
 
     public Debug withVerifyNumerics() {
       return new Debug(printAfter, stopAfter, true, limit, print, verifier);
@@ -50,7 +54,10 @@ public final class PassManager {
     }
   }
 
-  /** Relative and absolute difference that a pass that keeps the meaning may cause, in units of the largest output. */
+  /**
+   * Relative and absolute difference that a pass that keeps the meaning may cause, in units of the
+   * largest output.
+   */
   private static final double TOLERANCE = 1e-4;
 
   private final PassContext context;
@@ -77,7 +84,8 @@ public final class PassManager {
         break;
       }
       if (!facts.containsAll(pass.needs())) {
-        throw new IllegalStateException("pass " + pass.id() + " needs " + pass.needs() + ", but only " + facts + " hold here");
+        throw new IllegalStateException(
+            "pass " + pass.id() + " needs " + pass.needs() + ", but only " + facts + " hold here");
       }
       Graph next = pass.run(current, context);
       passesRun++;
@@ -89,7 +97,8 @@ public final class PassManager {
         }
       }
       facts.addAll(pass.gives());
-      if (debug.printAfter().contains(pass.id()) || (next != current && debug.printAfter().contains("*"))) {
+      if (debug.printAfter().contains(pass.id())
+          || (next != current && debug.printAfter().contains("*"))) {
         debug.print().accept(pass.id(), next);
       }
       current = next;
@@ -110,15 +119,28 @@ public final class PassManager {
       if (!(difference <= TOLERANCE)) {
         throw new TersorException(
             "TSR-0404",
-            "pass " + pass.id() + " (number " + passesRun + ") changed output '" + before.outputs().get(i).name() + "' by " + difference
-                + " of its largest value; use --bisect " + (passesRun - 1) + " to stop before it");
+            "pass "
+                + pass.id()
+                + " (number "
+                + passesRun
+                + ") changed output '"
+                + before.outputs().get(i).name()
+                + "' by "
+                + difference
+                + " of its largest value; use --bisect "
+                + (passesRun - 1)
+                + " to stop before it");
       }
     }
   }
 
-  /** Largest difference of two tensors in units of the larger of 1e-6 and the expected one's largest value. */
+  /**
+   * Largest difference of two tensors in units of the larger of 1e-6 and the expected one's largest
+   * value.
+   */
   public static double difference(Tensor expected, Tensor actual) {
-    if (expected.dtype() != actual.dtype() || !java.util.Arrays.equals(expected.shape(), actual.shape())) {
+    if (expected.dtype() != actual.dtype()
+        || !java.util.Arrays.equals(expected.shape(), actual.shape())) {
       return Double.POSITIVE_INFINITY;
     }
     if (expected.dtype() == org.tersor.runtime.DType.STRING || expected.dtype().isComplex()) {
@@ -135,7 +157,12 @@ public final class PassManager {
       if (Double.isFinite(a)) {
         largest = Math.max(largest, Math.abs(a));
       }
-      difference = Math.max(difference, Double.isFinite(a) && Double.isFinite(b) ? Math.abs(a - b) : Double.POSITIVE_INFINITY);
+      difference =
+          Math.max(
+              difference,
+              Double.isFinite(a) && Double.isFinite(b)
+                  ? Math.abs(a - b)
+                  : Double.POSITIVE_INFINITY);
     }
     for (int i = 0; i < expected.size(); i++) {
       double a = expected.getDouble(i);

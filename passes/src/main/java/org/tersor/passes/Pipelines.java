@@ -16,7 +16,10 @@ import org.tersor.passes.infer.TypeInference;
 public final class Pipelines {
   private Pipelines() {}
 
-  /** From an imported graph to the graph that quantization and export see: standard operators, fewer of them. */
+  /**
+   * From an imported graph to the graph that quantization and export see: standard operators, fewer
+   * of them.
+   */
   public static List<Pass> canonicalise(Map<String, Long> dims) {
     List<Pass> passes = new ArrayList<>();
     passes.add(new BindDims(dims));

@@ -21,15 +21,17 @@ import org.tersor.ir.spi.Frontend;
 import org.tersor.runtime.TersorException;
 
 /**
- * Everything that can be plugged in: operators, backends, frontends, from the class path and from plugin jars. Each plugin jar has its
- * own class loader; what it would inherit from the application is not counted twice. Two providers of one id are an error that names
- * both jars.
+ * Everything that can be plugged in: operators, backends, frontends, from the class path and from
+ * plugin jars. Each plugin jar has its own class loader; what it would inherit from the application
+ * is not counted twice. Two providers of one id are an error that names both jars.
  */
 public final class Registry {
   /** A provider and where it comes from: a jar, or "built in". */
   public record Provided<T>(T provider, String origin) {}
 
-  /** A plugin jar with its loader; the loader stays open as long as the process may use its classes. */
+  /**
+   * A plugin jar with its loader; the loader stays open as long as the process may use its classes.
+   */
   private record Plugin(Path jar, ClassLoader loader) {}
 
   private static final String BUILT_IN = "built in";
@@ -44,7 +46,14 @@ public final class Registry {
     List<Provided<OperatorProvider>> packs = providers(OperatorProvider.class);
     Map<String, String> origins = new LinkedHashMap<>();
     for (Provided<OperatorProvider> pack : packs) {
-      pack.provider().operators().forEach(o -> unique("operator", o.schema().domain() + ":" + o.schema().name(), pack.origin(), origins));
+      pack.provider()
+          .operators()
+          .forEach(o ->
+              unique(
+                  "operator",
+                  o.schema().domain() + ":" + o.schema().name(),
+                  pack.origin(),
+                  origins));
     }
     this.operators = new OpRegistry(packs.stream().map(Provided::provider).toList());
     this.backends = byId("backend", providers(Backend.class), Backend::id);
@@ -65,7 +74,11 @@ public final class Registry {
       }
       try {
         URL[] urls = {jar.toUri().toURL()};
-        plugins.add(new Plugin(jar, new URLClassLoader(jar.getFileName().toString(), urls, Registry.class.getClassLoader())));
+        plugins.add(
+            new Plugin(
+                jar,
+                new URLClassLoader(
+                    jar.getFileName().toString(), urls, Registry.class.getClassLoader())));
       } catch (MalformedURLException e) {
         throw new TersorException("TSR-0102", "plugin '" + jar + "' has no URL", e);
       }
@@ -78,35 +91,55 @@ public final class Registry {
     return providers(service, loader -> ServiceLoader.load(service, loader));
   }
 
-  /** As {@link #providers(Class)} for a service that only the caller's module uses: the caller makes the ServiceLoader. */
-  public <T> List<Provided<T>> providers(Class<T> service, Function<ClassLoader, ServiceLoader<T>> load) {
+  /**
+   * As {@link #providers(Class)} for a service that only the caller's module uses: the caller makes
+   * the ServiceLoader.
+   */
+  public <T> List<Provided<T>> providers(
+      Class<T> service, Function<ClassLoader, ServiceLoader<T>> load) {
     List<Provided<T>> found = new ArrayList<>();
     ClassLoader application = Registry.class.getClassLoader();
     collect(load.apply(application), BUILT_IN, Optional.empty(), found);
     for (Plugin plugin : plugins) {
-      collect(load.apply(plugin.loader()), plugin.jar().toString(), Optional.of(plugin.loader()), found);
+      collect(
+          load.apply(plugin.loader()),
+          plugin.jar().toString(),
+          Optional.of(plugin.loader()),
+          found);
     }
     return found;
   }
 
-  private static <T> void collect(ServiceLoader<T> loader, String origin, Optional<ClassLoader> only, List<Provided<T>> found) {
+  private static <T> void collect(
+      ServiceLoader<T> loader, String origin, Optional<ClassLoader> only, List<Provided<T>> found) {
     try {
       loader.stream()
           .filter(provider -> only.isEmpty() || provider.type().getClassLoader() == only.get())
           .forEach(provider -> found.add(new Provided<>(provider.get(), origin)));
     } catch (ServiceConfigurationError | LinkageError e) {
-      throw new TersorException("TSR-0103", "a plugin cannot be loaded (" + origin + "): " + e.getMessage(), e);
+      throw new TersorException(
+          "TSR-0103", "a plugin cannot be loaded (" + origin + "): " + e.getMessage(), e);
     }
   }
 
   private static void unique(String what, String id, String origin, Map<String, String> origins) {
     String other = origins.putIfAbsent(id, origin);
     if (other != null) {
-      throw new TersorException("TSR-0101", what + " '" + id + "' is provided twice: by " + other + " and by " + origin + "; remove one");
+      throw new TersorException(
+          "TSR-0101",
+          what
+              + " '"
+              + id
+              + "' is provided twice: by "
+              + other
+              + " and by "
+              + origin
+              + "; remove one");
     }
   }
 
-  private static <T> Map<String, Provided<T>> byId(String what, List<Provided<T>> all, Function<T, String> id) {
+  private static <T> Map<String, Provided<T>> byId(
+      String what, List<Provided<T>> all, Function<T, String> id) {
     Map<String, String> origins = new LinkedHashMap<>();
     Map<String, Provided<T>> byId = new LinkedHashMap<>();
     for (Provided<T> provided : all) {
@@ -128,15 +161,20 @@ public final class Registry {
     return List.copyOf(frontends.values());
   }
 
-  /** The backend of that id; a diagnostic that lists the ids if there is none, or that says why it cannot work here. */
+  /**
+   * The backend of that id; a diagnostic that lists the ids if there is none, or that says why it
+   * cannot work here.
+   */
   public Backend backend(String id) {
     Provided<Backend> found = backends.get(id);
     if (found == null) {
-      throw new TersorException("TSR-0104", "there is no backend '" + id + "'; there are " + backends.keySet());
+      throw new TersorException(
+          "TSR-0104", "there is no backend '" + id + "'; there are " + backends.keySet());
     }
     Optional<String> why = found.provider().unavailable();
     if (why.isPresent()) {
-      throw new TersorException("TSR-0601", "backend '" + id + "' cannot be used here: " + why.get());
+      throw new TersorException(
+          "TSR-0601", "backend '" + id + "' cannot be used here: " + why.get());
     }
     return found.provider();
   }
@@ -146,13 +184,18 @@ public final class Registry {
     String name = String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT);
     return frontends.values().stream()
         .map(Provided::provider)
-        .filter(frontend -> frontend.suffixes().stream().anyMatch(suffix -> name.endsWith("." + suffix)))
+        .filter(frontend ->
+            frontend.suffixes().stream().anyMatch(suffix -> name.endsWith("." + suffix)))
         .findFirst()
-        .orElseThrow(
-            () ->
-                new TersorException(
-                    "TSR-0901",
-                    "'" + file + "' is of no known kind; files that can be read end in "
-                        + frontends.values().stream().flatMap(f -> f.provider().suffixes().stream()).map(s -> "." + s).toList()));
+        .orElseThrow(() ->
+            new TersorException(
+                "TSR-0901",
+                "'"
+                    + file
+                    + "' is of no known kind; files that can be read end in "
+                    + frontends.values().stream()
+                        .flatMap(f -> f.provider().suffixes().stream())
+                        .map(s -> "." + s)
+                        .toList()));
   }
 }

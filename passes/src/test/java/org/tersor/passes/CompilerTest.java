@@ -40,27 +40,40 @@ class CompilerTest {
     Value right = b.add("Add", x, folded);
     b.add("Relu", right);
     Value y = b.value("y", org.tersor.ir.graph.ValueType.UNKNOWN);
-    b.addNode("", "Identity", Map.of(), List.of(b.add("Twice", b.add("Mul", left, right))), List.of(y));
+    b.addNode(
+        "", "Identity", Map.of(), List.of(b.add("Twice", b.add("Mul", left, right))), List.of(y));
     b.output(y);
     Graph graph = b.build("g", Map.of());
     List<String> notes = new ArrayList<>();
     Graph canonical = run(graph, Pipelines.canonicalise(Map.of("N", 1L)), notes);
-    assertEquals(List.of("Add", "Mul", "Twice"), canonical.nodes().stream().map(n -> n.op().type()).toList());
+    assertEquals(
+        List.of("Add", "Mul", "Twice"),
+        canonical.nodes().stream().map(n -> n.op().type()).toList());
     assertEquals("y", canonical.outputs().getFirst().name());
     assertEquals(TensorType.of(DType.F32, 1, 2), canonical.type(canonical.outputs().getFirst()));
     Graph lowered = run(canonical, Pipelines.lower(), notes);
-    assertEquals(List.of("Add", "Mul", "Add"), lowered.nodes().stream().map(n -> n.op().type()).toList());
+    assertEquals(
+        List.of("Add", "Mul", "Add"), lowered.nodes().stream().map(n -> n.op().type()).toList());
     Tensor in = Tensor.of(new float[] {3, -4}, 1, 2);
     Tensor out = new Evaluator(lowered, TestOps.registry()).run(List.of(in)).getFirst();
-    assertArrayEquals(new Evaluator(graph, TestOps.registry()).run(List.of(in)).getFirst().floats(), out.floats());
+    assertArrayEquals(
+        new Evaluator(graph, TestOps.registry()).run(List.of(in)).getFirst().floats(),
+        out.floats());
   }
 
   @Test
   void anUnknownDimensionListsTheKnownOnes() {
     GraphBuilder b = builder();
-    b.output(b.add("Relu", b.input("x", TensorType.of(DType.F32, List.of(DimExpr.symbol("batch"))))));
+    b.output(
+        b.add("Relu", b.input("x", TensorType.of(DType.F32, List.of(DimExpr.symbol("batch"))))));
     TersorException fault =
-        assertThrows(TersorException.class, () -> run(b.build("g", Map.of()), Pipelines.canonicalise(Map.of("N", 1L)), new ArrayList<>()));
+        assertThrows(
+            TersorException.class,
+            () ->
+                run(
+                    b.build("g", Map.of()),
+                    Pipelines.canonicalise(Map.of("N", 1L)),
+                    new ArrayList<>()));
     assertEquals("TSR-0307", fault.code());
     assertTrue(fault.getMessage().contains("[batch]"), fault.getMessage());
   }
@@ -76,7 +89,8 @@ class CompilerTest {
     b.addNode("", "Identity", Map.of(), List.of(relu), List.of(q));
     b.output(p);
     b.output(q);
-    Graph canonical = run(b.build("g", Map.of()), Pipelines.canonicalise(Map.of()), new ArrayList<>());
+    Graph canonical =
+        run(b.build("g", Map.of()), Pipelines.canonicalise(Map.of()), new ArrayList<>());
     assertEquals(List.of("p", "q"), canonical.outputs().stream().map(Value::name).toList());
   }
 

@@ -60,7 +60,12 @@ class ProgramBuilderTest {
   }
 
   private static Program program(Graph graph, Target target) {
-    return new ProgramBuilder(GraphLowering.lower(graph, TestOps.registry()), target, Scheduler::schedule, UnaryOperator.identity()).build();
+    return new ProgramBuilder(
+            GraphLowering.lower(graph, TestOps.registry()),
+            target,
+            Scheduler::schedule,
+            UnaryOperator.identity())
+        .build();
   }
 
   @Test
@@ -70,10 +75,12 @@ class ProgramBuilderTest {
     Executable reference = InterpreterBackend.load(graph, TestOps.registry());
     List<Tensor> expected = List.copyOf(reference.run(Map.of("x", x)).values());
     for (Target target : new LoopInterpreterBackend().targets()) {
-      Executable compiled = new LoopInterpreterBackend().load(program(graph, target), Backend.Options.threads(1));
+      Executable compiled =
+          new LoopInterpreterBackend().load(program(graph, target), Backend.Options.threads(1));
       List<Tensor> actual = List.copyOf(compiled.run(Map.of("x", x)).values());
       for (int i = 0; i < expected.size(); i++) {
-        assertArrayEquals(expected.get(i).floats(), actual.get(i).floats(), target.name() + " output " + i);
+        assertArrayEquals(
+            expected.get(i).floats(), actual.get(i).floats(), target.name() + " output " + i);
       }
     }
   }
@@ -81,13 +88,19 @@ class ProgramBuilderTest {
   @Test
   void scratchIsSharedFunctionsAreSharedAndConstantsAreComputedAtLoad() {
     Plan plan = program(chain(), Target.jvm(0)).plan();
-    long slots = plan.buffers().stream().filter(b -> b.storage() == Plan.Storage.ARENA).mapToInt(Plan.Buffer::index).distinct().count();
+    long slots =
+        plan.buffers().stream()
+            .filter(b -> b.storage() == Plan.Storage.ARENA)
+            .mapToInt(Plan.Buffer::index)
+            .distinct()
+            .count();
     assertEquals(2, slots, "a chain needs two slots");
     assertEquals(1, plan.loadSteps().size());
     assertEquals(List.of("N"), plan.dims());
     long adds = plan.kernels().stream().filter(name -> name.endsWith("_add")).count();
     assertTrue(adds <= 2, "equal kernels are one function: " + plan.kernels());
-    assertEquals(plan, program(chain(), Target.jvm(0)).plan(), "compiling twice gives the same plan");
+    assertEquals(
+        plan, program(chain(), Target.jvm(0)).plan(), "compiling twice gives the same plan");
   }
 
   @Test
@@ -96,8 +109,10 @@ class ProgramBuilderTest {
     Value x = b.input("x", TensorType.of(DType.F32, SHAPE));
     b.output(b.add("Twice", x));
     b.output(b.add("Unheard", b.add("Twice", x)));
-    Graph graph = TypeInference.infer(b.build("g", Map.of()), TestOps.registry(), note -> {}).graph();
-    TersorException fault = assertThrows(TersorException.class, () -> GraphLowering.lower(graph, TestOps.registry()));
+    Graph graph =
+        TypeInference.infer(b.build("g", Map.of()), TestOps.registry(), note -> {}).graph();
+    TersorException fault =
+        assertThrows(TersorException.class, () -> GraphLowering.lower(graph, TestOps.registry()));
     assertEquals("TSR-0501", fault.code());
     assertTrue(fault.getMessage().contains("3 node(s)"), fault.getMessage());
     assertTrue(fault.getMessage().contains("Unheard"), fault.getMessage());

@@ -17,8 +17,9 @@ import org.tersor.runtime.Plan;
 import org.tersor.runtime.Tensor;
 
 /**
- * {@code --backend loop-interpreter}: runs the scheduled kernels of any target through the interpreter that defines the loop IR, over
- * plain arrays and the memory plan of the program. For small shapes.
+ * {@code --backend loop-interpreter}: runs the scheduled kernels of any target through the
+ * interpreter that defines the loop IR, over plain arrays and the memory plan of the program. For
+ * small shapes.
  */
 public final class LoopInterpreterBackend implements Backend.OfProgram {
   @Override
@@ -29,8 +30,15 @@ public final class LoopInterpreterBackend implements Backend.OfProgram {
   @Override
   public List<Target> targets() {
     return List.of(
-        Target.jvm(0), Target.jvm(64), Target.jvm(32), Target.jvm(16), Target.nativeTarget("avx512vnni"), Target.nativeTarget("avx512"),
-        Target.nativeTarget("avx2"), Target.nativeTarget("scalar"), Target.cuda());
+        Target.jvm(0),
+        Target.jvm(64),
+        Target.jvm(32),
+        Target.jvm(16),
+        Target.nativeTarget("avx512vnni"),
+        Target.nativeTarget("avx512"),
+        Target.nativeTarget("avx2"),
+        Target.nativeTarget("scalar"),
+        Target.cuda());
   }
 
   @Override
@@ -78,7 +86,9 @@ public final class LoopInterpreterBackend implements Backend.OfProgram {
       Map<String, Long> dims = Arguments.bind(plan.inputs(), inputs);
       List<Tensor> results = new ArrayList<>();
       for (Port port : plan.outputs()) {
-        results.add(Tensor.zeros(port.dtype(), port.shape().stream().mapToLong(dim -> dim.eval(dims)).toArray()));
+        results.add(
+            Tensor.zeros(
+                port.dtype(), port.shape().stream().mapToLong(dim -> dim.eval(dims)).toArray()));
       }
       Map<Integer, Object> arrays = new HashMap<>(kept);
       Map<Integer, Object> slots = slots(dims);
@@ -95,7 +105,9 @@ public final class LoopInterpreterBackend implements Backend.OfProgram {
       Map<String, Tensor> byName = new LinkedHashMap<>();
       for (int i = 0; i < results.size(); i++) {
         Port port = plan.outputs().get(i);
-        byName.put(port.name(), Arguments.deliver(port, results.get(i), Optional.ofNullable(targets.get(port.name()))));
+        byName.put(
+            port.name(),
+            Arguments.deliver(port, results.get(i), Optional.ofNullable(targets.get(port.name()))));
       }
       return byName;
     }
@@ -105,7 +117,10 @@ public final class LoopInterpreterBackend implements Backend.OfProgram {
       Map<Integer, Plan.Buffer> largest = new HashMap<>();
       for (Plan.Buffer buffer : plan.buffers()) {
         if (buffer.storage() == Plan.Storage.ARENA) {
-          largest.merge(buffer.index(), buffer, (a, b) -> a.elements().eval(dims) >= b.elements().eval(dims) ? a : b);
+          largest.merge(
+              buffer.index(),
+              buffer,
+              (a, b) -> a.elements().eval(dims) >= b.elements().eval(dims) ? a : b);
         }
       }
       Map<Integer, Object> slots = new HashMap<>();
@@ -114,18 +129,32 @@ public final class LoopInterpreterBackend implements Backend.OfProgram {
     }
 
     private static Object newArray(Plan.Buffer buffer, Map<String, Long> dims) {
-      return buffer.dtype().slot().newArray(Math.toIntExact(buffer.elements().eval(dims) * buffer.dtype().slots()));
+      return buffer
+          .dtype()
+          .slot()
+          .newArray(Math.toIntExact(buffer.elements().eval(dims) * buffer.dtype().slots()));
     }
 
     private void run(Plan.Call call, Map<Integer, Object> arrays, Map<String, Long> dims) {
       Object[] arguments = call.buffers().stream().map(arrays::get).toArray();
-      int[] values = call.dims().stream().mapToInt(dim -> Math.toIntExact(dim.eval(dims))).toArray();
-      kernels.get(call.kernel()).run(arguments, new int[arguments.length], values, 0, Math.toIntExact(call.tasks().eval(dims)));
+      int[] values =
+          call.dims().stream().mapToInt(dim -> Math.toIntExact(dim.eval(dims))).toArray();
+      kernels
+          .get(call.kernel())
+          .run(
+              arguments,
+              new int[arguments.length],
+              values,
+              0,
+              Math.toIntExact(call.tasks().eval(dims)));
     }
 
     @Override
     public String describe() {
-      return "backend loop-interpreter, kernels for " + program.target().name() + "; " + program.facts();
+      return "backend loop-interpreter, kernels for "
+          + program.target().name()
+          + "; "
+          + program.facts();
     }
   }
 }

@@ -13,13 +13,18 @@ import org.tersor.runtime.Tensor;
 public final class SeededInputs {
   private SeededInputs() {}
 
-  /** @param dims values of symbolic dimensions; 1 where not given */
+  /**
+   * @param dims values of symbolic dimensions; 1 where not given
+   */
   public static Map<String, Tensor> of(List<Port> ports, Map<String, Long> dims, long seed) {
     Random random = new Random(seed);
     Map<String, Tensor> inputs = new LinkedHashMap<>();
     for (Port port : ports) {
       long[] shape =
-          port.shape().stream().mapToLong(dim -> dim.substitute(name -> DimExpr.of(dims.getOrDefault(name, 1L))).constValue()).toArray();
+          port.shape().stream()
+              .mapToLong(dim ->
+                  dim.substitute(name -> DimExpr.of(dims.getOrDefault(name, 1L))).constValue())
+              .toArray();
       Tensor tensor = Tensor.zeros(port.dtype(), shape);
       for (int i = 0; i < tensor.size() && port.dtype() != DType.STRING; i++) {
         if (port.dtype().isFloat() || port.dtype().isComplex()) {

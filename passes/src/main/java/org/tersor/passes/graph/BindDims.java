@@ -12,7 +12,10 @@ import org.tersor.ir.spi.PassContext;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.TersorException;
 
-/** Gives symbolic dimensions of the inputs values ({@code --dim N=1}); inference then finds the rest. */
+/**
+ * Gives symbolic dimensions of the inputs values ({@code --dim N=1}); inference then finds the
+ * rest.
+ */
 public final class BindDims implements Pass {
   private final Map<String, Long> dims;
 
@@ -43,10 +46,13 @@ public final class BindDims implements Pass {
     }
     for (var dim : dims.entrySet()) {
       if (!known.contains(dim.getKey())) {
-        throw new TersorException("TSR-0307", "the model has no dimension '" + dim.getKey() + "'; its dimensions are " + known);
+        throw new TersorException(
+            "TSR-0307",
+            "the model has no dimension '" + dim.getKey() + "'; its dimensions are " + known);
       }
       if (dim.getValue() < 0) {
-        throw new TersorException("TSR-0307", "dimension '" + dim.getKey() + "' cannot be " + dim.getValue());
+        throw new TersorException(
+            "TSR-0307", "dimension '" + dim.getKey() + "' cannot be " + dim.getValue());
       }
     }
     Map<Value, ValueType> types = new LinkedHashMap<>();
@@ -56,12 +62,16 @@ public final class BindDims implements Pass {
 
   private ValueType bind(ValueType type) {
     if (type instanceof ValueType.TensorType tensor && tensor.isRanked()) {
-      return ValueType.TensorType.of(tensor.dtype(), tensor.dims().stream().map(this::bind).toList());
+      return ValueType.TensorType.of(
+          tensor.dtype(), tensor.dims().stream().map(this::bind).toList());
     }
     return type;
   }
 
   private DimExpr bind(DimExpr dim) {
-    return dim.isConst() ? dim : dim.substitute(name -> dims.containsKey(name) ? DimExpr.of(dims.get(name)) : DimExpr.symbol(name));
+    return dim.isConst()
+        ? dim
+        : dim.substitute(
+            name -> dims.containsKey(name) ? DimExpr.of(dims.get(name)) : DimExpr.symbol(name));
   }
 }

@@ -16,11 +16,15 @@ import org.tersor.ir.op.Operator;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 
-/** Common subexpressions: nodes of the same operator, attributes and inputs become one; small equal constants count as one. */
+/**
+ * Common subexpressions: nodes of the same operator, attributes and inputs become one; small equal
+ * constants count as one.
+ */
 public final class Cse implements Pass {
   private static final long SMALL = 1024;
 
-  private record Key(OpKey op, List<Value> inputs, int outputs, Map<String, Attribute> attributes) {}
+  private record Key(
+      OpKey op, List<Value> inputs, int outputs, Map<String, Attribute> attributes) {}
 
   @Override
   public String id() {
@@ -39,25 +43,28 @@ public final class Cse implements Pass {
     Map<Constant, Value> small = new HashMap<>();
     graph
         .constants()
-        .forEach(
-            (value, constant) -> {
-              if (constant.elements() <= SMALL && !graph.isOutput(value)) {
-                Value first = small.putIfAbsent(Constant.of(constant.load()), value);
-                if (first != null) {
-                  same.put(value, first);
-                }
-              }
-            });
+        .forEach((value, constant) -> {
+          if (constant.elements() <= SMALL && !graph.isOutput(value)) {
+            Value first = small.putIfAbsent(Constant.of(constant.load()), value);
+            if (first != null) {
+              same.put(value, first);
+            }
+          }
+        });
     Map<Key, Node> seen = new HashMap<>();
     int merged = 0;
     for (Node node : graph.nodes()) {
       Optional<Operator> operator = context.operators().find(node.op());
-      boolean pure = operator.isPresent() && operator.get().schema().tolerance() != OpSchema.Tolerance.RANDOM;
+      boolean pure =
+          operator.isPresent() && operator.get().schema().tolerance() != OpSchema.Tolerance.RANDOM;
       if (!pure || !Graph.bodies(node).isEmpty()) {
         continue;
       }
-      List<Value> inputs = node.inputs().stream().map(value -> same.getOrDefault(value, value)).toList();
-      Node first = seen.putIfAbsent(new Key(node.op(), inputs, node.outputs().size(), node.attributes()), node);
+      List<Value> inputs =
+          node.inputs().stream().map(value -> same.getOrDefault(value, value)).toList();
+      Node first =
+          seen.putIfAbsent(
+              new Key(node.op(), inputs, node.outputs().size(), node.attributes()), node);
       if (first == null || node.outputs().stream().anyMatch(graph::isOutput)) {
         continue;
       }

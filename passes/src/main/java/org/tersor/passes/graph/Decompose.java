@@ -31,7 +31,8 @@ public final class Decompose implements Pass {
   public Graph run(Graph graph, PassContext context) {
     Graph current = graph;
     for (int depth = 0; depth < MAX_DEPTH; depth++) {
-      TypeInference.Inferred inferred = TypeInference.infer(current, context.operators(), note -> {});
+      TypeInference.Inferred inferred =
+          TypeInference.infer(current, context.operators(), note -> {});
       Graph next = once(inferred, context);
       if (next == inferred.graph()) {
         return inferred.graph();

@@ -20,8 +20,8 @@ import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.Tensor;
 
 /**
- * Computes nodes whose inputs are constants, and shape arithmetic that inference worked out. A result over 64 MiB, a random operator
- * and the decoding of quantized weights are left alone.
+ * Computes nodes whose inputs are constants, and shape arithmetic that inference worked out. A
+ * result over 64 MiB, a random operator and the decoding of quantized weights are left alone.
  */
 public final class FoldConstants implements Pass {
   private static final long MAX_BYTES = 64L << 20;
@@ -56,7 +56,8 @@ public final class FoldConstants implements Pass {
         Value output = node.output(i);
         if (output.isPresent()) {
           folded.put(output, results.get().get(i));
-          rewrite.redirect(output, rewrite.edit().constant(output.name(), Constant.of(results.get().get(i))));
+          rewrite.redirect(
+              output, rewrite.edit().constant(output.name(), Constant.of(results.get().get(i))));
         }
       }
       rewrite.edit().remove(node);
@@ -69,7 +70,11 @@ public final class FoldConstants implements Pass {
   }
 
   private static Optional<List<Tensor>> fold(
-      Graph graph, Node node, Map<Value, Tensor> folded, TypeInference.Inferred inferred, PassContext context) {
+      Graph graph,
+      Node node,
+      Map<Value, Tensor> folded,
+      TypeInference.Inferred inferred,
+      PassContext context) {
     Optional<Operator> operator = context.operators().find(node.op());
     if (operator.isEmpty()
         || operator.get().schema().tolerance() == OpSchema.Tolerance.RANDOM
@@ -97,12 +102,16 @@ public final class FoldConstants implements Pass {
     for (Value input : node.inputs()) {
       Tensor earlier = folded.get(input);
       inputs.add(
-          !input.isPresent() ? Optional.empty() : earlier != null ? Optional.of(earlier) : graph.constant(input).map(Constant::load));
+          !input.isPresent()
+              ? Optional.empty()
+              : earlier != null ? Optional.of(earlier) : graph.constant(input).map(Constant::load));
     }
     try {
       return Optional.of(operator.get().eval(new KnownEval(graph, node, inputs)));
     } catch (RuntimeException e) {
-      context.note().accept("fold-constants: " + node.label() + " cannot be computed now: " + e.getMessage());
+      context
+          .note()
+          .accept("fold-constants: " + node.label() + " cannot be computed now: " + e.getMessage());
       return Optional.empty();
     }
   }
@@ -112,7 +121,9 @@ public final class FoldConstants implements Pass {
       return false;
     }
     try {
-      return Math.multiplyExact(Tensor.count(tensor.staticShape()), (long) Math.max(1, tensor.dtype().memoryBytes())) <= MAX_BYTES;
+      return Math.multiplyExact(
+              Tensor.count(tensor.staticShape()), (long) Math.max(1, tensor.dtype().memoryBytes()))
+          <= MAX_BYTES;
     } catch (ArithmeticException e) {
       return false;
     }

@@ -12,7 +12,9 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.runtime.Tensor;
 
-/** An edit with the questions that passes ask, and without ways to lose the name of a graph output. */
+/**
+ * An edit with the questions that passes ask, and without ways to lose the name of a graph output.
+ */
 final class Rewrite {
   private final Graph graph;
   private final GraphEdit edit;
@@ -42,10 +44,16 @@ final class Rewrite {
     return changed ? edit.apply() : graph;
   }
 
-  /** Redirects uses of {@code from}; false, and nothing done, if a graph output would lose its name by it. */
+  /**
+   * Redirects uses of {@code from}; false, and nothing done, if a graph output would lose its name
+   * by it.
+   */
   boolean redirect(Value from, Value to) {
     if (graph.isOutput(from)) {
-      if (graph.isOutput(to) || graph.inputs().contains(to) || graph.constant(to).isPresent() || !claimed.add(to)) {
+      if (graph.isOutput(to)
+          || graph.inputs().contains(to)
+          || graph.constant(to).isPresent()
+          || !claimed.add(to)) {
         return false;
       }
     }
@@ -67,17 +75,23 @@ final class Rewrite {
     return graph.constant(value).map(Constant::load);
   }
 
-  /** The only node that uses a value, if there is one, it uses it once, and it is no graph output. */
+  /**
+   * The only node that uses a value, if there is one, it uses it once, and it is no graph output.
+   */
   Optional<Node> onlyUser(Value value) {
     if (graph.isOutput(value)) {
       return Optional.empty();
     }
     List<Node> users = graph.consumers(value);
-    boolean once = users.size() == 1 && Graph.usedValues(users.getFirst()).stream().filter(value::equals).count() == 1;
+    boolean once =
+        users.size() == 1
+            && Graph.usedValues(users.getFirst()).stream().filter(value::equals).count() == 1;
     return once ? Optional.of(users.getFirst()) : Optional.empty();
   }
 
   Optional<ValueType.TensorType> tensorType(Value value) {
-    return graph.type(value) instanceof ValueType.TensorType type ? Optional.of(type) : Optional.empty();
+    return graph.type(value) instanceof ValueType.TensorType type
+        ? Optional.of(type)
+        : Optional.empty();
   }
 }

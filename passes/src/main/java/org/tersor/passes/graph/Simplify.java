@@ -8,7 +8,6 @@ import java.util.Set;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
-import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
@@ -56,12 +55,17 @@ public final class Simplify implements Pass {
   }
 
   private static void dropout(Rewrite rewrite, Node node) {
-    boolean training = node.attributes().get("is_test") instanceof Attribute.IntAttr test && test.value() == 0 && node.op().version() < 7;
+    boolean training =
+        node.attributes().get("is_test") instanceof Attribute.IntAttr test
+            && test.value() == 0
+            && node.op().version() < 7;
     if (node.input(2).isPresent()) {
       training |= rewrite.constant(node.input(2)).map(t -> t.getLong(0) != 0).orElse(true);
     }
     boolean maskUnused =
-        !node.output(1).isPresent() || (rewrite.graph().consumers(node.output(1)).isEmpty() && !rewrite.graph().isOutput(node.output(1)));
+        !node.output(1).isPresent()
+            || (rewrite.graph().consumers(node.output(1)).isEmpty()
+                && !rewrite.graph().isOutput(node.output(1)));
     if (!training && maskUnused) {
       rewrite.bypass(node, node.input(0));
     }
@@ -78,17 +82,24 @@ public final class Simplify implements Pass {
   private static void reshapeOfReshape(Rewrite rewrite, Node node) {
     Optional<Node> inner = rewrite.graph().producer(node.input(0));
     Optional<Tensor> shape = rewrite.constant(node.input(1));
-    if (inner.isEmpty() || rewrite.isTouched(inner.get()) || rewrite.isTouched(node) || shape.isEmpty() || node.inputs().size() != 2) {
+    if (inner.isEmpty()
+        || rewrite.isTouched(inner.get())
+        || rewrite.isTouched(node)
+        || shape.isEmpty()
+        || node.inputs().size() != 2) {
       return;
     }
-    boolean innerReshapes = Set.of("Reshape", "Flatten", "Squeeze", "Unsqueeze").contains(inner.get().op().type());
+    boolean innerReshapes =
+        Set.of("Reshape", "Flatten", "Squeeze", "Unsqueeze").contains(inner.get().op().type());
     for (long dim : shape.get().longs()) {
       if (dim == 0) {
         return; // copies a dimension of its input
       }
     }
     if (innerReshapes && inner.get().op().domain().isEmpty()) {
-      rewrite.edit().replace(node, List.of(node.withInputs(List.of(inner.get().input(0), node.input(1)))));
+      rewrite
+          .edit()
+          .replace(node, List.of(node.withInputs(List.of(inner.get().input(0), node.input(1)))));
     }
   }
 
@@ -101,7 +112,11 @@ public final class Simplify implements Pass {
       rewrite.bypass(node, node.input(0));
       return;
     }
-    Optional<Node> inner = rewrite.graph().producer(node.input(0)).filter(n -> n.op().is("Transpose") && !rewrite.isTouched(n));
+    Optional<Node> inner =
+        rewrite
+            .graph()
+            .producer(node.input(0))
+            .filter(n -> n.op().is("Transpose") && !rewrite.isTouched(n));
     Optional<List<Long>> first = inner.flatMap(n -> permutation(rewrite, n));
     if (first.isEmpty() || first.get().size() != outer.get().size() || rewrite.isTouched(node)) {
       return;
@@ -113,7 +128,9 @@ public final class Simplify implements Pass {
     if (isIdentity(both)) {
       rewrite.bypass(node, inner.get().input(0));
     } else {
-      Node merged = node.withInputs(inner.get().inputs()).withAttributes(Map.of("perm", new Attribute.IntsAttr(both)));
+      Node merged =
+          node.withInputs(inner.get().inputs())
+              .withAttributes(Map.of("perm", new Attribute.IntsAttr(both)));
       rewrite.edit().replace(node, List.of(merged));
     }
   }
@@ -124,7 +141,8 @@ public final class Simplify implements Pass {
       boolean valid = perm.values().stream().allMatch(p -> p >= 0 && p < perm.values().size());
       return valid ? Optional.of(perm.values()) : Optional.empty();
     }
-    return type.map(t -> java.util.stream.LongStream.range(0, t.rank()).mapToObj(d -> t.rank() - 1 - d).toList());
+    return type.map(t ->
+        java.util.stream.LongStream.range(0, t.rank()).mapToObj(d -> t.rank() - 1 - d).toList());
   }
 
   private static boolean isIdentity(List<Long> permutation) {

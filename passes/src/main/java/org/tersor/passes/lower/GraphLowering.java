@@ -26,8 +26,9 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * Asks every operator for its kernel, from the outputs backwards: what only kernels' extents or attributes depend on (shape
- * arithmetic) makes no code. What cannot be lowered is reported all at once.
+ * Asks every operator for its kernel, from the outputs backwards: what only kernels' extents or
+ * attributes depend on (shape arithmetic) makes no code. What cannot be lowered is reported all at
+ * once.
  */
 public final class GraphLowering {
   private static final int REPORTED = 40;
@@ -58,7 +59,8 @@ public final class GraphLowering {
   private LoweredGraph lower() {
     graph.outputs().forEach(this::need);
     for (Node node : graph.nodes().reversed()) {
-      if (node.outputs().stream().noneMatch(output -> needed.contains(output) && !constants.containsKey(output))) {
+      if (node.outputs().stream()
+          .noneMatch(output -> needed.contains(output) && !constants.containsKey(output))) {
         continue;
       }
       try {
@@ -66,7 +68,9 @@ public final class GraphLowering {
       } catch (TersorException e) {
         faults.add(e.code() + ": " + e.getMessage());
       } catch (RuntimeException e) {
-        faults.add("TSR-0502: " + scope.context(node).error("TSR-0502", "cannot be lowered: " + e).getMessage());
+        faults.add(
+            "TSR-0502: "
+                + scope.context(node).error("TSR-0502", "cannot be lowered: " + e).getMessage());
       }
       if (!faults.isEmpty()) {
         node.inputs().forEach(this::need);
@@ -76,7 +80,8 @@ public final class GraphLowering {
       List<String> texts = faults.reversed().stream().distinct().toList();
       throw new TersorException(
           "TSR-0501",
-          faults.size() + " node(s) cannot be compiled (the interpreter backend runs them):\n  "
+          faults.size()
+              + " node(s) cannot be compiled (the interpreter backend runs them):\n  "
               + String.join("\n  ", texts.stream().limit(REPORTED).toList())
               + (texts.size() > REPORTED ? "\n  and " + (texts.size() - REPORTED) + " more" : ""));
     }
@@ -84,9 +89,14 @@ public final class GraphLowering {
     return new LoweredGraph(graph, calls, views, constants);
   }
 
-  /** Marks a value whose elements are read at run time; small ones that are known become constants. */
+  /**
+   * Marks a value whose elements are read at run time; small ones that are known become constants.
+   */
   private void need(Value value) {
-    if (value.isPresent() && needed.add(value) && !constants.containsKey(value) && !graph.inputs().contains(value)) {
+    if (value.isPresent()
+        && needed.add(value)
+        && !constants.containsKey(value)
+        && !graph.inputs().contains(value)) {
       Optional<Tensor> known = scope.knownAtCompileTime(value);
       known.ifPresent(tensor -> constants.put(value, Constant.of(tensor)));
     }
@@ -101,9 +111,12 @@ public final class GraphLowering {
         need(node.input(view.input()));
       }
       case Lowering.Compute compute -> add(node, operator, compute.kernel());
-      case Lowering.Decompose d -> throw context.error("TSR-0505", "the node must be expanded before lowering");
+      case Lowering.Decompose d ->
+          throw context.error("TSR-0505", "the node must be expanded before lowering");
       case Lowering.Host host ->
-          throw context.error("TSR-0504", "it is the host operation '" + host.hostOp() + "', which compiled code cannot run");
+          throw context.error(
+              "TSR-0504",
+              "it is the host operation '" + host.hostOp() + "', which compiled code cannot run");
     }
   }
 

@@ -12,9 +12,11 @@ import org.tersor.ir.kernel.Kernel;
  *
  * @param operands the value of each input and output buffer of the kernel, by the buffer's name
  * @param origin the node or nodes that it computes, for reports
- * @param foldable whether it may run once at load when all its inputs are constants (not so for random numbers)
+ * @param foldable whether it may run once at load when all its inputs are constants (not so for
+ *     random numbers)
  */
-public record KernelCall(Kernel kernel, Map<String, Value> operands, String origin, boolean foldable) {
+public record KernelCall(
+    Kernel kernel, Map<String, Value> operands, String origin, boolean foldable) {
   public KernelCall {
     operands = java.util.Collections.unmodifiableMap(new TreeMap<>(operands));
   }
@@ -32,7 +34,14 @@ public record KernelCall(Kernel kernel, Map<String, Value> operands, String orig
   public Value operand(Buf buffer) {
     Value value = operands.get(buffer.name());
     if (value == null) {
-      throw new IllegalStateException("buffer " + buffer.name() + " of kernel " + kernel.name() + " (" + origin + ") is bound to no value");
+      throw new IllegalStateException(
+          "buffer "
+              + buffer.name()
+              + " of kernel "
+              + kernel.name()
+              + " ("
+              + origin
+              + ") is bound to no value");
     }
     return value;
   }

@@ -8,6 +8,8 @@ import org.tersor.ir.schedule.Target;
 /** Turns a kernel into loop IR for a target. */
 @FunctionalInterface
 public interface KernelScheduler {
-  /** @param constantInputs names of the kernel's inputs that are bound to weights */
+  /**
+   * @param constantInputs names of the kernel's inputs that are bound to weights
+   */
   Scheduled schedule(Kernel kernel, Target target, Set<String> constantInputs);
 }

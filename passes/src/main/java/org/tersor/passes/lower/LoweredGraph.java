@@ -14,7 +14,8 @@ import org.tersor.ir.graph.Value;
  * @param views values that are another value under another shape or type: no code
  * @param constants values that are known: the graph's, and what inference found out
  */
-public record LoweredGraph(Graph graph, List<KernelCall> calls, Map<Value, Value> views, Map<Value, Constant> constants) {
+public record LoweredGraph(
+    Graph graph, List<KernelCall> calls, Map<Value, Value> views, Map<Value, Constant> constants) {
   public LoweredGraph {
     calls = List.copyOf(calls);
     views = Collections.unmodifiableMap(new LinkedHashMap<>(views));

@@ -8,9 +8,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Gives scratch buffers slots: buffers that share a slot are of one array kind and never live together. Linear scan in order of birth;
- * among the free slots the smallest that is large enough is taken, else the largest grows. Symbolic sizes are compared at a nominal
- * value of the symbols.
+ * Gives scratch buffers slots: buffers that share a slot are of one array kind and never live
+ * together. Linear scan in order of birth; among the free slots the smallest that is large enough
+ * is taken, else the largest grows. Symbolic sizes are compared at a nominal value of the symbols.
  */
 final class MemoryPlanner {
   /** What a symbol counts as when sizes are compared. */
@@ -36,14 +36,17 @@ final class MemoryPlanner {
   /** Slot number of each buffer. */
   static Map<Integer, Integer> assign(List<Lifetime> lifetimes) {
     List<Lifetime> byBirth = new ArrayList<>(lifetimes);
-    byBirth.sort(java.util.Comparator.comparingInt(Lifetime::first).thenComparingInt(Lifetime::buffer));
+    byBirth.sort(
+        java.util.Comparator.comparingInt(Lifetime::first).thenComparingInt(Lifetime::buffer));
     List<Slot> slots = new ArrayList<>();
     Map<Integer, Integer> assigned = new HashMap<>();
     for (Lifetime life : byBirth) {
       long size = nominal(life.elements());
       Slot best = null;
       for (Slot slot : slots) {
-        if (slot.kind == life.kind() && slot.freeAfter < life.first() && (best == null || better(slot, best, size))) {
+        if (slot.kind == life.kind()
+            && slot.freeAfter < life.first()
+            && (best == null || better(slot, best, size))) {
           best = slot;
         }
       }

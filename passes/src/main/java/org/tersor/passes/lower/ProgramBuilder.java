@@ -48,8 +48,14 @@ public final class ProgramBuilder {
   private int packed;
   private int foldedKernels;
 
-  /** @param legalize makes a function fit for the target's backend */
-  public ProgramBuilder(LoweredGraph lowered, Target target, KernelScheduler scheduler, UnaryOperator<LoopFunction> legalize) {
+  /**
+   * @param legalize makes a function fit for the target's backend
+   */
+  public ProgramBuilder(
+      LoweredGraph lowered,
+      Target target,
+      KernelScheduler scheduler,
+      UnaryOperator<LoopFunction> legalize) {
     this.lowered = lowered;
     this.target = target;
     this.scheduler = scheduler;
@@ -63,7 +69,9 @@ public final class ProgramBuilder {
     List<Value> graphInputs = lowered.graph().inputs();
     for (int i = 0; i < graphInputs.size(); i++) {
       Port port = inputs.get(i);
-      bufferOf.put(graphInputs.get(i), add(port.dtype(), DimExpr.product(port.shape()), Plan.Storage.INPUT, i));
+      bufferOf.put(
+          graphInputs.get(i),
+          add(port.dtype(), DimExpr.product(port.shape()), Plan.Storage.INPUT, i));
     }
     List<Value> copied = claimOutputs();
     for (KernelCall call : lowered.calls()) {
@@ -77,12 +85,22 @@ public final class ProgramBuilder {
     assignSlots();
     Plan plan =
         new Plan(
-            lowered.graph().name(), List.copyOf(dims), inputs, outputs, List.copyOf(buffers),
-            functions.functions().stream().map(LoopFunction::name).toList(), List.copyOf(loadSteps), List.copyOf(runSteps));
-    return new Program(plan, functions.functions(), List.copyOf(constants.keySet()), target, facts());
+            lowered.graph().name(),
+            List.copyOf(dims),
+            inputs,
+            outputs,
+            List.copyOf(buffers),
+            functions.functions().stream().map(LoopFunction::name).toList(),
+            List.copyOf(loadSteps),
+            List.copyOf(runSteps));
+    return new Program(
+        plan, functions.functions(), List.copyOf(constants.keySet()), target, facts());
   }
 
-  /** Kernels write straight into the caller's arrays where a value is one output and nothing else; the rest is copied at the end. */
+  /**
+   * Kernels write straight into the caller's arrays where a value is one output and nothing else;
+   * the rest is copied at the end.
+   */
   private List<Value> claimOutputs() {
     Set<Value> written = new HashSet<>();
     for (KernelCall call : lowered.calls()) {
@@ -104,7 +122,10 @@ public final class ProgramBuilder {
     return copied;
   }
 
-  /** Whether every input is known when the artifact is loaded; {@code varying} holds what runs write. */
+  /**
+   * Whether every input is known when the artifact is loaded; {@code varying} holds what runs
+   * write.
+   */
   private boolean isFolded(KernelCall call, Set<Value> varying) {
     if (!call.foldable()) {
       return false;
@@ -116,7 +137,8 @@ public final class ProgramBuilder {
       }
     }
     return call.kernel().outputs().stream().allMatch(buffer -> buffer.elements().isConst())
-        && call.kernel().stages().stream().allMatch(stage -> stage.axes().stream().allMatch(axis -> axis.extent().isConst()));
+        && call.kernel().stages().stream()
+            .allMatch(stage -> stage.axes().stream().allMatch(axis -> axis.extent().isConst()));
   }
 
   private void schedule(KernelCall call) {
@@ -127,7 +149,8 @@ public final class ProgramBuilder {
         constantInputs.add(buffer.name());
       }
     }
-    boolean folded = isFolded(call, Set.of()) && constantInputs.size() == call.kernel().inputs().size();
+    boolean folded =
+        isFolded(call, Set.of()) && constantInputs.size() == call.kernel().inputs().size();
     foldedKernels += folded ? 1 : 0;
     Map<String, Integer> names = new HashMap<>();
     for (Buf buffer : call.kernel().inputs()) {
@@ -136,23 +159,33 @@ public final class ProgramBuilder {
     for (Buf buffer : call.kernel().outputs()) {
       Value value = lowered.root(call.operand(buffer));
       Integer output = folded ? null : outputOf.get(value);
-      Plan.Storage storage = folded ? Plan.Storage.PACKED : output != null ? Plan.Storage.OUTPUT : Plan.Storage.ARENA;
+      Plan.Storage storage =
+          folded ? Plan.Storage.PACKED : output != null ? Plan.Storage.OUTPUT : Plan.Storage.ARENA;
       DType dtype = output != null ? outputs.get(output).dtype() : buffer.element().dtype();
-      DimExpr elements = output != null ? DimExpr.product(outputs.get(output).shape()) : buffer.elements();
-      int index = add(dtype, elements, storage, output != null ? output : storage == Plan.Storage.PACKED ? packed++ : -1);
+      DimExpr elements =
+          output != null ? DimExpr.product(outputs.get(output).shape()) : buffer.elements();
+      int index =
+          add(
+              dtype,
+              elements,
+              storage,
+              output != null ? output : storage == Plan.Storage.PACKED ? packed++ : -1);
       bufferOf.put(value, index);
       names.put(buffer.name(), index);
     }
     launch(call, scheduler.schedule(call.kernel(), target, constantInputs), names, folded);
   }
 
-  private void launch(KernelCall call, Scheduled scheduled, Map<String, Integer> names, boolean folded) {
+  private void launch(
+      KernelCall call, Scheduled scheduled, Map<String, Integer> names, boolean folded) {
     for (Scheduled.Temporary temporary : scheduled.temporaries()) {
       boolean kept = temporary.packed() || folded;
       names.put(
           temporary.name(),
           add(
-              temporary.element().dtype(), temporary.elements(), kept ? Plan.Storage.PACKED : Plan.Storage.ARENA,
+              temporary.element().dtype(),
+              temporary.elements(),
+              kept ? Plan.Storage.PACKED : Plan.Storage.ARENA,
               kept ? packed++ : -1));
     }
     for (Scheduled.Launch launch : scheduled.load()) {
@@ -169,7 +202,12 @@ public final class ProgramBuilder {
       Integer index = names.get(name);
       if (index == null) {
         throw new TersorException(
-            "TSR-0506", "the schedule of " + call.origin() + " uses buffer '" + name + "', which the kernel does not have: a bug of the scheduler");
+            "TSR-0506",
+            "the schedule of "
+                + call.origin()
+                + " uses buffer '"
+                + name
+                + "', which the kernel does not have: a bug of the scheduler");
       }
       arguments.add(index);
     }
@@ -177,7 +215,8 @@ public final class ProgramBuilder {
       check(dim, call.origin());
     }
     check(launch.tasks(), call.origin());
-    return new Plan.Call(functions.add(launch.function()), arguments, launch.dims(), launch.tasks(), call.origin());
+    return new Plan.Call(
+        functions.add(launch.function()), arguments, launch.dims(), launch.tasks(), call.origin());
   }
 
   private void check(DimExpr dim, String origin) {
@@ -185,7 +224,11 @@ public final class ProgramBuilder {
       if (!dims.contains(symbol)) {
         throw new TersorException(
             "TSR-0503",
-            origin + " has a size that depends on data (" + dim + "): no input dimension says what " + symbol
+            origin
+                + " has a size that depends on data ("
+                + dim
+                + "): no input dimension says what "
+                + symbol
                 + " is. The interpreter backend runs such models; or make the size constant.");
       }
     }
@@ -202,15 +245,19 @@ public final class ProgramBuilder {
     }
     Constant constant = lowered.constants().get(root);
     if (constant == null) {
-      throw new TersorException("TSR-0507", origin + " reads value " + root + " '" + root.name() + "' before a kernel makes it");
+      throw new TersorException(
+          "TSR-0507",
+          origin + " reads value " + root + " '" + root.name() + "' before a kernel makes it");
     }
     if (constant.dtype() == DType.STRING) {
-      throw new TersorException("TSR-0504", origin + " reads strings, which compiled code cannot hold");
+      throw new TersorException(
+          "TSR-0504", origin + " reads strings, which compiled code cannot hold");
     }
     int number = constants.computeIfAbsent(constant, c -> constants.size());
     int index =
         constantBuffers.computeIfAbsent(
-            number, n -> add(constant.dtype(), DimExpr.of(constant.elements()), Plan.Storage.CONSTANT, n));
+            number,
+            n -> add(constant.dtype(), DimExpr.of(constant.elements()), Plan.Storage.CONSTANT, n));
     bufferOf.put(root, index);
     return index;
   }
@@ -224,10 +271,20 @@ public final class ProgramBuilder {
     Buf in = new Buf("in0", scalar, List.of(elements));
     Buf out = new Buf("out0", scalar, List.of(elements));
     Axis axis = new Axis("i", elements);
-    Kernel kernel = new Kernel("copy", List.of(in), List.of(out), List.of(Stage.of(out, List.of(axis), K.at(in, K.axis(axis)))));
+    Kernel kernel =
+        new Kernel(
+            "copy",
+            List.of(in),
+            List.of(out),
+            List.of(Stage.of(out, List.of(axis), K.at(in, K.axis(axis)))));
     int target0 = add(port.dtype(), DimExpr.product(port.shape()), Plan.Storage.OUTPUT, output);
     Map<String, Integer> names = new HashMap<>(Map.of("in0", source, "out0", target0));
-    KernelCall call = new KernelCall(kernel, Map.of("in0", root, "out0", lowered.graph().outputs().get(output)), origin, false);
+    KernelCall call =
+        new KernelCall(
+            kernel,
+            Map.of("in0", root, "out0", lowered.graph().outputs().get(output)),
+            origin,
+            false);
     launch(call, scheduler.schedule(kernel, target, Set.of()), names, false);
   }
 
@@ -251,15 +308,17 @@ public final class ProgramBuilder {
       if (buffer.storage() == Plan.Storage.ARENA) {
         check(buffer.elements(), "a value");
         int[] span = spans.getOrDefault(b, new int[] {0, 0});
-        lifetimes.add(new MemoryPlanner.Lifetime(b, buffer.dtype().slot(), buffer.elements(), span[0], span[1]));
+        lifetimes.add(
+            new MemoryPlanner.Lifetime(
+                b, buffer.dtype().slot(), buffer.elements(), span[0], span[1]));
       }
     }
     MemoryPlanner.assign(lifetimes)
-        .forEach(
-            (b, slot) -> {
-              Plan.Buffer old = buffers.get(b);
-              buffers.set(b, new Plan.Buffer(old.name(), old.dtype(), old.elements(), old.storage(), slot));
-            });
+        .forEach((b, slot) -> {
+          Plan.Buffer old = buffers.get(b);
+          buffers.set(
+              b, new Plan.Buffer(old.name(), old.dtype(), old.elements(), old.storage(), slot));
+        });
   }
 
   private Map<String, String> facts() {
@@ -267,10 +326,18 @@ public final class ProgramBuilder {
     Map<String, Integer> kinds = new TreeMap<>();
     lowered.graph().nodes().forEach(node -> kinds.merge(node.op().type(), 1, Integer::sum));
     facts.put("nodes", kinds.toString());
-    facts.put("kernels", functions.functions().size() + " functions, " + runSteps.size() + " launches a call, " + loadSteps.size() + " at load");
+    facts.put(
+        "kernels",
+        functions.functions().size()
+            + " functions, "
+            + runSteps.size()
+            + " launches a call, "
+            + loadSteps.size()
+            + " at load");
     facts.put("views", lowered.views().size() + " nodes without code");
     facts.put("folded", foldedKernels + " kernels computed at load");
-    long weights = constants.keySet().stream().mapToLong(c -> c.elements() * c.dtype().memoryBytes()).sum();
+    long weights =
+        constants.keySet().stream().mapToLong(c -> c.elements() * c.dtype().memoryBytes()).sum();
     facts.put("weights", weights + " bytes in " + constants.size() + " constants");
     Map<Integer, Long> slots = new TreeMap<>();
     for (Plan.Buffer buffer : buffers) {
@@ -279,7 +346,11 @@ public final class ProgramBuilder {
         slots.merge(buffer.index(), bytes, Math::max);
       }
     }
-    facts.put("arena", slots.values().stream().mapToLong(Long::longValue).sum() + " bytes" + (dims.isEmpty() ? "" : " at dimensions of " + MemoryPlanner.NOMINAL));
+    facts.put(
+        "arena",
+        slots.values().stream().mapToLong(Long::longValue).sum()
+            + " bytes"
+            + (dims.isEmpty() ? "" : " at dimensions of " + MemoryPlanner.NOMINAL));
     return facts;
   }
 }
