@@ -1,0 +1,98 @@
+package org.tersor.conformance;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+
+/** Another runtime that results and times are compared with. Not thread-safe: one call at a time. */
+public interface Reference extends AutoCloseable {
+
+  /** How hard the other runtime optimises the graph. */
+  enum Optimization {
+    NONE,
+    BASIC,
+    ALL
+  }
+
+  /**
+   * How a model is loaded.
+   *
+   * @param threads threads inside an operator; operators run one after another
+   */
+  record Options(Optimization optimization, int threads) {
+    public static final Options DEFAULT = new Options(Optimization.ALL, 1);
+  }
+
+  /** A tensor, or what holds tensors. */
+  sealed interface Datum {
+    record Dense(Tensor tensor) implements Datum {}
+
+    record Sequence(List<Datum> elements) implements Datum {}
+
+    /** A map from integers or strings: keys and values are vectors of equal length. */
+    record Dictionary(Tensor keys, Tensor values) implements Datum {}
+
+    /** An optional without a value. */
+    record Absent() implements Datum {}
+  }
+
+  /** A named input or output as the other runtime sees it; unknown dimensions are -1. */
+  record Port(String name, DType dtype, List<Long> shape) {}
+
+  /** A loaded model. */
+  interface Session extends AutoCloseable {
+    List<Port> inputs();
+
+    List<Port> outputs();
+
+    /** All outputs, in order. */
+    Map<String, Datum> run(Map<String, Datum> inputs);
+
+    /**
+     * Keeps inputs for {@link #time}.
+     */
+    void prepare(Map<String, Datum> inputs);
+
+    /** Runs with the prepared inputs so many times; nanoseconds of each run, measured around the run itself. */
+    long[] time(int runs);
+
+    @Override
+    void close();
+  }
+
+  /** Name and version. */
+  String name();
+
+  /** Loads a model; TersorException TSR-08xx if the other runtime refuses it, crashes or takes too long. */
+  Session open(Path model, Options options);
+
+  @Override
+  void close();
+
+  /** Loads, runs once with tensors only, unloads. */
+  default Map<String, Tensor> run(Path model, Map<String, Tensor> inputs, Options options) {
+    try (Session session = open(model, options)) {
+      return tensors(session.run(data(inputs)));
+    }
+  }
+
+  static Map<String, Datum> data(Map<String, Tensor> tensors) {
+    Map<String, Datum> data = new java.util.LinkedHashMap<>();
+    tensors.forEach((name, tensor) -> data.put(name, new Datum.Dense(tensor)));
+    return data;
+  }
+
+  /** Those that are tensors. */
+  static Map<String, Tensor> tensors(Map<String, Datum> data) {
+    Map<String, Tensor> tensors = new java.util.LinkedHashMap<>();
+    data.forEach(
+        (name, datum) -> {
+          if (datum instanceof Datum.Dense dense) {
+            tensors.put(name, dense.tensor());
+          }
+        });
+    return tensors;
+  }
+}
