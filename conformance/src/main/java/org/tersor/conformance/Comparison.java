@@ -9,10 +9,13 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * How two tensors differ, and whether a {@link Rule} lets it pass. Two NaN are equal, and so are equal infinities.
+ * How two tensors differ, and whether a {@link Rule} lets it pass. Two NaN are equal, and so are
+ * equal infinities.
  *
- * @param maxAbs largest absolute difference; infinite if one value is NaN or infinite and the other is not
- * @param maxRel largest difference relative to the expected value, of elements of at least a thousandth of the largest one
+ * @param maxAbs largest absolute difference; infinite if one value is NaN or infinite and the other
+ *     is not
+ * @param maxRel largest difference relative to the expected value, of elements of at least a
+ *     thousandth of the largest one
  * @param cosine of the angle between the two; 1 if both are zero
  * @param differing number of elements that are not equal
  * @param note why it does not pass, or what is worth knowing; may be empty
@@ -40,8 +43,8 @@ public record Comparison(
     record Steps(double step, double max) implements Rule {}
 
     /**
-     * Half precision: the same five largest values, cosine at least 0.9999, and an error against a float32 run of the same model at most twice
-     * that of the expected values.
+     * Half precision: the same five largest values, cosine at least 0.9999, and an error against a
+     * float32 run of the same model at most twice that of the expected values.
      */
     record Half(Tensor float32) implements Rule {}
   }
@@ -56,7 +59,14 @@ public record Comparison(
   public static Comparison of(String name, Tensor actual, Tensor expected, Rule rule) {
     if (actual.dtype() != expected.dtype() || !Arrays.equals(actual.shape(), expected.shape())) {
       return new Comparison(
-          name, expected.dtype(), expected.shape(), Double.POSITIVE_INFINITY, Double.POSITIVE_INFINITY, 0, expected.size(), false,
+          name,
+          expected.dtype(),
+          expected.shape(),
+          Double.POSITIVE_INFINITY,
+          Double.POSITIVE_INFINITY,
+          0,
+          expected.size(),
+          false,
           "is " + actual + " but should be " + expected);
     }
     if (expected.dtype() == DType.STRING) {
@@ -65,7 +75,14 @@ public record Comparison(
         differing += actual.strings()[i].equals(expected.strings()[i]) ? 0 : 1;
       }
       return new Comparison(
-          name, expected.dtype(), expected.shape(), differing > 0 ? 1 : 0, differing > 0 ? 1 : 0, differing > 0 ? 0 : 1, differing, differing == 0,
+          name,
+          expected.dtype(),
+          expected.shape(),
+          differing > 0 ? 1 : 0,
+          differing > 0 ? 1 : 0,
+          differing > 0 ? 0 : 1,
+          differing,
+          differing == 0,
           differing > 0 ? differing + " texts differ" : "");
     }
     return numbers(name, actual, expected, rule);
@@ -110,17 +127,27 @@ public record Comparison(
       ee += e[i] * e[i];
       outside += inside(rule, difference, e[i]) ? 0 : 1;
     }
-    double cosine = aa == 0 && ee == 0 ? 1 : aa == 0 || ee == 0 ? 0 : Math.min(1, dot / Math.sqrt(aa) / Math.sqrt(ee));
+    double cosine =
+        aa == 0 && ee == 0
+            ? 1
+            : aa == 0 || ee == 0 ? 0 : Math.min(1, dot / Math.sqrt(aa) / Math.sqrt(ee));
     cosine = Double.isNaN(cosine) ? 0 : cosine;
     String note = outside == 0 ? "" : describe(outside, a, e, worst);
     if (rule instanceof Rule.Steps steps && differing > 0) {
-      note = String.format(Locale.ROOT, "%d of %d values differ, by at most %.3g quantization steps", differing, e.length, maxAbs / steps.step());
+      note =
+          String.format(
+              Locale.ROOT,
+              "%d of %d values differ, by at most %.3g quantization steps",
+              differing,
+              e.length,
+              maxAbs / steps.step());
     }
     if (rule instanceof Rule.Half half) {
       note = half(a, e, values(half.float32()), cosine);
     }
     boolean passed = rule instanceof Rule.Half ? note.isEmpty() : outside == 0;
-    return new Comparison(name, expected.dtype(), expected.shape(), maxAbs, maxRel, cosine, differing, passed, note);
+    return new Comparison(
+        name, expected.dtype(), expected.shape(), maxAbs, maxRel, cosine, differing, passed, note);
   }
 
   private static boolean inside(Rule rule, double difference, double expected) {
@@ -134,7 +161,12 @@ public record Comparison(
 
   private static String describe(long outside, double[] a, double[] e, int worst) {
     return String.format(
-        Locale.ROOT, "%d of %d values are outside the tolerance; the worst, element %d, is %s but should be %s", outside, e.length, worst, a[worst],
+        Locale.ROOT,
+        "%d of %d values are outside the tolerance; the worst, element %d, is %s but should be %s",
+        outside,
+        e.length,
+        worst,
+        a[worst],
         e[worst]);
   }
 
@@ -150,7 +182,12 @@ public record Comparison(
     double ours = error(actual, float32);
     double theirs = error(expected, float32);
     if (!(ours <= 2 * theirs)) {
-      faults.add(String.format(Locale.ROOT, "error against float32 is %.3g, more than twice the reference's %.3g", ours, theirs));
+      faults.add(
+          String.format(
+              Locale.ROOT,
+              "error against float32 is %.3g, more than twice the reference's %.3g",
+              ours,
+              theirs));
     }
     return String.join("; ", faults);
   }
@@ -163,7 +200,10 @@ public record Comparison(
     return Math.sqrt(sum / Math.max(1, values.length));
   }
 
-  /** Whether the k largest are the same elements in the same order; elements that the expected values tie may swap. */
+  /**
+   * Whether the k largest are the same elements in the same order; elements that the expected
+   * values tie may swap.
+   */
   static boolean sameTop(double[] actual, double[] expected, int k) {
     int[] a = top(actual, k);
     int[] e = top(expected, k);

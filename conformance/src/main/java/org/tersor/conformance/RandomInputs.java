@@ -18,13 +18,26 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * Seeded random inputs: floats are normal with mean 0 and deviation 1, 8-bit integers cover their type, booleans are fair coins, other
- * integers stay within what the model does with them (indices of Gather and OneHot, bounds of Slice), else within 0..9. Every input has a
- * generator of its own, from the seed and its position.
+ * Seeded random inputs: floats are normal with mean 0 and deviation 1, 8-bit integers cover their
+ * type, booleans are fair coins, other integers stay within what the model does with them (indices
+ * of Gather and OneHot, bounds of Slice), else within 0..9. Every input has a generator of its own,
+ * from the seed and its position.
  */
 public final class RandomInputs {
   private static final Set<String> KEEPS_VALUES =
-      Set.of("Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Concat", "Slice", "Gather", "Tile");
+      Set.of(
+          "Cast",
+          "Identity",
+          "Reshape",
+          "Flatten",
+          "Squeeze",
+          "Unsqueeze",
+          "Transpose",
+          "Expand",
+          "Concat",
+          "Slice",
+          "Gather",
+          "Tile");
 
   private RandomInputs() {}
 
@@ -37,14 +50,18 @@ public final class RandomInputs {
    * @param graph the model with inferred types, to find bounds of indices
    * @param dims values of symbolic dimensions; others are 1
    */
-  public static Map<String, Drawn> draw(Graph graph, List<Port> inputs, Map<String, Long> dims, long seed) {
+  public static Map<String, Drawn> draw(
+      Graph graph, List<Port> inputs, Map<String, Long> dims, long seed) {
     SeededRandom random = new SeededRandom(seed);
     Map<String, Drawn> drawn = new LinkedHashMap<>();
     for (Port port : inputs) {
       SeededRandom own = random.split();
       Tensor tensor = Tensor.zeros(port.dtype(), shape(port, dims));
       Optional<long[]> bounds =
-          graph.inputs().stream().filter(v -> v.name().equals(port.name())).findFirst().flatMap(v -> bounds(graph, v, 0));
+          graph.inputs().stream()
+              .filter(v -> v.name().equals(port.name()))
+              .findFirst()
+              .flatMap(v -> bounds(graph, v, 0));
       drawn.put(port.name(), new Drawn(port.name(), tensor, fill(tensor, bounds, own)));
     }
     return drawn;
@@ -57,8 +74,15 @@ public final class RandomInputs {
       dim.symbols().forEach(symbol -> values.putIfAbsent(symbol, 1L));
     }
     long[] shape = port.shape().stream().mapToLong(dim -> dim.eval(values)).toArray();
-    if (Arrays.stream(shape).anyMatch(dim -> dim < 0) || Tensor.count(shape) > Integer.MAX_VALUE - 8) {
-      throw new TersorException("TSR-0805", "input '" + port.name() + "' would have the shape " + Arrays.toString(shape) + "; give other --dim");
+    if (Arrays.stream(shape).anyMatch(dim -> dim < 0)
+        || Tensor.count(shape) > Integer.MAX_VALUE - 8) {
+      throw new TersorException(
+          "TSR-0805",
+          "input '"
+              + port.name()
+              + "' would have the shape "
+              + Arrays.toString(shape)
+              + "; give other --dim");
     }
     return shape;
   }
@@ -99,7 +123,11 @@ public final class RandomInputs {
           Optional<long[]> here = bounds(graph, node, i, depth);
           if (here.isPresent()) {
             long[] b = here.get();
-            found = Optional.of(found.map(f -> new long[] {Math.max(f[0], b[0]), Math.min(f[1], b[1])}).orElse(b));
+            found =
+                Optional.of(
+                    found
+                        .map(f -> new long[] {Math.max(f[0], b[0]), Math.min(f[1], b[1])})
+                        .orElse(b));
           }
         }
       }
@@ -109,7 +137,8 @@ public final class RandomInputs {
 
   private static Optional<long[]> bounds(Graph graph, Node node, int index, int depth) {
     String type = node.op().type();
-    boolean gather = type.equals("Gather") || type.equals("GatherElements") || type.equals("ScatterElements");
+    boolean gather =
+        type.equals("Gather") || type.equals("GatherElements") || type.equals("ScatterElements");
     if (index == 1 && gather) {
       long axis = node.attributes().get("axis") instanceof Attribute.IntAttr a ? a.value() : 0;
       return dim(graph, node.input(0), axis).map(dim -> new long[] {0, dim - 1});
@@ -118,7 +147,9 @@ public final class RandomInputs {
       return dim(graph, node.input(0), 0).map(dim -> new long[] {0, dim - 1});
     }
     if (index == 0 && type.equals("OneHot")) {
-      return graph.constant(node.input(1)).map(depths -> new long[] {0, (long) depths.load().getDouble(0) - 1});
+      return graph
+          .constant(node.input(1))
+          .map(depths -> new long[] {0, (long) depths.load().getDouble(0) - 1});
     }
     if ((index == 1 || index == 2) && type.equals("Slice")) {
       return dim(graph, node.input(0), 0).map(dim -> new long[] {index == 1 ? 0 : dim, dim});

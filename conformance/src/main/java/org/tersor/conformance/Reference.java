@@ -6,7 +6,9 @@ import java.util.Map;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** Another runtime that results and times are compared with. Not thread-safe: one call at a time. */
+/**
+ * Another runtime that results and times are compared with. Not thread-safe: one call at a time.
+ */
 public interface Reference extends AutoCloseable {
 
   /** How hard the other runtime optimises the graph. */
@@ -50,12 +52,13 @@ public interface Reference extends AutoCloseable {
     /** All outputs, in order. */
     Map<String, Datum> run(Map<String, Datum> inputs);
 
-    /**
-     * Keeps inputs for {@link #time}.
-     */
+    /** Keeps inputs for {@link #time}. */
     void prepare(Map<String, Datum> inputs);
 
-    /** Runs with the prepared inputs so many times; nanoseconds of each run, measured around the run itself. */
+    /**
+     * Runs with the prepared inputs so many times; nanoseconds of each run, measured around the run
+     * itself.
+     */
     long[] time(int runs);
 
     @Override
@@ -65,7 +68,10 @@ public interface Reference extends AutoCloseable {
   /** Name and version. */
   String name();
 
-  /** Loads a model; TersorException TSR-08xx if the other runtime refuses it, crashes or takes too long. */
+  /**
+   * Loads a model; TersorException TSR-08xx if the other runtime refuses it, crashes or takes too
+   * long.
+   */
   Session open(Path model, Options options);
 
   @Override
@@ -87,12 +93,11 @@ public interface Reference extends AutoCloseable {
   /** Those that are tensors. */
   static Map<String, Tensor> tensors(Map<String, Datum> data) {
     Map<String, Tensor> tensors = new java.util.LinkedHashMap<>();
-    data.forEach(
-        (name, datum) -> {
-          if (datum instanceof Datum.Dense dense) {
-            tensors.put(name, dense.tensor());
-          }
-        });
+    data.forEach((name, datum) -> {
+      if (datum instanceof Datum.Dense dense) {
+        tensors.put(name, dense.tensor());
+      }
+    });
     return tensors;
   }
 }

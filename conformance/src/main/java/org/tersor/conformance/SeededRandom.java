@@ -1,8 +1,8 @@
 package org.tersor.conformance;
 
 /**
- * SplitMix64: the same numbers from the same seed on every machine and JDK. Transcendental functions come from StrictMath for the
- * same reason.
+ * SplitMix64: the same numbers from the same seed on every machine and JDK. Transcendental
+ * functions come from StrictMath for the same reason.
  */
 public final class SeededRandom {
   private long state;

@@ -11,7 +11,8 @@ public final class TestData {
   /** A file or folder of the test data; skips the test where it is absent. */
   public static Path path(String name) {
     Path path = Path.of(System.getProperty("tersor.testdata", "../../shared")).resolve(name);
-    Assumptions.assumeTrue(Files.exists(path), () -> "test data is not present: " + name + " (set -Dtersor.testdata)");
+    Assumptions.assumeTrue(
+        Files.exists(path), () -> "test data is not present: " + name + " (set -Dtersor.testdata)");
     return path;
   }
 }

@@ -3,9 +3,9 @@ package org.tersor.conformance.demo;
 import org.tersor.conformance.SeededRandom;
 
 /**
- * A small convolutional network with its training by plain back propagation: conv 3x3 (8) - batch norm - ReLU - max pool - conv 3x3
- * (16) - batch norm - ReLU - max pool - linear (10). Images are 28 x 28. Sums run in a fixed order, so that the same seed gives the
- * same weights bit for bit.
+ * A small convolutional network with its training by plain back propagation: conv 3x3 (8) - batch
+ * norm - ReLU - max pool - conv 3x3 (16) - batch norm - ReLU - max pool - linear (10). Images are
+ * 28 x 28. Sums run in a fixed order, so that the same seed gives the same weights bit for bit.
  */
 final class DigitNet {
   static final int CLASSES = 10;
@@ -24,13 +24,18 @@ final class DigitNet {
     this.batch = batch;
     first = new Block(batch, 1, 8, 28, random);
     second = new Block(batch, 8, 16, 14, random);
-    weight = Parameter.normal(CLASSES * second.pooledSize(), Math.sqrt(1.0 / second.pooledSize()), random);
+    weight =
+        Parameter.normal(
+            CLASSES * second.pooledSize(), Math.sqrt(1.0 / second.pooledSize()), random);
     bias = new Parameter(CLASSES);
     logits = new float[batch * CLASSES];
     dLogits = new float[batch * CLASSES];
   }
 
-  /** Class scores of a batch, [batch, 10]; with {@code training} the batch norms use the batch and update their averages. */
+  /**
+   * Class scores of a batch, [batch, 10]; with {@code training} the batch norms use the batch and
+   * update their averages.
+   */
   float[] forward(float[] images, boolean training) {
     float[] features = second.forward(first.forward(images, training), training);
     int n = second.pooledSize();
@@ -81,7 +86,17 @@ final class DigitNet {
     float[] dFirst = new float[batch * first.pooledSize()];
     second.backward(dFeatures, dFirst);
     first.backward(dFirst, new float[0]);
-    for (Parameter p : new Parameter[] {first.kernel, first.gain, first.offset, second.kernel, second.gain, second.offset, weight, bias}) {
+    for (Parameter p :
+        new Parameter[] {
+          first.kernel,
+          first.gain,
+          first.offset,
+          second.kernel,
+          second.gain,
+          second.offset,
+          weight,
+          bias
+        }) {
       p.adam(rate, time);
     }
     return loss;
@@ -122,7 +137,10 @@ final class DigitNet {
     }
   }
 
-  /** conv 3x3 with padding 1, batch norm, ReLU, max pool 2x2; activations are [batch, channels, size, size]. */
+  /**
+   * conv 3x3 with padding 1, batch norm, ReLU, max pool 2x2; activations are [batch, channels,
+   * size, size].
+   */
   static final class Block {
     final int in;
     final int out;
@@ -169,7 +187,8 @@ final class DigitNet {
       int wide = size + 2;
       for (int plane = 0; plane < batch * in; plane++) {
         for (int y = 0; y < size; y++) {
-          System.arraycopy(input, (plane * size + y) * size, padded, (plane * wide + y + 1) * wide + 1, size);
+          System.arraycopy(
+              input, (plane * size + y) * size, padded, (plane * wide + y + 1) * wide + 1, size);
         }
       }
       java.util.Arrays.fill(convolved, 0);
@@ -293,7 +312,12 @@ final class DigitNet {
       if (dInput.length > 0) {
         for (int plane = 0; plane < batch * in; plane++) {
           for (int y = 0; y < size; y++) {
-            System.arraycopy(dPadded, (plane * wide + y + 1) * wide + 1, dInput, (plane * size + y) * size, size);
+            System.arraycopy(
+                dPadded,
+                (plane * wide + y + 1) * wide + 1,
+                dInput,
+                (plane * size + y) * size,
+                size);
           }
         }
       }

@@ -22,8 +22,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * Makes the demo's files from nothing: draws digits, trains {@link DigitNet} on fresh ones for about two minutes on one thread, and
- * writes {@code digits.onnx} and 2,000 test images with labels in the IDX format of MNIST. The same run gives the same bytes.
+ * Makes the demo's files from nothing: draws digits, trains {@link DigitNet} on fresh ones for
+ * about two minutes on one thread, and writes {@code digits.onnx} and 2,000 test images with labels
+ * in the IDX format of MNIST. The same run gives the same bytes.
  *
  * <p>Pixels enter the network as (v / 255 - .1307) / .3081, as is usual for MNIST.
  */
@@ -50,7 +51,9 @@ public final class TrainDigits {
     log.printf("top-1 %.2f %% of %d fresh digits%n", 100 * accuracy, TEST_IMAGES);
     Files.createDirectories(folder);
     Frontends.write(graph(net), folder.resolve("digits.onnx"));
-    writeGz(folder.resolve("digits-images-idx3-ubyte.gz"), idx(new int[] {TEST_IMAGES, Glyphs.SIZE, Glyphs.SIZE}, test.images));
+    writeGz(
+        folder.resolve("digits-images-idx3-ubyte.gz"),
+        idx(new int[] {TEST_IMAGES, Glyphs.SIZE, Glyphs.SIZE}, test.images));
     byte[] labels = new byte[TEST_IMAGES];
     for (int i = 0; i < labels.length; i++) {
       labels[i] = (byte) test.labels[i];
@@ -99,7 +102,8 @@ public final class TrainDigits {
     Set set = new Set(new byte[count * pixels], new int[count]);
     for (int i = 0; i < count; i++) {
       set.labels[i] = (int) random.between(0, 9);
-      System.arraycopy(Glyphs.draw(set.labels[i], random.split()), 0, set.images, i * pixels, pixels);
+      System.arraycopy(
+          Glyphs.draw(set.labels[i], random.split()), 0, set.images, i * pixels, pixels);
     }
     return set;
   }
@@ -117,23 +121,42 @@ public final class TrainDigits {
   static Graph graph(DigitNet net) {
     GraphBuilder g = new GraphBuilder(Map.of("", 17), 0);
     DimExpr batch = DimExpr.symbol("N");
-    Value image = g.input("image", TensorType.of(DType.F32, List.of(batch, DimExpr.ONE, DimExpr.of(28), DimExpr.of(28))));
+    Value image =
+        g.input(
+            "image",
+            TensorType.of(DType.F32, List.of(batch, DimExpr.ONE, DimExpr.of(28), DimExpr.of(28))));
     Value x = block(g, "block1", net.first, image);
     x = block(g, "block2", net.second, x);
     x = g.add("Flatten", x);
     int features = net.second.pooledSize();
-    Value weight = g.constant("fc.weight", Constant.of(Tensor.of(net.weight.value, DigitNet.CLASSES, features)));
+    Value weight =
+        g.constant(
+            "fc.weight", Constant.of(Tensor.of(net.weight.value, DigitNet.CLASSES, features)));
     Value bias = g.constant("fc.bias", Constant.of(Tensor.of(net.bias.value, DigitNet.CLASSES)));
-    Value logits = g.value("logits", TensorType.of(DType.F32, List.of(batch, DimExpr.of(DigitNet.CLASSES))));
-    g.addNode("fc", "", "Gemm", Map.of("transB", new Attribute.IntAttr(1)), List.of(x, weight, bias), List.of(logits));
+    Value logits =
+        g.value("logits", TensorType.of(DType.F32, List.of(batch, DimExpr.of(DigitNet.CLASSES))));
+    g.addNode(
+        "fc",
+        "",
+        "Gemm",
+        Map.of("transB", new Attribute.IntAttr(1)),
+        List.of(x, weight, bias),
+        List.of(logits));
     g.output(logits);
     return g.build("digits", Map.of());
   }
 
   private static Value block(GraphBuilder g, String name, DigitNet.Block block, Value x) {
-    Value kernel = g.constant(name + ".weight", Constant.of(Tensor.of(block.kernel.value, block.out, block.in, 3, 3)));
+    Value kernel =
+        g.constant(
+            name + ".weight",
+            Constant.of(Tensor.of(block.kernel.value, block.out, block.in, 3, 3)));
     Value y =
-        g.add("Conv", Map.of("kernel_shape", ints(3, 3), "pads", ints(1, 1, 1, 1), "strides", ints(1, 1)), x, kernel);
+        g.add(
+            "Conv",
+            Map.of("kernel_shape", ints(3, 3), "pads", ints(1, 1, 1, 1), "strides", ints(1, 1)),
+            x,
+            kernel);
     y =
         g.add(
             "BatchNormalization",
@@ -168,7 +191,8 @@ public final class TrainDigits {
 
   private static void writeGz(Path file, byte[] data) throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    try (GZIPOutputStream gz = new GZIPOutputStream(bytes) {
+    try (GZIPOutputStream gz =
+        new GZIPOutputStream(bytes) {
           {
             def.setLevel(9);
           }

@@ -18,9 +18,10 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * Where ONNX Runtime is on this machine. Its Java library unpacks its native code into a new temporary folder at every start and leaves
- * the folder behind; so the native code is unpacked once into the user's cache, and the worker is pointed there. Nothing here loads
- * a class of ONNX Runtime.
+ * Where ONNX Runtime is on this machine. Its Java library unpacks its native code into a new
+ * temporary folder at every start and leaves the folder behind; so the native code is unpacked once
+ * into the user's cache, and the worker is pointed there. Nothing here loads a class of ONNX
+ * Runtime.
  */
 final class OrtLibrary {
   private static final String MARKER = "ai/onnxruntime/OrtEnvironment.class";
@@ -31,10 +32,16 @@ final class OrtLibrary {
   static String classPath() {
     URL marker = OrtLibrary.class.getClassLoader().getResource(MARKER);
     if (marker == null) {
-      throw new TersorException("TSR-0801", "ONNX Runtime is not on the class path (onnxruntime.jar): it is needed to verify and to bench");
+      throw new TersorException(
+          "TSR-0801",
+          "ONNX Runtime is not on the class path (onnxruntime.jar): it is needed to verify and to bench");
     }
     return String.join(
-        java.io.File.pathSeparator, List.of(home(OrtLibrary.class).toString(), home(Tensor.class).toString(), jar(marker).toString()));
+        java.io.File.pathSeparator,
+        List.of(
+            home(OrtLibrary.class).toString(),
+            home(Tensor.class).toString(),
+            jar(marker).toString()));
   }
 
   private static Path home(Class<?> type) {
@@ -50,7 +57,10 @@ final class OrtLibrary {
     return Path.of(URI.create(text.substring(0, text.indexOf("!/"))));
   }
 
-  /** The folder with the unpacked native code; empty where ONNX Runtime has none for this machine under the expected name. */
+  /**
+   * The folder with the unpacked native code; empty where ONNX Runtime has none for this machine
+   * under the expected name.
+   */
   static Optional<Path> nativeFolder() {
     String os = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
     String arch = System.getProperty("os.arch", "").equals("aarch64") ? "aarch64" : "x64";
@@ -105,6 +115,8 @@ final class OrtLibrary {
     if (!property.isEmpty()) {
       return Path.of(property);
     }
-    return xdg.isEmpty() ? Path.of(System.getProperty("user.home"), ".cache", "tersor") : Path.of(xdg, "tersor");
+    return xdg.isEmpty()
+        ? Path.of(System.getProperty("user.home"), ".cache", "tersor")
+        : Path.of(xdg, "tersor");
   }
 }

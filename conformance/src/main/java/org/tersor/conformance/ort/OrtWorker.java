@@ -27,14 +27,17 @@ import org.tersor.conformance.Reference;
 import org.tersor.runtime.TersorException;
 
 /**
- * ONNX Runtime in a worker process, started at the first call and kept warm for the next models. If it crashes or overruns its time, the call
- * fails with TSR-0802 or TSR-0803, and the next one gets a new worker (sessions of the old one are gone).
+ * ONNX Runtime in a worker process, started at the first call and kept warm for the next models. If
+ * it crashes or overruns its time, the call fails with TSR-0802 or TSR-0803, and the next one gets
+ * a new worker (sessions of the old one are gone).
  */
 public final class OrtWorker implements Reference {
   private final Duration limit;
   private Optional<Running> running = Optional.empty();
 
-  /** @param limit longest time of one call */
+  /**
+   * @param limit longest time of one call
+   */
   public OrtWorker(Duration limit) {
     this.limit = limit;
   }
@@ -60,7 +63,8 @@ public final class OrtWorker implements Reference {
           r.out.writeByte(options.optimization().ordinal());
           r.out.writeInt(options.threads());
           r.expectOk();
-          return new WorkerSession(r, model, r.in.readInt(), Wire.readPorts(r.in), Wire.readPorts(r.in));
+          return new WorkerSession(
+              r, model, r.in.readInt(), Wire.readPorts(r.in), Wire.readPorts(r.in));
         });
   }
 
@@ -186,7 +190,8 @@ public final class OrtWorker implements Reference {
     private final String version;
     private final Deque<String> errors = new ArrayDeque<>();
     private final ScheduledExecutorService clock =
-        Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("onnxruntime-time-limit").factory());
+        Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().daemon().name("onnxruntime-time-limit").factory());
 
     private Running(Process process) {
       this.process = process;
@@ -202,9 +207,17 @@ public final class OrtWorker implements Reference {
     }
 
     static Running start() {
-      List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
-      command.addAll(List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "--enable-native-access=ALL-UNNAMED"));
-      OrtLibrary.nativeFolder().ifPresent(folder -> command.add("-Donnxruntime.native.path=" + folder));
+      List<String> command =
+          new ArrayList<>(
+              List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
+      command.addAll(
+          List.of(
+              "-XX:+UseSerialGC",
+              "-XX:TieredStopAtLevel=1",
+              "-Xshare:auto",
+              "--enable-native-access=ALL-UNNAMED"));
+      OrtLibrary.nativeFolder()
+          .ifPresent(folder -> command.add("-Donnxruntime.native.path=" + folder));
       command.addAll(List.of("-cp", OrtLibrary.classPath(), OrtWorkerMain.class.getName()));
       ProcessBuilder builder = new ProcessBuilder(command);
       // lets ONNX Runtime take opset versions that were not released when it was
@@ -213,12 +226,16 @@ public final class OrtWorker implements Reference {
       try {
         return new Running(builder.start());
       } catch (IOException e) {
-        throw new TersorException("TSR-0801", "the worker process of ONNX Runtime cannot be started: " + e.getMessage(), e);
+        throw new TersorException(
+            "TSR-0801",
+            "the worker process of ONNX Runtime cannot be started: " + e.getMessage(),
+            e);
       }
     }
 
     private void drain() {
-      try (BufferedReader reader = new BufferedReader(new InputStreamReader(process.getErrorStream(), UTF_8))) {
+      try (BufferedReader reader =
+          new BufferedReader(new InputStreamReader(process.getErrorStream(), UTF_8))) {
         for (String line = reader.readLine(); line != null; line = reader.readLine()) {
           synchronized (errors) {
             errors.add(line);
@@ -245,10 +262,19 @@ public final class OrtWorker implements Reference {
       try {
         return exchange.with(this);
       } catch (Refused e) {
-        throw new TersorException("TSR-0804", "ONNX Runtime cannot " + what + " " + model.getFileName() + ": " + e.getMessage());
+        throw new TersorException(
+            "TSR-0804",
+            "ONNX Runtime cannot " + what + " " + model.getFileName() + ": " + e.getMessage());
       } catch (IOException e) {
         if (late.get()) {
-          throw new TersorException("TSR-0803", "ONNX Runtime needed more than " + limit.toSeconds() + " s to " + what + " " + model.getFileName());
+          throw new TersorException(
+              "TSR-0803",
+              "ONNX Runtime needed more than "
+                  + limit.toSeconds()
+                  + " s to "
+                  + what
+                  + " "
+                  + model.getFileName());
         }
         throw gone(what, model);
       } finally {
@@ -282,7 +308,13 @@ public final class OrtWorker implements Reference {
       }
       return new TersorException(
           "TSR-0802",
-          "ONNX Runtime crashed (" + status + ") when told to " + what + " " + model.getFileName() + (last.isEmpty() ? "" : ": " + last));
+          "ONNX Runtime crashed ("
+              + status
+              + ") when told to "
+              + what
+              + " "
+              + model.getFileName()
+              + (last.isEmpty() ? "" : ": " + last));
     }
 
     void stop() {

@@ -32,9 +32,13 @@ import org.tersor.conformance.Reference.Port;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** The worker: reads {@link Wire} messages from its standard input until it ends, answers on its standard output. */
+/**
+ * The worker: reads {@link Wire} messages from its standard input until it ends, answers on its
+ * standard output.
+ */
 final class OrtWorkerMain {
-  private final OrtEnvironment environment = OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
+  private final OrtEnvironment environment =
+      OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
   private final Map<Integer, Loaded> sessions = new LinkedHashMap<>();
   private int nextSession;
 
@@ -49,7 +53,9 @@ final class OrtWorkerMain {
   }
 
   public static void main(String[] args) throws IOException {
-    DataOutputStream out = new DataOutputStream(new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 16));
+    DataOutputStream out =
+        new DataOutputStream(
+            new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 16));
     System.setOut(System.err); // whatever prints must not get between the messages
     DataInputStream in = new DataInputStream(new BufferedInputStream(System.in, 1 << 16));
     OrtWorkerMain worker = new OrtWorkerMain();
@@ -112,19 +118,18 @@ final class OrtWorkerMain {
 
   private static List<Port> ports(Map<String, NodeInfo> infos) {
     List<Port> ports = new ArrayList<>();
-    infos.forEach(
-        (name, info) -> {
-          boolean known = info.getInfo() instanceof TensorInfo;
-          TensorInfo tensor = known ? (TensorInfo) info.getInfo() : null;
-          DType dtype = tensor == null ? DType.BOOL : dtype(tensor.onnxType);
-          List<Long> shape = new ArrayList<>();
-          if (tensor != null) {
-            for (long dim : tensor.getShape()) {
-              shape.add(dim);
-            }
-          }
-          ports.add(new Port(name, dtype, shape));
-        });
+    infos.forEach((name, info) -> {
+      boolean known = info.getInfo() instanceof TensorInfo;
+      TensorInfo tensor = known ? (TensorInfo) info.getInfo() : null;
+      DType dtype = tensor == null ? DType.BOOL : dtype(tensor.onnxType);
+      List<Long> shape = new ArrayList<>();
+      if (tensor != null) {
+        for (long dim : tensor.getShape()) {
+          shape.add(dim);
+        }
+      }
+      ports.add(new Port(name, dtype, shape));
+    });
     return ports;
   }
 
@@ -189,7 +194,10 @@ final class OrtWorkerMain {
     Map<String, OnnxTensor> inputs = new LinkedHashMap<>();
     for (Map.Entry<String, Datum> entry : data.entrySet()) {
       if (!(entry.getValue() instanceof Datum.Dense dense)) {
-        throw new IllegalArgumentException("the Java API of ONNX Runtime cannot feed input '" + entry.getKey() + "': only tensors");
+        throw new IllegalArgumentException(
+            "the Java API of ONNX Runtime cannot feed input '"
+                + entry.getKey()
+                + "': only tensors");
       }
       inputs.put(entry.getKey(), feed(entry.getKey(), dense.tensor()));
     }
@@ -214,10 +222,14 @@ final class OrtWorkerMain {
           case BOOL -> OnnxJavaType.BOOL;
           default ->
               throw new IllegalArgumentException(
-                  "the Java API of ONNX Runtime cannot feed input '" + name + "' of type " + tensor.dtype().text());
+                  "the Java API of ONNX Runtime cannot feed input '"
+                      + name
+                      + "' of type "
+                      + tensor.dtype().text());
         };
     ByteBuffer bytes =
-        ByteBuffer.allocateDirect(Math.multiplyExact(tensor.size(), tensor.dtype().memoryBytes())).order(ByteOrder.nativeOrder());
+        ByteBuffer.allocateDirect(Math.multiplyExact(tensor.size(), tensor.dtype().memoryBytes()))
+            .order(ByteOrder.nativeOrder());
     Wire.copyOut(tensor, bytes);
     bytes.rewind();
     return OnnxTensor.createTensor(environment, bytes, tensor.shape(), type);
@@ -239,7 +251,9 @@ final class OrtWorkerMain {
       case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64 -> DType.U64;
       case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL -> DType.BOOL;
       case ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING -> DType.STRING;
-      default -> throw new IllegalArgumentException("the Java API of ONNX Runtime cannot read values of type " + type);
+      default ->
+          throw new IllegalArgumentException(
+              "the Java API of ONNX Runtime cannot read values of type " + type);
     };
   }
 
@@ -256,7 +270,9 @@ final class OrtWorkerMain {
         yield new Datum.Sequence(elements);
       }
       case OnnxMap map -> dictionary(map.getValue());
-      default -> throw new IllegalArgumentException("the Java API of ONNX Runtime cannot read a value of type " + value.getType());
+      default ->
+          throw new IllegalArgumentException(
+              "the Java API of ONNX Runtime cannot read a value of type " + value.getType());
     };
   }
 
@@ -271,7 +287,8 @@ final class OrtWorkerMain {
     if (Tensor.count(info.getShape()) == 0) {
       return Tensor.zeros(dtype, info.getShape());
     }
-    return Wire.copyIn(dtype, info.getShape(), tensor.getByteBuffer().order(ByteOrder.nativeOrder()));
+    return Wire.copyIn(
+        dtype, info.getShape(), tensor.getByteBuffer().order(ByteOrder.nativeOrder()));
   }
 
   private static void flatten(Object value, List<String> texts) {

@@ -16,7 +16,10 @@ import org.tersor.conformance.Reference.Port;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** What parent and worker write to each other. Tensors travel unpacked and little-endian; every message starts with one byte. */
+/**
+ * What parent and worker write to each other. Tensors travel unpacked and little-endian; every
+ * message starts with one byte.
+ */
 final class Wire {
   static final int OPEN = 1;
   static final int RUN = 2;

@@ -46,7 +46,9 @@ class OrtWorkerTest {
   void stringsAndBooleansTravel() {
     Path strings = TestData.path("onnx-backend/node/test_string_concat_utf8/model.onnx");
     Tensor a = new Tensor(DType.STRING, new long[] {2}, new String[] {"ab", "ü"});
-    assertArrayEquals(new String[] {"abab", "üü"}, ORT.run(strings, Map.of("x", a, "y", a), Options.DEFAULT).get("result").strings());
+    assertArrayEquals(
+        new String[] {"abab", "üü"},
+        ORT.run(strings, Map.of("x", a, "y", a), Options.DEFAULT).get("result").strings());
     Path logic = TestData.path("onnx-backend/node/test_and2d/model.onnx");
     Tensor flags = new Tensor(DType.BOOL, new long[] {1, 3}, new byte[] {1, 0, 1});
     assertEquals(flags, ORT.run(logic, Map.of("x", flags, "y", flags), Options.DEFAULT).get("and"));
@@ -55,7 +57,8 @@ class OrtWorkerTest {
   @Test
   void aRefusedModelIsAResult(@TempDir Path folder) throws Exception {
     Path garbage = Files.write(folder.resolve("x.onnx"), new byte[] {1, 2, 3});
-    TersorException refused = assertThrows(TersorException.class, () -> ORT.open(garbage, Options.DEFAULT));
+    TersorException refused =
+        assertThrows(TersorException.class, () -> ORT.open(garbage, Options.DEFAULT));
     assertEquals("TSR-0804", refused.code());
     assertTrue(ORT.name().startsWith("ONNX Runtime 1."), ORT.name());
   }
