@@ -188,7 +188,7 @@ final class LoopSchedule {
     return Optional.empty();
   }
 
-  private static boolean isVectorisable(KExpr value, Axis axis) {
+  static boolean isVectorisable(KExpr value, Axis axis) {
     for (Map.Entry<KExpr.At, Affine> read : StageSimplifier.reads(value).entrySet()) {
       DimExpr c = read.getValue().coefficient(axis);
       if (!read.getValue().isLinearIn(axis) || !(c.isConst(0) || c.isConst(1))) {

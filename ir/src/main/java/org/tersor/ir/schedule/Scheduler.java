@@ -56,7 +56,16 @@ public final class Scheduler {
       launch(simple, new CudaSchedule(simple).emit(), packed);
       return;
     }
-    launch(simple, new LoopSchedule(simple, target).emit(), packed);
+    if (packed || !GemmSchedule.apply(this, simple)) {
+      launch(simple, new LoopSchedule(simple, target).emit(), packed);
+    }
+  }
+
+  /** A stage that a schedule adds: its target becomes a temporary, kept from load if it depends on weights alone. */
+  void auxiliary(Stage stage, boolean atLoad) {
+    temporary(StageSimplifier.flat(stage.target()), atLoad);
+    Stage simple = StageSimplifier.simplify(stage);
+    launch(simple, new LoopSchedule(simple, target).emit(), atLoad);
   }
 
   /** Declares a buffer of the schedule. */

@@ -1,0 +1,123 @@
+package org.tersor.ir.schedule;
+
+import java.util.List;
+import java.util.Optional;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Integer side of a contraction of 8-bit factors. With Dot4 one factor must be unsigned and one signed: codes are shifted by 128 where
+ * they are not, and zero points leave the sum by {@code sum((u - zu)(s - zs)) = sum(u s) - zu sum(s) - zs sum(u) + K zu zs}.
+ */
+final class Gemm8Bit {
+  private final Scheduler scheduler;
+  private final Contraction c;
+  private final boolean dot4;
+  private final boolean rowIsUnsigned;
+
+  Gemm8Bit(Scheduler scheduler, Contraction c, boolean dot4) {
+    this.scheduler = scheduler;
+    this.c = c;
+    this.dot4 = dot4;
+    boolean rowIsWeight = c.row().buffers().stream().allMatch(scheduler::isConstant);
+    boolean columnIsWeight = c.column().buffers().stream().allMatch(scheduler::isConstant);
+    this.rowIsUnsigned = columnIsWeight || !rowIsWeight;
+  }
+
+  /** Whether the row factor is the unsigned operand of Dot4. */
+  boolean rowIsUnsigned() {
+    return rowIsUnsigned;
+  }
+
+  /** Products of which an F32 sum is exact: every partial sum stays below 2^24. */
+  int exactSteps() {
+    return (int) (((1L << 24) - 1) / (bound(c.row()) * bound(c.column())));
+  }
+
+  private static long bound(Contraction.Factor factor) {
+    return factor.element() == Scalar.U8 || factor.zero().isPresent() ? 255 : 128;
+  }
+
+  private static int shift(Contraction.Factor factor, boolean unsigned) {
+    if (unsigned) {
+      return factor.element() == Scalar.I8 ? 128 : 0;
+    }
+    return factor.element() == Scalar.U8 ? -128 : 0;
+  }
+
+  private static KExpr plus(KExpr a, int shift) {
+    if (a instanceof KExpr.IntLit literal) {
+      return K.i32(literal.value() + shift);
+    }
+    return K.add(a, K.i32(shift));
+  }
+
+  private boolean isUnsigned(Contraction.Factor factor) {
+    return (factor == c.row()) == rowIsUnsigned;
+  }
+
+  /** The code of a factor as Dot4 takes it, I32 in 0..255 or -128..127. */
+  KExpr code(Contraction.Factor factor) {
+    return plus(factor.value(), shift(factor, isUnsigned(factor)));
+  }
+
+  /** Whether {@link #code} is the stored byte itself. */
+  boolean isStored(Contraction.Factor factor) {
+    return shift(factor, isUnsigned(factor)) == 0 && factor.value() instanceof KExpr.To to && to.a() instanceof KExpr.At;
+  }
+
+  private KExpr zero(Contraction.Factor factor) {
+    return plus(factor.zero().orElse(K.i32(0)), shift(factor, isUnsigned(factor)));
+  }
+
+  private static boolean isZero(KExpr e) {
+    return e instanceof KExpr.IntLit literal && literal.value() == 0;
+  }
+
+  /** What must be added to the sum of products of codes; empty if nothing. */
+  Optional<KExpr> correction() {
+    if (!dot4) {
+      return Optional.empty();
+    }
+    KExpr zeroRow = zero(c.row());
+    KExpr zeroColumn = zero(c.column());
+    Optional<KExpr> total = Optional.empty();
+    if (!isZero(zeroRow)) {
+      total = Optional.of(K.neg(K.mul(zeroRow, sum(c.column(), "columnsum"))));
+    }
+    if (!isZero(zeroColumn)) {
+      KExpr term = K.neg(K.mul(zeroColumn, sum(c.row(), "rowsum")));
+      total = Optional.of(total.map(t -> K.add(t, term)).orElse(term));
+    }
+    if (!isZero(zeroRow) && !isZero(zeroColumn)) {
+      KExpr count = K.castInRange(Scalar.I32, K.dim(c.extentK()));
+      total = total.map(t -> K.add(t, K.mul(count, K.mul(zeroRow, zeroColumn))));
+    }
+    return total;
+  }
+
+  /** Sum of a factor's codes over k, computed by a stage of its own (at load for weights). */
+  private KExpr sum(Contraction.Factor factor, String name) {
+    List<Axis> axes =
+        c.stage().axes().stream().filter(axis -> KExprs.freeAxes(factor.value()).contains(axis)).toList();
+    List<DimExpr> shape = axes.stream().map(Axis::extent).toList();
+    Buf buffer = new Buf(c.stage().target().name() + "_" + name, Scalar.I32, shape);
+    boolean atLoad = factor.buffers().stream().allMatch(scheduler::isConstant);
+    scheduler.auxiliary(Stage.of(buffer, axes, K.sum(c.k(), code(factor))), atLoad);
+    return new KExpr.At(StageSimplifier.flat(buffer), List.of(flatIndex(axes)));
+  }
+
+  private static KExpr flatIndex(List<Axis> axes) {
+    KExpr index = K.index(0);
+    for (Axis axis : axes) {
+      index = K.add(K.mul(index, K.dim(axis.extent())), K.axis(axis));
+    }
+    return Affine.of(index).toKExpr();
+  }
+}

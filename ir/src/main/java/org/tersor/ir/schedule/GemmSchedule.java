@@ -1,0 +1,418 @@
+package org.tersor.ir.schedule;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.Stmt;
+import org.tersor.ir.loop.Type;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Schedules a {@link Contraction}: panels of the column factor [n / width][k][width], packed at load if it is constant, else by the
+ * task that uses them; the row factor read in place or packed [m / rows][k][rows]; a register tile over the whole of k whose
+ * accumulators start with the additive terms; the epilogue on registers.
+ */
+final class GemmSchedule {
+  private static final long TASK_WORK = 1 << 19;
+
+  /** How products are summed. */
+  private enum Mode {
+    /** Multiply-add in the type of the sum. */
+    FLOAT,
+    /** Four bytes at a time into I32. */
+    DOT4,
+    /** 8-bit integers as F32, exact up to 2^24, flushed into I32 every few hundred steps. */
+    EXACT_F32
+  }
+
+  private final Scheduler scheduler;
+  private final Contraction c;
+  private final Target target;
+  private final Mode mode;
+  private final GemmTile tile;
+  private final Gemm8Bit integers;
+  private final Panels panels;
+  private final NestEmitter nest;
+  private final Map<String, Buf> reads = new LinkedHashMap<>();
+  /** Stands for the finished sum in the epilogue. */
+  private final KExpr accumulator;
+
+  private GemmSchedule(Scheduler scheduler, Contraction c) {
+    this.scheduler = scheduler;
+    this.c = c;
+    this.target = scheduler.target();
+    this.mode = !c.isInteger() ? Mode.FLOAT : target.has(Target.Feature.DOT4) ? Mode.DOT4 : Mode.EXACT_F32;
+    int elementBytes = c.fold().scalar().bytes();
+    this.tile = GemmTile.choose(target, c.extentM(), c.extentN(), target.lanes(elementBytes));
+    this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
+    this.panels = new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);
+    this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
+    Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
+    this.accumulator = new KExpr.At(result, List.of(K.index(0)));
+  }
+
+  private Scalar panelElement() {
+    return switch (mode) {
+      case FLOAT -> c.fold().scalar();
+      case DOT4 -> Scalar.U8;
+      case EXACT_F32 -> Scalar.F32;
+    };
+  }
+
+  /** Schedules the stage if it is a contraction worth the packing; false leaves it to {@link LoopSchedule}. */
+  static boolean apply(Scheduler scheduler, Stage stage) {
+    Optional<Contraction> match = Contraction.match(stage);
+    if (match.isEmpty() || !worthwhile(scheduler, match.get())) {
+      return false;
+    }
+    GemmSchedule schedule = new GemmSchedule(scheduler, match.get());
+    Optional<KExpr> epilogue = schedule.epilogue();
+    if (epilogue.isEmpty()) {
+      return false;
+    }
+    schedule.run(epilogue.get());
+    return true;
+  }
+
+  private static boolean worthwhile(Scheduler scheduler, Contraction c) {
+    long n = sizeOr(c.extentN(), 256);
+    long m = sizeOr(c.extentM(), 256);
+    long k = sizeOr(c.extentK(), 256);
+    boolean weights = c.column().buffers().stream().allMatch(scheduler::isConstant);
+    int lanes = Math.max(1, scheduler.target().lanes(c.fold().scalar().bytes()));
+    if (n * 2 < lanes || k < 4) {
+      return false;
+    }
+    return m >= 2 || (weights && k >= 16);
+  }
+
+  private static long sizeOr(DimExpr extent, long otherwise) {
+    return extent.isConst() ? extent.constValue() : otherwise;
+  }
+
+  private Axis fused() {
+    return c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
+  }
+
+  /** Value of the stage over the fused contiguous axis, with the sum replaced; empty if an access does not walk it as one. */
+  private Optional<KExpr> epilogue() {
+    KExpr value = KExprs.rewrite(c.stage().value(), e -> e.equals(c.fold()) ? accumulator : e);
+    if (c.n().size() == 1) {
+      return Optional.of(value);
+    }
+    boolean[] fits = {true};
+    KExpr fusedValue = StageSimplifier.mapIndices(value, index -> fuse(index).orElseGet(() -> { fits[0] = false; return index; }));
+    return fits[0] ? Optional.of(fusedValue) : Optional.empty();
+  }
+
+  private Optional<Affine> fuse(Affine index) {
+    Axis last = c.n().getLast();
+    DimExpr unit = index.coefficient(last);
+    DimExpr expected = unit;
+    Affine rest = index;
+    for (Axis axis : c.n().reversed()) {
+      if (!index.isLinearIn(axis) || !index.coefficient(axis).equals(expected)) {
+        return Optional.empty();
+      }
+      expected = expected.times(axis.extent());
+      rest = rest.without(axis);
+    }
+    return Optional.of(unit.isConst(0) ? rest : rest.plus(new Affine(Map.of(new KExpr.AxisRef(fused()), unit), DimExpr.ZERO)));
+  }
+
+  private void run(KExpr fullEpilogue) {
+    // acc + t: t starts the accumulators. Integer corrections join it.
+    KExpr[] start = {integers.correction().orElse(null)};
+    KExpr epilogue =
+        KExprs.rewrite(
+            fullEpilogue,
+            e -> {
+              if (e instanceof KExpr.Bin sum && sum.op() == BinaryOp.ADD && (sum.a().equals(accumulator) || sum.b().equals(accumulator))) {
+                KExpr term = sum.a().equals(accumulator) ? sum.b() : sum.a();
+                if (!term.equals(accumulator)) {
+                  start[0] = start[0] == null ? term : K.add(start[0], term);
+                  return accumulator;
+                }
+              }
+              return e;
+            });
+    panels.prepare();
+    LoopSchedule.Result code = tasks(epilogue, Optional.ofNullable(start[0]));
+    StageSimplifier.buffers(epilogue).stream().filter(b -> !b.name().startsWith("#")).forEach(this::read);
+    Optional.ofNullable(start[0]).ifPresent(s -> StageSimplifier.buffers(s).forEach(this::read));
+    scheduler.launch(c.stage().target(), List.copyOf(reads.values()), code, false);
+  }
+
+  private void read(Buf buffer) {
+    reads.put(buffer.name(), buffer);
+  }
+
+  private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start) {
+    DimExpr columnTiles = c.extentN().ceilDiv(tile.width());
+    long rowsPerTask = rowsPerTask(columnTiles);
+    DimExpr rowBlocks = c.extentM().ceilDiv(rowsPerTask);
+    DimExpr tasks = rowBlocks.times(columnTiles);
+    for (Axis axis : c.batch()) {
+      tasks = tasks.times(axis.extent());
+    }
+    nest.loop(
+        Stmt.LoopKind.PARALLEL,
+        NestEmitter.index(0),
+        nest.dim(tasks),
+        1,
+        task ->
+            split(
+                task,
+                rowBlocks,
+                (rest, rowBlock) ->
+                    split(
+                        rest,
+                        columnTiles,
+                        (outer, columnTile) ->
+                            batches(outer, c.batch(), () -> task(epilogue, start, rowBlock, rowsPerTask, columnTile)))));
+    return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
+  }
+
+  private long rowsPerTask(DimExpr columnTiles) {
+    long m = sizeOr(c.extentM(), Integer.MAX_VALUE);
+    if (!panels.columnAtLoad()) {
+      return m == Integer.MAX_VALUE ? 1L << 30 : Math.max(1, m);
+    }
+    long perRow = Math.max(1, tile.width() * sizeOr(c.extentK(), 256));
+    long rows = Math.max(1, TASK_WORK / perRow);
+    return Math.min(Math.ceilDiv(rows, tile.rows()), Math.ceilDiv(m, tile.rows())) * tile.rows();
+  }
+
+  private interface Pair {
+    void accept(Expr quotient, Expr remainder);
+  }
+
+  private void split(Expr value, DimExpr extent, Pair then) {
+    if (extent.isConst(1)) {
+      then.accept(value, NestEmitter.index(0));
+      return;
+    }
+    Expr by = nest.dim(extent);
+    Expr remainder = nest.let("r", new Expr.Binary(BinaryOp.FLOORMOD, value, by));
+    Expr quotient = nest.let("q", new Expr.Binary(BinaryOp.FLOORDIV, value, by));
+    then.accept(quotient, remainder);
+  }
+
+  private void batches(Expr rest, List<Axis> axes, Runnable body) {
+    if (axes.isEmpty()) {
+      body.run();
+      return;
+    }
+    List<Axis> outer = axes.subList(0, axes.size() - 1);
+    if (outer.isEmpty()) {
+      nest.with(axes.getLast(), rest, 1, body);
+      return;
+    }
+    split(rest, axes.getLast().extent(), (q, r) -> nest.with(axes.getLast(), r, 1, () -> batches(q, outer, body)));
+  }
+
+  private void task(KExpr epilogue, Optional<KExpr> start, Expr rowBlock, long rowsPerTask, Expr columnTile) {
+    Expr n0 = nest.let("n", NestEmitter.times(columnTile, NestEmitter.index(tile.width())));
+    Panels.Column column = panels.column(nest, columnTile, n0);
+    if (panels.columnInTask()) {
+      panels.columnReads().forEach(this::read);
+    } else {
+      read(column.buffer());
+    }
+    Expr begin = nest.let("mb", NestEmitter.times(rowBlock, NestEmitter.index(rowsPerTask)));
+    Expr rows = nest.dim(c.extentM());
+    boolean whole = c.extentM().isConst() && c.extentM().constValue() <= rowsPerTask;
+    Expr end = whole ? rows : nest.let("me", NestEmitter.min(NestEmitter.plus(begin, NestEmitter.index(rowsPerTask)), rows));
+    boolean multiple = c.extentM().isConst() && c.extentM().constValue() % tile.rows() == 0;
+    Expr full = multiple ? end : fullRows(begin, end);
+    if (!full.equals(begin)) {
+      nest.loop(Stmt.LoopKind.SERIAL, begin, full, tile.rows(), m0 -> tile(epilogue, start, m0, tile.rows(), n0, column));
+    }
+    if (multiple) {
+      return;
+    }
+    if (c.extentM().isConst()) {
+      int tail = (int) (c.extentM().constValue() % tile.rows());
+      // Only the last block has the tail: a loop of at most one turn.
+      nest.loop(Stmt.LoopKind.SERIAL, full, end, tail, m0 -> tile(epilogue, start, m0, tail, n0, column));
+    } else {
+      nest.loop(Stmt.LoopKind.SERIAL, full, end, 1, m0 -> tile(epilogue, start, m0, 1, n0, column));
+    }
+  }
+
+  private Expr fullRows(Expr begin, Expr end) {
+    if (begin instanceof Expr.IntConst b && end instanceof Expr.IntConst e) {
+      return NestEmitter.index(b.value() + (e.value() - b.value()) / tile.rows() * tile.rows());
+    }
+    Expr tiles = new Expr.Binary(BinaryOp.FLOORDIV, NestEmitter.minus(end, begin), NestEmitter.index(tile.rows()));
+    return nest.let("mf", NestEmitter.plus(begin, NestEmitter.times(tiles, NestEmitter.index(tile.rows()))));
+  }
+
+  private void tile(KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Panels.Column column) {
+    boolean maskColumns = !(c.extentN().isConst() && c.extentN().constValue() % tile.width() == 0);
+    Expr[][] sums =
+        switch (mode) {
+          case FLOAT, DOT4 -> sums(m0, rows, n0, column, start, maskColumns);
+          case EXACT_F32 -> exactSums(m0, rows, n0, column, start, maskColumns);
+        };
+    for (int i = 0; i < rows; i++) {
+      for (int v = 0; v < tile.columns(); v++) {
+        Expr sum = sums[i][v];
+        at(m0, i, n0, v, maskColumns, () -> nest.defining(accumulator, sum, () -> nest.store(c.stage().target().name(), storeIndex(), nest.lower(epilogue))));
+      }
+    }
+  }
+
+  private KExpr storeIndex() {
+    Affine index = Affine.of(c.stage().index().getFirst());
+    return (c.n().size() == 1 ? index : fuse(index).orElseThrow()).toKExpr();
+  }
+
+  /** Binds row i and vector v of the tile. */
+  private void at(Expr m0, int i, Expr n0, int v, boolean maskColumns, Runnable body) {
+    Expr n = NestEmitter.plus(n0, NestEmitter.index((long) v * tile.lanes()));
+    Runnable bound = () -> nest.with(fused(), n, tile.lanes(), () -> row(m0, i, body));
+    if (maskColumns && tile.lanes() > 1) {
+      nest.masked(new Expr.LaneLt(NestEmitter.minus(nest.dim(c.extentN()), n), tile.lanes()), bound);
+    } else if (maskColumns) {
+      Stmt.Block block = nest.block(bound);
+      nest.emit(new Stmt.If(new Expr.Compare(org.tersor.ir.loop.CompareOp.LT, n, nest.dim(c.extentN())), block, Optional.empty()));
+    } else {
+      bound.run();
+    }
+  }
+
+  private void row(Expr m0, int i, Runnable body) {
+    if (c.m().isPresent()) {
+      nest.with(c.m().get(), NestEmitter.plus(m0, NestEmitter.index(i)), 1, body);
+    } else {
+      body.run();
+    }
+  }
+
+  private Expr[][] sums(Expr m0, int rows, Expr n0, Panels.Column column, Optional<KExpr> start, boolean maskColumns) {
+    Type type = new Type(c.fold().scalar(), tile.lanes());
+    String[][] names = accumulators(type, m0, rows, n0, start, maskColumns);
+    DimExpr steps = panels.steps();
+    panels.rows(nest, m0, rows, this::read, access ->
+        nest.loop(Stmt.LoopKind.SERIAL, NestEmitter.index(0), nest.dim(steps), 1, k -> step(type, names, rows, column, k, access)));
+    return variables(type, names);
+  }
+
+  private void step(Type type, String[][] names, int rows, Panels.Column column, Expr k, Panels.RowAccess access) {
+    Expr[] vectors = new Expr[tile.columns()];
+    for (int v = 0; v < tile.columns(); v++) {
+      vectors[v] = nest.let("c", column.load(nest, k, v, type));
+    }
+    for (int i = 0; i < rows; i++) {
+      Expr scalar = nest.let("a", NestEmitter.widen(access.load(nest, i, k, type), tile.lanes()));
+      for (int v = 0; v < tile.columns(); v++) {
+        Expr old = new Expr.Var(type, names[i][v]);
+        nest.emit(new Stmt.Assign(names[i][v], multiplyAdd(scalar, vectors[v], old)));
+      }
+    }
+  }
+
+  private Expr multiplyAdd(Expr row, Expr column, Expr sum) {
+    if (mode == Mode.DOT4) {
+      return integers.rowIsUnsigned() ? new Expr.Dot4(sum, row, column) : new Expr.Dot4(sum, column, row);
+    }
+    return target.has(Target.Feature.FMA)
+        ? new Expr.Fma(row, column, sum)
+        : new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, row, column), sum);
+  }
+
+  private String[][] accumulators(Type type, Expr m0, int rows, Expr n0, Optional<KExpr> start, boolean maskColumns) {
+    String[][] names = new String[rows][tile.columns()];
+    for (int i = 0; i < rows; i++) {
+      for (int v = 0; v < tile.columns(); v++) {
+        names[i][v] = nest.fresh("s");
+        nest.emit(new Stmt.Local(names[i][v], NestEmitter.identity(org.tersor.ir.loop.ReduceOp.SUM, type)));
+      }
+    }
+    if (start.isPresent()) {
+      for (int i = 0; i < rows; i++) {
+        for (int v = 0; v < tile.columns(); v++) {
+          String name = names[i][v];
+          at(m0, i, n0, v, maskColumns, () -> nest.emit(new Stmt.Assign(name, NestEmitter.widen(nest.lower(fusedStart(start.get())), tile.lanes()))));
+        }
+      }
+    }
+    return names;
+  }
+
+  /** The start term over the fused axis: corrections are made on the unfused axes. */
+  private KExpr fusedStart(KExpr start) {
+    return c.n().size() == 1 ? start : StageSimplifier.mapIndices(start, index -> fuse(index).orElse(index));
+  }
+
+  private static Expr[][] variables(Type type, String[][] names) {
+    Expr[][] variables = new Expr[names.length][];
+    for (int i = 0; i < names.length; i++) {
+      variables[i] = new Expr[names[i].length];
+      for (int v = 0; v < names[i].length; v++) {
+        variables[i][v] = new Expr.Var(type, names[i][v]);
+      }
+    }
+    return variables;
+  }
+
+  /** Sums of at most {@code integers.exactSteps()} products in F32, added up in an I32 tile in memory. */
+  private Expr[][] exactSums(Expr m0, int rows, Expr n0, Panels.Column column, Optional<KExpr> start, boolean maskColumns) {
+    Type floats = new Type(Scalar.F32, tile.lanes());
+    Type ints = new Type(Scalar.I32, tile.lanes());
+    String[][] totals = accumulators(ints, m0, rows, n0, start, maskColumns);
+    String buffer = nest.fresh("tile");
+    nest.emit(new Stmt.Alloc(buffer, Type.I32, NestEmitter.index((long) rows * tile.width()), Stmt.Space.LOCAL));
+    List<Stmt> spill = new ArrayList<>();
+    for (int i = 0; i < rows; i++) {
+      for (int v = 0; v < tile.columns(); v++) {
+        spill.add(new Stmt.Store(buffer, NestEmitter.index(slot(i, v)), new Expr.Var(ints, totals[i][v]), Optional.empty()));
+      }
+    }
+    spill.forEach(nest::emit);
+    int chunk = integers.exactSteps();
+    Expr steps = nest.dim(panels.steps());
+    panels.rows(nest, m0, rows, this::read, access ->
+        nest.loop(
+            Stmt.LoopKind.SERIAL,
+            NestEmitter.index(0),
+            steps,
+            chunk,
+            k0 -> {
+              String[][] names = accumulators(floats, m0, rows, n0, Optional.empty(), false);
+              Expr end = nest.let("ke", NestEmitter.min(NestEmitter.plus(k0, NestEmitter.index(chunk)), steps));
+              nest.loop(Stmt.LoopKind.SERIAL, k0, end, 1, k -> step(floats, names, rows, column, k, access));
+              for (int i = 0; i < rows; i++) {
+                for (int v = 0; v < tile.columns(); v++) {
+                  Expr index = NestEmitter.index(slot(i, v));
+                  Expr old = new Expr.Load(ints, buffer, index, Optional.empty());
+                  Expr part = new Expr.Cast(ints, new Expr.Var(floats, names[i][v]), true);
+                  nest.emit(new Stmt.Store(buffer, index, new Expr.Binary(BinaryOp.ADD, old, part), Optional.empty()));
+                }
+              }
+            }));
+    Expr[][] sums = new Expr[rows][tile.columns()];
+    for (int i = 0; i < rows; i++) {
+      for (int v = 0; v < tile.columns(); v++) {
+        sums[i][v] = nest.let("s", new Expr.Load(ints, buffer, NestEmitter.index(slot(i, v)), Optional.empty()));
+      }
+    }
+    return sums;
+  }
+
+  private long slot(int i, int v) {
+    return (long) i * tile.width() + (long) v * tile.lanes();
+  }
+}

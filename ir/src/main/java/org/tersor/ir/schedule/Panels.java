@@ -1,0 +1,240 @@
+package org.tersor.ir.schedule;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.Stmt;
+import org.tersor.ir.loop.Type;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Operands of a {@link GemmSchedule} in the order in which its inner loop reads them. {@code group} successive k share one step (4 bytes
+ * for Dot4, else 1).
+ */
+final class Panels {
+  private final Scheduler scheduler;
+  private final Contraction c;
+  private final GemmTile tile;
+  private final Scalar element;
+  private final int group;
+  private final Gemm8Bit integers;
+  private final boolean columnAtLoad;
+  private final boolean rowInPlace;
+  private final List<Axis> columnBatch;
+  private final List<Axis> rowBatch;
+  private Optional<Buf> columnPanel = Optional.empty();
+  private Optional<Buf> rowPanel = Optional.empty();
+
+  Panels(Scheduler scheduler, Contraction c, GemmTile tile, Scalar element, int group, Gemm8Bit integers) {
+    this.scheduler = scheduler;
+    this.c = c;
+    this.tile = tile;
+    this.element = element;
+    this.group = group;
+    this.integers = integers;
+    this.columnAtLoad = isWeight(c.column());
+    this.columnBatch = c.batch().stream().filter(c.column().axes()::contains).toList();
+    this.rowBatch = c.batch().stream().filter(c.row().axes()::contains).toList();
+    this.rowInPlace = !isWeight(c.row()) && canReadInPlace();
+  }
+
+  private boolean isWeight(Contraction.Factor factor) {
+    return factor.buffers().stream().allMatch(scheduler::isConstant);
+  }
+
+  boolean columnAtLoad() {
+    return columnAtLoad;
+  }
+
+  /** Steps of the inner loop. */
+  DimExpr steps() {
+    return c.extentK().ceilDiv(group);
+  }
+
+  private boolean canReadInPlace() {
+    if (c.k().size() != 1 || StageSimplifier.reads(c.row().whole()).size() > 2 || !KExprs.all(c.row().value(), KExpr.If.class).isEmpty()) {
+      return false;
+    }
+    if (!KExprs.all(c.row().value(), KExpr.Un.class).isEmpty()) {
+      return false;
+    }
+    if (group == 1) {
+      return true;
+    }
+    if (!integers.isStored(c.row()) || !(c.extentK().isConst() && c.extentK().constValue() % group == 0)) {
+      return false;
+    }
+    Affine index = StageSimplifier.reads(c.row().value()).values().iterator().next();
+    return index.isLinearIn(c.k().getFirst()) && index.coefficient(c.k().getFirst()).isConst(1);
+  }
+
+  /** Declares and fills the panels that exist outside tasks. */
+  void prepare() {
+    if (columnAtLoad) {
+      columnPanel = Optional.of(pack("columns", c.column(), columnBatch, c.n(), c.extentN(), tile.width(), true));
+    }
+    if (!rowInPlace) {
+      rowPanel = Optional.of(pack("rows", c.row(), rowBatch, c.m().stream().toList(), c.extentM(), tile.rows(), isWeight(c.row())));
+    }
+  }
+
+  /** Element of a factor as the panel stores it. */
+  private KExpr stored(Contraction.Factor factor) {
+    if (group > 1) {
+      return K.castInRange(element, integers.code(factor));
+    }
+    return K.castInRange(element, factor.whole());
+  }
+
+  /** A stage writes [batch][x / width][steps][width][group], zero where x or k is outside. */
+  private Buf pack(String name, Contraction.Factor factor, List<Axis> batch, List<Axis> x, DimExpr extent, int width, boolean atLoad) {
+    Axis block = new Axis(name + "_block", extent.ceilDiv(width));
+    Axis step = new Axis(name + "_step", steps());
+    Axis lane = new Axis(name + "_lane", DimExpr.of(width));
+    Axis part = new Axis(name + "_part", DimExpr.of(group));
+    KExpr position = K.add(K.mul(K.axis(block), K.index(width)), K.axis(lane));
+    KExpr k = K.add(K.mul(K.axis(step), K.index(group)), K.axis(part));
+    Map<Axis, KExpr> replacement = new HashMap<>();
+    decompose(position, x, replacement);
+    decompose(k, c.k(), replacement);
+    KExpr value = KExprs.substitute(stored(factor), replacement);
+    KExpr inside = K.and(K.lt(position, K.dim(extent)), K.lt(k, K.dim(c.extentK())));
+    KExpr guarded = new KExpr.If(inside, value, K.literal(element.isFloat() ? element : Scalar.I32, 0L));
+    if (!element.isFloat()) {
+      guarded = new KExpr.To(element, new KExpr.If(inside, K.castInRange(Scalar.I32, KExprs.substitute(integers.code(factor), replacement)), K.i32(0)), true);
+    }
+    List<Axis> axes = new ArrayList<>(batch);
+    axes.addAll(List.of(block, step, lane, part));
+    Buf buffer = new Buf(c.stage().target().name() + "_" + name, element, axes.stream().map(Axis::extent).toList());
+    scheduler.auxiliary(Stage.of(buffer, axes, guarded), atLoad);
+    return StageSimplifier.flat(buffer);
+  }
+
+  private static void decompose(KExpr position, List<Axis> axes, Map<Axis, KExpr> into) {
+    KExpr rest = position;
+    for (int i = axes.size() - 1; i > 0; i--) {
+      KExpr extent = K.dim(axes.get(i).extent());
+      into.put(axes.get(i), K.floorMod(rest, extent));
+      rest = K.floorDiv(rest, extent);
+    }
+    if (!axes.isEmpty()) {
+      into.put(axes.getFirst(), rest);
+    }
+  }
+
+  /** A column panel at one tile. */
+  record Column(Buf buffer, Expr base, GemmTile tile, int group) {
+    Expr load(NestEmitter nest, Expr k, int v, Type type) {
+      Expr row = NestEmitter.plus(base, NestEmitter.times(k, NestEmitter.index((long) tile.width() * group)));
+      Expr index = NestEmitter.plus(row, NestEmitter.index((long) v * tile.lanes() * group));
+      return new Expr.Load(type, buffer.name(), index, Optional.empty());
+    }
+  }
+
+  private KExpr batchIndex(List<Axis> batch) {
+    KExpr index = K.index(0);
+    for (Axis axis : batch) {
+      index = K.add(K.mul(index, K.dim(axis.extent())), K.axis(axis));
+    }
+    return index;
+  }
+
+  /** The panel of a tile: of the packed weights, or packed here into memory of the task. */
+  Column column(NestEmitter nest, Expr columnTile, Expr n0) {
+    if (columnPanel.isPresent()) {
+      Expr block = NestEmitter.plus(NestEmitter.times(nest.lower(batchIndex(columnBatch)), nest.dim(c.extentN().ceilDiv(tile.width()))), columnTile);
+      Expr base = nest.let("cb", NestEmitter.times(block, nest.dim(steps().times((long) tile.width() * group))));
+      return new Column(columnPanel.get(), base, tile, group);
+    }
+    DimExpr size = steps().times((long) tile.width() * group);
+    String name = nest.fresh("panel");
+    nest.emit(new Stmt.Alloc(name, Type.of(element), nest.dim(size), Stmt.Space.LOCAL));
+    new PanelPacker(nest, c, tile, name, group == 1 ? stored(c.column()) : integers.code(c.column()), group).pack(n0);
+    return new Column(new Buf(name, element, List.of(size)), NestEmitter.index(0), tile, group);
+  }
+
+  /** Whether the column panel is memory of the task rather than a parameter. */
+  boolean columnInTask() {
+    return columnPanel.isEmpty();
+  }
+
+  /** Buffers that packing in a task reads. */
+  List<Buf> columnReads() {
+    return columnInTask() ? List.copyOf(StageSimplifier.buffers(stored(c.column()))) : List.of();
+  }
+
+  /** Reads of the row factor. */
+  interface RowAccess {
+    Expr load(NestEmitter nest, int row, Expr k, Type type);
+  }
+
+  /** Prepares reads of {@code rows} rows from {@code m0}, then runs {@code body}. */
+  void rows(NestEmitter nest, Expr m0, int rows, Consumer<Buf> read, Consumer<RowAccess> body) {
+    if (rowPanel.isPresent()) {
+      read.accept(rowPanel.get());
+      Expr base = nest.let("rb", rowBase(nest, m0));
+      int stride = tile.rows() * group;
+      body.accept(
+          (_, i, k, type) -> {
+            Expr index = NestEmitter.plus(NestEmitter.plus(base, NestEmitter.times(k, NestEmitter.index(stride))), NestEmitter.index((long) i * group));
+            return new Expr.Load(type.withLanes(1), rowPanel.get().name(), index, Optional.empty());
+          });
+      return;
+    }
+    StageSimplifier.buffers(c.row().whole()).forEach(read);
+    List<Axis> copies = new ArrayList<>();
+    for (int i = 0; i < rows; i++) {
+      copies.add(new Axis("row#" + i, c.extentM()));
+    }
+    bind(nest, m0, copies, 0, () -> body.accept((n, i, k, type) -> inPlace(n, copies.get(i), k, type)));
+  }
+
+  private Expr rowBase(NestEmitter nest, Expr m0) {
+    DimExpr perBlock = steps().times((long) tile.rows() * group);
+    Expr batch = NestEmitter.times(nest.lower(batchIndex(rowBatch)), nest.dim(c.extentM().ceilDiv(tile.rows()).times(perBlock)));
+    if (c.extentM().isConst()) {
+      // m0 is a multiple of the tile's rows.
+      return NestEmitter.plus(batch, NestEmitter.times(m0, nest.dim(steps().times(group))));
+    }
+    Expr rows = NestEmitter.index(tile.rows());
+    Expr block = new Expr.Binary(BinaryOp.FLOORDIV, m0, rows);
+    Expr inside = NestEmitter.times(new Expr.Binary(BinaryOp.FLOORMOD, m0, rows), NestEmitter.index(group));
+    return NestEmitter.plus(NestEmitter.plus(batch, NestEmitter.times(block, nest.dim(perBlock))), inside);
+  }
+
+  private void bind(NestEmitter nest, Expr m0, List<Axis> copies, int i, Runnable body) {
+    if (i == copies.size()) {
+      body.run();
+      return;
+    }
+    nest.with(copies.get(i), NestEmitter.plus(m0, NestEmitter.index(i)), 1, () -> bind(nest, m0, copies, i + 1, body));
+  }
+
+  private Expr inPlace(NestEmitter nest, Axis row, Expr k, Type type) {
+    Map<Axis, KExpr> replacement = c.m().isPresent() ? Map.of(c.m().get(), new KExpr.AxisRef(row)) : Map.of();
+    Expr[] result = new Expr[1];
+    Axis kAxis = c.k().getFirst();
+    KExpr value = KExprs.substitute(group == 1 ? stored(c.row()) : c.row().value(), replacement);
+    if (group == 1) {
+      nest.with(kAxis, k, 1, () -> result[0] = nest.lower(value));
+      return result[0];
+    }
+    KExpr.At at = KExprs.all(value, KExpr.At.class).getFirst();
+    Axis step = new Axis(kAxis.name() + "#step", steps());
+    KExpr index = KExprs.substitute(at.index().getFirst(), Map.of(kAxis, K.mul(new KExpr.AxisRef(step), K.index(group))));
+    nest.with(step, k, 1, () -> result[0] = nest.lower(Affine.of(index).toKExpr()));
+    return new Expr.Load(type.withLanes(1), at.buffer().name(), result[0], Optional.empty());
+  }
+}
