@@ -109,12 +109,11 @@ final class Panels {
     Map<Axis, KExpr> replacement = new HashMap<>();
     decompose(position, x, replacement);
     decompose(k, c.k(), replacement);
-    KExpr value = KExprs.substitute(stored(factor), replacement);
     KExpr inside = K.and(K.lt(position, K.dim(extent)), K.lt(k, K.dim(c.extentK())));
-    KExpr guarded = new KExpr.If(inside, value, K.literal(element.isFloat() ? element : Scalar.I32, 0L));
-    if (!element.isFloat()) {
-      guarded = new KExpr.To(element, new KExpr.If(inside, K.castInRange(Scalar.I32, KExprs.substitute(integers.code(factor), replacement)), K.i32(0)), true);
-    }
+    boolean bytes = group > 1;
+    KExpr value = KExprs.substitute(bytes ? integers.code(factor) : stored(factor), replacement);
+    KExpr outside = K.literal(bytes ? Scalar.I32 : element, 0L);
+    KExpr guarded = K.castInRange(element, new KExpr.If(inside, value, outside));
     List<Axis> axes = new ArrayList<>(batch);
     axes.addAll(List.of(block, step, lane, part));
     Buf buffer = new Buf(c.stage().target().name() + "_" + name, element, axes.stream().map(Axis::extent).toList());
