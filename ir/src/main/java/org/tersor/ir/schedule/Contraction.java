@@ -17,8 +17,8 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
 
 /**
- * A stage of the form {@code out[batch, m, n] = epilogue(sum(k) row(batch, m, k) * column(batch, n, k))}: matrix products,
- * convolutions as implicit products, and whatever else factors like this.
+ * A stage of the form {@code out[batch, m, n] = epilogue(sum(k) row(batch, m, k) * column(batch, n,
+ * k))}: matrix products, convolutions as implicit products, and whatever else factors like this.
  *
  * @param stage the simplified stage
  * @param fold the sum
@@ -30,11 +30,18 @@ import org.tersor.runtime.DimExpr;
  * @param k the axes summed over
  */
 record Contraction(
-    Stage stage, KExpr.Fold fold, Factor row, Factor column, Optional<Axis> m, List<Axis> n, List<Axis> batch, List<Axis> k) {
+    Stage stage,
+    KExpr.Fold fold,
+    Factor row,
+    Factor column,
+    Optional<Axis> m,
+    List<Axis> n,
+    List<Axis> batch,
+    List<Axis> k) {
 
   /**
-   * A factor {@code value - zero}: for floats zero is absent; for 8-bit integers value is an I32 expression in the range of {@code
-   * element}.
+   * A factor {@code value - zero}: for floats zero is absent; for 8-bit integers value is an I32
+   * expression in the range of {@code element}.
    */
   record Factor(KExpr value, Optional<KExpr> zero, Scalar element) {
     Set<Axis> axes() {
@@ -75,7 +82,9 @@ record Contraction(
       return Optional.empty();
     }
     KExpr.Fold fold = folds.getFirst();
-    if (fold.op() != ReduceOp.SUM || !(fold.body() instanceof KExpr.Bin product) || product.op() != BinaryOp.MUL) {
+    if (fold.op() != ReduceOp.SUM
+        || !(fold.body() instanceof KExpr.Bin product)
+        || product.op() != BinaryOp.MUL) {
       return Optional.empty();
     }
     Optional<Factor> left = factor(product.a(), fold);
@@ -99,15 +108,22 @@ record Contraction(
       return Optional.of(new Factor(to, Optional.empty(), to.a().scalar()));
     }
     if (expr instanceof KExpr.Bin difference && difference.op() == BinaryOp.SUB) {
-      boolean zeroIsConstant = KExprs.freeAxes(difference.b()).stream().noneMatch(fold.axes()::contains);
+      boolean zeroIsConstant =
+          KExprs.freeAxes(difference.b()).stream().noneMatch(fold.axes()::contains);
       return zeroIsConstant && difference.a() instanceof KExpr.To to && isByte(to.a().scalar())
           ? Optional.of(new Factor(to, Optional.of(difference.b()), to.a().scalar()))
           : Optional.empty();
     }
     // Padding contributes 0, which is the code zero minus zero.
-    if (expr instanceof KExpr.If choice && choice.otherwise() instanceof KExpr.IntLit zero && zero.value() == 0) {
+    if (expr instanceof KExpr.If choice
+        && choice.otherwise() instanceof KExpr.IntLit zero
+        && zero.value() == 0) {
       return integerFactor(choice.then(), fold)
-          .map(f -> new Factor(new KExpr.If(choice.condition(), f.value(), f.zero().orElse(K.i32(0))), f.zero(), f.element()));
+          .map(f ->
+              new Factor(
+                  new KExpr.If(choice.condition(), f.value(), f.zero().orElse(K.i32(0))),
+                  f.zero(),
+                  f.element()));
     }
     return Optional.empty();
   }
@@ -116,7 +132,8 @@ record Contraction(
     return scalar == Scalar.U8 || scalar == Scalar.I8;
   }
 
-  private static Optional<Contraction> arrange(Stage stage, KExpr.Fold fold, Factor left, Factor right) {
+  private static Optional<Contraction> arrange(
+      Stage stage, KExpr.Fold fold, Factor left, Factor right) {
     Affine store = Affine.of(stage.index().getFirst());
     Axis last = stage.axes().getLast();
     if (!store.isLinearIn(last) || !store.coefficient(last).isConst(1)) {
@@ -135,7 +152,8 @@ record Contraction(
     DimExpr stride = DimExpr.ONE;
     List<Axis> others = new ArrayList<>();
     for (Axis axis : stage.axes().reversed()) {
-      boolean contiguous = others.isEmpty() && store.isLinearIn(axis) && store.coefficient(axis).equals(stride);
+      boolean contiguous =
+          others.isEmpty() && store.isLinearIn(axis) && store.coefficient(axis).equals(stride);
       if (contiguous && columnAxes.contains(axis) && !rowAxes.contains(axis)) {
         n.addFirst(axis);
         stride = stride.times(axis.extent());
@@ -147,7 +165,8 @@ record Contraction(
         others.stream()
             .filter(axis -> rowAxes.contains(axis) && !columnAxes.contains(axis))
             .reduce((a, b) -> size(b) > size(a) ? b : a);
-    List<Axis> batch = others.stream().filter(axis -> m.isEmpty() || !m.get().equals(axis)).toList();
+    List<Axis> batch =
+        others.stream().filter(axis -> m.isEmpty() || !m.get().equals(axis)).toList();
     List<Axis> k = fold.axes();
     if (k.stream().anyMatch(axis -> !rowAxes.contains(axis) && !columnAxes.contains(axis))) {
       return Optional.empty();

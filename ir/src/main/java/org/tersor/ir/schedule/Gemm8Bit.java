@@ -12,8 +12,9 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Integer side of a contraction of 8-bit factors. With Dot4 one factor must be unsigned and one signed: codes are shifted by 128 where
- * they are not, and zero points leave the sum by {@code sum((u - zu)(s - zs)) = sum(u s) - zu sum(s) - zs sum(u) + K zu zs}.
+ * Integer side of a contraction of 8-bit factors. With Dot4 one factor must be unsigned and one
+ * signed: codes are shifted by 128 where they are not, and zero points leave the sum by {@code
+ * sum((u - zu)(s - zs)) = sum(u s) - zu sum(s) - zs sum(u) + K zu zs}.
  */
 final class Gemm8Bit {
   private final Scheduler scheduler;
@@ -69,7 +70,9 @@ final class Gemm8Bit {
 
   /** Whether {@link #code} is the stored byte itself. */
   boolean isStored(Contraction.Factor factor) {
-    return shift(factor, isUnsigned(factor)) == 0 && factor.value() instanceof KExpr.To to && to.a() instanceof KExpr.At;
+    return shift(factor, isUnsigned(factor)) == 0
+        && factor.value() instanceof KExpr.To to
+        && to.a() instanceof KExpr.At;
   }
 
   private KExpr zero(Contraction.Factor factor) {
@@ -105,7 +108,9 @@ final class Gemm8Bit {
   /** Sum of a factor's codes over k, computed by a stage of its own (at load for weights). */
   private KExpr sum(Contraction.Factor factor, String name) {
     List<Axis> axes =
-        c.stage().axes().stream().filter(axis -> KExprs.freeAxes(factor.value()).contains(axis)).toList();
+        c.stage().axes().stream()
+            .filter(axis -> KExprs.freeAxes(factor.value()).contains(axis))
+            .toList();
     List<DimExpr> shape = axes.stream().map(Axis::extent).toList();
     Buf buffer = new Buf(c.stage().target().name() + "_" + name, Scalar.I32, shape);
     boolean atLoad = factor.buffers().stream().allMatch(scheduler::isConstant);

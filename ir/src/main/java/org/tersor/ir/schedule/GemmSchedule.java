@@ -19,9 +19,10 @@ import org.tersor.ir.loop.Type;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Schedules a {@link Contraction}: panels of the column factor [n / width][k][width], packed at load if it is constant, else by the
- * task that uses them; the row factor read in place or packed [m / rows][k][rows]; a register tile over the whole of k whose
- * accumulators start with the additive terms; the epilogue on registers.
+ * Schedules a {@link Contraction}: panels of the column factor [n / width][k][width], packed at
+ * load if it is constant, else by the task that uses them; the row factor read in place or packed
+ * [m / rows][k][rows]; a register tile over the whole of k whose accumulators start with the
+ * additive terms; the epilogue on registers.
  */
 final class GemmSchedule {
   private static final long TASK_WORK = 1 << 19;
@@ -45,6 +46,7 @@ final class GemmSchedule {
   private final Panels panels;
   private final NestEmitter nest;
   private final Map<String, Buf> reads = new LinkedHashMap<>();
+
   /** Stands for the finished sum in the epilogue. */
   private final KExpr accumulator;
 
@@ -52,11 +54,13 @@ final class GemmSchedule {
     this.scheduler = scheduler;
     this.c = c;
     this.target = scheduler.target();
-    this.mode = !c.isInteger() ? Mode.FLOAT : target.has(Target.Feature.DOT4) ? Mode.DOT4 : Mode.EXACT_F32;
+    this.mode =
+        !c.isInteger() ? Mode.FLOAT : target.has(Target.Feature.DOT4) ? Mode.DOT4 : Mode.EXACT_F32;
     int elementBytes = c.fold().scalar().bytes();
     this.tile = GemmTile.choose(target, c.extentM(), c.extentN(), target.lanes(elementBytes));
     this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
-    this.panels = new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);
+    this.panels =
+        new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);
     this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
     this.accumulator = new KExpr.At(result, List.of(K.index(0)));
@@ -70,7 +74,10 @@ final class GemmSchedule {
     };
   }
 
-  /** Schedules the stage if it is a contraction worth the packing; false leaves it to {@link LoopSchedule}. */
+  /**
+   * Schedules the stage if it is a contraction worth the packing; false leaves it to {@link
+   * LoopSchedule}.
+   */
   static boolean apply(Scheduler scheduler, Stage stage) {
     Optional<Contraction> match = Contraction.match(stage);
     if (match.isEmpty() || !worthwhile(scheduler, match.get())) {
@@ -105,14 +112,25 @@ final class GemmSchedule {
     return c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
   }
 
-  /** Value of the stage over the fused contiguous axis, with the sum replaced; empty if an access does not walk it as one. */
+  /**
+   * Value of the stage over the fused contiguous axis, with the sum replaced; empty if an access
+   * does not walk it as one.
+   */
   private Optional<KExpr> epilogue() {
     KExpr value = KExprs.rewrite(c.stage().value(), e -> e.equals(c.fold()) ? accumulator : e);
     if (c.n().size() == 1) {
       return Optional.of(value);
     }
     boolean[] fits = {true};
-    KExpr fusedValue = StageSimplifier.mapIndices(value, index -> fuse(index).orElseGet(() -> { fits[0] = false; return index; }));
+    KExpr fusedValue =
+        StageSimplifier.mapIndices(
+            value,
+            index ->
+                fuse(index)
+                    .orElseGet(() -> {
+                      fits[0] = false;
+                      return index;
+                    }));
     return fits[0] ? Optional.of(fusedValue) : Optional.empty();
   }
 
@@ -128,7 +146,10 @@ final class GemmSchedule {
       expected = expected.times(axis.extent());
       rest = rest.without(axis);
     }
-    return Optional.of(unit.isConst(0) ? rest : rest.plus(new Affine(Map.of(new KExpr.AxisRef(fused()), unit), DimExpr.ZERO)));
+    return Optional.of(
+        unit.isConst(0)
+            ? rest
+            : rest.plus(new Affine(Map.of(new KExpr.AxisRef(fused()), unit), DimExpr.ZERO)));
   }
 
   private void run(KExpr fullEpilogue) {
@@ -138,7 +159,9 @@ final class GemmSchedule {
         KExprs.rewrite(
             fullEpilogue,
             e -> {
-              if (e instanceof KExpr.Bin sum && sum.op() == BinaryOp.ADD && (sum.a().equals(accumulator) || sum.b().equals(accumulator))) {
+              if (e instanceof KExpr.Bin sum
+                  && sum.op() == BinaryOp.ADD
+                  && (sum.a().equals(accumulator) || sum.b().equals(accumulator))) {
                 KExpr term = sum.a().equals(accumulator) ? sum.b() : sum.a();
                 if (!term.equals(accumulator)) {
                   start[0] = start[0] == null ? term : K.add(start[0], term);
@@ -149,7 +172,9 @@ final class GemmSchedule {
             });
     panels.prepare();
     LoopSchedule.Result code = tasks(epilogue, Optional.ofNullable(start[0]));
-    StageSimplifier.buffers(epilogue).stream().filter(b -> !b.name().startsWith("#")).forEach(this::read);
+    StageSimplifier.buffers(epilogue).stream()
+        .filter(b -> !b.name().startsWith("#"))
+        .forEach(this::read);
     Optional.ofNullable(start[0]).ifPresent(s -> StageSimplifier.buffers(s).forEach(this::read));
     scheduler.launch(c.stage().target(), List.copyOf(reads.values()), code, false);
   }
@@ -180,7 +205,10 @@ final class GemmSchedule {
                         rest,
                         columnTiles,
                         (outer, columnTile) ->
-                            batches(outer, c.batch(), () -> task(epilogue, start, rowBlock, rowsPerTask, columnTile)))));
+                            batches(
+                                outer,
+                                c.batch(),
+                                () -> task(epilogue, start, rowBlock, rowsPerTask, columnTile)))));
     return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
   }
 
@@ -219,10 +247,14 @@ final class GemmSchedule {
       nest.with(axes.getLast(), rest, 1, body);
       return;
     }
-    split(rest, axes.getLast().extent(), (q, r) -> nest.with(axes.getLast(), r, 1, () -> batches(q, outer, body)));
+    split(
+        rest,
+        axes.getLast().extent(),
+        (q, r) -> nest.with(axes.getLast(), r, 1, () -> batches(q, outer, body)));
   }
 
-  private void task(KExpr epilogue, Optional<KExpr> start, Expr rowBlock, long rowsPerTask, Expr columnTile) {
+  private void task(
+      KExpr epilogue, Optional<KExpr> start, Expr rowBlock, long rowsPerTask, Expr columnTile) {
     Expr n0 = nest.let("n", NestEmitter.times(columnTile, NestEmitter.index(tile.width())));
     Panels.Column column = panels.column(nest, columnTile, n0);
     if (panels.columnInTask()) {
@@ -233,11 +265,21 @@ final class GemmSchedule {
     Expr begin = nest.let("mb", NestEmitter.times(rowBlock, NestEmitter.index(rowsPerTask)));
     Expr rows = nest.dim(c.extentM());
     boolean whole = c.extentM().isConst() && c.extentM().constValue() <= rowsPerTask;
-    Expr end = whole ? rows : nest.let("me", NestEmitter.min(NestEmitter.plus(begin, NestEmitter.index(rowsPerTask)), rows));
+    Expr end =
+        whole
+            ? rows
+            : nest.let(
+                "me",
+                NestEmitter.min(NestEmitter.plus(begin, NestEmitter.index(rowsPerTask)), rows));
     boolean multiple = c.extentM().isConst() && c.extentM().constValue() % tile.rows() == 0;
     Expr full = multiple ? end : fullRows(begin, end);
     if (!full.equals(begin)) {
-      nest.loop(Stmt.LoopKind.SERIAL, begin, full, tile.rows(), m0 -> tile(epilogue, start, m0, tile.rows(), n0, column));
+      nest.loop(
+          Stmt.LoopKind.SERIAL,
+          begin,
+          full,
+          tile.rows(),
+          m0 -> tile(epilogue, start, m0, tile.rows(), n0, column));
     }
     if (multiple) {
       return;
@@ -245,7 +287,8 @@ final class GemmSchedule {
     if (c.extentM().isConst()) {
       int tail = (int) (c.extentM().constValue() % tile.rows());
       // Only the last block has the tail: a loop of at most one turn.
-      nest.loop(Stmt.LoopKind.SERIAL, full, end, tail, m0 -> tile(epilogue, start, m0, tail, n0, column));
+      nest.loop(
+          Stmt.LoopKind.SERIAL, full, end, tail, m0 -> tile(epilogue, start, m0, tail, n0, column));
     } else {
       nest.loop(Stmt.LoopKind.SERIAL, full, end, 1, m0 -> tile(epilogue, start, m0, 1, n0, column));
     }
@@ -255,11 +298,15 @@ final class GemmSchedule {
     if (begin instanceof Expr.IntConst b && end instanceof Expr.IntConst e) {
       return NestEmitter.index(b.value() + (e.value() - b.value()) / tile.rows() * tile.rows());
     }
-    Expr tiles = new Expr.Binary(BinaryOp.FLOORDIV, NestEmitter.minus(end, begin), NestEmitter.index(tile.rows()));
-    return nest.let("mf", NestEmitter.plus(begin, NestEmitter.times(tiles, NestEmitter.index(tile.rows()))));
+    Expr tiles =
+        new Expr.Binary(
+            BinaryOp.FLOORDIV, NestEmitter.minus(end, begin), NestEmitter.index(tile.rows()));
+    return nest.let(
+        "mf", NestEmitter.plus(begin, NestEmitter.times(tiles, NestEmitter.index(tile.rows()))));
   }
 
-  private void tile(KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Panels.Column column) {
+  private void tile(
+      KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Panels.Column column) {
     boolean maskColumns = !(c.extentN().isConst() && c.extentN().constValue() % tile.width() == 0);
     Expr[][] sums =
         switch (mode) {
@@ -269,7 +316,18 @@ final class GemmSchedule {
     for (int i = 0; i < rows; i++) {
       for (int v = 0; v < tile.columns(); v++) {
         Expr sum = sums[i][v];
-        at(m0, i, n0, v, maskColumns, () -> nest.defining(accumulator, sum, () -> nest.store(c.stage().target().name(), storeIndex(), nest.lower(epilogue))));
+        at(
+            m0,
+            i,
+            n0,
+            v,
+            maskColumns,
+            () ->
+                nest.defining(
+                    accumulator,
+                    sum,
+                    () ->
+                        nest.store(c.stage().target().name(), storeIndex(), nest.lower(epilogue))));
       }
     }
   }
@@ -284,10 +342,15 @@ final class GemmSchedule {
     Expr n = NestEmitter.plus(n0, NestEmitter.index((long) v * tile.lanes()));
     Runnable bound = () -> nest.with(fused(), n, tile.lanes(), () -> row(m0, i, body));
     if (maskColumns && tile.lanes() > 1) {
-      nest.masked(new Expr.LaneLt(NestEmitter.minus(nest.dim(c.extentN()), n), tile.lanes()), bound);
+      nest.masked(
+          new Expr.LaneLt(NestEmitter.minus(nest.dim(c.extentN()), n), tile.lanes()), bound);
     } else if (maskColumns) {
       Stmt.Block block = nest.block(bound);
-      nest.emit(new Stmt.If(new Expr.Compare(org.tersor.ir.loop.CompareOp.LT, n, nest.dim(c.extentN())), block, Optional.empty()));
+      nest.emit(
+          new Stmt.If(
+              new Expr.Compare(org.tersor.ir.loop.CompareOp.LT, n, nest.dim(c.extentN())),
+              block,
+              Optional.empty()));
     } else {
       bound.run();
     }
@@ -301,16 +364,38 @@ final class GemmSchedule {
     }
   }
 
-  private Expr[][] sums(Expr m0, int rows, Expr n0, Panels.Column column, Optional<KExpr> start, boolean maskColumns) {
+  private Expr[][] sums(
+      Expr m0,
+      int rows,
+      Expr n0,
+      Panels.Column column,
+      Optional<KExpr> start,
+      boolean maskColumns) {
     Type type = new Type(c.fold().scalar(), tile.lanes());
     String[][] names = accumulators(type, m0, rows, n0, start, maskColumns);
     DimExpr steps = panels.steps();
-    panels.rows(nest, m0, rows, this::read, access ->
-        nest.loop(Stmt.LoopKind.SERIAL, NestEmitter.index(0), nest.dim(steps), 1, k -> step(type, names, rows, column, k, access)));
+    panels.rows(
+        nest,
+        m0,
+        rows,
+        this::read,
+        access ->
+            nest.loop(
+                Stmt.LoopKind.SERIAL,
+                NestEmitter.index(0),
+                nest.dim(steps),
+                1,
+                k -> step(type, names, rows, column, k, access)));
     return variables(type, names);
   }
 
-  private void step(Type type, String[][] names, int rows, Panels.Column column, Expr k, Panels.RowAccess access) {
+  private void step(
+      Type type,
+      String[][] names,
+      int rows,
+      Panels.Column column,
+      Expr k,
+      Panels.RowAccess access) {
     Expr[] vectors = new Expr[tile.columns()];
     for (int v = 0; v < tile.columns(); v++) {
       vectors[v] = nest.let("c", column.load(nest, k, v, type));
@@ -326,26 +411,41 @@ final class GemmSchedule {
 
   private Expr multiplyAdd(Expr row, Expr column, Expr sum) {
     if (mode == Mode.DOT4) {
-      return integers.rowIsUnsigned() ? new Expr.Dot4(sum, row, column) : new Expr.Dot4(sum, column, row);
+      return integers.rowIsUnsigned()
+          ? new Expr.Dot4(sum, row, column)
+          : new Expr.Dot4(sum, column, row);
     }
     return target.has(Target.Feature.FMA)
         ? new Expr.Fma(row, column, sum)
         : new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, row, column), sum);
   }
 
-  private String[][] accumulators(Type type, Expr m0, int rows, Expr n0, Optional<KExpr> start, boolean maskColumns) {
+  private String[][] accumulators(
+      Type type, Expr m0, int rows, Expr n0, Optional<KExpr> start, boolean maskColumns) {
     String[][] names = new String[rows][tile.columns()];
     for (int i = 0; i < rows; i++) {
       for (int v = 0; v < tile.columns(); v++) {
         names[i][v] = nest.fresh("s");
-        nest.emit(new Stmt.Local(names[i][v], NestEmitter.identity(org.tersor.ir.loop.ReduceOp.SUM, type)));
+        nest.emit(
+            new Stmt.Local(
+                names[i][v], NestEmitter.identity(org.tersor.ir.loop.ReduceOp.SUM, type)));
       }
     }
     if (start.isPresent()) {
       for (int i = 0; i < rows; i++) {
         for (int v = 0; v < tile.columns(); v++) {
           String name = names[i][v];
-          at(m0, i, n0, v, maskColumns, () -> nest.emit(new Stmt.Assign(name, NestEmitter.widen(nest.lower(fusedStart(start.get())), tile.lanes()))));
+          at(
+              m0,
+              i,
+              n0,
+              v,
+              maskColumns,
+              () ->
+                  nest.emit(
+                      new Stmt.Assign(
+                          name,
+                          NestEmitter.widen(nest.lower(fusedStart(start.get())), tile.lanes()))));
         }
       }
     }
@@ -354,7 +454,9 @@ final class GemmSchedule {
 
   /** The start term over the fused axis: corrections are made on the unfused axes. */
   private KExpr fusedStart(KExpr start) {
-    return c.n().size() == 1 ? start : StageSimplifier.mapIndices(start, index -> fuse(index).orElse(index));
+    return c.n().size() == 1
+        ? start
+        : StageSimplifier.mapIndices(start, index -> fuse(index).orElse(index));
   }
 
   private static Expr[][] variables(Type type, String[][] names) {
@@ -368,45 +470,81 @@ final class GemmSchedule {
     return variables;
   }
 
-  /** Sums of at most {@code integers.exactSteps()} products in F32, added up in an I32 tile in memory. */
-  private Expr[][] exactSums(Expr m0, int rows, Expr n0, Panels.Column column, Optional<KExpr> start, boolean maskColumns) {
+  /**
+   * Sums of at most {@code integers.exactSteps()} products in F32, added up in an I32 tile in
+   * memory.
+   */
+  private Expr[][] exactSums(
+      Expr m0,
+      int rows,
+      Expr n0,
+      Panels.Column column,
+      Optional<KExpr> start,
+      boolean maskColumns) {
     Type floats = new Type(Scalar.F32, tile.lanes());
     Type ints = new Type(Scalar.I32, tile.lanes());
     String[][] totals = accumulators(ints, m0, rows, n0, start, maskColumns);
     String buffer = nest.fresh("tile");
-    nest.emit(new Stmt.Alloc(buffer, Type.I32, NestEmitter.index((long) rows * tile.width()), Stmt.Space.LOCAL));
+    nest.emit(
+        new Stmt.Alloc(
+            buffer, Type.I32, NestEmitter.index((long) rows * tile.width()), Stmt.Space.LOCAL));
     List<Stmt> spill = new ArrayList<>();
     for (int i = 0; i < rows; i++) {
       for (int v = 0; v < tile.columns(); v++) {
-        spill.add(new Stmt.Store(buffer, NestEmitter.index(slot(i, v)), new Expr.Var(ints, totals[i][v]), Optional.empty()));
+        spill.add(
+            new Stmt.Store(
+                buffer,
+                NestEmitter.index(slot(i, v)),
+                new Expr.Var(ints, totals[i][v]),
+                Optional.empty()));
       }
     }
     spill.forEach(nest::emit);
     int chunk = integers.exactSteps();
     Expr steps = nest.dim(panels.steps());
-    panels.rows(nest, m0, rows, this::read, access ->
-        nest.loop(
-            Stmt.LoopKind.SERIAL,
-            NestEmitter.index(0),
-            steps,
-            chunk,
-            k0 -> {
-              String[][] names = accumulators(floats, m0, rows, n0, Optional.empty(), false);
-              Expr end = nest.let("ke", NestEmitter.min(NestEmitter.plus(k0, NestEmitter.index(chunk)), steps));
-              nest.loop(Stmt.LoopKind.SERIAL, k0, end, 1, k -> step(floats, names, rows, column, k, access));
-              for (int i = 0; i < rows; i++) {
-                for (int v = 0; v < tile.columns(); v++) {
-                  Expr index = NestEmitter.index(slot(i, v));
-                  Expr old = new Expr.Load(ints, buffer, index, Optional.empty());
-                  Expr part = new Expr.Cast(ints, new Expr.Var(floats, names[i][v]), true);
-                  nest.emit(new Stmt.Store(buffer, index, new Expr.Binary(BinaryOp.ADD, old, part), Optional.empty()));
-                }
-              }
-            }));
+    panels.rows(
+        nest,
+        m0,
+        rows,
+        this::read,
+        access ->
+            nest.loop(
+                Stmt.LoopKind.SERIAL,
+                NestEmitter.index(0),
+                steps,
+                chunk,
+                k0 -> {
+                  String[][] names = accumulators(floats, m0, rows, n0, Optional.empty(), false);
+                  Expr end =
+                      nest.let(
+                          "ke",
+                          NestEmitter.min(NestEmitter.plus(k0, NestEmitter.index(chunk)), steps));
+                  nest.loop(
+                      Stmt.LoopKind.SERIAL,
+                      k0,
+                      end,
+                      1,
+                      k -> step(floats, names, rows, column, k, access));
+                  for (int i = 0; i < rows; i++) {
+                    for (int v = 0; v < tile.columns(); v++) {
+                      Expr index = NestEmitter.index(slot(i, v));
+                      Expr old = new Expr.Load(ints, buffer, index, Optional.empty());
+                      Expr part = new Expr.Cast(ints, new Expr.Var(floats, names[i][v]), true);
+                      nest.emit(
+                          new Stmt.Store(
+                              buffer,
+                              index,
+                              new Expr.Binary(BinaryOp.ADD, old, part),
+                              Optional.empty()));
+                    }
+                  }
+                }));
     Expr[][] sums = new Expr[rows][tile.columns()];
     for (int i = 0; i < rows; i++) {
       for (int v = 0; v < tile.columns(); v++) {
-        sums[i][v] = nest.let("s", new Expr.Load(ints, buffer, NestEmitter.index(slot(i, v)), Optional.empty()));
+        sums[i][v] =
+            nest.let(
+                "s", new Expr.Load(ints, buffer, NestEmitter.index(slot(i, v)), Optional.empty()));
       }
     }
     return sums;

@@ -14,8 +14,9 @@ record GemmTile(int rows, int columns, int lanes) {
   }
 
   /**
-   * The tile with the least estimated time for an M x N product. In registers a tile holds its accumulators, its vectors of the column
-   * factor and its broadcasts: all of them on the JVM (C2 spills an accumulator otherwise), one broadcast in C.
+   * The tile with the least estimated time for an M x N product. In registers a tile holds its
+   * accumulators, its vectors of the column factor and its broadcasts: all of them on the JVM (C2
+   * spills an accumulator otherwise), one broadcast in C.
    */
   static GemmTile choose(Target target, DimExpr m, DimExpr n, int lanes) {
     GemmTile best = new GemmTile(1, 1, lanes);
@@ -40,7 +41,10 @@ record GemmTile(int rows, int columns, int lanes) {
   private double cost(DimExpr m, DimExpr n) {
     long rowTiles = m.isConst() ? Math.ceilDiv(m.constValue(), rows) : 0;
     double paddedM = rowTiles == 0 ? 1 : m.constValue() / (double) rows;
-    double wasteN = n.isConst() ? Math.ceilDiv(n.constValue(), width()) * (double) width() / Math.max(1, n.constValue()) : 1;
+    double wasteN =
+        n.isConst()
+            ? Math.ceilDiv(n.constValue(), width()) * (double) width() / Math.max(1, n.constValue())
+            : 1;
     // A tail of few rows runs at the rate of its own, poorer tile.
     double rowCost = paddedM;
     if (m.isConst()) {
@@ -53,7 +57,10 @@ record GemmTile(int rows, int columns, int lanes) {
     return rowCost / columns * wasteN;
   }
 
-  /** Cycles of one k step: two multiply-adds, or two loads, per cycle; at least the latency of the chains. */
+  /**
+   * Cycles of one k step: two multiply-adds, or two loads, per cycle; at least the latency of the
+   * chains.
+   */
   private double stepCost(int r) {
     double arithmetic = r * columns / 2.0;
     double loads = (r + columns) / 2.0;

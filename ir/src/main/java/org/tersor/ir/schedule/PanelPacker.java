@@ -16,8 +16,9 @@ import org.tersor.ir.loop.Type;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Packs [k][width][group] of the column factor inside a task: in vectors along the contiguous output axis where the factor allows, row by
- * row of the fused axes. Columns beyond the extent stay undefined; nobody stores their results.
+ * Packs [k][width][group] of the column factor inside a task: in vectors along the contiguous
+ * output axis where the factor allows, row by row of the fused axes. Columns beyond the extent stay
+ * undefined; nobody stores their results.
  */
 final class PanelPacker {
   private final NestEmitter nest;
@@ -28,18 +29,24 @@ final class PanelPacker {
   private final int group;
   private final int lanes;
 
-  PanelPacker(NestEmitter nest, Contraction c, GemmTile tile, String panel, KExpr value, int group) {
+  PanelPacker(
+      NestEmitter nest, Contraction c, GemmTile tile, String panel, KExpr value, int group) {
     this.nest = nest;
     this.c = c;
     this.tile = tile;
     this.panel = panel;
     this.value = value;
     this.group = group;
-    this.lanes = tile.lanes() > 1 && LoopSchedule.isVectorisable(value, c.n().getLast()) ? tile.lanes() : 1;
+    this.lanes =
+        tile.lanes() > 1 && LoopSchedule.isVectorisable(value, c.n().getLast()) ? tile.lanes() : 1;
   }
 
   void pack(Expr n0) {
-    Expr end = nest.let("pe", NestEmitter.min(NestEmitter.plus(n0, NestEmitter.index(tile.width())), nest.dim(c.extentN())));
+    Expr end =
+        nest.let(
+            "pe",
+            NestEmitter.min(
+                NestEmitter.plus(n0, NestEmitter.index(tile.width())), nest.dim(c.extentN())));
     if (c.n().size() == 1) {
       segment(n0, n0, end, NestEmitter.index(0));
       return;
@@ -47,7 +54,11 @@ final class PanelPacker {
     Expr rowLength = nest.dim(c.n().getLast().extent());
     Expr firstRow = nest.let("r0", new Expr.Binary(BinaryOp.FLOORDIV, n0, rowLength));
     Expr last = NestEmitter.minus(end, NestEmitter.index(1));
-    Expr rowEnd = nest.let("r1", NestEmitter.plus(new Expr.Binary(BinaryOp.FLOORDIV, last, rowLength), NestEmitter.index(1)));
+    Expr rowEnd =
+        nest.let(
+            "r1",
+            NestEmitter.plus(
+                new Expr.Binary(BinaryOp.FLOORDIV, last, rowLength), NestEmitter.index(1)));
     nest.loop(
         Stmt.LoopKind.SERIAL,
         firstRow,
@@ -60,7 +71,8 @@ final class PanelPacker {
                 () -> {
                   Expr rowStart = nest.let("rs", NestEmitter.times(row, rowLength));
                   Expr from = nest.let("pf", new Expr.Binary(BinaryOp.MAX, n0, rowStart));
-                  Expr to = nest.let("pt", NestEmitter.min(end, NestEmitter.plus(rowStart, rowLength)));
+                  Expr to =
+                      nest.let("pt", NestEmitter.min(end, NestEmitter.plus(rowStart, rowLength)));
                   segment(n0, from, to, rowStart);
                 }));
   }
@@ -86,7 +98,17 @@ final class PanelPacker {
   private void segment(Expr n0, Expr from, Expr to, Expr rowStart) {
     Axis axis = c.n().getLast();
     if (lanes == 1) {
-      nest.loop(Stmt.LoopKind.SERIAL, from, to, 1, p -> nest.with(axis, NestEmitter.minus(p, rowStart), 1, () -> steps(column(p, n0), Optional.empty())));
+      nest.loop(
+          Stmt.LoopKind.SERIAL,
+          from,
+          to,
+          1,
+          p ->
+              nest.with(
+                  axis,
+                  NestEmitter.minus(p, rowStart),
+                  1,
+                  () -> steps(column(p, n0), Optional.empty())));
       return;
     }
     nest.loop(
@@ -96,7 +118,14 @@ final class PanelPacker {
         lanes,
         p -> {
           Expr mask = nest.let("pm", new Expr.LaneLt(NestEmitter.minus(to, p), lanes));
-          nest.masked(mask, () -> nest.with(axis, NestEmitter.minus(p, rowStart), lanes, () -> steps(column(p, n0), Optional.of(mask))));
+          nest.masked(
+              mask,
+              () ->
+                  nest.with(
+                      axis,
+                      NestEmitter.minus(p, rowStart),
+                      lanes,
+                      () -> steps(column(p, n0), Optional.of(mask))));
         });
   }
 
@@ -122,13 +151,21 @@ final class PanelPacker {
     Axis axis = axes.getFirst();
     List<Axis> rest = axes.subList(1, axes.size());
     KExpr next = K.add(K.mul(k, K.dim(axis.extent())), K.axis(axis));
-    boolean unroll = axes.size() < c.k().size() && axis.extent().isConst() && axis.extent().constValue() <= 5;
+    boolean unroll =
+        axes.size() < c.k().size() && axis.extent().isConst() && axis.extent().constValue() <= 5;
     if (unroll) {
       for (long i = 0; i < axis.extent().constValue(); i++) {
         nest.with(axis, NestEmitter.index(i), 1, () -> kLoops(rest, next, column, mask));
       }
     } else {
-      nest.loop(Stmt.LoopKind.SERIAL, axis, NestEmitter.index(0), nest.dim(axis.extent()), 1, 1, () -> kLoops(rest, next, column, mask));
+      nest.loop(
+          Stmt.LoopKind.SERIAL,
+          axis,
+          NestEmitter.index(0),
+          nest.dim(axis.extent()),
+          1,
+          1,
+          () -> kLoops(rest, next, column, mask));
     }
   }
 
@@ -146,9 +183,13 @@ final class PanelPacker {
           Optional<Expr> word = Optional.empty();
           for (int part = 0; part < group; part++) {
             Expr shifted = shifted(codeAt(step, part), part);
-            word = Optional.of(word.<Expr>map(w -> new Expr.Binary(BinaryOp.OR, w, shifted)).orElse(shifted));
+            word =
+                Optional.of(
+                    word.<Expr>map(w -> new Expr.Binary(BinaryOp.OR, w, shifted)).orElse(shifted));
           }
-          KExpr row = Affine.of(K.mul(new KExpr.AxisRef(step), K.index((long) tile.width() * group))).toKExpr();
+          KExpr row =
+              Affine.of(K.mul(new KExpr.AxisRef(step), K.index((long) tile.width() * group)))
+                  .toKExpr();
           Expr index = NestEmitter.plus(nest.lower(row), column);
           nest.emit(new Stmt.Store(panel, index, word.orElseThrow(), mask));
         });

@@ -20,8 +20,8 @@ import org.tersor.ir.loop.Type;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Operands of a {@link GemmSchedule} in the order in which its inner loop reads them. {@code group} successive k share one step (4 bytes
- * for Dot4, else 1).
+ * Operands of a {@link GemmSchedule} in the order in which its inner loop reads them. {@code group}
+ * successive k share one step (4 bytes for Dot4, else 1).
  */
 final class Panels {
   private final Scheduler scheduler;
@@ -37,7 +37,13 @@ final class Panels {
   private Optional<Buf> columnPanel = Optional.empty();
   private Optional<Buf> rowPanel = Optional.empty();
 
-  Panels(Scheduler scheduler, Contraction c, GemmTile tile, Scalar element, int group, Gemm8Bit integers) {
+  Panels(
+      Scheduler scheduler,
+      Contraction c,
+      GemmTile tile,
+      Scalar element,
+      int group,
+      Gemm8Bit integers) {
     this.scheduler = scheduler;
     this.c = c;
     this.tile = tile;
@@ -64,7 +70,9 @@ final class Panels {
   }
 
   private boolean canReadInPlace() {
-    if (c.k().size() != 1 || StageSimplifier.reads(c.row().whole()).size() > 2 || !KExprs.all(c.row().value(), KExpr.If.class).isEmpty()) {
+    if (c.k().size() != 1
+        || StageSimplifier.reads(c.row().whole()).size() > 2
+        || !KExprs.all(c.row().value(), KExpr.If.class).isEmpty()) {
       return false;
     }
     if (!KExprs.all(c.row().value(), KExpr.Un.class).isEmpty()) {
@@ -73,7 +81,8 @@ final class Panels {
     if (group == 1) {
       return true;
     }
-    if (!integers.isStored(c.row()) || !(c.extentK().isConst() && c.extentK().constValue() % group == 0)) {
+    if (!integers.isStored(c.row())
+        || !(c.extentK().isConst() && c.extentK().constValue() % group == 0)) {
       return false;
     }
     Affine index = StageSimplifier.reads(c.row().value()).values().iterator().next();
@@ -83,10 +92,21 @@ final class Panels {
   /** Declares and fills the panels that exist outside tasks. */
   void prepare() {
     if (columnAtLoad) {
-      columnPanel = Optional.of(pack("columns", c.column(), columnBatch, c.n(), c.extentN(), tile.width(), true));
+      columnPanel =
+          Optional.of(
+              pack("columns", c.column(), columnBatch, c.n(), c.extentN(), tile.width(), true));
     }
     if (!rowInPlace) {
-      rowPanel = Optional.of(pack("rows", c.row(), rowBatch, c.m().stream().toList(), c.extentM(), tile.rows(), isWeight(c.row())));
+      rowPanel =
+          Optional.of(
+              pack(
+                  "rows",
+                  c.row(),
+                  rowBatch,
+                  c.m().stream().toList(),
+                  c.extentM(),
+                  tile.rows(),
+                  isWeight(c.row())));
     }
   }
 
@@ -99,7 +119,14 @@ final class Panels {
   }
 
   /** A stage writes [batch][x / width][steps][width][group], zero where x or k is outside. */
-  private Buf pack(String name, Contraction.Factor factor, List<Axis> batch, List<Axis> x, DimExpr extent, int width, boolean atLoad) {
+  private Buf pack(
+      String name,
+      Contraction.Factor factor,
+      List<Axis> batch,
+      List<Axis> x,
+      DimExpr extent,
+      int width,
+      boolean atLoad) {
     Axis block = new Axis(name + "_block", extent.ceilDiv(width));
     Axis step = new Axis(name + "_step", steps());
     Axis lane = new Axis(name + "_lane", DimExpr.of(width));
@@ -116,7 +143,11 @@ final class Panels {
     KExpr guarded = K.castInRange(element, new KExpr.If(inside, value, outside));
     List<Axis> axes = new ArrayList<>(batch);
     axes.addAll(List.of(block, step, lane, part));
-    Buf buffer = new Buf(c.stage().target().name() + "_" + name, element, axes.stream().map(Axis::extent).toList());
+    Buf buffer =
+        new Buf(
+            c.stage().target().name() + "_" + name,
+            element,
+            axes.stream().map(Axis::extent).toList());
     scheduler.auxiliary(Stage.of(buffer, axes, guarded), atLoad);
     return StageSimplifier.flat(buffer);
   }
@@ -136,7 +167,9 @@ final class Panels {
   /** A column panel at one tile. */
   record Column(Buf buffer, Expr base, GemmTile tile, int group) {
     Expr load(NestEmitter nest, Expr k, int v, Type type) {
-      Expr row = NestEmitter.plus(base, NestEmitter.times(k, NestEmitter.index((long) tile.width() * group)));
+      Expr row =
+          NestEmitter.plus(
+              base, NestEmitter.times(k, NestEmitter.index((long) tile.width() * group)));
       Expr index = NestEmitter.plus(row, NestEmitter.index((long) v * tile.lanes() * group));
       return new Expr.Load(type, buffer.name(), index, Optional.empty());
     }
@@ -153,14 +186,22 @@ final class Panels {
   /** The panel of a tile: of the packed weights, or packed here into memory of the task. */
   Column column(NestEmitter nest, Expr columnTile, Expr n0) {
     if (columnPanel.isPresent()) {
-      Expr block = NestEmitter.plus(NestEmitter.times(nest.lower(batchIndex(columnBatch)), nest.dim(c.extentN().ceilDiv(tile.width()))), columnTile);
-      Expr base = nest.let("cb", NestEmitter.times(block, nest.dim(steps().times((long) tile.width() * group))));
+      Expr block =
+          NestEmitter.plus(
+              NestEmitter.times(
+                  nest.lower(batchIndex(columnBatch)), nest.dim(c.extentN().ceilDiv(tile.width()))),
+              columnTile);
+      Expr base =
+          nest.let(
+              "cb", NestEmitter.times(block, nest.dim(steps().times((long) tile.width() * group))));
       return new Column(columnPanel.get(), base, tile, group);
     }
     DimExpr size = steps().times((long) tile.width() * group);
     String name = nest.fresh("panel");
     nest.emit(new Stmt.Alloc(name, Type.of(element), nest.dim(size), Stmt.Space.LOCAL));
-    new PanelPacker(nest, c, tile, name, group == 1 ? stored(c.column()) : integers.code(c.column()), group).pack(n0);
+    new PanelPacker(
+            nest, c, tile, name, group == 1 ? stored(c.column()) : integers.code(c.column()), group)
+        .pack(n0);
     return new Column(new Buf(name, element, List.of(size)), NestEmitter.index(0), tile, group);
   }
 
@@ -185,11 +226,13 @@ final class Panels {
       read.accept(rowPanel.get());
       Expr base = nest.let("rb", rowBase(nest, m0));
       int stride = tile.rows() * group;
-      body.accept(
-          (_, i, k, type) -> {
-            Expr index = NestEmitter.plus(NestEmitter.plus(base, NestEmitter.times(k, NestEmitter.index(stride))), NestEmitter.index((long) i * group));
-            return new Expr.Load(type.withLanes(1), rowPanel.get().name(), index, Optional.empty());
-          });
+      body.accept((_, i, k, type) -> {
+        Expr index =
+            NestEmitter.plus(
+                NestEmitter.plus(base, NestEmitter.times(k, NestEmitter.index(stride))),
+                NestEmitter.index((long) i * group));
+        return new Expr.Load(type.withLanes(1), rowPanel.get().name(), index, Optional.empty());
+      });
       return;
     }
     StageSimplifier.buffers(c.row().whole()).forEach(read);
@@ -197,20 +240,30 @@ final class Panels {
     for (int i = 0; i < rows; i++) {
       copies.add(new Axis("row#" + i, c.extentM()));
     }
-    bind(nest, m0, copies, 0, () -> body.accept((n, i, k, type) -> inPlace(n, copies.get(i), k, type)));
+    bind(
+        nest,
+        m0,
+        copies,
+        0,
+        () -> body.accept((n, i, k, type) -> inPlace(n, copies.get(i), k, type)));
   }
 
   private Expr rowBase(NestEmitter nest, Expr m0) {
     DimExpr perBlock = steps().times((long) tile.rows() * group);
-    Expr batch = NestEmitter.times(nest.lower(batchIndex(rowBatch)), nest.dim(c.extentM().ceilDiv(tile.rows()).times(perBlock)));
+    Expr batch =
+        NestEmitter.times(
+            nest.lower(batchIndex(rowBatch)),
+            nest.dim(c.extentM().ceilDiv(tile.rows()).times(perBlock)));
     if (c.extentM().isConst()) {
       // m0 is a multiple of the tile's rows.
       return NestEmitter.plus(batch, NestEmitter.times(m0, nest.dim(steps().times(group))));
     }
     Expr rows = NestEmitter.index(tile.rows());
     Expr block = new Expr.Binary(BinaryOp.FLOORDIV, m0, rows);
-    Expr inside = NestEmitter.times(new Expr.Binary(BinaryOp.FLOORMOD, m0, rows), NestEmitter.index(group));
-    return NestEmitter.plus(NestEmitter.plus(batch, NestEmitter.times(block, nest.dim(perBlock))), inside);
+    Expr inside =
+        NestEmitter.times(new Expr.Binary(BinaryOp.FLOORMOD, m0, rows), NestEmitter.index(group));
+    return NestEmitter.plus(
+        NestEmitter.plus(batch, NestEmitter.times(block, nest.dim(perBlock))), inside);
   }
 
   private void bind(NestEmitter nest, Expr m0, List<Axis> copies, int i, Runnable body) {
@@ -218,11 +271,16 @@ final class Panels {
       body.run();
       return;
     }
-    nest.with(copies.get(i), NestEmitter.plus(m0, NestEmitter.index(i)), 1, () -> bind(nest, m0, copies, i + 1, body));
+    nest.with(
+        copies.get(i),
+        NestEmitter.plus(m0, NestEmitter.index(i)),
+        1,
+        () -> bind(nest, m0, copies, i + 1, body));
   }
 
   private Expr inPlace(NestEmitter nest, Axis row, Expr k, Type type) {
-    Map<Axis, KExpr> replacement = c.m().isPresent() ? Map.of(c.m().get(), new KExpr.AxisRef(row)) : Map.of();
+    Map<Axis, KExpr> replacement =
+        c.m().isPresent() ? Map.of(c.m().get(), new KExpr.AxisRef(row)) : Map.of();
     Expr[] result = new Expr[1];
     Axis kAxis = c.k().getFirst();
     KExpr value = KExprs.substitute(group == 1 ? stored(c.row()) : c.row().value(), replacement);
@@ -232,7 +290,9 @@ final class Panels {
     }
     KExpr.At at = KExprs.all(value, KExpr.At.class).getFirst();
     Axis step = new Axis(kAxis.name() + "#step", steps());
-    KExpr index = KExprs.substitute(at.index().getFirst(), Map.of(kAxis, K.mul(new KExpr.AxisRef(step), K.index(group))));
+    KExpr index =
+        KExprs.substitute(
+            at.index().getFirst(), Map.of(kAxis, K.mul(new KExpr.AxisRef(step), K.index(group))));
     nest.with(step, k, 1, () -> result[0] = nest.lower(Affine.of(index).toKExpr()));
     return new Expr.Load(type.withLanes(1), at.buffer().name(), result[0], Optional.empty());
   }

@@ -61,7 +61,10 @@ public final class Scheduler {
     }
   }
 
-  /** A stage that a schedule adds: its target becomes a temporary, kept from load if it depends on weights alone. */
+  /**
+   * A stage that a schedule adds: its target becomes a temporary, kept from load if it depends on
+   * weights alone.
+   */
   void auxiliary(Stage stage, boolean atLoad) {
     temporary(StageSimplifier.flat(stage.target()), atLoad);
     Stage simple = StageSimplifier.simplify(stage);

@@ -26,16 +26,27 @@ import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
 
-/** Matrix products and convolutions, scheduled for every target, against plain loops: equal values, small integers being exact. */
+/**
+ * Matrix products and convolutions, scheduled for every target, against plain loops: equal values,
+ * small integers being exact.
+ */
 class GemmScheduleTest {
   private static final String TARGETS = "org.tersor.ir.schedule.SchedulerTest#targets";
 
-  private static final List<Set<String>> WEIGHTS = List.of(Set.of(), Set.of("in1"), Set.of("in0"), Set.of("in1", "in2"));
+  private static final List<Set<String>> WEIGHTS =
+      List.of(Set.of(), Set.of("in1"), Set.of("in0"), Set.of("in1", "in2"));
 
   @ParameterizedTest
   @MethodSource(TARGETS)
   void matrixProductWithBiasAndRelu(Target target) {
-    int[][] shapes = {{1, 1, 64, 64}, {1, 13, 100, 37}, {2, 7, 33, 5}, {1, 1, 70, 48}, {3, 20, 16, 4}, {1, 64, 128, 16}};
+    int[][] shapes = {
+      {1, 1, 64, 64},
+      {1, 13, 100, 37},
+      {2, 7, 33, 5},
+      {1, 1, 70, 48},
+      {3, 20, 16, 4},
+      {1, 64, 128, 16}
+    };
     for (int[] s : shapes) {
       for (Set<String> weights : WEIGHTS) {
         matrixProduct(target, s[0], s[1], s[2], s[3], weights);
@@ -43,7 +54,8 @@ class GemmScheduleTest {
     }
   }
 
-  private static void matrixProduct(Target target, int batch, int m, int n, int k, Set<String> weights) {
+  private static void matrixProduct(
+      Target target, int batch, int m, int n, int k, Set<String> weights) {
     Buf a = f32("in0", batch, m, k);
     Buf b = f32("in1", k, n);
     Buf bias = f32("in2", n);
@@ -53,14 +65,20 @@ class GemmScheduleTest {
     Axis an = axis("n", n);
     Axis ak = axis("k", k);
     KExpr sum =
-        K.sum(List.of(ak), K.mul(K.at(a, K.axis(ab), K.axis(am), K.axis(ak)), K.at(b, K.axis(ak), K.axis(an))));
+        K.sum(
+            List.of(ak),
+            K.mul(K.at(a, K.axis(ab), K.axis(am), K.axis(ak)), K.at(b, K.axis(ak), K.axis(an))));
     KExpr value = K.binary(BinaryOp.MAX, K.add(sum, K.at(bias, K.axis(an))), K.f32(0));
     Stage stage = Stage.of(y, List.of(ab, am, an), value);
     float[] as = random(batch * m * k, 1);
     float[] bs = random(k * n, 2);
     float[] cs = random(n, 3);
     float[] ys = new float[batch * m * n];
-    run(new Kernel("gemm", List.of(a, b, bias), List.of(y), List.of(stage)), target, weights, Map.of("in0", as, "in1", bs, "in2", cs, "out0", ys));
+    run(
+        new Kernel("gemm", List.of(a, b, bias), List.of(y), List.of(stage)),
+        target,
+        weights,
+        Map.of("in0", as, "in1", bs, "in2", cs, "out0", ys));
     float[] expected = new float[ys.length];
     for (int i = 0; i < batch * m; i++) {
       for (int j = 0; j < n; j++) {
@@ -71,7 +89,10 @@ class GemmScheduleTest {
         expected[i * n + j] = Math.max(total, 0);
       }
     }
-    assertArrayEquals(expected, ys, () -> target.name() + " " + batch + "x" + m + "x" + n + "x" + k + " weights " + weights);
+    assertArrayEquals(
+        expected,
+        ys,
+        () -> target.name() + " " + batch + "x" + m + "x" + n + "x" + k + " weights " + weights);
   }
 
   /** x [n, c, h, w], weights [o, c, kh, kw], bias [o]. */
@@ -115,15 +136,24 @@ class GemmScheduleTest {
     Axis kw = axis("kw", v.kw);
     KExpr ih = K.sub(K.add(K.mul(K.axis(oh), K.index(v.stride)), K.axis(kh)), K.index(v.pad));
     KExpr iw = K.sub(K.add(K.mul(K.axis(ow), K.index(v.stride)), K.axis(kw)), K.index(v.pad));
-    KExpr inside = K.and(K.and(K.ge(ih, K.index(0)), K.lt(ih, K.index(v.h))), K.and(K.ge(iw, K.index(0)), K.lt(iw, K.index(v.w))));
+    KExpr inside =
+        K.and(
+            K.and(K.ge(ih, K.index(0)), K.lt(ih, K.index(v.h))),
+            K.and(K.ge(iw, K.index(0)), K.lt(iw, K.index(v.w))));
     KExpr tap = K.select(inside, K.at(x, K.axis(n), K.axis(c), ih, iw), K.f32(0));
-    KExpr sum = K.sum(List.of(c, kh, kw), K.mul(tap, K.at(k, K.axis(o), K.axis(c), K.axis(kh), K.axis(kw))));
+    KExpr sum =
+        K.sum(
+            List.of(c, kh, kw), K.mul(tap, K.at(k, K.axis(o), K.axis(c), K.axis(kh), K.axis(kw))));
     Stage stage = Stage.of(y, List.of(n, o, oh, ow), K.add(sum, K.at(bias, K.axis(o))));
     float[] xs = random(v.n * v.c * v.h * v.w, 1);
     float[] ks = random(v.o * v.c * v.kh * v.kw, 2);
     float[] bs = random(v.o, 3);
     float[] ys = new float[v.n * v.o * v.oh() * v.ow()];
-    run(new Kernel("conv", List.of(x, k, bias), List.of(y), List.of(stage)), target, weights, Map.of("in0", xs, "in1", ks, "in2", bs, "out0", ys));
+    run(
+        new Kernel("conv", List.of(x, k, bias), List.of(y), List.of(stage)),
+        target,
+        weights,
+        Map.of("in0", xs, "in1", ks, "in2", bs, "out0", ys));
     float[] expected = new float[ys.length];
     for (int i = 0; i < ys.length; i++) {
       int q = i % v.ow();
@@ -137,7 +167,9 @@ class GemmScheduleTest {
             int row = r * v.stride + a - v.pad;
             int col = q * v.stride + d - v.pad;
             if (row >= 0 && row < v.h && col >= 0 && col < v.w) {
-              total += xs[((b * v.c + ci) * v.h + row) * v.w + col] * ks[((p * v.c + ci) * v.kh + a) * v.kw + d];
+              total +=
+                  xs[((b * v.c + ci) * v.h + row) * v.w + col]
+                      * ks[((p * v.c + ci) * v.kh + a) * v.kw + d];
             }
           }
         }
@@ -155,7 +187,8 @@ class GemmScheduleTest {
       for (Scalar left : List.of(Scalar.U8, Scalar.I8)) {
         for (Scalar right : List.of(Scalar.I8, Scalar.U8)) {
           for (int zeros = 0; zeros < 4; zeros++) {
-            for (Set<String> weights : List.of(Set.<String>of(), Set.of("in1", "in3"), Set.of("in0", "in2"))) {
+            for (Set<String> weights :
+                List.of(Set.<String>of(), Set.of("in1", "in3"), Set.of("in0", "in2"))) {
               integerProduct(target, s[0], s[1], s[2], left, right, zeros, weights);
             }
           }
@@ -164,7 +197,15 @@ class GemmScheduleTest {
     }
   }
 
-  private static void integerProduct(Target target, int m, int n, int k, Scalar left, Scalar right, int zeros, Set<String> weights) {
+  private static void integerProduct(
+      Target target,
+      int m,
+      int n,
+      int k,
+      Scalar left,
+      Scalar right,
+      int zeros,
+      Set<String> weights) {
     Buf a = new Buf("in0", left, DimExpr.list(m, k));
     Buf b = new Buf("in1", right, DimExpr.list(k, n));
     Buf za = new Buf("in2", left, DimExpr.list(1));
@@ -189,7 +230,8 @@ class GemmScheduleTest {
     java.util.Arrays.fill(as, 0, Math.min(as.length, k), (byte) (left == Scalar.U8 ? 255 : -128));
     int[] ys = new int[m * n];
     List<Buf> inputs = new ArrayList<>(List.of(a, b));
-    Map<String, Object> arrays = new HashMap<>(Map.of("in0", as, "in1", bs, "in2", zas, "in3", zbs, "out0", ys));
+    Map<String, Object> arrays =
+        new HashMap<>(Map.of("in0", as, "in1", bs, "in2", zas, "in3", zbs, "out0", ys));
     inputs.addAll(List.of(za, zb));
     run(new Kernel("gemm", inputs, List.of(y), List.of(stage)), target, weights, arrays);
     int[] expected = new int[m * n];
@@ -202,7 +244,25 @@ class GemmScheduleTest {
         }
       }
     }
-    assertArrayEquals(expected, ys, () -> target.name() + " " + m + "x" + n + "x" + k + " " + left + " " + right + " zeros " + zeros + " weights " + weights);
+    assertArrayEquals(
+        expected,
+        ys,
+        () ->
+            target.name()
+                + " "
+                + m
+                + "x"
+                + n
+                + "x"
+                + k
+                + " "
+                + left
+                + " "
+                + right
+                + " zeros "
+                + zeros
+                + " weights "
+                + weights);
   }
 
   private static int value(Scalar type, byte code) {
@@ -217,9 +277,20 @@ class GemmScheduleTest {
     Axis m = axis("m", 64);
     Axis n = axis("n", 64);
     Axis k = axis("k", 64);
-    KExpr product = K.mul(K.cast(Scalar.I32, K.at(a, K.axis(m), K.axis(k))), K.cast(Scalar.I32, K.at(b, K.axis(k), K.axis(n))));
-    Kernel kernel = new Kernel("gemm", List.of(a, b), List.of(y), List.of(Stage.of(y, List.of(m, n), K.sum(List.of(k), product))));
-    String code = Scheduler.schedule(kernel, Target.nativeTarget("avx512vnni"), Set.of("in1")).run().toString();
+    KExpr product =
+        K.mul(
+            K.cast(Scalar.I32, K.at(a, K.axis(m), K.axis(k))),
+            K.cast(Scalar.I32, K.at(b, K.axis(k), K.axis(n))));
+    Kernel kernel =
+        new Kernel(
+            "gemm",
+            List.of(a, b),
+            List.of(y),
+            List.of(Stage.of(y, List.of(m, n), K.sum(List.of(k), product))));
+    String code =
+        Scheduler.schedule(kernel, Target.nativeTarget("avx512vnni"), Set.of("in1"))
+            .run()
+            .toString();
     assertTrue(code.contains("Dot4"), code);
   }
 }
