@@ -5,4 +5,6 @@ import org.jspecify.annotations.NullMarked;
 module org.tersor.codegen.c {
   requires static transitive org.jspecify;
   requires transitive org.tersor.ir;
+
+  exports org.tersor.codegen.c;
 }

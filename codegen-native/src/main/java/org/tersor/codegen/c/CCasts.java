@@ -1,0 +1,149 @@
+package org.tersor.codegen.c;
+
+import java.util.List;
+import java.util.Optional;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.Type;
+
+/** Conversions between numbers (those from and to bool are the caller's). */
+final class CCasts {
+  private final CUnit unit;
+  private final CScalarOps scalars;
+  private final CLift lift;
+
+  CCasts(CUnit unit, CScalarOps scalars, CLift lift) {
+    this.unit = unit;
+    this.scalars = scalars;
+    this.lift = lift;
+  }
+
+  String cast(Type from, Scalar to, boolean inRange, String a) {
+    Scalar f = from.scalar();
+    if (f == to || (CUnit.carrier(f) == CUnit.carrier(to) && !f.isSmallFloat() && !to.isSmallFloat())) {
+      return a;
+    }
+    if (f.isSmallFloat() || to.isSmallFloat()) {
+      return small(from, to, inRange, a);
+    }
+    if (f.isFloat() && to.isInteger()) {
+      return inRange ? truncate(from, to, a) : saturate(from, to, a);
+    }
+    if (from.isVector() && to == Scalar.F32 && f.bytes() < 4) {
+      return convert(from.withScalar(Scalar.I32), Scalar.F32, convert(from, Scalar.I32, a));
+    }
+    return convert(from, to, a);
+  }
+
+  private String convert(Type from, Scalar to, String a) {
+    if (!from.isVector()) {
+      return "((" + CUnit.scalar(to) + ")" + a + ")";
+    }
+    return "__builtin_convertvector(" + a + ", " + unit.type(new Type(to, from.lanes())) + ")";
+  }
+
+  private String truncate(Type from, Scalar to, String a) {
+    return to.bytes() < 4 ? convert(from.withScalar(Scalar.I32), to, convert(from, Scalar.I32, a)) : convert(from, to, a);
+  }
+
+  private String saturate(Type from, Scalar to, String a) {
+    Scalar f = from.scalar();
+    Scalar carrier = CUnit.carrier(to);
+    if (from.isVector() && f == Scalar.F32 && to.bytes() < 4) {
+      // Clamp and convert in 32 bits, then take the low bits.
+      String name = "tsr_satv_" + f.text() + "_" + carrier.text();
+      String wide = lift.lift(name, Scalar.I32, List.of(f), from.lanes(), scalars.saturate(f, carrier), lanes -> clamped(carrier, lanes));
+      return convert(from.withScalar(Scalar.I32), to, wide + "(" + a + ")");
+    }
+    String name = "tsr_sat_" + f.text() + "_" + carrier.text();
+    return lift.lift(name, carrier, List.of(f), from.lanes(), scalars.saturate(f, carrier), lanes -> f == Scalar.F32 && carrier == Scalar.I32 ? toInt(lanes) : Optional.empty())
+        + "(" + a + ")";
+  }
+
+  /** max(x, low) gives low for NaN, which the mask turns into 0. */
+  private Optional<String> clamped(Scalar to, int lanes) {
+    int bytes = lanes * 4;
+    if (!unit.isa().registers(bytes)) {
+      return Optional.empty();
+    }
+    String p = CLift.prefix(bytes);
+    String r = CLift.register(Scalar.F32, bytes);
+    String type = unit.type(new Type(Scalar.I32, lanes));
+    String text =
+        r + " x = (" + r + ")a, y = " + p + "_min_ps(" + p + "_max_ps(x, " + p + "_set1_ps(" + CConst.min(to) + ")), " + p + "_set1_ps(" + CConst.max(to) + ")); return ("
+            + type + ")";
+    return Optional.of(
+        text
+            + (unit.isa().bitMasks()
+                ? p + "_maskz_cvttps_epi32(" + p + "_cmp_ps_mask(x, x, _CMP_ORD_Q), y);"
+                : p + "_cvttps_epi32(" + p + "_and_ps(y, " + p + "_cmp_ps(x, x, _CMP_ORD_Q)));"));
+  }
+
+  /** The instruction gives the smallest integer for whatever does not fit. */
+  private Optional<String> toInt(int lanes) {
+    int bytes = lanes * 4;
+    if (!unit.isa().registers(bytes)) {
+      return Optional.empty();
+    }
+    String p = CLift.prefix(bytes);
+    String r = CLift.register(Scalar.F32, bytes);
+    String i = CLift.register(Scalar.I32, bytes);
+    String type = unit.type(new Type(Scalar.I32, lanes));
+    String limit = p + "_set1_ps(0x1p31f)";
+    return Optional.of(
+        unit.isa().bitMasks()
+            ? r + " x = (" + r + ")a; return (" + type + ")" + p + "_mask_mov_epi32(" + p + "_maskz_cvttps_epi32(" + p + "_cmp_ps_mask(x, x, _CMP_ORD_Q), x), " + p
+                + "_cmp_ps_mask(x, " + limit + ", _CMP_GE_OQ), " + p + "_set1_epi32(2147483647));"
+            : r + " x = (" + r + ")a; " + i + " v = " + p + "_cvttps_epi32(" + p + "_and_ps(x, " + p + "_cmp_ps(x, x, _CMP_ORD_Q))); return (" + type + ")"
+                + p + (bytes == 16 ? "_xor_si128" : "_xor_si256") + "(v, " + p + "_castps_si" + bytes * 8 + "(" + p + "_cmp_ps(x, " + limit + ", _CMP_GE_OQ)));");
+  }
+
+  private String small(Type from, Scalar to, boolean inRange, String a) {
+    Scalar f = from.scalar();
+    if (f == Scalar.F16) {
+      String value = halfToFloat(from.lanes(), a);
+      return to == Scalar.F32 ? value : cast(from.withScalar(Scalar.F32), to, inRange, value);
+    }
+    if (to == Scalar.F16) {
+      String value =
+          switch (f) {
+            case F32 -> a;
+            case F64 -> lift.lift("tsr_f64_to_f32_odd", Scalar.F32, List.of(Scalar.F64), from.lanes(), scalars.doubleToFloatOdd(), n -> Optional.empty()) + "(" + a + ")";
+            default -> cast(from, Scalar.F32, inRange, a);
+          };
+      return floatToHalf(from.lanes(), value);
+    }
+    throw Faults.unsupported("a conversion from " + f.text() + " to " + to.text(), "the legalizer must replace it by integer operations");
+  }
+
+  private String halfToFloat(int lanes, String a) {
+    return lift.lift("tsr_f16_to_f32", Scalar.F32, List.of(Scalar.U16), lanes, halfFunction(true), n -> halfVector(true, n)) + "(" + a + ")";
+  }
+
+  private String floatToHalf(int lanes, String a) {
+    return lift.lift("tsr_f32_to_f16", Scalar.U16, List.of(Scalar.F32), lanes, halfFunction(false), n -> halfVector(false, n)) + "(" + a + ")";
+  }
+
+  private String halfFunction(boolean toFloat) {
+    if (unit.cuda()) {
+      return toFloat ? "tsr_f16_to_f32" : "tsr_f32_to_f16";
+    }
+    if (!unit.isa().f16c()) {
+      return toFloat ? scalars.halfToFloat() : scalars.floatToHalf();
+    }
+    return toFloat
+        ? unit.helper("tsr_f16_to_f32", () -> "TSR_FN float tsr_f16_to_f32(uint16_t h) { return _cvtsh_ss(h); }")
+        : unit.helper("tsr_f32_to_f16", () -> "TSR_FN uint16_t tsr_f32_to_f16(float x) { return (uint16_t)_cvtss_sh(x, 0); }");
+  }
+
+  private Optional<String> halfVector(boolean toFloat, int lanes) {
+    if (lanes < 8 || !unit.isa().registers(lanes * 4)) {
+      return Optional.empty();
+    }
+    String p = CLift.prefix(lanes * 4);
+    return Optional.of(
+        toFloat
+            ? "return (" + unit.type(new Type(Scalar.F32, lanes)) + ")" + p + "_cvtph_ps((" + CLift.register(Scalar.I32, lanes * 2) + ")a);"
+            : "return (" + unit.type(new Type(Scalar.U16, lanes)) + ")" + p + "_cvtps_ph((" + CLift.register(Scalar.F32, lanes * 4) + ")a, "
+                + (lanes == 16 ? "8" : "0") + ");");
+  }
+}

@@ -1,0 +1,214 @@
+package org.tersor.codegen.c;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.Stmt;
+import org.tersor.ir.loop.Type;
+
+/**
+ * Loop IR to a C function {@code static void NAME(buffers..., dims..., from, to, scratch)} that runs tasks from (inclusive) to to
+ * (exclusive) of the parallel loop. One exhaustive switch over statements; {@link CExprs} has the one over expressions.
+ */
+class CEmitter {
+  /** Buffers of at most this size live on the stack, larger and variable ones in the scratch area. */
+  static final int STACK_BYTES = 8192;
+
+  protected final CUnit unit;
+  protected final Scope scope = new Scope();
+  protected final CExprs exprs;
+  protected final StringBuilder out = new StringBuilder();
+  private int indent = 1;
+  private String scratch = "tsr_scratch";
+
+  CEmitter(CUnit unit) {
+    this.unit = unit;
+    this.exprs = new CExprs(unit, scope);
+  }
+
+  /** Adds the function to the unit under that name. */
+  static void emit(CUnit unit, LoopFunction function, String name) {
+    CEmitter emitter = new CEmitter(unit);
+    List<String> parameters = emitter.parameters(function);
+    parameters.add("int64_t tsr_from");
+    parameters.add("int64_t tsr_to");
+    parameters.add("unsigned char *tsr_scratch");
+    emitter.statement(function.body());
+    unit.function(
+        "static void " + name + "(" + String.join(", ", parameters) + ") {\n  (void)tsr_from; (void)tsr_to; (void)tsr_scratch;\n" + emitter.out + "}\n");
+  }
+
+  /** Declares buffers and dimensions. */
+  protected List<String> parameters(LoopFunction function) {
+    List<String> parameters = new ArrayList<>();
+    for (LoopFunction.BufferParam buffer : function.buffers()) {
+      String id = scope.fresh(buffer.name());
+      scope.declare(buffer.name(), new Scope.Memory(id, Type.of(buffer.element()), List.of()));
+      parameters.add((buffer.written() ? "" : "const ") + CUnit.scalar(buffer.element()) + " *" + restrict() + " " + id);
+    }
+    for (String dim : function.dims()) {
+      parameters.add("int64_t " + scope.declare(dim, Type.INDEX, 0).c());
+    }
+    return parameters;
+  }
+
+  protected String restrict() {
+    return "restrict";
+  }
+
+  protected void line(String text) {
+    out.append("  ".repeat(indent)).append(text).append('\n');
+  }
+
+  protected void statement(Stmt s) {
+    switch (s) {
+      case Stmt.Block b -> {
+        line("{");
+        nested(() -> b.body().forEach(this::statement));
+        line("}");
+      }
+      case Stmt.For f -> loop(f);
+      case Stmt.While w -> {
+        line("while (" + exprs.value(w.condition()) + ") {");
+        nested(() -> statement(w.body()));
+        line("}");
+      }
+      case Stmt.Let l -> define(l.name(), l.value(), "const ");
+      case Stmt.Local l -> define(l.name(), l.initial(), "");
+      case Stmt.Assign a -> {
+        Scope.Variable variable = scope.variable(a.name());
+        line(variable.c() + " = " + exprs.text(a.value(), variable.maskWidth()) + ";");
+      }
+      case Stmt.Store st -> store(st);
+      case Stmt.If i -> {
+        line("if (" + exprs.value(i.condition()) + ") {");
+        nested(() -> statement(i.then()));
+        i.otherwise()
+            .ifPresent(
+                otherwise -> {
+                  line("} else {");
+                  nested(() -> statement(otherwise));
+                });
+        line("}");
+      }
+      case Stmt.Alloc a -> alloc(a);
+      case Stmt.Prefetch p -> line("__builtin_prefetch(" + scope.memory(p.buffer()).c() + " + " + exprs.value(p.index()) + ");");
+      case Stmt.Barrier _ -> barrier();
+    }
+  }
+
+  protected void barrier() {
+    line("/* barrier: the loops over lanes before it are done */");
+  }
+
+  protected void nested(Runnable body) {
+    String saved = scratch;
+    scope.push();
+    indent++;
+    body.run();
+    indent--;
+    scope.pop();
+    scratch = saved;
+  }
+
+  /** C scopes a variable from its declarator on, so the value is computed in terms of the old bindings first. */
+  private void define(String name, Expr value, String qualifier) {
+    int width = CExprs.isMask(value.type()) ? exprs.naturalWidth(value) : 0;
+    String text = exprs.text(value, width);
+    Scope.Variable variable = scope.declare(name, value.type(), width);
+    line(qualifier + exprs.typeOf(value.type(), width) + " " + variable.c() + " = " + text + ";");
+  }
+
+  protected void loop(Stmt.For f) {
+    String begin = exprs.value(f.begin());
+    String end = exprs.value(f.end());
+    String limit = scope.fresh("end");
+    scope.push();
+    String v = scope.declare(f.var(), Type.INDEX, 0).c();
+    line(
+        f.kind() == Stmt.LoopKind.PARALLEL
+            ? "for (int64_t " + v + " = tsr_from; " + v + " < tsr_to; " + v + "++) {"
+            : "for (int64_t " + v + " = " + begin + ", " + limit + " = " + end + "; " + v + " < " + limit + "; " + v + " += " + f.step() + ") {");
+    nested(() -> statement(f.body()));
+    line("}");
+    scope.pop();
+  }
+
+  private void store(Stmt.Store s) {
+    Scope.Memory target = scope.memory(s.buffer());
+    Type t = s.value().type();
+    if (target.inRegisters()) {
+      Scope.Variable variable = exprs.register(target, s.index());
+      Expr old = new Expr.Load(t, s.buffer(), s.index(), Optional.empty());
+      Expr value = s.mask().<Expr>map(m -> new Expr.Select(m, s.value(), old)).orElse(s.value());
+      line(variable.c() + " = " + exprs.text(value, variable.maskWidth()) + ";");
+      return;
+    }
+    String value = exprs.numeric(s.value());
+    Type stored = t.scalar() == Scalar.BOOL ? t.withScalar(Scalar.U8) : t;
+    Optional<String> mask = s.mask().map(m -> exprs.mask(m, CUnit.carrier(t.scalar()).bytes()));
+    if (s.index().type().isVector()) {
+      line(exprs.memory().scatter(stored, target.scalar().bytes(), target.c(), exprs.value(s.index()), mask, value) + ";");
+      return;
+    }
+    String address = target.c() + " + " + exprs.value(s.index());
+    if (t.isVector()) {
+      line(mask.map(m -> exprs.memory().storeMasked(stored, address, m, value)).orElseGet(() -> exprs.memory().store(stored, address, value)) + ";");
+      return;
+    }
+    String guard = mask.map(m -> "if (" + m + ") ").orElse("");
+    if (CUnit.carrier(t.scalar()) == CUnit.carrier(target.scalar())) {
+      line(guard + target.c() + "[" + exprs.value(s.index()) + "] = " + value + ";");
+    } else {
+      line(guard + scalarStore(stored, address, value) + ";");
+    }
+  }
+
+  protected String scalarStore(Type t, String address, String value) {
+    return exprs.memory().store(t, address, value);
+  }
+
+  private void alloc(Stmt.Alloc a) {
+    Type t = a.element();
+    if (a.space() == Stmt.Space.REGISTER) {
+      int count = Math.toIntExact(constant(a.count()).orElseThrow(() -> new IllegalStateException("a register buffer needs a constant size")));
+      int width = CExprs.isMask(t) ? 4 : 0;
+      List<Scope.Variable> registers = new ArrayList<>();
+      for (int i = 0; i < count; i++) {
+        registers.add(new Scope.Variable(scope.fresh(a.buffer()), t, width));
+      }
+      for (Scope.Variable register : registers) {
+        line(exprs.typeOf(t, width) + " " + register.c() + ";");
+      }
+      scope.declare(a.buffer(), new Scope.Memory(a.buffer(), t, registers));
+      return;
+    }
+    String id = scope.fresh(a.buffer());
+    memory(a, id);
+    scope.declare(a.buffer(), new Scope.Memory(id, t, List.of()));
+  }
+
+  /** Declares a LOCAL or SHARED buffer. */
+  protected void memory(Stmt.Alloc a, String id) {
+    String type = CUnit.scalar(a.element().scalar());
+    if (onStack(a)) {
+      line("_Alignas(64) " + type + " " + id + "[" + Math.max(1, constant(a.count()).orElseThrow()) + "];");
+      return;
+    }
+    String next = scope.fresh("scratch");
+    line(type + " *const " + id + " = (" + type + " *)" + scratch + ";");
+    line("unsigned char *const " + next + " = " + scratch + " + ((" + exprs.value(a.count()) + ") * " + a.element().bytes() + " + 63) / 64 * 64;");
+    scratch = next;
+  }
+
+  static boolean onStack(Stmt.Alloc a) {
+    return constant(a.count()).filter(n -> n <= STACK_BYTES / a.element().bytes()).isPresent();
+  }
+
+  static Optional<Long> constant(Expr e) {
+    return e instanceof Expr.IntConst c ? Optional.of(c.value()) : Optional.empty();
+  }
+}

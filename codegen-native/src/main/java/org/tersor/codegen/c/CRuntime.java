@@ -1,0 +1,27 @@
+package org.tersor.codegen.c;
+
+/** Fixed C text that every unit has. */
+final class CRuntime {
+  private CRuntime() {}
+
+  /** The functions that a compiler may call without being asked to; hidden, so that they are nobody else's. */
+  static final String MEMORY_FUNCTIONS =
+      """
+      void *memcpy(void *restrict d, const void *restrict s, size_t n) {
+        void *r = d;
+        __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
+        return r;
+      }
+      void *memset(void *d, int c, size_t n) {
+        void *r = d;
+        __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+        return r;
+      }
+      void *memmove(void *d, const void *s, size_t n) {
+        if ((uintptr_t)d - (uintptr_t)s >= n) return memcpy(d, s, n);
+        for (unsigned char *p = (unsigned char *)d; n-- > 0;) p[n] = ((const unsigned char *)s)[n];
+        return d;
+      }
+
+      """;
+}

@@ -1,0 +1,23 @@
+package org.tersor.codegen.c;
+
+import org.tersor.runtime.TersorException;
+
+/** Exceptions of this backend. */
+final class Faults {
+  private Faults() {}
+
+  /** TSR-0601: no working compiler. */
+  static TersorException toolchain(String message) {
+    return new TersorException("TSR-0601", message);
+  }
+
+  /** TSR-0602: the compiler refused generated code. */
+  static TersorException compile(String message) {
+    return new TersorException("TSR-0602", message);
+  }
+
+  /** TSR-0603: loop IR that this backend cannot express. */
+  static TersorException unsupported(String what, String remedy) {
+    return new TersorException("TSR-0603", "the C backend cannot express " + what + ": " + remedy);
+  }
+}

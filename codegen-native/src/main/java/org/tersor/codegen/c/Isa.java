@@ -1,0 +1,69 @@
+package org.tersor.codegen.c;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.tersor.ir.schedule.Target;
+
+/** Instruction sets of x86-64 that C code is generated for: what the emitter may use, and the compiler flags that allow it. */
+enum Isa {
+  /** Baseline x86-64: SSE2, no FMA. */
+  SCALAR(0, List.of()),
+  AVX2(32, List.of("-mavx", "-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt")),
+  AVX512(
+      64,
+      List.of("-mavx", "-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl")),
+  AVX512VNNI(64, with(AVX512.flags, "-mavx512vnni"));
+
+  private final int maxBytes;
+  private final List<String> flags;
+
+  Isa(int maxBytes, List<String> flags) {
+    this.maxBytes = maxBytes;
+    this.flags = flags;
+  }
+
+  private static List<String> with(List<String> flags, String more) {
+    List<String> all = new ArrayList<>(flags);
+    all.add(more);
+    return List.copyOf(all);
+  }
+
+  static Isa of(Target target) {
+    if (target.has(Target.Feature.DOT4) && target.vectorBytes() == 64) {
+      return AVX512VNNI;
+    }
+    return target.vectorBytes() == 64 ? AVX512 : target.vectorBytes() == 32 ? AVX2 : SCALAR;
+  }
+
+  /** Compiler flags beyond the baseline. */
+  List<String> flags() {
+    return flags;
+  }
+
+  /** Whether there are registers and the usual instructions for vectors of that size. */
+  boolean registers(int bytes) {
+    return bytes >= 16 && bytes <= maxBytes;
+  }
+
+  /** Bytes of the widest register; 0 without vectors. */
+  int widest() {
+    return maxBytes;
+  }
+
+  /** Whether bool vectors are bit masks in mask registers; else they are vectors of 0 and -1. */
+  boolean bitMasks() {
+    return maxBytes == 64;
+  }
+
+  boolean fma() {
+    return this != SCALAR;
+  }
+
+  boolean f16c() {
+    return this != SCALAR;
+  }
+
+  boolean vnni() {
+    return this == AVX512VNNI;
+  }
+}

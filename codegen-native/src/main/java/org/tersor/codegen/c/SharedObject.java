@@ -1,0 +1,22 @@
+package org.tersor.codegen.c;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Path;
+
+/** A library loaded into this process; unloaded when the object is no longer used. */
+final class SharedObject {
+  private final SymbolLookup symbols;
+
+  SharedObject(Path file) {
+    // The arena keeps the library for as long as a symbol of it is reachable.
+    this.symbols = SymbolLookup.libraryLookup(file, Arena.ofAuto());
+  }
+
+  MethodHandle function(String name, FunctionDescriptor type) {
+    return Linker.nativeLinker().downcallHandle(symbols.find(name).orElseThrow(() -> new IllegalStateException("no symbol " + name)), type);
+  }
+}
