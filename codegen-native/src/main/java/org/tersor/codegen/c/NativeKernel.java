@@ -3,12 +3,14 @@ package org.tersor.codegen.c;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.tersor.ir.loop.LoopFunction;
@@ -22,18 +24,26 @@ public final class NativeKernel {
   private final MethodHandle run;
   private final MethodHandle scratch;
 
-  private NativeKernel(LoopFunction function, SharedObject library) {
+  private NativeKernel(LoopFunction function, SharedObject library, int number) {
     this.function = function;
     this.library = library;
-    this.run = library.function("tsr_entry", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, ADDRESS));
-    this.scratch = library.function("tsr_entry_scratch", FunctionDescriptor.of(JAVA_LONG, ADDRESS));
+    this.run = library.function("tsr_entry" + number, FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, ADDRESS));
+    this.scratch = library.function("tsr_scratch" + number, FunctionDescriptor.of(JAVA_LONG, ADDRESS));
   }
 
-  /** The C text for {@code function}, with entries of a fixed form. */
-  public static String source(LoopFunction function, Target target) {
+  /** The C text for functions, each with entries of a fixed form. */
+  public static String source(List<LoopFunction> functions, Target target) {
     CUnit unit = new CUnit(Isa.of(target), false);
-    CEmitter.emit(unit, function, "kernel");
-    ScratchSize.emit(unit, function, "kernel");
+    for (int i = 0; i < functions.size(); i++) {
+      add(unit, functions.get(i), i);
+    }
+    return unit.prelude() + CRuntime.MEMORY_FUNCTIONS + unit.text();
+  }
+
+  private static void add(CUnit unit, LoopFunction function, int number) {
+    String name = "kernel" + number;
+    CEmitter.emit(unit, function, name);
+    ScratchSize.emit(unit, function, name);
     List<String> args = new ArrayList<>();
     List<String> dims = new ArrayList<>();
     for (int i = 0; i < function.buffers().size(); i++) {
@@ -45,20 +55,33 @@ public final class NativeKernel {
     args.addAll(dims);
     args.addAll(List.of("from", "to", "scratch"));
     unit.function(
-        EXPORT + "void tsr_entry(void *const *b, const int64_t *d, int64_t from, int64_t to, unsigned char *scratch) { kernel(" + String.join(", ", args) + "); }\n"
-            + EXPORT + "int64_t tsr_entry_scratch(const int64_t *d) { return kernel_scratch(" + String.join(", ", dims) + "); }");
-    return unit.prelude() + CRuntime.MEMORY_FUNCTIONS + unit.text();
+        EXPORT + "void tsr_entry" + number + "(void *const *b, const int64_t *d, int64_t from, int64_t to, unsigned char *scratch) { " + name + "("
+            + String.join(", ", args) + "); }\n" + EXPORT + "int64_t tsr_scratch" + number + "(const int64_t *d) { return " + name + "_scratch("
+            + String.join(", ", dims) + "); }");
   }
 
-  /** Compiles and loads. */
+  /** Compiles and loads one function. */
   public static NativeKernel load(LoopFunction function, Target target) {
-    String source = source(function, target);
+    return load(List.of(function), target).getFirst();
+  }
+
+  /** Compiles functions into one library and loads it. */
+  public static List<NativeKernel> load(List<LoopFunction> functions, Target target) {
     return Toolchain.inFolder(
         folder -> {
-          Files.writeString(folder.resolve("kernel.c"), source, StandardCharsets.UTF_8);
-          Toolchain.run(folder, Toolchain.command(Isa.of(target).flags(), "-shared", "-nostdlib", "-o", "kernel.so", "kernel.c"));
-          return new NativeKernel(function, new SharedObject(folder.resolve("kernel.so")));
+          SharedObject library = new SharedObject(build(source(functions, target), target, folder));
+          List<NativeKernel> kernels = new ArrayList<>();
+          for (int i = 0; i < functions.size(); i++) {
+            kernels.add(new NativeKernel(functions.get(i), library, i));
+          }
+          return List.copyOf(kernels);
         });
+  }
+
+  static Path build(String source, Target target, Path folder) throws IOException {
+    Files.writeString(folder.resolve("kernel.c"), source, StandardCharsets.UTF_8);
+    Toolchain.run(folder, Toolchain.command(Isa.of(target).flags(), "-shared", "-nostdlib", "-o", "kernel.so", "kernel.c"));
+    return folder.resolve("kernel.so");
   }
 
   /**

@@ -1,0 +1,42 @@
+package org.tersor.codegen.c;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+
+/** What the processor of this machine can do. */
+final class Cpu {
+  private Cpu() {}
+
+  /** Names of /proc/cpuinfo for each level, as the compiler may use all of them. */
+  private static List<String> needs(Isa isa) {
+    return switch (isa) {
+      case SCALAR -> List.of();
+      case AVX2 -> List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt");
+      case AVX512 -> List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt", "avx512f", "avx512bw", "avx512dq", "avx512vl");
+      case AVX512VNNI ->
+          List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni");
+    };
+  }
+
+  /** Whether code of that level runs here; without /proc/cpuinfo only the baseline does. */
+  static boolean supports(Isa isa) {
+    return flags().containsAll(needs(isa));
+  }
+
+  private static Set<String> flags() {
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/cpuinfo"), StandardCharsets.UTF_8)) {
+        if (line.startsWith("flags")) {
+          return Set.of(line.substring(line.indexOf(':') + 1).trim().split("\\s+"));
+        }
+      }
+    } catch (IOException e) {
+      return Set.of();
+    }
+    return Set.of();
+  }
+}
