@@ -19,7 +19,8 @@ final class CCasts {
 
   String cast(Type from, Scalar to, boolean inRange, String a) {
     Scalar f = from.scalar();
-    if (f == to || (CUnit.carrier(f) == CUnit.carrier(to) && !f.isSmallFloat() && !to.isSmallFloat())) {
+    if (f == to
+        || (CUnit.carrier(f) == CUnit.carrier(to) && !f.isSmallFloat() && !to.isSmallFloat())) {
       return a;
     }
     if (f.isSmallFloat() || to.isSmallFloat()) {
@@ -42,7 +43,9 @@ final class CCasts {
   }
 
   private String truncate(Type from, Scalar to, String a) {
-    return to.bytes() < 4 ? convert(from.withScalar(Scalar.I32), to, convert(from, Scalar.I32, a)) : convert(from, to, a);
+    return to.bytes() < 4
+        ? convert(from.withScalar(Scalar.I32), to, convert(from, Scalar.I32, a))
+        : convert(from, to, a);
   }
 
   private String saturate(Type from, Scalar to, String a) {
@@ -51,12 +54,27 @@ final class CCasts {
     if (from.isVector() && f == Scalar.F32 && to.bytes() < 4) {
       // Clamp and convert in 32 bits, then take the low bits.
       String name = "tsr_satv_" + f.text() + "_" + carrier.text();
-      String wide = lift.lift(name, Scalar.I32, List.of(f), from.lanes(), scalars.saturate(f, carrier), lanes -> clamped(carrier, lanes));
+      String wide =
+          lift.lift(
+              name,
+              Scalar.I32,
+              List.of(f),
+              from.lanes(),
+              scalars.saturate(f, carrier),
+              lanes -> clamped(carrier, lanes));
       return convert(from.withScalar(Scalar.I32), to, wide + "(" + a + ")");
     }
     String name = "tsr_sat_" + f.text() + "_" + carrier.text();
-    return lift.lift(name, carrier, List.of(f), from.lanes(), scalars.saturate(f, carrier), lanes -> f == Scalar.F32 && carrier == Scalar.I32 ? toInt(lanes) : Optional.empty())
-        + "(" + a + ")";
+    return lift.lift(
+            name,
+            carrier,
+            List.of(f),
+            from.lanes(),
+            scalars.saturate(f, carrier),
+            lanes -> f == Scalar.F32 && carrier == Scalar.I32 ? toInt(lanes) : Optional.empty())
+        + "("
+        + a
+        + ")";
   }
 
   /** max(x, low) gives low for NaN, which the mask turns into 0. */
@@ -69,8 +87,24 @@ final class CCasts {
     String r = CLift.register(Scalar.F32, bytes);
     String type = unit.type(new Type(Scalar.I32, lanes));
     String text =
-        r + " x = (" + r + ")a, y = " + p + "_min_ps(" + p + "_max_ps(x, " + p + "_set1_ps(" + CConst.min(to) + ")), " + p + "_set1_ps(" + CConst.max(to) + ")); return ("
-            + type + ")";
+        r
+            + " x = ("
+            + r
+            + ")a, y = "
+            + p
+            + "_min_ps("
+            + p
+            + "_max_ps(x, "
+            + p
+            + "_set1_ps("
+            + CConst.min(to)
+            + ")), "
+            + p
+            + "_set1_ps("
+            + CConst.max(to)
+            + ")); return ("
+            + type
+            + ")";
     return Optional.of(
         text
             + (unit.isa().bitMasks()
@@ -91,10 +125,49 @@ final class CCasts {
     String limit = p + "_set1_ps(0x1p31f)";
     return Optional.of(
         unit.isa().bitMasks()
-            ? r + " x = (" + r + ")a; return (" + type + ")" + p + "_mask_mov_epi32(" + p + "_maskz_cvttps_epi32(" + p + "_cmp_ps_mask(x, x, _CMP_ORD_Q), x), " + p
-                + "_cmp_ps_mask(x, " + limit + ", _CMP_GE_OQ), " + p + "_set1_epi32(2147483647));"
-            : r + " x = (" + r + ")a; " + i + " v = " + p + "_cvttps_epi32(" + p + "_and_ps(x, " + p + "_cmp_ps(x, x, _CMP_ORD_Q))); return (" + type + ")"
-                + p + (bytes == 16 ? "_xor_si128" : "_xor_si256") + "(v, " + p + "_castps_si" + bytes * 8 + "(" + p + "_cmp_ps(x, " + limit + ", _CMP_GE_OQ)));");
+            ? r
+                + " x = ("
+                + r
+                + ")a; return ("
+                + type
+                + ")"
+                + p
+                + "_mask_mov_epi32("
+                + p
+                + "_maskz_cvttps_epi32("
+                + p
+                + "_cmp_ps_mask(x, x, _CMP_ORD_Q), x), "
+                + p
+                + "_cmp_ps_mask(x, "
+                + limit
+                + ", _CMP_GE_OQ), "
+                + p
+                + "_set1_epi32(2147483647));"
+            : r
+                + " x = ("
+                + r
+                + ")a; "
+                + i
+                + " v = "
+                + p
+                + "_cvttps_epi32("
+                + p
+                + "_and_ps(x, "
+                + p
+                + "_cmp_ps(x, x, _CMP_ORD_Q))); return ("
+                + type
+                + ")"
+                + p
+                + (bytes == 16 ? "_xor_si128" : "_xor_si256")
+                + "(v, "
+                + p
+                + "_castps_si"
+                + bytes * 8
+                + "("
+                + p
+                + "_cmp_ps(x, "
+                + limit
+                + ", _CMP_GE_OQ)));");
   }
 
   private String small(Type from, Scalar to, boolean inRange, String a) {
@@ -107,20 +180,50 @@ final class CCasts {
       String value =
           switch (f) {
             case F32 -> a;
-            case F64 -> lift.lift("tsr_f64_to_f32_odd", Scalar.F32, List.of(Scalar.F64), from.lanes(), scalars.doubleToFloatOdd(), n -> Optional.empty()) + "(" + a + ")";
+            case F64 ->
+                lift.lift(
+                        "tsr_f64_to_f32_odd",
+                        Scalar.F32,
+                        List.of(Scalar.F64),
+                        from.lanes(),
+                        scalars.doubleToFloatOdd(),
+                        n -> Optional.empty())
+                    + "("
+                    + a
+                    + ")";
             default -> cast(from, Scalar.F32, inRange, a);
           };
       return floatToHalf(from.lanes(), value);
     }
-    throw Faults.unsupported("a conversion from " + f.text() + " to " + to.text(), "the legalizer must replace it by integer operations");
+    throw Faults.unsupported(
+        "a conversion from " + f.text() + " to " + to.text(),
+        "the legalizer must replace it by integer operations");
   }
 
   private String halfToFloat(int lanes, String a) {
-    return lift.lift("tsr_f16_to_f32", Scalar.F32, List.of(Scalar.U16), lanes, halfFunction(true), n -> halfVector(true, n)) + "(" + a + ")";
+    return lift.lift(
+            "tsr_f16_to_f32",
+            Scalar.F32,
+            List.of(Scalar.U16),
+            lanes,
+            halfFunction(true),
+            n -> halfVector(true, n))
+        + "("
+        + a
+        + ")";
   }
 
   private String floatToHalf(int lanes, String a) {
-    return lift.lift("tsr_f32_to_f16", Scalar.U16, List.of(Scalar.F32), lanes, halfFunction(false), n -> halfVector(false, n)) + "(" + a + ")";
+    return lift.lift(
+            "tsr_f32_to_f16",
+            Scalar.U16,
+            List.of(Scalar.F32),
+            lanes,
+            halfFunction(false),
+            n -> halfVector(false, n))
+        + "("
+        + a
+        + ")";
   }
 
   private String halfFunction(boolean toFloat) {
@@ -131,8 +234,12 @@ final class CCasts {
       return toFloat ? scalars.halfToFloat() : scalars.floatToHalf();
     }
     return toFloat
-        ? unit.helper("tsr_f16_to_f32", () -> "TSR_FN float tsr_f16_to_f32(uint16_t h) { return _cvtsh_ss(h); }")
-        : unit.helper("tsr_f32_to_f16", () -> "TSR_FN uint16_t tsr_f32_to_f16(float x) { return (uint16_t)_cvtss_sh(x, 0); }");
+        ? unit.helper(
+            "tsr_f16_to_f32",
+            () -> "TSR_FN float tsr_f16_to_f32(uint16_t h) { return _cvtsh_ss(h); }")
+        : unit.helper(
+            "tsr_f32_to_f16",
+            () -> "TSR_FN uint16_t tsr_f32_to_f16(float x) { return (uint16_t)_cvtss_sh(x, 0); }");
   }
 
   private Optional<String> halfVector(boolean toFloat, int lanes) {
@@ -142,8 +249,21 @@ final class CCasts {
     String p = CLift.prefix(lanes * 4);
     return Optional.of(
         toFloat
-            ? "return (" + unit.type(new Type(Scalar.F32, lanes)) + ")" + p + "_cvtph_ps((" + CLift.register(Scalar.I32, lanes * 2) + ")a);"
-            : "return (" + unit.type(new Type(Scalar.U16, lanes)) + ")" + p + "_cvtps_ph((" + CLift.register(Scalar.F32, lanes * 4) + ")a, "
-                + (lanes == 16 ? "8" : "0") + ");");
+            ? "return ("
+                + unit.type(new Type(Scalar.F32, lanes))
+                + ")"
+                + p
+                + "_cvtph_ps(("
+                + CLift.register(Scalar.I32, lanes * 2)
+                + ")a);"
+            : "return ("
+                + unit.type(new Type(Scalar.U16, lanes))
+                + ")"
+                + p
+                + "_cvtps_ph(("
+                + CLift.register(Scalar.F32, lanes * 4)
+                + ")a, "
+                + (lanes == 16 ? "8" : "0")
+                + ");");
   }
 }

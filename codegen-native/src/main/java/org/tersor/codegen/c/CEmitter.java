@@ -10,11 +10,14 @@ import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 
 /**
- * Loop IR to a C function {@code static void NAME(buffers..., dims..., from, to, scratch)} that runs tasks from (inclusive) to to
- * (exclusive) of the parallel loop. One exhaustive switch over statements; {@link CExprs} has the one over expressions.
+ * Loop IR to a C function {@code static void NAME(buffers..., dims..., from, to, scratch)} that
+ * runs tasks from (inclusive) to to (exclusive) of the parallel loop. One exhaustive switch over
+ * statements; {@link CExprs} has the one over expressions.
  */
 class CEmitter {
-  /** Buffers of at most this size live on the stack, larger and variable ones in the scratch area. */
+  /**
+   * Buffers of at most this size live on the stack, larger and variable ones in the scratch area.
+   */
   static final int STACK_BYTES = 8192;
 
   protected final CUnit unit;
@@ -38,7 +41,13 @@ class CEmitter {
     parameters.add("unsigned char *tsr_scratch");
     emitter.statement(function.body());
     unit.function(
-        "static void " + name + "(" + String.join(", ", parameters) + ") {\n  (void)tsr_from; (void)tsr_to; (void)tsr_scratch;\n" + emitter.out + "}\n");
+        "static void "
+            + name
+            + "("
+            + String.join(", ", parameters)
+            + ") {\n  (void)tsr_from; (void)tsr_to; (void)tsr_scratch;\n"
+            + emitter.out
+            + "}\n");
   }
 
   /** Declares buffers and dimensions. */
@@ -47,7 +56,13 @@ class CEmitter {
     for (LoopFunction.BufferParam buffer : function.buffers()) {
       String id = scope.fresh(buffer.name());
       scope.declare(buffer.name(), new Scope.Memory(id, Type.of(buffer.element()), List.of()));
-      parameters.add((buffer.written() ? "" : "const ") + CUnit.scalar(buffer.element()) + " *" + restrict() + " " + id);
+      parameters.add(
+          (buffer.written() ? "" : "const ")
+              + CUnit.scalar(buffer.element())
+              + " *"
+              + restrict()
+              + " "
+              + id);
     }
     for (String dim : function.dims()) {
       parameters.add("int64_t " + scope.declare(dim, Type.INDEX, 0).c());
@@ -87,15 +102,20 @@ class CEmitter {
         line("if (" + exprs.value(i.condition()) + ") {");
         nested(() -> statement(i.then()));
         i.otherwise()
-            .ifPresent(
-                otherwise -> {
-                  line("} else {");
-                  nested(() -> statement(otherwise));
-                });
+            .ifPresent(otherwise -> {
+              line("} else {");
+              nested(() -> statement(otherwise));
+            });
         line("}");
       }
       case Stmt.Alloc a -> alloc(a);
-      case Stmt.Prefetch p -> line("__builtin_prefetch(" + scope.memory(p.buffer()).c() + " + " + exprs.value(p.index()) + ");");
+      case Stmt.Prefetch p ->
+          line(
+              "__builtin_prefetch("
+                  + scope.memory(p.buffer()).c()
+                  + " + "
+                  + exprs.value(p.index())
+                  + ");");
       case Stmt.Barrier _ -> barrier();
     }
   }
@@ -114,7 +134,10 @@ class CEmitter {
     scratch = saved;
   }
 
-  /** C scopes a variable from its declarator on, so the value is computed in terms of the old bindings first. */
+  /**
+   * C scopes a variable from its declarator on, so the value is computed in terms of the old
+   * bindings first.
+   */
   private void define(String name, Expr value, String qualifier) {
     int width = CExprs.isMask(value.type()) ? exprs.naturalWidth(value) : 0;
     String text = exprs.text(value, width);
@@ -131,7 +154,23 @@ class CEmitter {
     line(
         f.kind() == Stmt.LoopKind.PARALLEL
             ? "for (int64_t " + v + " = tsr_from; " + v + " < tsr_to; " + v + "++) {"
-            : "for (int64_t " + v + " = " + begin + ", " + limit + " = " + end + "; " + v + " < " + limit + "; " + v + " += " + f.step() + ") {");
+            : "for (int64_t "
+                + v
+                + " = "
+                + begin
+                + ", "
+                + limit
+                + " = "
+                + end
+                + "; "
+                + v
+                + " < "
+                + limit
+                + "; "
+                + v
+                + " += "
+                + f.step()
+                + ") {");
     nested(() -> statement(f.body()));
     line("}");
     scope.pop();
@@ -151,12 +190,25 @@ class CEmitter {
     Type stored = t.scalar() == Scalar.BOOL ? t.withScalar(Scalar.U8) : t;
     Optional<String> mask = s.mask().map(m -> exprs.mask(m, CUnit.carrier(t.scalar()).bytes()));
     if (s.index().type().isVector()) {
-      line(exprs.memory().scatter(stored, target.scalar().bytes(), target.c(), exprs.value(s.index()), mask, value) + ";");
+      line(
+          exprs
+                  .memory()
+                  .scatter(
+                      stored,
+                      target.scalar().bytes(),
+                      target.c(),
+                      exprs.value(s.index()),
+                      mask,
+                      value)
+              + ";");
       return;
     }
     String address = target.c() + " + " + exprs.value(s.index());
     if (t.isVector()) {
-      line(mask.map(m -> exprs.memory().storeMasked(stored, address, m, value)).orElseGet(() -> exprs.memory().store(stored, address, value)) + ";");
+      line(
+          mask.map(m -> exprs.memory().storeMasked(stored, address, m, value))
+                  .orElseGet(() -> exprs.memory().store(stored, address, value))
+              + ";");
       return;
     }
     String guard = mask.map(m -> "if (" + m + ") ").orElse("");
@@ -174,7 +226,11 @@ class CEmitter {
   private void alloc(Stmt.Alloc a) {
     Type t = a.element();
     if (a.space() == Stmt.Space.REGISTER) {
-      int count = Math.toIntExact(constant(a.count()).orElseThrow(() -> new IllegalStateException("a register buffer needs a constant size")));
+      int count =
+          Math.toIntExact(
+              constant(a.count())
+                  .orElseThrow(
+                      () -> new IllegalStateException("a register buffer needs a constant size")));
       int width = CExprs.isMask(t) ? 4 : 0;
       List<Scope.Variable> registers = new ArrayList<>();
       for (int i = 0; i < count; i++) {
@@ -195,12 +251,28 @@ class CEmitter {
   protected void memory(Stmt.Alloc a, String id) {
     String type = CUnit.scalar(a.element().scalar());
     if (onStack(a)) {
-      line("_Alignas(64) " + type + " " + id + "[" + Math.max(1, constant(a.count()).orElseThrow()) + "];");
+      line(
+          "_Alignas(64) "
+              + type
+              + " "
+              + id
+              + "["
+              + Math.max(1, constant(a.count()).orElseThrow())
+              + "];");
       return;
     }
     String next = scope.fresh("scratch");
     line(type + " *const " + id + " = (" + type + " *)" + scratch + ";");
-    line("unsigned char *const " + next + " = " + scratch + " + ((" + exprs.value(a.count()) + ") * " + a.element().bytes() + " + 63) / 64 * 64;");
+    line(
+        "unsigned char *const "
+            + next
+            + " = "
+            + scratch
+            + " + (("
+            + exprs.value(a.count())
+            + ") * "
+            + a.element().bytes()
+            + " + 63) / 64 * 64;");
     scratch = next;
   }
 

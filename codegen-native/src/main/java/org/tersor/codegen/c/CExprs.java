@@ -77,15 +77,24 @@ final class CExprs {
       case Expr.Fma f -> ops.fma(t, value(f.a()), value(f.b()), value(f.c()));
       case Expr.Select s ->
           t.isVector()
-              ? masks.blend(t, mask(s.condition(), t.scalar().bytes()), value(s.then()), value(s.otherwise()))
-              : "(" + value(s.condition()) + " ? " + value(s.then()) + " : " + value(s.otherwise()) + ")";
+              ? masks.blend(
+                  t, mask(s.condition(), t.scalar().bytes()), value(s.then()), value(s.otherwise()))
+              : "("
+                  + value(s.condition())
+                  + " ? "
+                  + value(s.then())
+                  + " : "
+                  + value(s.otherwise())
+                  + ")";
       case Expr.Cast c -> cast(c);
       case Expr.Bits b -> bits(b);
       case Expr.Dot4 d -> ops.dot4(t, value(d.acc()), value(d.a()), value(d.b()));
       case Expr.Reduce r ->
           isMask(r.a().type())
               ? masks.reduce(r.op().combine(), mask(r.a(), 4), r.a().type().lanes(), 4)
-              : r.a().type().isVector() ? ops.reduce(r.op().combine(), r.a().type(), value(r.a())) : value(r.a());
+              : r.a().type().isVector()
+                  ? ops.reduce(r.op().combine(), r.a().type(), value(r.a()))
+                  : value(r.a());
       case Expr.Broadcast b -> splat(t, value(b.a()));
       case Expr.Ramp r -> ramp(r);
       case Expr.Shuffle s -> shuffle(s);
@@ -118,52 +127,77 @@ final class CExprs {
       case Expr.Unary u -> masks.not(mask(u.a(), width), lanes);
       case Expr.Binary b -> masks.binary(b.op(), mask(b.a(), width), mask(b.b(), width), lanes);
       case Expr.Compare c -> compare(c, width);
-      case Expr.Select s -> masks.select(mask(s.condition(), width), mask(s.then(), width), mask(s.otherwise(), width), lanes);
-      case Expr.Cast c -> isMask(c.a().type()) ? mask(c.a(), width) : nonZero(c.a().type(), numeric(c.a()), width);
+      case Expr.Select s ->
+          masks.select(
+              mask(s.condition(), width), mask(s.then(), width), mask(s.otherwise(), width), lanes);
+      case Expr.Cast c ->
+          isMask(c.a().type()) ? mask(c.a(), width) : nonZero(c.a().type(), numeric(c.a()), width);
       case Expr.Bits b ->
-          isMask(b.a().type()) ? mask(b.a(), width) : nonZero(new Type(Scalar.U8, lanes), value(new Expr.Bits(new Type(Scalar.U8, lanes), b.a())), width);
+          isMask(b.a().type())
+              ? mask(b.a(), width)
+              : nonZero(
+                  new Type(Scalar.U8, lanes),
+                  value(new Expr.Bits(new Type(Scalar.U8, lanes), b.a())),
+                  width);
       case Expr.Broadcast b -> masks.splat(value(b.a()), lanes, width);
       case Expr.Shuffle s -> {
         int from = s.a().type().lanes();
         if (from == 1) {
-          throw Faults.unsupported("a shuffle of scalars to a mask", "the schedule must broadcast or compare instead");
+          throw Faults.unsupported(
+              "a shuffle of scalars to a mask", "the schedule must broadcast or compare instead");
         }
         yield masks.shuffle(mask(s.a(), width), mask(s.b(), width), from, s.lanes(), width);
       }
       case Expr.LaneLt l -> masks.laneLt(value(l.count()), lanes, width);
-      case Expr.FloatConst _, Expr.Fma _, Expr.Dot4 _, Expr.Reduce _, Expr.Ramp _ -> throw new IllegalStateException("not a vector of bool: " + e);
+      case Expr.FloatConst _, Expr.Fma _, Expr.Dot4 _, Expr.Reduce _, Expr.Ramp _ ->
+          throw new IllegalStateException("not a vector of bool: " + e);
     };
   }
 
   /** The width at which a bool vector is cheapest to make. */
   int naturalWidth(Expr e) {
     return switch (e) {
-      case Expr.Compare c -> isMask(c.a().type()) ? naturalWidth(c.a()) : c.a().type().scalar().bytes();
+      case Expr.Compare c ->
+          isMask(c.a().type()) ? naturalWidth(c.a()) : c.a().type().scalar().bytes();
       case Expr.Var v -> scope.variable(v.name()).maskWidth();
       case Expr.Binary b -> Math.max(naturalWidth(b.a()), naturalWidth(b.b()));
       case Expr.Unary u -> naturalWidth(u.a());
       case Expr.Select s -> Math.max(naturalWidth(s.then()), naturalWidth(s.otherwise()));
-      case Expr.Cast c -> isMask(c.a().type()) ? naturalWidth(c.a()) : c.a().type().scalar().bytes();
+      case Expr.Cast c ->
+          isMask(c.a().type()) ? naturalWidth(c.a()) : c.a().type().scalar().bytes();
       case Expr.Load l -> {
         Scope.Memory source = scope.memory(l.buffer());
         yield source.inRegisters() ? source.registers().getFirst().maskWidth() : 1;
       }
       case Expr.Shuffle s -> naturalWidth(s.a());
       case Expr.Bits _ -> 1;
-      case Expr.IntConst _, Expr.FloatConst _, Expr.Fma _, Expr.Dot4 _, Expr.Reduce _, Expr.Broadcast _, Expr.Ramp _, Expr.LaneLt _ -> 4;
+      case Expr.IntConst _,
+          Expr.FloatConst _,
+          Expr.Fma _,
+          Expr.Dot4 _,
+          Expr.Reduce _,
+          Expr.Broadcast _,
+          Expr.Ramp _,
+          Expr.LaneLt _ ->
+          4;
     };
   }
 
   private String nonZero(Type t, String value, int width) {
     String zero = "(" + unit.type(t) + "){}";
-    return masks.convert(masks.compare(CompareOp.NE, t, value, zero), t.lanes(), t.scalar().bytes(), width);
+    return masks.convert(
+        masks.compare(CompareOp.NE, t, value, zero), t.lanes(), t.scalar().bytes(), width);
   }
 
   private String compare(Expr.Compare c, int width) {
     Type operand = c.a().type();
     int lanes = operand.lanes();
     if (!isMask(operand)) {
-      return masks.convert(masks.compare(c.op(), operand, value(c.a()), value(c.b())), lanes, operand.scalar().bytes(), width);
+      return masks.convert(
+          masks.compare(c.op(), operand, value(c.a()), value(c.b())),
+          lanes,
+          operand.scalar().bytes(),
+          width);
     }
     String a = mask(c.a(), width);
     String b = mask(c.b(), width);
@@ -189,7 +223,20 @@ final class CExprs {
     }
     String type = unit.type(t);
     String name = "tsr_splat_" + type;
-    unit.helper(name, () -> "TSR_FN " + type + " " + name + "(" + CUnit.scalar(t.scalar()) + " x) { return (" + type + "){" + repeat("x", t.lanes()) + "}; }");
+    unit.helper(
+        name,
+        () ->
+            "TSR_FN "
+                + type
+                + " "
+                + name
+                + "("
+                + CUnit.scalar(t.scalar())
+                + " x) { return ("
+                + type
+                + "){"
+                + repeat("x", t.lanes())
+                + "}; }");
     return name + "(" + value + ")";
   }
 
@@ -205,7 +252,13 @@ final class CExprs {
     for (int i = 0; i < r.lanes(); i++) {
       steps.add(Long.toString(i * r.stride()));
     }
-    return "(" + splat(r.type(), value(r.base())) + " + (" + unit.type(r.type()) + "){" + String.join(", ", steps) + "})";
+    return "("
+        + splat(r.type(), value(r.base()))
+        + " + ("
+        + unit.type(r.type())
+        + "){"
+        + String.join(", ", steps)
+        + "})";
   }
 
   private String shuffle(Expr.Shuffle s) {
@@ -232,7 +285,11 @@ final class CExprs {
     Type from = c.a().type();
     Scalar to = c.type().scalar();
     if (to == Scalar.BOOL) {
-      return from.scalar() == Scalar.BOOL ? value(c.a()) : "(" + (from.scalar() == Scalar.F16 ? castText(from, Scalar.F32, c) : value(c.a())) + " != 0)";
+      return from.scalar() == Scalar.BOOL
+          ? value(c.a())
+          : "("
+              + (from.scalar() == Scalar.F16 ? castText(from, Scalar.F32, c) : value(c.a()))
+              + " != 0)";
     }
     if (isMask(from)) {
       Scalar integer = to.isInteger() ? to : to.bytes() == 8 ? Scalar.I64 : Scalar.I32;
@@ -260,12 +317,27 @@ final class CExprs {
       if (to.scalar() == Scalar.BOOL) {
         return "(" + a + " != 0)";
       }
-      return CUnit.carrier(from.scalar()) == CUnit.carrier(to.scalar()) ? a : scalars.bits(from.scalar(), to.scalar()) + "(" + a + ")";
+      return CUnit.carrier(from.scalar()) == CUnit.carrier(to.scalar())
+          ? a
+          : scalars.bits(from.scalar(), to.scalar()) + "(" + a + ")";
     }
     String f = unit.type(from);
     String t = unit.type(to);
     String name = "tsr_bits_" + f + "_" + t;
-    unit.helper(name, () -> "TSR_FN " + t + " " + name + "(" + f + " x) { union { " + f + " a; " + t + " b; } u; u.a = x; return u.b; }");
+    unit.helper(
+        name,
+        () ->
+            "TSR_FN "
+                + t
+                + " "
+                + name
+                + "("
+                + f
+                + " x) { union { "
+                + f
+                + " a; "
+                + t
+                + " b; } u; u.a = x; return u.b; }");
     return name + "(" + a + ")";
   }
 
@@ -296,10 +368,13 @@ final class CExprs {
     }
     String address = source.c() + " + " + value(l.index());
     if (t.isVector()) {
-      return mask.map(m -> memory.loadMasked(t, address, m)).orElseGet(() -> memory.load(t, address));
+      return mask.map(m -> memory.loadMasked(t, address, m))
+          .orElseGet(() -> memory.load(t, address));
     }
     String element =
-        CUnit.carrier(t.scalar()) == CUnit.carrier(source.scalar()) ? source.c() + "[" + value(l.index()) + "]" : scalarLoad(t, address);
+        CUnit.carrier(t.scalar()) == CUnit.carrier(source.scalar())
+            ? source.c() + "[" + value(l.index()) + "]"
+            : scalarLoad(t, address);
     return mask.map(m -> "(" + m + " ? " + element + " : (" + unit.type(t) + ")0)").orElse(element);
   }
 
@@ -307,16 +382,31 @@ final class CExprs {
     if (unit.cuda()) {
       String type = unit.type(t);
       String name = "tsr_read_" + CUnit.carrier(t.scalar()).text();
-      unit.helper(name, () -> "TSR_FN " + type + " " + name + "(const void *p) { " + type + " r; memcpy(&r, p, sizeof r); return r; }");
+      unit.helper(
+          name,
+          () ->
+              "TSR_FN "
+                  + type
+                  + " "
+                  + name
+                  + "(const void *p) { "
+                  + type
+                  + " r; memcpy(&r, p, sizeof r); return r; }");
       return name + "(" + address + ")";
     }
     return memory.load(t, address);
   }
 
   Scope.Variable register(Scope.Memory source, Expr index) {
-    if (index instanceof Expr.IntConst c && c.value() >= 0 && c.value() < source.registers().size()) {
+    if (index instanceof Expr.IntConst c
+        && c.value() >= 0
+        && c.value() < source.registers().size()) {
       return source.registers().get((int) c.value());
     }
-    throw new IllegalStateException("a register buffer needs a constant index below " + source.registers().size() + ", got " + index);
+    throw new IllegalStateException(
+        "a register buffer needs a constant index below "
+            + source.registers().size()
+            + ", got "
+            + index);
   }
 }

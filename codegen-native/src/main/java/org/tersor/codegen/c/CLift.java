@@ -8,8 +8,8 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Type;
 
 /**
- * Makes vector functions: of one instruction where the target has it at that width, of two halves where it has it at a smaller one,
- * of scalar calls otherwise.
+ * Makes vector functions: of one instruction where the target has it at that width, of two halves
+ * where it has it at a smaller one, of scalar calls otherwise.
  */
 final class CLift {
   private static final List<String> NAMES = List.of("a", "b", "c");
@@ -22,10 +22,18 @@ final class CLift {
   /**
    * @param stem name without the lanes
    * @param scalar name of the scalar function of the same parameters
-   * @param simd for a number of lanes, the statements over a, b, c that end in return; empty if there is no such instruction
-   * @return the name of a function from {@code params} of {@code lanes} lanes to {@code result} of as many
+   * @param simd for a number of lanes, the statements over a, b, c that end in return; empty if
+   *     there is no such instruction
+   * @return the name of a function from {@code params} of {@code lanes} lanes to {@code result} of
+   *     as many
    */
-  String lift(String stem, Scalar result, List<Scalar> params, int lanes, String scalar, IntFunction<Optional<String>> simd) {
+  String lift(
+      String stem,
+      Scalar result,
+      List<Scalar> params,
+      int lanes,
+      String scalar,
+      IntFunction<Optional<String>> simd) {
     if (lanes == 1) {
       return scalar;
     }
@@ -37,7 +45,16 @@ final class CLift {
           for (int i = 0; i < params.size(); i++) {
             declared.add(unit.type(new Type(params.get(i), lanes)) + " " + NAMES.get(i));
           }
-          String head = "TSR_FN " + type + " " + stem + "_x" + lanes + "(" + String.join(", ", declared) + ") ";
+          String head =
+              "TSR_FN "
+                  + type
+                  + " "
+                  + stem
+                  + "_x"
+                  + lanes
+                  + "("
+                  + String.join(", ", declared)
+                  + ") ";
           Optional<String> one = simd.apply(lanes);
           if (one.isPresent()) {
             return head + "{ " + one.get() + " }";
@@ -51,7 +68,13 @@ final class CLift {
         });
   }
 
-  private String halves(String stem, Scalar result, List<Scalar> params, int lanes, String scalar, IntFunction<Optional<String>> simd) {
+  private String halves(
+      String stem,
+      Scalar result,
+      List<Scalar> params,
+      int lanes,
+      String scalar,
+      IntFunction<Optional<String>> simd) {
     String half = lift(stem, result, params, lanes / 2, scalar, simd);
     StringBuilder text = new StringBuilder("{ union { ");
     text.append(unit.type(new Type(result, lanes))).append(" v; ");
@@ -59,7 +82,12 @@ final class CLift {
     for (int i = 0; i < params.size(); i++) {
       String full = unit.type(new Type(params.get(i), lanes));
       String part = unit.type(new Type(params.get(i), lanes / 2));
-      text.append(" union { ").append(full).append(" v; ").append(part).append(" p[2]; } u").append(i);
+      text.append(" union { ")
+          .append(full)
+          .append(" v; ")
+          .append(part)
+          .append(" p[2]; } u")
+          .append(i);
       text.append("; u").append(i).append(".v = ").append(NAMES.get(i)).append(";");
     }
     for (int h = 0; h < 2; h++) {
@@ -67,7 +95,13 @@ final class CLift {
       for (int i = 0; i < params.size(); i++) {
         args.add("u" + i + ".p[" + h + "]");
       }
-      text.append(" r.p[").append(h).append("] = ").append(half).append("(").append(String.join(", ", args)).append(");");
+      text.append(" r.p[")
+          .append(h)
+          .append("] = ")
+          .append(half)
+          .append("(")
+          .append(String.join(", ", args))
+          .append(");");
     }
     return text.append(" return r.v; }").toString();
   }
@@ -77,7 +111,15 @@ final class CLift {
     for (int i = 0; i < params; i++) {
       args.add(NAMES.get(i) + "[i]");
     }
-    return "{ " + type + " r; for (int i = 0; i < " + lanes + "; i++) r[i] = " + scalar + "(" + String.join(", ", args) + "); return r; }";
+    return "{ "
+        + type
+        + " r; for (int i = 0; i < "
+        + lanes
+        + "; i++) r[i] = "
+        + scalar
+        + "("
+        + String.join(", ", args)
+        + "); return r; }";
   }
 
   /** Prefix of the intrinsics of a register size. */

@@ -8,8 +8,9 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Type;
 
 /**
- * Vectors of bool: bit masks where the target has mask registers, else vectors of 0 and -1 whose element width is that of the values
- * they act on. {@code width} below is that width in bytes; bit masks have none.
+ * Vectors of bool: bit masks where the target has mask registers, else vectors of 0 and -1 whose
+ * element width is that of the values they act on. {@code width} below is that width in bytes; bit
+ * masks have none.
  */
 final class CMasks {
   private final CUnit unit;
@@ -25,23 +26,37 @@ final class CMasks {
   }
 
   private static String full(int lanes) {
-    return lanes == 64 ? "0xffffffffffffffffull" : "0x" + Long.toHexString((1L << lanes) - 1) + "ull";
+    return lanes == 64
+        ? "0xffffffffffffffffull"
+        : "0x" + Long.toHexString((1L << lanes) - 1) + "ull";
   }
 
   private String trimmed(String value, int lanes) {
     String type = CUnit.bits(lanes);
-    return lanes < 8 ? "((" + type + ")((" + value + ") & " + full(lanes) + "))" : "((" + type + ")(" + value + "))";
+    return lanes < 8
+        ? "((" + type + ")((" + value + ") & " + full(lanes) + "))"
+        : "((" + type + ")(" + value + "))";
   }
 
   /** The same truth values at another width. */
   String convert(String mask, int lanes, int from, int to) {
-    return bits || from == to ? mask : "__builtin_convertvector(" + mask + ", " + type(lanes, to) + ")";
+    return bits || from == to
+        ? mask
+        : "__builtin_convertvector(" + mask + ", " + type(lanes, to) + ")";
   }
 
   /** A scalar truth value in every lane. */
   String splat(String value, int lanes, int width) {
     if (bits) {
-      return "((" + value + ") ? (" + CUnit.bits(lanes) + ")" + full(lanes) + " : (" + CUnit.bits(lanes) + ")0)";
+      return "(("
+          + value
+          + ") ? ("
+          + CUnit.bits(lanes)
+          + ")"
+          + full(lanes)
+          + " : ("
+          + CUnit.bits(lanes)
+          + ")0)";
     }
     String type = type(lanes, width);
     return "((" + type + "){} - (" + CUnit.scalar(CUnit.signedOf(width)) + ")(" + value + "))";
@@ -77,15 +92,37 @@ final class CMasks {
         () -> {
           String head = "TSR_FN " + type + " " + name + "(int64_t n) { ";
           if (bits) {
-            return head + "return (" + type + ")(n <= 0 ? 0 : n >= " + lanes + " ? " + full(lanes) + " : (1ull << n) - 1); }";
+            return head
+                + "return ("
+                + type
+                + ")(n <= 0 ? 0 : n >= "
+                + lanes
+                + " ? "
+                + full(lanes)
+                + " : (1ull << n) - 1); }";
           }
           String element = CUnit.scalar(CUnit.signedOf(width));
           List<String> iota = new ArrayList<>();
           for (int i = 0; i < lanes; i++) {
             iota.add(Integer.toString(i));
           }
-          return head + element + " m = (" + element + ")(n < 0 ? 0 : n > " + lanes + " ? " + Math.min(lanes, 127) + " : n); return (" + type + ")((" + type + "){"
-              + String.join(", ", iota) + "} < (" + type + "){} + m); }";
+          return head
+              + element
+              + " m = ("
+              + element
+              + ")(n < 0 ? 0 : n > "
+              + lanes
+              + " ? "
+              + Math.min(lanes, 127)
+              + " : n); return ("
+              + type
+              + ")(("
+              + type
+              + "){"
+              + String.join(", ", iota)
+              + "} < ("
+              + type
+              + "){} + m); }";
         });
     return name + "(" + count + ")";
   }
@@ -113,16 +150,51 @@ final class CMasks {
           if (unit.isa().registers(bytes)) {
             String register = CLift.register(s, bytes);
             String immediate = s.isFloat() ? floatImmediate(op) : integerImmediate(op);
-            return head + "return (" + result + ")" + CLift.prefix(bytes) + "_cmp_" + CLift.suffix(s) + "_mask((" + register + ")a, (" + register + ")b, "
-                + immediate + "); }";
+            return head
+                + "return ("
+                + result
+                + ")"
+                + CLift.prefix(bytes)
+                + "_cmp_"
+                + CLift.suffix(s)
+                + "_mask(("
+                + register
+                + ")a, ("
+                + register
+                + ")b, "
+                + immediate
+                + "); }";
           }
           if (bytes > 64) {
             String half = compareBits(op, t.withLanes(lanes / 2));
             String part = unit.type(t.withLanes(lanes / 2));
-            return head + "union { " + type + " v; " + part + " p[2]; } x, y; x.v = a; y.v = b; return (" + result + ")(" + half + "(x.p[0], y.p[0]) | (" + result
-                + ")" + half + "(x.p[1], y.p[1]) << " + lanes / 2 + "); }";
+            return head
+                + "union { "
+                + type
+                + " v; "
+                + part
+                + " p[2]; } x, y; x.v = a; y.v = b; return ("
+                + result
+                + ")("
+                + half
+                + "(x.p[0], y.p[0]) | ("
+                + result
+                + ")"
+                + half
+                + "(x.p[1], y.p[1]) << "
+                + lanes / 2
+                + "); }";
           }
-          return head + result + " r = 0; for (int i = 0; i < " + lanes + "; i++) r |= (" + result + ")((" + result + ")(a[i]" + CExprs.symbol(op)
+          return head
+              + result
+              + " r = 0; for (int i = 0; i < "
+              + lanes
+              + "; i++) r |= ("
+              + result
+              + ")(("
+              + result
+              + ")(a[i]"
+              + CExprs.symbol(op)
               + "b[i]) << i); return r; }";
         });
   }
@@ -160,29 +232,75 @@ final class CMasks {
   private String blendText(String name, Type t, Scalar s) {
     String type = unit.type(t);
     int lanes = t.lanes();
-    String head = "TSR_FN " + type + " " + name + "(" + type(lanes, s.bytes()) + " m, " + type + " a, " + type + " b) { ";
+    String head =
+        "TSR_FN "
+            + type
+            + " "
+            + name
+            + "("
+            + type(lanes, s.bytes())
+            + " m, "
+            + type
+            + " a, "
+            + type
+            + " b) { ";
     int bytes = t.bytes();
     String register = CLift.register(s, bytes);
     String prefix = CLift.prefix(bytes);
     if (!bits) {
       String mask = type(lanes, s.bytes());
       if (s.isFloat() && unit.isa().registers(bytes)) {
-        return head + "return (" + type + ")" + prefix + "_blendv_" + CLift.suffix(s) + "((" + register + ")b, (" + register + ")a, (" + register + ")m); }";
+        return head
+            + "return ("
+            + type
+            + ")"
+            + prefix
+            + "_blendv_"
+            + CLift.suffix(s)
+            + "(("
+            + register
+            + ")b, ("
+            + register
+            + ")a, ("
+            + register
+            + ")m); }";
       }
       return head + "return (" + type + ")((m & (" + mask + ")a) | (~m & (" + mask + ")b)); }";
     }
     if (unit.isa().registers(bytes)) {
       String suffix = s.isFloat() ? CLift.suffix(s) : "epi" + s.bytes() * 8;
-      return head + "return (" + type + ")" + prefix + "_mask_blend_" + suffix + "(m, (" + register + ")b, (" + register + ")a); }";
+      return head
+          + "return ("
+          + type
+          + ")"
+          + prefix
+          + "_mask_blend_"
+          + suffix
+          + "(m, ("
+          + register
+          + ")b, ("
+          + register
+          + ")a); }";
     }
     if (bytes > 64) {
       Type half = t.withLanes(lanes / 2);
       String part = unit.type(half);
       String halfMask = CUnit.bits(lanes / 2);
-      return head + "union { " + type + " v; " + part + " p[2]; } x, y; x.v = a; y.v = b; x.p[0] = " + blend(half, "(" + halfMask + ")m", "x.p[0]", "y.p[0]")
-          + "; x.p[1] = " + blend(half, "(" + halfMask + ")(m >> " + lanes / 2 + ")", "x.p[1]", "y.p[1]") + "; return x.v; }";
+      return head
+          + "union { "
+          + type
+          + " v; "
+          + part
+          + " p[2]; } x, y; x.v = a; y.v = b; x.p[0] = "
+          + blend(half, "(" + halfMask + ")m", "x.p[0]", "y.p[0]")
+          + "; x.p[1] = "
+          + blend(half, "(" + halfMask + ")(m >> " + lanes / 2 + ")", "x.p[1]", "y.p[1]")
+          + "; return x.v; }";
     }
-    return head + "for (int i = 0; i < " + lanes + "; i++) if (!(m >> i & 1)) a[i] = b[i]; return a; }";
+    return head
+        + "for (int i = 0; i < "
+        + lanes
+        + "; i++) if (!(m >> i & 1)) a[i] = b[i]; return a; }";
   }
 
   /** Lanes of 0 and 1 of an integer type of that width. */
@@ -190,7 +308,8 @@ final class CMasks {
     Type t = new Type(CUnit.carrier(s), lanes);
     String type = unit.type(t);
     if (bits) {
-      return blend(t, mask, "((" + type + "){} + " + CConst.integer(s, 1) + ")", "(" + type + "){}");
+      return blend(
+          t, mask, "((" + type + "){} + " + CConst.integer(s, 1) + ")", "(" + type + "){}");
     }
     return "((" + type + ")(" + mask + " & 1))";
   }
@@ -209,8 +328,14 @@ final class CMasks {
     StringBuilder text = new StringBuilder("((" + CUnit.bits(order.size()) + ")(");
     for (int i = 0; i < order.size(); i++) {
       int from = order.get(i);
-      text.append(i == 0 ? "" : " | ").append("((uint64_t)(").append(from < lanesOfA ? a : b).append(" >> ");
-      text.append(from < lanesOfA ? from : from - lanesOfA).append(" & 1) << ").append(i).append(')');
+      text.append(i == 0 ? "" : " | ")
+          .append("((uint64_t)(")
+          .append(from < lanesOfA ? a : b)
+          .append(" >> ");
+      text.append(from < lanesOfA ? from : from - lanesOfA)
+          .append(" & 1) << ")
+          .append(i)
+          .append(')');
     }
     return text.append("))").toString();
   }
@@ -225,17 +350,28 @@ final class CMasks {
           case OR, MAX -> "r |= ";
           case XOR -> "r ^= ";
           case ADD, SUB, DIV, REM, FLOORDIV, FLOORMOD, SHL, SHR, FMOD, POW, ATAN2 ->
-              throw Faults.unsupported("a reduction by " + op + " of bool", "the kernel must cast to a number first");
+              throw Faults.unsupported(
+                  "a reduction by " + op + " of bool", "the kernel must cast to a number first");
         };
     unit.helper(
         name,
         () ->
-            "TSR_FN int " + name + "(" + type + " m) { "
+            "TSR_FN int "
+                + name
+                + "("
+                + type
+                + " m) { "
                 + (bits && (op == BinaryOp.AND || op == BinaryOp.MIN || op == BinaryOp.MUL)
                     ? "return m == (" + type + ")" + full(lanes) + "; }"
                     : bits && (op == BinaryOp.OR || op == BinaryOp.MAX)
                         ? "return m != 0; }"
-                        : "int r = " + lane("m").replace(">> i", ">> 0").replace("[i]", "[0]") + " & 1; for (int i = 1; i < " + lanes + "; i++) " + step + lane("m")
+                        : "int r = "
+                            + lane("m").replace(">> i", ">> 0").replace("[i]", "[0]")
+                            + " & 1; for (int i = 1; i < "
+                            + lanes
+                            + "; i++) "
+                            + step
+                            + lane("m")
                             + " & 1; return r; }"));
     return name + "(" + mask + ")";
   }

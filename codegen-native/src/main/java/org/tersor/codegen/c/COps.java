@@ -34,14 +34,33 @@ final class COps {
       case TRUNC -> floats.round(CFloatOps.Rounding.ZERO, t, a);
       case RINT -> floats.round(CFloatOps.Rounding.NEAREST, t, a);
       case POPCOUNT -> popcount(t, a);
-      case EXP, EXPM1, LOG, LOG1P, TANH, SIGMOID, ERF, SIN, COS, TAN, ASIN, ACOS, ATAN, SINH, COSH, ASINH, ACOSH, ATANH ->
+      case EXP,
+          EXPM1,
+          LOG,
+          LOG1P,
+          TANH,
+          SIGMOID,
+          ERF,
+          SIN,
+          COS,
+          TAN,
+          ASIN,
+          ACOS,
+          ATAN,
+          SINH,
+          COSH,
+          ASINH,
+          ACOSH,
+          ATANH ->
           throw Faults.unsupported(op.toString(), "the legalizer must replace it by loop-IR text");
     };
   }
 
   /** C computes on types below 32 bits in int: back to the type. */
   private String narrow(Type t, String text) {
-    return !t.isVector() && CUnit.carrier(t.scalar()).bytes() < 4 ? "((" + CUnit.scalar(t.scalar()) + ")(" + text + "))" : "(" + text + ")";
+    return !t.isVector() && CUnit.carrier(t.scalar()).bytes() < 4
+        ? "((" + CUnit.scalar(t.scalar()) + ")(" + text + "))"
+        : "(" + text + ")";
   }
 
   private String abs(Type t, String a) {
@@ -59,8 +78,21 @@ final class COps {
             Scalar word = CUnit.unsignedOf(s.bytes());
             String magnitude = CConst.integer(word, Long.MAX_VALUE >>> (64 - s.bytes() * 8));
             return t.isVector()
-                ? head + "(" + type + ")((" + unit.type(t.withScalar(word)) + ")x & " + magnitude + "); }"
-                : head + scalars.bits(word, s) + "(" + scalars.bits(s, word) + "(x) & " + magnitude + "); }";
+                ? head
+                    + "("
+                    + type
+                    + ")(("
+                    + unit.type(t.withScalar(word))
+                    + ")x & "
+                    + magnitude
+                    + "); }"
+                : head
+                    + scalars.bits(word, s)
+                    + "("
+                    + scalars.bits(s, word)
+                    + "(x) & "
+                    + magnitude
+                    + "); }";
           }
           // (x ^ sign) - sign with sign = x >> (width - 1): of the smallest integer, itself.
           String sign = "(x >> " + (s.bytes() * 8 - 1) + ")";
@@ -83,7 +115,10 @@ final class COps {
       case ADD -> narrow(t, a + " + " + b);
       case SUB -> narrow(t, a + " - " + b);
       case MUL -> narrow(t, a + " * " + b);
-      case DIV -> t.scalar().isFloat() ? "(" + a + " / " + b + ")" : divide(" / ", scalars.div(t.scalar()), "tsr_div_", t, a, b, e);
+      case DIV ->
+          t.scalar().isFloat()
+              ? "(" + a + " / " + b + ")"
+              : divide(" / ", scalars.div(t.scalar()), "tsr_div_", t, a, b, e);
       case REM -> divide(" % ", scalars.rem(t.scalar()), "tsr_rem_", t, a, b, e);
       case FLOORDIV -> floor(true, t, a, b, e);
       case FLOORMOD -> floor(false, t, a, b, e);
@@ -94,7 +129,8 @@ final class COps {
       case XOR -> narrow(t, a + " ^ " + b);
       case SHL -> narrow(t, a + " << " + count(t, b));
       case SHR -> narrow(t, a + " >> " + count(t, b));
-      case FMOD, POW, ATAN2 -> throw Faults.unsupported(op.toString(), "the legalizer must replace it by loop-IR text");
+      case FMOD, POW, ATAN2 ->
+          throw Faults.unsupported(op.toString(), "the legalizer must replace it by loop-IR text");
     };
   }
 
@@ -103,22 +139,41 @@ final class COps {
     return "(" + b + " & " + CConst.integer(s, s.bytes() * 8 - 1) + ")";
   }
 
-  private String divide(String symbol, String scalar, String stem, Type t, String a, String b, Expr.Binary e) {
+  private String divide(
+      String symbol, String scalar, String stem, Type t, String a, String b, Expr.Binary e) {
     if (integerConstant(e.b()).filter(c -> c != 0 && c != -1).isPresent()) {
       return narrow(t, a + symbol + b);
     }
     Scalar s = CUnit.carrier(t.scalar());
-    return lift.lift(stem + s.text(), s, List.of(s, s), t.lanes(), scalar, n -> Optional.empty()) + "(" + a + ", " + b + ")";
+    return lift.lift(stem + s.text(), s, List.of(s, s), t.lanes(), scalar, n -> Optional.empty())
+        + "("
+        + a
+        + ", "
+        + b
+        + ")";
   }
 
   private String floor(boolean quotient, Type t, String a, String b, Expr.Binary e) {
     Optional<Long> divisor = integerConstant(e.b()).filter(c -> c > 0 && Long.bitCount(c) == 1);
     if (divisor.isPresent()) {
       // Shifts round toward minus infinity.
-      return quotient ? "(" + a + " >> " + Long.numberOfTrailingZeros(divisor.get()) + ")" : "(" + a + " & " + CConst.integer(Scalar.I64, divisor.get() - 1) + ")";
+      return quotient
+          ? "(" + a + " >> " + Long.numberOfTrailingZeros(divisor.get()) + ")"
+          : "(" + a + " & " + CConst.integer(Scalar.I64, divisor.get() - 1) + ")";
     }
     String scalar = quotient ? scalars.floorDiv() : scalars.floorMod();
-    return lift.lift(scalar, Scalar.I64, List.of(Scalar.I64, Scalar.I64), t.lanes(), scalar, n -> Optional.empty()) + "(" + a + ", " + b + ")";
+    return lift.lift(
+            scalar,
+            Scalar.I64,
+            List.of(Scalar.I64, Scalar.I64),
+            t.lanes(),
+            scalar,
+            n -> Optional.empty())
+        + "("
+        + a
+        + ", "
+        + b
+        + ")";
   }
 
   private static Optional<Long> integerConstant(Expr e) {
@@ -153,8 +208,8 @@ final class COps {
   }
 
   /**
-   * The plain instruction gives its second operand, x, where either is NaN and where both are zero: right for every constant but NaN
-   * and the zero that must win over x = the other zero.
+   * The plain instruction gives its second operand, x, where either is NaN and where both are zero:
+   * right for every constant but NaN and the zero that must win over x = the other zero.
    */
   private String withConstant(boolean max, Type t, String constant, String x, double c) {
     boolean negative = Double.doubleToRawLongBits(c) < 0;
@@ -170,7 +225,20 @@ final class COps {
     Scalar s = CUnit.carrier(t.scalar());
     String c = CUnit.scalar(s);
     String scalar = (max ? "tsr_max_" : "tsr_min_") + s.text();
-    unit.helper(scalar, () -> "TSR_FN " + c + " " + scalar + "(" + c + " a, " + c + " b) { return a " + (max ? ">" : "<") + " b ? a : b; }");
+    unit.helper(
+        scalar,
+        () ->
+            "TSR_FN "
+                + c
+                + " "
+                + scalar
+                + "("
+                + c
+                + " a, "
+                + c
+                + " b) { return a "
+                + (max ? ">" : "<")
+                + " b ? a : b; }");
     return lift.lift(
             scalar,
             s,
@@ -185,9 +253,23 @@ final class COps {
               String r = CLift.register(s, bytes);
               String type = unit.type(new Type(s, lanes));
               return Optional.of(
-                  "return (" + type + ")" + CLift.prefix(bytes) + (max ? "_max_" : "_min_") + CLift.suffix(s) + "((" + r + ")a, (" + r + ")b);");
+                  "return ("
+                      + type
+                      + ")"
+                      + CLift.prefix(bytes)
+                      + (max ? "_max_" : "_min_")
+                      + CLift.suffix(s)
+                      + "(("
+                      + r
+                      + ")a, ("
+                      + r
+                      + ")b);");
             })
-        + "(" + a + ", " + b + ")";
+        + "("
+        + a
+        + ", "
+        + b
+        + ")";
   }
 
   String fma(Type t, String a, String b, String c) {
@@ -201,12 +283,19 @@ final class COps {
           () -> {
             StringBuilder sum = new StringBuilder("(uint32_t)a");
             for (int i = 0; i < 4; i++) {
-              sum.append(" + (uint32_t)((int32_t)(uint8_t)(b >> ").append(8 * i).append(") * (int8_t)(c >> ").append(8 * i).append("))");
+              sum.append(" + (uint32_t)((int32_t)(uint8_t)(b >> ")
+                  .append(8 * i)
+                  .append(") * (int8_t)(c >> ")
+                  .append(8 * i)
+                  .append("))");
             }
-            return "TSR_FN int32_t tsr_dot4(int32_t a, int32_t b, int32_t c) { return (int32_t)(" + sum + "); }";
+            return "TSR_FN int32_t tsr_dot4(int32_t a, int32_t b, int32_t c) { return (int32_t)("
+                + sum
+                + "); }";
           });
     }
-    // The intrinsic makes gcc 12 copy the accumulator around every instruction; inline assembly does not.
+    // The intrinsic makes gcc 12 copy the accumulator around every instruction; inline assembly
+    // does not.
     return lift.lift(
             "tsr_dot4",
             Scalar.I32,
@@ -215,26 +304,60 @@ final class COps {
             "tsr_dot4",
             lanes ->
                 unit.isa().vnni() && unit.isa().registers(lanes * 4)
-                    ? Optional.of("__asm__(\"vpdpbusd %2, %1, %0\" : \"+v\"(a) : \"v\"(b), \"v\"(c)); return a;")
+                    ? Optional.of(
+                        "__asm__(\"vpdpbusd %2, %1, %0\" : \"+v\"(a) : \"v\"(b), \"v\"(c)); return a;")
                     : Optional.empty())
-        + "(" + acc + ", " + a + ", " + b + ")";
+        + "("
+        + acc
+        + ", "
+        + a
+        + ", "
+        + b
+        + ")";
   }
 
   /** Halves combined until one lane is left. */
   String reduce(BinaryOp op, Type t, String a) {
-    String name = "tsr_reduce" + op.ordinal() + "_" + CUnit.carrier(t.scalar()).text() + "_x" + t.lanes();
+    String name =
+        "tsr_reduce" + op.ordinal() + "_" + CUnit.carrier(t.scalar()).text() + "_x" + t.lanes();
     unit.helper(
         name,
         () -> {
-          StringBuilder text = new StringBuilder("TSR_FN " + CUnit.scalar(t.scalar()) + " " + name + "(" + unit.type(t) + " v" + t.lanes() + ") {");
+          StringBuilder text =
+              new StringBuilder(
+                  "TSR_FN "
+                      + CUnit.scalar(t.scalar())
+                      + " "
+                      + name
+                      + "("
+                      + unit.type(t)
+                      + " v"
+                      + t.lanes()
+                      + ") {");
           for (int n = t.lanes() / 2; n > 1; n /= 2) {
             Type half = t.withLanes(n);
             String type = unit.type(half);
-            text.append(' ').append(type).append(" l").append(n).append(" = ").append(part("v" + 2 * n, 0, n)).append(", h").append(n).append(" = ");
-            text.append(part("v" + 2 * n, n, n)).append(", v").append(n).append(" = ").append(combine(op, half, "l" + n, "h" + n)).append(';');
+            text.append(' ')
+                .append(type)
+                .append(" l")
+                .append(n)
+                .append(" = ")
+                .append(part("v" + 2 * n, 0, n))
+                .append(", h")
+                .append(n)
+                .append(" = ");
+            text.append(part("v" + 2 * n, n, n))
+                .append(", v")
+                .append(n)
+                .append(" = ")
+                .append(combine(op, half, "l" + n, "h" + n))
+                .append(';');
           }
           Type scalar = t.withLanes(1);
-          return text.append(" return ").append(combine(op, scalar, "v2[0]", "v2[1]")).append("; }").toString();
+          return text.append(" return ")
+              .append(combine(op, scalar, "v2[0]", "v2[1]"))
+              .append("; }")
+              .toString();
         });
     return name + "(" + a + ")";
   }

@@ -4,7 +4,10 @@ package org.tersor.codegen.c;
 final class CRuntime {
   private CRuntime() {}
 
-  /** The functions that a compiler may call without being asked to; hidden, so that they are nobody else's. */
+  /**
+   * The functions that a compiler may call without being asked to; hidden, so that they are nobody
+   * else's.
+   */
   static final String MEMORY_FUNCTIONS =
       """
       void *memcpy(void *restrict d, const void *restrict s, size_t n) {

@@ -25,12 +25,18 @@ final class CUnit {
     return isa;
   }
 
-  /** Whether the text must also compile as CUDA C++: scalars only, device functions from tersor_device.h. */
+  /**
+   * Whether the text must also compile as CUDA C++: scalars only, device functions from
+   * tersor_device.h.
+   */
   boolean cuda() {
     return cuda;
   }
 
-  /** The arithmetic type that holds the bits of {@code scalar} in C: masks as bytes, small floats as unsigned integers. */
+  /**
+   * The arithmetic type that holds the bits of {@code scalar} in C: masks as bytes, small floats as
+   * unsigned integers.
+   */
   static Scalar carrier(Scalar scalar) {
     return switch (scalar) {
       case BOOL, F4E2M1, F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0 -> Scalar.U8;
@@ -80,13 +86,23 @@ final class CUnit {
       return scalar(type.scalar());
     }
     if (cuda) {
-      throw Faults.unsupported("a vector of " + type + " in CUDA code", "the schedule must use lanes of a block instead of vectors");
+      throw Faults.unsupported(
+          "a vector of " + type + " in CUDA code",
+          "the schedule must use lanes of a block instead of vectors");
     }
     String name = new Type(carrier(type.scalar()), type.lanes()).toString();
     String element = scalar(type.scalar());
     int bytes = type.bytes();
-    typedefs.add("typedef " + element + " " + name + " __attribute__((vector_size(" + bytes + ")));");
-    typedefs.add("typedef " + element + " " + name + "_u __attribute__((vector_size(" + bytes + "), aligned(1), may_alias));");
+    typedefs.add(
+        "typedef " + element + " " + name + " __attribute__((vector_size(" + bytes + ")));");
+    typedefs.add(
+        "typedef "
+            + element
+            + " "
+            + name
+            + "_u __attribute__((vector_size("
+            + bytes
+            + "), aligned(1), may_alias));");
     return name;
   }
 
@@ -96,19 +112,29 @@ final class CUnit {
       return type(type) + "_u";
     }
     String name = carrier(type.scalar()).text() + "_u";
-    typedefs.add("typedef " + scalar(type.scalar()) + " " + name + " __attribute__((aligned(1), may_alias));");
+    typedefs.add(
+        "typedef "
+            + scalar(type.scalar())
+            + " "
+            + name
+            + " __attribute__((aligned(1), may_alias));");
     return name;
   }
 
   /** Name of the type of a bit mask of that many lanes. */
   static String bits(int lanes) {
     if (lanes > 64) {
-      throw Faults.unsupported("a mask of " + lanes + " lanes", "the schedule must use at most 64 lanes");
+      throw Faults.unsupported(
+          "a mask of " + lanes + " lanes", "the schedule must use at most 64 lanes");
     }
-    return lanes <= 8 ? "uint8_t" : lanes == 16 ? "uint16_t" : lanes == 32 ? "uint32_t" : "uint64_t";
+    return lanes <= 8
+        ? "uint8_t"
+        : lanes == 16 ? "uint16_t" : lanes == 32 ? "uint32_t" : "uint64_t";
   }
 
-  /** Defines a helper function once; what {@code text} needs is defined before it. Returns the name. */
+  /**
+   * Defines a helper function once; what {@code text} needs is defined before it. Returns the name.
+   */
   String helper(String name, Supplier<String> text) {
     if (!helpers.containsKey(name)) {
       String body = text.get();

@@ -16,9 +16,35 @@ final class Cpu {
     return switch (isa) {
       case SCALAR -> List.of();
       case AVX2 -> List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt");
-      case AVX512 -> List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt", "avx512f", "avx512bw", "avx512dq", "avx512vl");
+      case AVX512 ->
+          List.of(
+              "avx",
+              "avx2",
+              "fma",
+              "f16c",
+              "bmi1",
+              "bmi2",
+              "abm",
+              "popcnt",
+              "avx512f",
+              "avx512bw",
+              "avx512dq",
+              "avx512vl");
       case AVX512VNNI ->
-          List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni");
+          List.of(
+              "avx",
+              "avx2",
+              "fma",
+              "f16c",
+              "bmi1",
+              "bmi2",
+              "abm",
+              "popcnt",
+              "avx512f",
+              "avx512bw",
+              "avx512dq",
+              "avx512vl",
+              "avx512_vnni");
     };
   }
 

@@ -4,14 +4,29 @@ import java.util.ArrayList;
 import java.util.List;
 import org.tersor.ir.schedule.Target;
 
-/** Instruction sets of x86-64 that C code is generated for: what the emitter may use, and the compiler flags that allow it. */
+/**
+ * Instruction sets of x86-64 that C code is generated for: what the emitter may use, and the
+ * compiler flags that allow it.
+ */
 enum Isa {
   /** Baseline x86-64: SSE2, no FMA. */
   SCALAR(0, List.of()),
   AVX2(32, List.of("-mavx", "-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt")),
   AVX512(
       64,
-      List.of("-mavx", "-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl")),
+      List.of(
+          "-mavx",
+          "-mavx2",
+          "-mfma",
+          "-mf16c",
+          "-mbmi",
+          "-mbmi2",
+          "-mlzcnt",
+          "-mpopcnt",
+          "-mavx512f",
+          "-mavx512bw",
+          "-mavx512dq",
+          "-mavx512vl")),
   AVX512VNNI(64, with(AVX512.flags, "-mavx512vnni"));
 
   private final int maxBytes;

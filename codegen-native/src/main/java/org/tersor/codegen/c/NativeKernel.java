@@ -16,7 +16,9 @@ import java.util.List;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.schedule.Target;
 
-/** One loop function compiled to native code and loaded into this process, for tests and benchmarks. */
+/**
+ * One loop function compiled to native code and loaded into this process, for tests and benchmarks.
+ */
 public final class NativeKernel {
   private static final String EXPORT = "__attribute__((visibility(\"default\"))) ";
   private final LoopFunction function;
@@ -27,8 +29,12 @@ public final class NativeKernel {
   private NativeKernel(LoopFunction function, SharedObject library, int number) {
     this.function = function;
     this.library = library;
-    this.run = library.function("tsr_entry" + number, FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, ADDRESS));
-    this.scratch = library.function("tsr_scratch" + number, FunctionDescriptor.of(JAVA_LONG, ADDRESS));
+    this.run =
+        library.function(
+            "tsr_entry" + number,
+            FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, ADDRESS));
+    this.scratch =
+        library.function("tsr_scratch" + number, FunctionDescriptor.of(JAVA_LONG, ADDRESS));
   }
 
   /** The C text for functions, each with entries of a fixed form. */
@@ -55,9 +61,22 @@ public final class NativeKernel {
     args.addAll(dims);
     args.addAll(List.of("from", "to", "scratch"));
     unit.function(
-        EXPORT + "void tsr_entry" + number + "(void *const *b, const int64_t *d, int64_t from, int64_t to, unsigned char *scratch) { " + name + "("
-            + String.join(", ", args) + "); }\n" + EXPORT + "int64_t tsr_scratch" + number + "(const int64_t *d) { return " + name + "_scratch("
-            + String.join(", ", dims) + "); }");
+        EXPORT
+            + "void tsr_entry"
+            + number
+            + "(void *const *b, const int64_t *d, int64_t from, int64_t to, unsigned char *scratch) { "
+            + name
+            + "("
+            + String.join(", ", args)
+            + "); }\n"
+            + EXPORT
+            + "int64_t tsr_scratch"
+            + number
+            + "(const int64_t *d) { return "
+            + name
+            + "_scratch("
+            + String.join(", ", dims)
+            + "); }");
   }
 
   /** Compiles and loads one function. */
@@ -67,20 +86,22 @@ public final class NativeKernel {
 
   /** Compiles functions into one library and loads it. */
   public static List<NativeKernel> load(List<LoopFunction> functions, Target target) {
-    return Toolchain.inFolder(
-        folder -> {
-          SharedObject library = new SharedObject(build(source(functions, target), target, folder));
-          List<NativeKernel> kernels = new ArrayList<>();
-          for (int i = 0; i < functions.size(); i++) {
-            kernels.add(new NativeKernel(functions.get(i), library, i));
-          }
-          return List.copyOf(kernels);
-        });
+    return Toolchain.inFolder(folder -> {
+      SharedObject library = new SharedObject(build(source(functions, target), target, folder));
+      List<NativeKernel> kernels = new ArrayList<>();
+      for (int i = 0; i < functions.size(); i++) {
+        kernels.add(new NativeKernel(functions.get(i), library, i));
+      }
+      return List.copyOf(kernels);
+    });
   }
 
   static Path build(String source, Target target, Path folder) throws IOException {
     Files.writeString(folder.resolve("kernel.c"), source, StandardCharsets.UTF_8);
-    Toolchain.run(folder, Toolchain.command(Isa.of(target).flags(), "-shared", "-nostdlib", "-o", "kernel.so", "kernel.c"));
+    Toolchain.run(
+        folder,
+        Toolchain.command(
+            Isa.of(target).flags(), "-shared", "-nostdlib", "-o", "kernel.so", "kernel.c"));
     return folder.resolve("kernel.so");
   }
 
@@ -91,14 +112,21 @@ public final class NativeKernel {
    */
   public void run(List<MemorySegment> buffers, long[] dims, long from, long to) {
     if (buffers.size() != function.buffers().size() || dims.length != function.dims().size()) {
-      throw new IllegalArgumentException(function.name() + " has " + function.buffers().size() + " buffers and " + function.dims().size() + " dimensions");
+      throw new IllegalArgumentException(
+          function.name()
+              + " has "
+              + function.buffers().size()
+              + " buffers and "
+              + function.dims().size()
+              + " dimensions");
     }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment pointers = arena.allocate(ADDRESS, Math.max(1, buffers.size()));
       for (int i = 0; i < buffers.size(); i++) {
         pointers.setAtIndex(ADDRESS, i, buffers.get(i));
       }
-      MemorySegment values = dims.length == 0 ? arena.allocate(8, 8) : arena.allocateFrom(JAVA_LONG, dims);
+      MemorySegment values =
+          dims.length == 0 ? arena.allocate(8, 8) : arena.allocateFrom(JAVA_LONG, dims);
       long bytes = (long) scratch.invokeExact(values);
       MemorySegment area = arena.allocate(Math.max(64, bytes), 64);
       run.invokeExact(pointers, values, from, to, area);

@@ -8,7 +8,10 @@ import java.util.Map;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Type;
 
-/** Names of loop IR in scope, and the C identifiers they became: never the text itself, always followed by a number. */
+/**
+ * Names of loop IR in scope, and the C identifiers they became: never the text itself, always
+ * followed by a number.
+ */
 final class Scope {
   /** A value; {@code maskWidth} is the width of a bool vector's lanes. */
   record Variable(String c, Type type, int maskWidth) {}

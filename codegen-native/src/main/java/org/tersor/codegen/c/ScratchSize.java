@@ -9,7 +9,10 @@ import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 
-/** Writes {@code static int64_t NAME_scratch(dims...)}: the bytes of scratch that one worker of a function needs. */
+/**
+ * Writes {@code static int64_t NAME_scratch(dims...)}: the bytes of scratch that one worker of a
+ * function needs.
+ */
 final class ScratchSize {
   private final Scope scope = new Scope();
   private final CExprs exprs;
@@ -31,19 +34,23 @@ final class ScratchSize {
     }
     size.visit(function.body());
     unit.function(
-        "static int64_t " + name + "_scratch(" + (parameters.isEmpty() ? "void" : String.join(", ", parameters)) + ") {\n  int64_t now = 0, most = 0;\n"
-            + size.out + "  return most;\n}\n");
+        "static int64_t "
+            + name
+            + "_scratch("
+            + (parameters.isEmpty() ? "void" : String.join(", ", parameters))
+            + ") {\n  int64_t now = 0, most = 0;\n"
+            + size.out
+            + "  return most;\n}\n");
   }
 
   private void visit(Stmt s) {
     switch (s) {
       case Stmt.Block b -> nested(() -> b.body().forEach(this::visit));
       case Stmt.For f ->
-          nested(
-              () -> {
-                known.remove(f.var());
-                visit(f.body());
-              });
+          nested(() -> {
+            known.remove(f.var());
+            visit(f.body());
+          });
       case Stmt.While w -> nested(() -> visit(w.body()));
       case Stmt.If i -> {
         nested(() -> visit(i.then()));
@@ -52,7 +59,10 @@ final class ScratchSize {
       case Stmt.Let l -> {
         if (isKnown(l.value()) && !l.value().type().isVector()) {
           String text = exprs.value(l.value());
-          out.append("  const ").append(exprs.typeOf(l.value().type(), 0)).append(' ').append(scope.declare(l.name(), l.value().type(), 0).c());
+          out.append("  const ")
+              .append(exprs.typeOf(l.value().type(), 0))
+              .append(' ')
+              .append(scope.declare(l.name(), l.value().type(), 0).c());
           out.append(" = ").append(text).append(";\n");
           known.add(l.name());
         } else {
@@ -63,9 +73,14 @@ final class ScratchSize {
       case Stmt.Alloc a -> {
         if (a.space() != Stmt.Space.REGISTER && !CEmitter.onStack(a)) {
           if (!isKnown(a.count())) {
-            throw Faults.unsupported("a buffer whose size depends on more than the dimensions", "the schedule must allocate its largest size");
+            throw Faults.unsupported(
+                "a buffer whose size depends on more than the dimensions",
+                "the schedule must allocate its largest size");
           }
-          out.append("  now += ((").append(exprs.value(a.count())).append(") * ").append(a.element().bytes());
+          out.append("  now += ((")
+              .append(exprs.value(a.count()))
+              .append(") * ")
+              .append(a.element().bytes());
           out.append(" + 63) / 64 * 64; if (now > most) most = now;\n");
         }
       }
@@ -88,7 +103,15 @@ final class ScratchSize {
     return switch (e) {
       case Expr.IntConst _, Expr.FloatConst _ -> true;
       case Expr.Var v -> known.contains(v.name());
-      case Expr.Load _, Expr.Dot4 _, Expr.Reduce _, Expr.Shuffle _, Expr.LaneLt _, Expr.Ramp _, Expr.Broadcast _, Expr.Bits _ -> false;
+      case Expr.Load _,
+          Expr.Dot4 _,
+          Expr.Reduce _,
+          Expr.Shuffle _,
+          Expr.LaneLt _,
+          Expr.Ramp _,
+          Expr.Broadcast _,
+          Expr.Bits _ ->
+          false;
       case Expr.Unary u -> isKnown(u.a());
       case Expr.Binary b -> isKnown(b.a()) && isKnown(b.b());
       case Expr.Compare c -> isKnown(c.a()) && isKnown(c.b());

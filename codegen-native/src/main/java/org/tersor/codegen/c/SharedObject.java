@@ -17,6 +17,9 @@ final class SharedObject {
   }
 
   MethodHandle function(String name, FunctionDescriptor type) {
-    return Linker.nativeLinker().downcallHandle(symbols.find(name).orElseThrow(() -> new IllegalStateException("no symbol " + name)), type);
+    return Linker.nativeLinker()
+        .downcallHandle(
+            symbols.find(name).orElseThrow(() -> new IllegalStateException("no symbol " + name)),
+            type);
   }
 }

@@ -11,13 +11,28 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
-/** The C compiler: found by the environment variable CC, else {@code cc} on the path; run in a private folder with fixed file names. */
+/**
+ * The C compiler: found by the environment variable CC, else {@code cc} on the path; run in a
+ * private folder with fixed file names.
+ */
 final class Toolchain {
   /** Flags of all generated code; Fma is a node of its own, so no other contraction is allowed. */
   static final List<String> FLAGS =
       List.of(
-          "-std=gnu11", "-O2", "-ffreestanding", "-fno-stack-protector", "-fwrapv", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno",
-          "-fno-trapping-math", "-fno-tree-loop-distribute-patterns", "-fno-asynchronous-unwind-tables", "-fvisibility=hidden", "-fPIC", "-w");
+          "-std=gnu11",
+          "-O2",
+          "-ffreestanding",
+          "-fno-stack-protector",
+          "-fwrapv",
+          "-fno-strict-aliasing",
+          "-ffp-contract=off",
+          "-fno-math-errno",
+          "-fno-trapping-math",
+          "-fno-tree-loop-distribute-patterns",
+          "-fno-asynchronous-unwind-tables",
+          "-fvisibility=hidden",
+          "-fPIC",
+          "-w");
 
   private Toolchain() {}
 
@@ -31,10 +46,16 @@ final class Toolchain {
   static Optional<String> unavailable() {
     String command = cc().getFirst();
     if (find(command).isEmpty()) {
-      return Optional.of("no C compiler: '" + command + "' is not on the path; install gcc (or clang), or set CC");
+      return Optional.of(
+          "no C compiler: '" + command + "' is not on the path; install gcc (or clang), or set CC");
     }
-    if (!System.getProperty("os.arch").equals("amd64") || !System.getProperty("os.name").equals("Linux")) {
-      return Optional.of("native code is generated for Linux on x86-64 only, not for " + System.getProperty("os.name") + " on " + System.getProperty("os.arch"));
+    if (!System.getProperty("os.arch").equals("amd64")
+        || !System.getProperty("os.name").equals("Linux")) {
+      return Optional.of(
+          "native code is generated for Linux on x86-64 only, not for "
+              + System.getProperty("os.name")
+              + " on "
+              + System.getProperty("os.arch"));
     }
     return Optional.empty();
   }
@@ -72,11 +93,18 @@ final class Toolchain {
     }
   }
 
-  /** Runs a compiler in {@code folder}; a failure is TSR-0602 with the first lines of its output. */
+  /**
+   * Runs a compiler in {@code folder}; a failure is TSR-0602 with the first lines of its output.
+   */
   static void run(Path folder, List<String> command) {
     try {
       Path log = folder.resolve("log" + command.hashCode() + ".txt");
-      Process process = new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+      Process process =
+          new ProcessBuilder(command)
+              .directory(folder.toFile())
+              .redirectErrorStream(true)
+              .redirectOutput(log.toFile())
+              .start();
       process.getOutputStream().close();
       if (!process.waitFor(15, TimeUnit.MINUTES)) {
         process.destroyForcibly();
@@ -85,7 +113,9 @@ final class Toolchain {
       if (process.exitValue() != 0) {
         String text = Files.readString(log, StandardCharsets.UTF_8);
         throw Faults.compile(
-            command.getFirst() + " refused generated code (a fault of this program, please report it): " + text.substring(0, Math.min(text.length(), 2000)));
+            command.getFirst()
+                + " refused generated code (a fault of this program, please report it): "
+                + text.substring(0, Math.min(text.length(), 2000)));
       }
     } catch (IOException e) {
       throw Faults.toolchain("cannot run " + command.getFirst() + ": " + e.getMessage());
@@ -104,7 +134,9 @@ final class Toolchain {
     return command;
   }
 
-  /** Runs {@code body} with a folder that only this user can read and that is deleted afterwards. */
+  /**
+   * Runs {@code body} with a folder that only this user can read and that is deleted afterwards.
+   */
   static <T> T inFolder(IoFunction<Path, T> body) {
     try {
       Path folder = Files.createTempDirectory("tersor");

@@ -33,19 +33,83 @@ final class Kernels {
   static Tensor values(Scalar scalar, int n, Random random) {
     DType dtype = scalar.dtype();
     Tensor t = Tensor.zeros(dtype, n);
-    double[] special = {0.0, -0.0, 1, -1, 0.5, 1.5, 2.5, -0.5, -1.5, Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, 2147483648.0, -2147483648.0,
-        2147483520.0, 4294967296.0, 9.3e18, -9.3e18, 1.9e19, 127, 128, -128, -129, 255, 255.9, 256, 32767.5, -32769, 65535.9, 65536, 8388607.5, 8388609, 1e-45, 65519.9,
-        65520, 1e-8, 3e38, -3e38};
+    double[] special = {
+      0.0,
+      -0.0,
+      1,
+      -1,
+      0.5,
+      1.5,
+      2.5,
+      -0.5,
+      -1.5,
+      Double.NaN,
+      Double.POSITIVE_INFINITY,
+      Double.NEGATIVE_INFINITY,
+      2147483648.0,
+      -2147483648.0,
+      2147483520.0,
+      4294967296.0,
+      9.3e18,
+      -9.3e18,
+      1.9e19,
+      127,
+      128,
+      -128,
+      -129,
+      255,
+      255.9,
+      256,
+      32767.5,
+      -32769,
+      65535.9,
+      65536,
+      8388607.5,
+      8388609,
+      1e-45,
+      65519.9,
+      65520,
+      1e-8,
+      3e38,
+      -3e38
+    };
     for (int i = 0; i < n; i++) {
       int kind = random.nextInt(3);
       switch (dtype.slot()) {
         case FLOAT ->
-            t.floats()[i] = kind == 0 ? (float) special[random.nextInt(special.length)] : kind == 1 ? random.nextFloat() * 600 - 300 : Float.intBitsToFloat(random.nextInt());
+            t.floats()[i] =
+                kind == 0
+                    ? (float) special[random.nextInt(special.length)]
+                    : kind == 1
+                        ? random.nextFloat() * 600 - 300
+                        : Float.intBitsToFloat(random.nextInt());
         case DOUBLE ->
-            t.doubles()[i] = kind == 0 ? special[random.nextInt(special.length)] : kind == 1 ? random.nextDouble() * 600 - 300 : Double.longBitsToDouble(random.nextLong());
+            t.doubles()[i] =
+                kind == 0
+                    ? special[random.nextInt(special.length)]
+                    : kind == 1
+                        ? random.nextDouble() * 600 - 300
+                        : Double.longBitsToDouble(random.nextLong());
         default -> {
-          long[] edges = {0, 1, -1, Long.MIN_VALUE, Long.MAX_VALUE, Integer.MIN_VALUE, Integer.MAX_VALUE, -128, 127, -32768, 32767, 255, 7};
-          long v = kind == 0 ? edges[random.nextInt(edges.length)] : kind == 1 ? random.nextInt(20) - 10 : random.nextLong();
+          long[] edges = {
+            0,
+            1,
+            -1,
+            Long.MIN_VALUE,
+            Long.MAX_VALUE,
+            Integer.MIN_VALUE,
+            Integer.MAX_VALUE,
+            -128,
+            127,
+            -32768,
+            32767,
+            255,
+            7
+          };
+          long v =
+              kind == 0
+                  ? edges[random.nextInt(edges.length)]
+                  : kind == 1 ? random.nextInt(20) - 10 : random.nextLong();
           if (scalar == Scalar.BOOL) {
             v &= 1;
           }
@@ -85,14 +149,19 @@ final class Kernels {
     };
   }
 
-  /** Runs compiled code on copies of arrays that end right at the end of their memory; the arrays after it. */
-  static List<Object> runNative(NativeKernel kernel, List<Object> arrays, long[] dims, long from, long to) {
+  /**
+   * Runs compiled code on copies of arrays that end right at the end of their memory; the arrays
+   * after it.
+   */
+  static List<Object> runNative(
+      NativeKernel kernel, List<Object> arrays, long[] dims, long from, long to) {
     List<Object> results = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
       List<MemorySegment> segments = new ArrayList<>();
       for (Object array : arrays) {
         MemorySegment source = heap(array);
-        MemorySegment segment = arena.allocate(source.byteSize() + 64, 64).asSlice(0, source.byteSize());
+        MemorySegment segment =
+            arena.allocate(source.byteSize() + 64, 64).asSlice(0, source.byteSize());
         segment.copyFrom(source);
         segments.add(segment);
       }

@@ -27,18 +27,34 @@ import org.tersor.runtime.Tensor;
 class OperationsTest {
   private static final int ROUNDS = 64;
   private static final List<Scalar> NUMBERS =
-      List.of(Scalar.I8, Scalar.U8, Scalar.I16, Scalar.U16, Scalar.I32, Scalar.U32, Scalar.I64, Scalar.U64, Scalar.F32, Scalar.F64);
+      List.of(
+          Scalar.I8,
+          Scalar.U8,
+          Scalar.I16,
+          Scalar.U16,
+          Scalar.I32,
+          Scalar.U32,
+          Scalar.I64,
+          Scalar.U64,
+          Scalar.F32,
+          Scalar.F64);
 
   /** A result over the operands a, b, c; {@code name} for the message. */
   private record Case(String name, Scalar operand, Expr result) {}
 
-  /** Targets and lanes: one width each (below, at and above that of the registers), all of them with -Dtersor.test.all=true. */
+  /**
+   * Targets and lanes: one width each (below, at and above that of the registers), all of them with
+   * -Dtersor.test.all=true.
+   */
   static List<Arguments> targets() {
     List<Arguments> list = new ArrayList<>();
     if (Boolean.getBoolean("tersor.test.all")) {
-      Kernels.TARGETS.forEach(t -> IntStream.of(1, 4, 8, 16).forEach(n -> list.add(Arguments.of(t, n))));
+      Kernels.TARGETS.forEach(
+          t -> IntStream.of(1, 4, 8, 16).forEach(n -> list.add(Arguments.of(t, n))));
     } else {
-      list.addAll(List.of(Arguments.of("avx512vnni", 16), Arguments.of("avx2", 8), Arguments.of("scalar", 1)));
+      list.addAll(
+          List.of(
+              Arguments.of("avx512vnni", 16), Arguments.of("avx2", 8), Arguments.of("scalar", 1)));
     }
     return list;
   }
@@ -95,11 +111,21 @@ class OperationsTest {
       cases.add(new Case(op.name(), s, new Expr.Select(mask, a, c)));
       cases.add(new Case(op + " stored", s, mask));
       Expr other = new Expr.Compare(CompareOp.GT, b, c);
-      cases.add(new Case(op + " and", s, new Expr.Binary(BinaryOp.AND, mask, new Expr.Unary(UnaryOp.NOT, other))));
+      cases.add(
+          new Case(
+              op + " and",
+              s,
+              new Expr.Binary(BinaryOp.AND, mask, new Expr.Unary(UnaryOp.NOT, other))));
       cases.add(new Case(op + " of bool", s, new Expr.Compare(op, mask, other)));
-      cases.add(new Case(op + " to i32", s, new Expr.Cast(new Type(Scalar.I32, lanes), mask, false)));
-      cases.add(new Case(op + " to f64", s, new Expr.Cast(new Type(Scalar.F64, lanes), mask, false)));
-      cases.add(new Case(op + " select", s, new Expr.Select(mask, other, new Expr.Compare(CompareOp.EQ, a, c))));
+      cases.add(
+          new Case(op + " to i32", s, new Expr.Cast(new Type(Scalar.I32, lanes), mask, false)));
+      cases.add(
+          new Case(op + " to f64", s, new Expr.Cast(new Type(Scalar.F64, lanes), mask, false)));
+      cases.add(
+          new Case(
+              op + " select",
+              s,
+              new Expr.Select(mask, other, new Expr.Compare(CompareOp.EQ, a, c))));
     }
     if (s == Scalar.F32 || (s == Scalar.F64 && target.has(Target.Feature.FMA))) {
       cases.add(new Case("FMA", s, new Expr.Fma(a, b, c)));
@@ -116,8 +142,20 @@ class OperationsTest {
     cases.add(new Case("to bool", s, new Expr.Cast(new Type(Scalar.BOOL, lanes), a, false)));
     if (target.has(Target.Feature.F16C) || !s.isFloat() || s == Scalar.F32) {
       // Payloads of NaN are nobody's promise: they become zero first.
-      Expr number = s.isFloat() ? new Expr.Select(new Expr.Compare(CompareOp.EQ, a, a), a, new Expr.FloatConst(new Type(s, lanes), 0)) : a;
-      cases.add(new Case("to f16", s, new Expr.Bits(new Type(Scalar.U16, lanes), new Expr.Cast(new Type(Scalar.F16, lanes), number, false))));
+      Expr number =
+          s.isFloat()
+              ? new Expr.Select(
+                  new Expr.Compare(CompareOp.EQ, a, a),
+                  a,
+                  new Expr.FloatConst(new Type(s, lanes), 0))
+              : a;
+      cases.add(
+          new Case(
+              "to f16",
+              s,
+              new Expr.Bits(
+                  new Type(Scalar.U16, lanes),
+                  new Expr.Cast(new Type(Scalar.F16, lanes), number, false))));
     }
     if (s == Scalar.U16) {
       Expr half = new Expr.Bits(new Type(Scalar.F16, lanes), a);
@@ -130,7 +168,12 @@ class OperationsTest {
         cases.add(new Case("reduce " + op, s, new Expr.Broadcast(new Expr.Reduce(op, a), lanes)));
       }
       if (lanes > 1 && bitwise) {
-        cases.add(new Case("reduce bool " + op, s, new Expr.Broadcast(new Expr.Reduce(op, new Expr.Compare(CompareOp.LT, a, b)), lanes)));
+        cases.add(
+            new Case(
+                "reduce bool " + op,
+                s,
+                new Expr.Broadcast(
+                    new Expr.Reduce(op, new Expr.Compare(CompareOp.LT, a, b)), lanes)));
       }
     }
     if (lanes > 1) {
@@ -142,18 +185,31 @@ class OperationsTest {
       }
       cases.add(new Case("reverse", s, new Expr.Shuffle(a, b, order)));
       cases.add(new Case("mix", s, new Expr.Shuffle(a, b, mixed)));
-      cases.add(new Case("mix masks", s, new Expr.Shuffle(new Expr.Compare(CompareOp.LT, a, b), new Expr.Compare(CompareOp.LT, b, c), mixed)));
-      cases.add(new Case("lane", s, new Expr.Broadcast(new Expr.Shuffle(a, b, List.of(lanes + 1)), lanes)));
+      cases.add(
+          new Case(
+              "mix masks",
+              s,
+              new Expr.Shuffle(
+                  new Expr.Compare(CompareOp.LT, a, b),
+                  new Expr.Compare(CompareOp.LT, b, c),
+                  mixed)));
+      cases.add(
+          new Case(
+              "lane", s, new Expr.Broadcast(new Expr.Shuffle(a, b, List.of(lanes + 1)), lanes)));
     }
     Expr count = new Expr.Binary(BinaryOp.SUB, new Expr.Var(Type.INDEX, "i"), Kernels.index(3));
     Expr tail = new Expr.LaneLt(count, lanes);
     Expr at = new Expr.Binary(BinaryOp.MUL, new Expr.Var(Type.INDEX, "i"), Kernels.index(lanes));
-    cases.add(new Case("masked load", s, new Expr.Load(new Type(s, lanes), "a", at, Optional.of(tail))));
+    cases.add(
+        new Case("masked load", s, new Expr.Load(new Type(s, lanes), "a", at, Optional.of(tail))));
     cases.add(new Case("tail", s, new Expr.Select(tail, a, b)));
     if (lanes > 1) {
       Expr ramp = new Expr.Ramp(at, 1, lanes);
-      cases.add(new Case("gather", s, new Expr.Load(new Type(s, lanes), "b", ramp, Optional.empty())));
-      cases.add(new Case("masked gather", s, new Expr.Load(new Type(s, lanes), "b", ramp, Optional.of(tail))));
+      cases.add(
+          new Case("gather", s, new Expr.Load(new Type(s, lanes), "b", ramp, Optional.empty())));
+      cases.add(
+          new Case(
+              "masked gather", s, new Expr.Load(new Type(s, lanes), "b", ramp, Optional.of(tail))));
     }
     return cases;
   }
@@ -166,8 +222,12 @@ class OperationsTest {
             "out",
             new Expr.Binary(BinaryOp.MUL, new Expr.Var(Type.INDEX, "i"), Kernels.index(lanes)),
             c.result(),
-            number % 2 == 0 ? Optional.empty() : Optional.of(new Expr.LaneLt(new Expr.Var(Type.INDEX, "i"), lanes)));
-    Stmt body = new Stmt.For(Stmt.LoopKind.SERIAL, "i", Kernels.index(0), new Expr.Var(Type.INDEX, "n"), 1, store);
+            number % 2 == 0
+                ? Optional.empty()
+                : Optional.of(new Expr.LaneLt(new Expr.Var(Type.INDEX, "i"), lanes)));
+    Stmt body =
+        new Stmt.For(
+            Stmt.LoopKind.SERIAL, "i", Kernels.index(0), new Expr.Var(Type.INDEX, "n"), 1, store);
     return new LoopFunction(
         "case" + number,
         List.of(
