@@ -7,4 +7,6 @@ module org.tersor.codegen.jvm {
   requires transitive org.tersor.ir;
   requires jdk.incubator.vector;
   requires org.objectweb.asm;
+
+  exports org.tersor.codegen.jvm;
 }

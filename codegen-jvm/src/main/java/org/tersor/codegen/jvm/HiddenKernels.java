@@ -1,0 +1,31 @@
+package org.tersor.codegen.jvm;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.schedule.Target;
+import org.tersor.runtime.KernelCode;
+import org.tersor.runtime.TersorException;
+
+/** Compiles functions into this process, as hidden classes that are collected with their last use. */
+public final class HiddenKernels {
+  private static final MethodHandles.Lookup LOOKUP = MethodHandles.lookup();
+
+  private HiddenKernels() {}
+
+  /** The kernel of a legalised function. */
+  public static KernelCode load(LoopFunction function, Target target) {
+    byte[] bytes = new JvmEmitter(target).emit(function, "org/tersor/codegen/jvm/Kernel");
+    return define(function.name(), bytes);
+  }
+
+  static KernelCode define(String name, byte[] bytes) {
+    try {
+      MethodHandles.Lookup hidden = LOOKUP.defineHiddenClass(bytes, true);
+      return (KernelCode)
+          hidden.findConstructor(hidden.lookupClass(), MethodType.methodType(void.class)).invoke();
+    } catch (Throwable e) {
+      throw new TersorException("TSR-0602", "kernel " + name + " cannot be loaded: " + e, e);
+    }
+  }
+}
