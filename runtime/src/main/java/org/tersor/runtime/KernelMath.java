@@ -132,6 +132,17 @@ public final class KernelMath {
     return a >= 0 ? (double) a : (double) (a >>> 1 | a & 1) * 2;
   }
 
+  /** A double that rounds to any type of at most 50 bits as the integer does: bits that do not fit are or-ed into the last one. */
+  public static double sticky(long value, boolean unsigned) {
+    boolean negative = !unsigned && value < 0;
+    long magnitude = negative ? -value : value;
+    if (magnitude >>> 53 != 0) {
+      magnitude = magnitude & -0x1000L | ((magnitude & 0xFFF) != 0 ? 0x800 : 0);
+    }
+    double result = unsignedToDouble(magnitude);
+    return negative ? -result : result;
+  }
+
   /** {@code acc + sum(i < 4) u8(a >> 8i) * s8(b >> 8i)}. */
   public static int dot4(int acc, int a, int b) {
     return acc

@@ -334,8 +334,9 @@ final class LaneCode {
     if (k > 1) {
       if (bool) {
         reduceMask(r.op(), k);
-      } else if (type.isFloat()) {
-        reduceFloats(r.op(), type, k);
+      } else if (type.isFloat() || type.isUnsigned() && (r.op() == ReduceOp.MIN || r.op() == ReduceOp.MAX)) {
+        // reduceLanes has no fixed order for floats, and starts UMIN from the largest signed number.
+        reduceHalves(r.op(), type, k);
       } else if (!Code.padded(kind, k)) {
         code.operator(VectorCode.operator(r.op().combine(), type).orElseThrow().name(), "Associative");
         code.invokeVirtual(kind.vector, "reduceLanes", "(L" + Code.OPERATORS + "$Associative;)" + kind.letter);
@@ -379,9 +380,9 @@ final class LaneCode {
   }
 
   /** {@code v -> scalar}, halves first: the order of {@link Expr.Reduce}. */
-  private void reduceFloats(ReduceOp op, Scalar type, int k) {
+  private void reduceHalves(ReduceOp op, Scalar type, int k) {
     Kind kind = Kind.of(type);
-    while (k > 2) {
+    while (k > 2 && !Code.padded(kind, k / 2)) {
       int v = code.newLocal(1);
       code.var(Opcodes.ASTORE, v);
       code.var(Opcodes.ALOAD, v);

@@ -37,7 +37,9 @@ final class ScalarCode {
 
   /** After an element was read from an array. */
   void loaded(Scalar type) {
-    if (type.isUnsigned() || type.isSmallFloat()) {
+    if (type == Scalar.BOOL) {
+      code.booleanOf(Opcodes.IFNE);
+    } else if (type.isUnsigned() || type.isSmallFloat()) {
       canonical(type);
     }
   }
@@ -218,7 +220,12 @@ final class ScalarCode {
       code.invokeStatic(Code.MATH, "decode", "(II)F");
       cast(Scalar.F32, to, inRange);
     } else if (to.isSmallFloat()) {
-      cast(from, Scalar.F64, false);
+      if (Kind.of(from) == Kind.LONG) {
+        code.pushInt(from == Scalar.U64 ? 1 : 0);
+        code.invokeStatic(Code.MATH, "sticky", "(JZ)D");
+      } else {
+        cast(from, Scalar.F64, false);
+      }
       code.pushInt(to.dtype().ordinal());
       code.invokeStatic(Code.MATH, "encode", "(DI)I");
     } else if (to == Scalar.BOOL) {

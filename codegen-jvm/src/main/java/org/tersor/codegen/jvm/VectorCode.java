@@ -126,7 +126,8 @@ final class VectorCode {
   /** Bytes of the largest element while it converts. */
   static int castBytes(Scalar from, Scalar to) {
     boolean wide = from == Scalar.U32 && to.isFloat() || from.isFloat() && to == Scalar.U32;
-    return Math.max(wide ? 8 : 1, Math.max(Kind.of(from).bytes, Kind.of(to).bytes));
+    boolean throughFloat = from.isSmallFloat() && to == Scalar.BOOL || from == Scalar.BOOL && to.isSmallFloat();
+    return Math.max(wide ? 8 : throughFloat ? 4 : 1, Math.max(Kind.of(from).bytes, Kind.of(to).bytes));
   }
 
   /** {@code v -> v converted}; neither type is BOOL. */
