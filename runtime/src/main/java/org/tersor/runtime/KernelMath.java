@@ -1,8 +1,9 @@
 package org.tersor.runtime;
 
 /**
- * Scalar operations of generated kernels that Java has no instruction for. Integer division by zero gives 0, the smallest integer
- * divided by -1 wraps; conversions to integers saturate and map NaN to 0.
+ * Scalar operations of generated kernels that Java has no instruction for. Integer division by zero
+ * gives 0, the smallest integer divided by -1 wraps; conversions to integers saturate and map NaN
+ * to 0.
  */
 public final class KernelMath {
   private KernelMath() {}
@@ -132,7 +133,10 @@ public final class KernelMath {
     return a >= 0 ? (double) a : (double) (a >>> 1 | a & 1) * 2;
   }
 
-  /** A double that rounds to any type of at most 50 bits as the integer does: bits that do not fit are or-ed into the last one. */
+  /**
+   * A double that rounds to any type of at most 50 bits as the integer does: bits that do not fit
+   * are or-ed into the last one.
+   */
   public static double sticky(long value, boolean unsigned) {
     boolean negative = !unsigned && value < 0;
     long magnitude = negative ? -value : value;
@@ -157,7 +161,10 @@ public final class KernelMath {
     return Minifloats.FORMATS[dtype].decode(code);
   }
 
-  /** Code of a small float type nearest to {@code value}, half to even; out of range infinity or NaN. */
+  /**
+   * Code of a small float type nearest to {@code value}, half to even; out of range infinity or
+   * NaN.
+   */
   public static int encode(double value, int dtype) {
     return Minifloats.FORMATS[dtype].encode(value, false);
   }

@@ -37,36 +37,37 @@ final class ClassCode {
       return;
     }
     int access = Opcodes.ACC_PRIVATE | Opcodes.ACC_STATIC | Opcodes.ACC_FINAL;
-    fields.forEach(
-        (key, field) -> visitor.visitField(access, field, key instanceof Kind ? HANDLE : SHUFFLE, null, null).visitEnd());
+    fields.forEach((key, field) ->
+        visitor
+            .visitField(access, field, key instanceof Kind ? HANDLE : SHUFFLE, null, null)
+            .visitEnd());
     MethodVisitor mv = visitor.visitMethod(Opcodes.ACC_STATIC, "<clinit>", "()V", null, null);
     mv.visitCode();
     Code code = new Code(mv, 0);
-    fields.forEach(
-        (key, field) -> {
-          if (key instanceof Shuffle shuffle) {
-            code.species(shuffle.kind, shuffle.lanes.size());
-            code.pushInt(shuffle.lanes.size());
-            mv.visitIntInsn(Opcodes.NEWARRAY, Opcodes.T_INT);
-            for (int i = 0; i < shuffle.lanes.size(); i++) {
-              code.op(Opcodes.DUP);
-              code.pushInt(i);
-              code.pushInt(shuffle.lanes.get(i));
-              code.op(Opcodes.IASTORE);
-            }
-            code.invokeInterface(Code.SPECIES, "shuffleFromValues", "([I)" + SHUFFLE);
-            mv.visitFieldInsn(Opcodes.PUTSTATIC, name, field, SHUFFLE);
-          } else if (key instanceof Kind kind) {
-            mv.visitLdcInsn(org.objectweb.asm.Type.getType(kind.array()));
-            mv.visitFieldInsn(
-                Opcodes.GETSTATIC, "java/nio/ByteOrder", "LITTLE_ENDIAN", "Ljava/nio/ByteOrder;");
-            code.invokeStatic(
-                "java/lang/invoke/MethodHandles",
-                "byteArrayViewVarHandle",
-                "(Ljava/lang/Class;Ljava/nio/ByteOrder;)" + HANDLE);
-            mv.visitFieldInsn(Opcodes.PUTSTATIC, name, field, HANDLE);
-          }
-        });
+    fields.forEach((key, field) -> {
+      if (key instanceof Shuffle shuffle) {
+        code.species(shuffle.kind, shuffle.lanes.size());
+        code.pushInt(shuffle.lanes.size());
+        mv.visitIntInsn(Opcodes.NEWARRAY, Opcodes.T_INT);
+        for (int i = 0; i < shuffle.lanes.size(); i++) {
+          code.op(Opcodes.DUP);
+          code.pushInt(i);
+          code.pushInt(shuffle.lanes.get(i));
+          code.op(Opcodes.IASTORE);
+        }
+        code.invokeInterface(Code.SPECIES, "shuffleFromValues", "([I)" + SHUFFLE);
+        mv.visitFieldInsn(Opcodes.PUTSTATIC, name, field, SHUFFLE);
+      } else if (key instanceof Kind kind) {
+        mv.visitLdcInsn(org.objectweb.asm.Type.getType(kind.array()));
+        mv.visitFieldInsn(
+            Opcodes.GETSTATIC, "java/nio/ByteOrder", "LITTLE_ENDIAN", "Ljava/nio/ByteOrder;");
+        code.invokeStatic(
+            "java/lang/invoke/MethodHandles",
+            "byteArrayViewVarHandle",
+            "(Ljava/lang/Class;Ljava/nio/ByteOrder;)" + HANDLE);
+        mv.visitFieldInsn(Opcodes.PUTSTATIC, name, field, HANDLE);
+      }
+    });
     code.op(Opcodes.RETURN);
     mv.visitMaxs(0, 0);
     mv.visitEnd();

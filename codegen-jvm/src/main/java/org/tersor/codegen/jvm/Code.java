@@ -4,7 +4,9 @@ import org.objectweb.asm.Label;
 import org.objectweb.asm.MethodVisitor;
 import org.objectweb.asm.Opcodes;
 
-/** Bytecode of one method, with the instruction selection that has nothing to do with the loop IR. */
+/**
+ * Bytecode of one method, with the instruction selection that has nothing to do with the loop IR.
+ */
 final class Code {
   static final String VECTOR = "jdk/incubator/vector/Vector";
   static final String MASK = "jdk/incubator/vector/VectorMask";
@@ -137,7 +139,10 @@ final class Code {
     return Math.max(8, kind.bytes * lanes);
   }
 
-  /** Lanes of that species; more than {@code lanes} if those do not fill 64 bits. The rest holds garbage. */
+  /**
+   * Lanes of that species; more than {@code lanes} if those do not fill 64 bits. The rest holds
+   * garbage.
+   */
   static int speciesLanes(Kind kind, int lanes) {
     return speciesBytes(kind, lanes) / kind.bytes;
   }
@@ -147,7 +152,11 @@ final class Code {
   }
 
   void species(Kind kind, int lanes) {
-    mv.visitFieldInsn(Opcodes.GETSTATIC, kind.vector, "SPECIES_" + speciesBytes(kind, lanes) * 8, "L" + SPECIES + ";");
+    mv.visitFieldInsn(
+        Opcodes.GETSTATIC,
+        kind.vector,
+        "SPECIES_" + speciesBytes(kind, lanes) * 8,
+        "L" + SPECIES + ";");
   }
 
   void operator(String name, String type) {
@@ -158,14 +167,20 @@ final class Code {
   void lanewise(Kind kind, String operator, boolean associative) {
     operator(operator, associative ? "Associative" : "Binary");
     swap();
-    invokeVirtual(kind.vector, "lanewise", "(L" + OPERATORS + "$Binary;L" + VECTOR + ";)" + kind.vectorDescriptor());
+    invokeVirtual(
+        kind.vector,
+        "lanewise",
+        "(L" + OPERATORS + "$Binary;L" + VECTOR + ";)" + kind.vectorDescriptor());
   }
 
   /** {@code v, e -> v op e}, the scalar in every lane. */
   void lanewiseScalar(Kind kind, String operator, long e, boolean associative) {
     operator(operator, associative ? "Associative" : "Binary");
     pushConst(kind, e);
-    invokeVirtual(kind.vector, "lanewise", "(L" + OPERATORS + "$Binary;" + kind.letter + ")" + kind.vectorDescriptor());
+    invokeVirtual(
+        kind.vector,
+        "lanewise",
+        "(L" + OPERATORS + "$Binary;" + kind.letter + ")" + kind.vectorDescriptor());
   }
 
   void lanewiseUnary(Kind kind, String operator) {
@@ -177,24 +192,32 @@ final class Code {
   void compare(Kind kind, String operator) {
     operator(operator, "Comparison");
     swap();
-    invokeVirtual(kind.vector, "compare", "(L" + OPERATORS + "$Comparison;L" + VECTOR + ";)L" + MASK + ";");
+    invokeVirtual(
+        kind.vector, "compare", "(L" + OPERATORS + "$Comparison;L" + VECTOR + ";)L" + MASK + ";");
   }
 
   /** {@code v -> mask} of v op e. */
   void compareScalar(Kind kind, String operator, long e) {
     operator(operator, "Comparison");
     pushConst(kind, e);
-    invokeVirtual(kind.vector, "compare", "(L" + OPERATORS + "$Comparison;" + kind.letter + ")L" + MASK + ";");
+    invokeVirtual(
+        kind.vector,
+        "compare",
+        "(L" + OPERATORS + "$Comparison;" + kind.letter + ")L" + MASK + ";");
   }
 
   /** {@code v, w, mask -> lanes of w where mask, else of v}. */
   void blend(Kind kind) {
-    invokeVirtual(kind.vector, "blend", "(L" + VECTOR + ";L" + MASK + ";)" + kind.vectorDescriptor());
+    invokeVirtual(
+        kind.vector, "blend", "(L" + VECTOR + ";L" + MASK + ";)" + kind.vectorDescriptor());
   }
 
   /** {@code species, e -> vector}. */
   void broadcast(Kind kind) {
-    invokeStatic(kind.vector, "broadcast", "(L" + SPECIES + ";" + kind.letter + ")" + kind.vectorDescriptor());
+    invokeStatic(
+        kind.vector,
+        "broadcast",
+        "(L" + SPECIES + ";" + kind.letter + ")" + kind.vectorDescriptor());
   }
 
   void broadcastConst(Kind kind, int lanes, long value) {
@@ -208,7 +231,10 @@ final class Code {
     operator(conversion, "Conversion");
     species(kind, lanes);
     op(Opcodes.ICONST_0);
-    invokeVirtual(VECTOR, "convertShape", "(L" + OPERATORS + "$Conversion;L" + SPECIES + ";I)L" + VECTOR + ";");
+    invokeVirtual(
+        VECTOR,
+        "convertShape",
+        "(L" + OPERATORS + "$Conversion;L" + SPECIES + ";I)L" + VECTOR + ";");
     cast(kind.vector);
   }
 
@@ -232,12 +258,22 @@ final class Code {
     invokeStatic(
         kind.vector,
         "fromArray",
-        "(L" + SPECIES + ";" + kind.array() + "I" + (masked ? "L" + MASK + ";" : "") + ")" + kind.vectorDescriptor());
+        "(L"
+            + SPECIES
+            + ";"
+            + kind.array()
+            + "I"
+            + (masked ? "L" + MASK + ";" : "")
+            + ")"
+            + kind.vectorDescriptor());
   }
 
   /** {@code vector, array, index[, mask] ->}. */
   void intoArray(Kind kind, boolean masked) {
-    invokeVirtual(kind.vector, "intoArray", "(" + kind.array() + "I" + (masked ? "L" + MASK + ";" : "") + ")V");
+    invokeVirtual(
+        kind.vector,
+        "intoArray",
+        "(" + kind.array() + "I" + (masked ? "L" + MASK + ";" : "") + ")V");
   }
 
   void maskAll(Kind kind, int lanes, boolean value) {

@@ -88,7 +88,8 @@ final class Env {
 
   /** The local of a prepared array; in the first pass any number. */
   int preparedLocal(String key, Kind kind, int size) {
-    prepared.merge(key, new Prepared(kind, size), (a, b) -> new Prepared(kind, Math.max(a.size, b.size)));
+    prepared.merge(
+        key, new Prepared(kind, size), (a, b) -> new Prepared(kind, Math.max(a.size, b.size)));
     return preparedLocals.getOrDefault(key, 0);
   }
 
@@ -126,17 +127,23 @@ final class Env {
       }
       int operands =
           switch (e) {
-            case Expr.Var v -> env.variable(v.name()) instanceof Value value ? value.chunk() : Integer.MAX_VALUE;
-            case Expr.Load l -> Math.min(limit(l.index()), l.mask().map(this::limit).orElse(Integer.MAX_VALUE));
+            case Expr.Var v ->
+                env.variable(v.name()) instanceof Value value ? value.chunk() : Integer.MAX_VALUE;
+            case Expr.Load l ->
+                Math.min(limit(l.index()), l.mask().map(this::limit).orElse(Integer.MAX_VALUE));
             case Expr.Unary u -> limit(u.a());
             case Expr.Binary b -> Math.min(limit(b.a()), limit(b.b()));
             case Expr.Compare c -> Math.min(limit(c.a()), limit(c.b()));
             case Expr.Fma f -> Math.min(limit(f.a()), Math.min(limit(f.b()), limit(f.c())));
-            case Expr.Select s -> Math.min(limit(s.condition()), Math.min(limit(s.then()), limit(s.otherwise())));
+            case Expr.Select s ->
+                Math.min(limit(s.condition()), Math.min(limit(s.then()), limit(s.otherwise())));
             case Expr.Cast c ->
                 Math.min(
                     limit(c.a()),
-                    vectorBytes == 0 ? 1 : vectorBytes / VectorCode.castBytes(c.a().type().scalar(), c.type().scalar()));
+                    vectorBytes == 0
+                        ? 1
+                        : vectorBytes
+                            / VectorCode.castBytes(c.a().type().scalar(), c.type().scalar()));
             case Expr.Dot4 d -> Math.min(limit(d.acc()), Math.min(limit(d.a()), limit(d.b())));
             case Expr.IntConst c -> Integer.MAX_VALUE;
             case Expr.FloatConst c -> Integer.MAX_VALUE;

@@ -12,9 +12,10 @@ import org.tersor.ir.loop.Type;
 import org.tersor.ir.loop.UnaryOp;
 
 /**
- * Expressions. Every expression is pushed in chunks of lanes: {@code push(e, lo, k, kind)} leaves lanes lo to lo + k on the stack,
- * as a Java scalar if k is 1, else as a vector, or for BOOL as a mask over elements of {@code kind}. So a value wider than a
- * register is evaluated in parts by whoever consumes it, and without vectors every lane is scalar code.
+ * Expressions. Every expression is pushed in chunks of lanes: {@code push(e, lo, k, kind)} leaves
+ * lanes lo to lo + k on the stack, as a Java scalar if k is 1, else as a vector, or for BOOL as a
+ * mask over elements of {@code kind}. So a value wider than a register is evaluated in parts by
+ * whoever consumes it, and without vectors every lane is scalar code.
  */
 final class ExprCode {
   final Code code;
@@ -118,7 +119,10 @@ final class ExprCode {
     }
   }
 
-  /** Like {@link #push}, also where {@code k} exceeds what the expression can be evaluated in at once. */
+  /**
+   * Like {@link #push}, also where {@code k} exceeds what the expression can be evaluated in at
+   * once.
+   */
   void pushAny(Expr e, int lo, int k, Kind mask) {
     int chunk = Math.min(k, chunks.of(e));
     if (chunk == k) {
@@ -236,7 +240,8 @@ final class ExprCode {
     }
     push(b.a(), lo, k, mask);
     if (b.b() instanceof Expr.IntConst c) {
-      code.lanewiseScalar(kind, operator.get().name(), narrow(kind, c.value()), operator.get().associative());
+      code.lanewiseScalar(
+          kind, operator.get().name(), narrow(kind, c.value()), operator.get().associative());
     } else {
       push(b.b(), lo, k, mask);
       code.lanewise(kind, operator.get().name(), operator.get().associative());
@@ -245,7 +250,9 @@ final class ExprCode {
 
   /** The cheap forms of division by a positive constant, the dividend being on the stack. */
   private boolean divideByConstant(Expr.Binary b) {
-    if (!(b.b() instanceof Expr.IntConst c) || Kind.of(c.type().scalar()) != Kind.INT || c.value() <= 0) {
+    if (!(b.b() instanceof Expr.IntConst c)
+        || Kind.of(c.type().scalar()) != Kind.INT
+        || c.value() <= 0) {
       return false;
     }
     boolean power = Long.bitCount(c.value()) == 1;
@@ -306,7 +313,11 @@ final class ExprCode {
     Scalar type = f.type().scalar();
     Kind kind = Kind.of(type);
     if (!type.isFloat()) {
-      push(new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, f.a(), f.b()), f.c()), lo, k, kind);
+      push(
+          new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, f.a(), f.b()), f.c()),
+          lo,
+          k,
+          kind);
       return;
     }
     push(f.a(), lo, k, kind);
@@ -316,7 +327,9 @@ final class ExprCode {
       scalars.fma(type);
     } else {
       code.invokeVirtual(
-          kind.vector, "fma", "(L" + Code.VECTOR + ";L" + Code.VECTOR + ";)" + kind.vectorDescriptor());
+          kind.vector,
+          "fma",
+          "(L" + Code.VECTOR + ";L" + Code.VECTOR + ";)" + kind.vectorDescriptor());
     }
   }
 
@@ -360,7 +373,8 @@ final class ExprCode {
       push(c.a(), lo, 1, Kind.INT);
       push(c.b(), lo, 1, Kind.INT);
       scalars.jumpIf(c.op(), c.a().type().scalar(), false, target);
-    } else if (condition instanceof Expr.Binary(BinaryOp op, Expr a, Expr b) && op == BinaryOp.AND) {
+    } else if (condition instanceof Expr.Binary(BinaryOp op, Expr a, Expr b)
+        && op == BinaryOp.AND) {
       jumpUnless(a, lo, target);
       jumpUnless(b, lo, target);
     } else if (condition instanceof Expr.Unary(UnaryOp op, Expr a) && op == UnaryOp.NOT) {
@@ -394,7 +408,12 @@ final class ExprCode {
       push(c.a(), lo, k, mask);
       vectors.cast(from, to, k, c.inRange());
     } else if (to == Scalar.BOOL || from == Scalar.BOOL) {
-      cast(new Expr.Cast(c.type(), new Expr.Cast(c.type().withScalar(Scalar.F32), c.a(), false), false), lo, k, mask);
+      cast(
+          new Expr.Cast(
+              c.type(), new Expr.Cast(c.type().withScalar(Scalar.F32), c.a(), false), false),
+          lo,
+          k,
+          mask);
     } else {
       lanes.map(to, k, lo, List.of(c.a()), () -> scalars.cast(from, to, c.inRange()));
     }

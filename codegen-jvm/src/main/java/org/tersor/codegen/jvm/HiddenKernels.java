@@ -7,7 +7,9 @@ import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.KernelCode;
 import org.tersor.runtime.TersorException;
 
-/** Compiles functions into this process, as hidden classes that are collected with their last use. */
+/**
+ * Compiles functions into this process, as hidden classes that are collected with their last use.
+ */
 public final class HiddenKernels {
   private static final MethodHandles.Lookup LOOKUP = MethodHandles.lookup();
 

@@ -14,9 +14,10 @@ import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.TersorException;
 
 /**
- * Turns a legalised {@link LoopFunction} into a class that implements {@link org.tersor.runtime.KernelCode}. The loops are in one
- * static method over typed arrays and ints, the form that HotSpot's optimising compiler does best with. The class depends on the
- * function and the target alone: the same function gives the same bytes.
+ * Turns a legalised {@link LoopFunction} into a class that implements {@link
+ * org.tersor.runtime.KernelCode}. The loops are in one static method over typed arrays and ints,
+ * the form that HotSpot's optimising compiler does best with. The class depends on the function and
+ * the target alone: the same function gives the same bytes.
  */
 public final class JvmEmitter {
   /** HotSpot never compiles methods of more bytes (HugeMethodLimit). */
@@ -41,7 +42,9 @@ public final class JvmEmitter {
    * @param methodSizes bytes of bytecode of the methods that hold loops, by name
    */
   public record Emitted(byte[] bytes, Map<String, Integer> methodSizes) {
-    /** Size of the largest method; over {@link #METHOD_LIMIT} it would stay interpreted for ever. */
+    /**
+     * Size of the largest method; over {@link #METHOD_LIMIT} it would stay interpreted for ever.
+     */
     public int largestMethod() {
       return methodSizes.values().stream().mapToInt(Integer::intValue).max().orElse(0);
     }
@@ -56,8 +59,13 @@ public final class JvmEmitter {
     if (2 * function.buffers().size() + function.dims().size() + 2 > 255) {
       throw new TersorException(
           "TSR-0601",
-          "kernel " + function.name() + " has " + function.buffers().size()
-              + " buffers and " + function.dims().size() + " dimensions: more than a Java method takes; compile with less fusion");
+          "kernel "
+              + function.name()
+              + " has "
+              + function.buffers().size()
+              + " buffers and "
+              + function.dims().size()
+              + " dimensions: more than a Java method takes; compile with less fusion");
     }
     ClassWriter writer =
         new ClassWriter(ClassWriter.COMPUTE_FRAMES) {
@@ -90,7 +98,11 @@ public final class JvmEmitter {
     } catch (org.objectweb.asm.MethodTooLargeException e) {
       throw new TersorException(
           "TSR-0601",
-          "kernel " + function.name() + " needs " + e.getCodeSize() + " bytes of bytecode; a Java method holds 65535. Use smaller tiles",
+          "kernel "
+              + function.name()
+              + " needs "
+              + e.getCodeSize()
+              + " bytes of bytecode; a Java method holds 65535. Use smaller tiles",
           e);
     }
   }
@@ -151,7 +163,8 @@ public final class JvmEmitter {
   /** Emits the loops; returns the number of bytes of bytecode. */
   private int body(ClassWriter writer, LoopFunction function, Env env, ClassCode owner) {
     MethodVisitor mv =
-        writer.visitMethod(Opcodes.ACC_PRIVATE | Opcodes.ACC_STATIC, BODY, descriptor(function), null, null);
+        writer.visitMethod(
+            Opcodes.ACC_PRIVATE | Opcodes.ACC_STATIC, BODY, descriptor(function), null, null);
     mv.visitCode();
     int n = function.buffers().size();
     int dims = function.dims().size();
@@ -161,23 +174,23 @@ public final class JvmEmitter {
       env.bindBuffer(buffer.name(), new Env.Memory(stored(buffer), i, n + i));
     }
     for (int i = 0; i < dims; i++) {
-      env.bind(function.dims().get(i), new Env.Value(Type.INDEX, 1, Kind.INT, new int[] {2 * n + i}));
+      env.bind(
+          function.dims().get(i), new Env.Value(Type.INDEX, 1, Kind.INT, new int[] {2 * n + i}));
     }
     int from = 2 * n + dims;
     int to = from + 1;
     Label end = new Label();
-    env.prepared.forEach(
-        (key, array) -> {
-          int local = code.newLocal(1);
-          env.preparedLocals.put(key, local);
-          if (array.size() == 0) {
-            code.op(Opcodes.ACONST_NULL);
-          } else {
-            code.pushInt(array.size());
-            mv.visitIntInsn(Opcodes.NEWARRAY, array.kind().newArrayCode);
-          }
-          code.var(Opcodes.ASTORE, local);
-        });
+    env.prepared.forEach((key, array) -> {
+      int local = code.newLocal(1);
+      env.preparedLocals.put(key, local);
+      if (array.size() == 0) {
+        code.op(Opcodes.ACONST_NULL);
+      } else {
+        code.pushInt(array.size());
+        mv.visitIntInsn(Opcodes.NEWARRAY, array.kind().newArrayCode);
+      }
+      code.var(Opcodes.ASTORE, local);
+    });
     if (!isParallel(function.body())) {
       code.var(Opcodes.ILOAD, from);
       code.jump(Opcodes.IFGT, end);

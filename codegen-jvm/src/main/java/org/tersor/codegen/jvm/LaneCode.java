@@ -38,7 +38,10 @@ final class LaneCode {
     code.intoArray(kind, false);
   }
 
-  /** Lanes {@code lo} to {@code lo + k} of operands through a scalar operation; operands of any type but BOOL. */
+  /**
+   * Lanes {@code lo} to {@code lo + k} of operands through a scalar operation; operands of any type
+   * but BOOL.
+   */
   void map(Scalar result, int k, int lo, List<Expr> operands, Runnable operation) {
     for (Expr operand : operands) {
       expr.push(operand, lo, k, Kind.INT);
@@ -184,7 +187,8 @@ final class LaneCode {
       }
       return;
     }
-    boolean oneVector = n == k && s.lanes().size() == k && expr.chunks.of(s.a()) == k && !Code.padded(kind, k);
+    boolean oneVector =
+        n == k && s.lanes().size() == k && expr.chunks.of(s.a()) == k && !Code.padded(kind, k);
     if (oneVector) {
       boolean both = s.lanes().stream().anyMatch(lane -> lane >= n);
       if (!both || expr.chunks.of(s.b()) == k) {
@@ -196,7 +200,10 @@ final class LaneCode {
         code.invokeVirtual(
             kind.vector,
             "rearrange",
-            "(Ljdk/incubator/vector/VectorShuffle;" + (both ? "L" + Code.VECTOR + ";" : "") + ")" + kind.vectorDescriptor());
+            "(Ljdk/incubator/vector/VectorShuffle;"
+                + (both ? "L" + Code.VECTOR + ";" : "")
+                + ")"
+                + kind.vectorDescriptor());
         return;
       }
     }
@@ -230,7 +237,10 @@ final class LaneCode {
     code.release(mark);
   }
 
-  /** Lanes {@code first} to {@code first + count} of {@code a} as the bytes of one scalar, lowest first. */
+  /**
+   * Lanes {@code first} to {@code first + count} of {@code a} as the bytes of one scalar, lowest
+   * first.
+   */
   void gatherBits(Expr a, int first, int count, Scalar to) {
     Scalar from = a.type().scalar();
     Kind kind = Kind.of(from);
@@ -293,7 +303,10 @@ final class LaneCode {
     };
   }
 
-  /** A kind of which {@code k} elements fill a vector of at least 64 and, k being at most its lanes of bytes, no more than its bits. */
+  /**
+   * A kind of which {@code k} elements fill a vector of at least 64 and, k being at most its lanes
+   * of bytes, no more than its bits.
+   */
   static Kind maskKind(int k) {
     return k >= 8 ? Kind.BYTE : k == 4 ? Kind.SHORT : Kind.INT;
   }
@@ -301,11 +314,14 @@ final class LaneCode {
   /** The kind of mask that a BOOL expression gives without a conversion. */
   Kind maskKind(Expr e, int k) {
     return switch (e) {
-      case Expr.Compare c when c.a().type().scalar() != Scalar.BOOL -> Kind.of(c.a().type().scalar());
+      case Expr.Compare c when c.a().type().scalar() != Scalar.BOOL ->
+          Kind.of(c.a().type().scalar());
       case Expr.Compare c -> maskKind(c.a(), k);
       case Expr.Unary u -> maskKind(u.a(), k);
       case Expr.Binary b -> maskKind(b.a(), k);
-      case Expr.Var v when env.variable(v.name()) instanceof Env.Value value && value.chunk() == k -> value.kind();
+      case Expr.Var v
+          when env.variable(v.name()) instanceof Env.Value value && value.chunk() == k ->
+          value.kind();
       default -> maskKind(k);
     };
   }
@@ -334,12 +350,16 @@ final class LaneCode {
     if (k > 1) {
       if (bool) {
         reduceMask(r.op(), k);
-      } else if (type.isFloat() || type.isUnsigned() && (r.op() == ReduceOp.MIN || r.op() == ReduceOp.MAX)) {
-        // reduceLanes has no fixed order for floats, and starts UMIN from the largest signed number.
+      } else if (type.isFloat()
+          || type.isUnsigned() && (r.op() == ReduceOp.MIN || r.op() == ReduceOp.MAX)) {
+        // reduceLanes has no fixed order for floats, and starts UMIN from the largest signed
+        // number.
         reduceHalves(r.op(), type, k);
       } else if (!Code.padded(kind, k)) {
-        code.operator(VectorCode.operator(r.op().combine(), type).orElseThrow().name(), "Associative");
-        code.invokeVirtual(kind.vector, "reduceLanes", "(L" + Code.OPERATORS + "$Associative;)" + kind.letter);
+        code.operator(
+            VectorCode.operator(r.op().combine(), type).orElseThrow().name(), "Associative");
+        code.invokeVirtual(
+            kind.vector, "reduceLanes", "(L" + Code.OPERATORS + "$Associative;)" + kind.letter);
         expr.scalars.loaded(type);
       } else {
         lanesOf(r.op(), type, k);

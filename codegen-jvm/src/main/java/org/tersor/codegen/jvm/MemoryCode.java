@@ -49,7 +49,8 @@ final class MemoryCode {
     if ((type == Scalar.INDEX) != (m.element() == Scalar.INDEX)) {
       // An INDEX takes 8 bytes in tensors, but is an int here.
       Scalar stored = type == Scalar.INDEX ? Scalar.I64 : Scalar.INDEX;
-      Expr.Load narrow = new Expr.Load(l.type().withScalar(stored), l.buffer(), l.index(), l.mask());
+      Expr.Load narrow =
+          new Expr.Load(l.type().withScalar(stored), l.buffer(), l.index(), l.mask());
       expr.push(new Expr.Cast(l.type(), narrow, true), lo, k, mask);
     } else if (k == 1) {
       Label skip = new Label();
@@ -64,7 +65,12 @@ final class MemoryCode {
         code.label(end);
       }
     } else if (type == Scalar.BOOL) {
-      load(new Expr.Load(l.type().withScalar(Scalar.U8), l.buffer(), l.index(), l.mask()), m, lo, k, mask);
+      load(
+          new Expr.Load(l.type().withScalar(Scalar.U8), l.buffer(), l.index(), l.mask()),
+          m,
+          lo,
+          k,
+          mask);
       code.compareScalar(Kind.BYTE, "NE", 0);
       code.maskCast(Kind.BYTE, mask, k);
     } else if (l.index().type().isVector()) {
@@ -104,7 +110,8 @@ final class MemoryCode {
         int lane = lo + i;
         code.var(Opcodes.ALOAD, target);
         code.pushInt(i);
-        maskedElement(bits, i, kind, () -> element(m, type, () -> code.var(Opcodes.ILOAD, base), lane));
+        maskedElement(
+            bits, i, kind, () -> element(m, type, () -> code.var(Opcodes.ILOAD, base), lane));
         code.op(kind.arrayStore);
       }
       expr.lanes.fromScratch(kind, target, 0, k);
@@ -112,7 +119,10 @@ final class MemoryCode {
     }
   }
 
-  /** The mask that a masked operation wants after its index, if there is any; lanes of padding are off. */
+  /**
+   * The mask that a masked operation wants after its index, if there is any; lanes of padding are
+   * off.
+   */
   private void pushMask(Optional<Expr> mask, int lo, int k, Kind kind) {
     mask.ifPresent(condition -> expr.pushAny(condition, lo, k, kind));
     if (Code.padded(kind, k)) {
@@ -284,19 +294,30 @@ final class MemoryCode {
     Scalar type = value.type().scalar();
     if ((type == Scalar.INDEX) != (m.element() == Scalar.INDEX)) {
       Scalar stored = type == Scalar.INDEX ? Scalar.I64 : Scalar.INDEX;
-      store(new Stmt.Store(s.buffer(), s.index(), new Expr.Cast(value.type().withScalar(stored), value, true), s.mask()), m);
+      store(
+          new Stmt.Store(
+              s.buffer(),
+              s.index(),
+              new Expr.Cast(value.type().withScalar(stored), value, true),
+              s.mask()),
+          m);
       return;
     }
     if (type == Scalar.BOOL && m.element() != Scalar.BOOL) {
       store(
-          new Stmt.Store(s.buffer(), s.index(), new Expr.Cast(value.type().withScalar(Scalar.U8), value, true), s.mask()),
+          new Stmt.Store(
+              s.buffer(),
+              s.index(),
+              new Expr.Cast(value.type().withScalar(Scalar.U8), value, true),
+              s.mask()),
           m);
       return;
     }
     int n = value.type().lanes();
     int k = chunk(s, value);
     boolean overlaps = n > k && (reads(value, s.buffer()) || reads(s.index(), s.buffer()));
-    int[] spread = overlaps ? expr.lanes.spread(value, 0, n, k, expr.lanes.maskKind(value, k)) : new int[0];
+    int[] spread =
+        overlaps ? expr.lanes.spread(value, 0, n, k, expr.lanes.maskKind(value, k)) : new int[0];
     Kind kind = type == Scalar.BOOL && k > 1 ? expr.lanes.maskKind(value, k) : Kind.of(type);
     Env.Value values = new Env.Value(value.type(), k, kind, spread);
     for (int lo = 0; lo < n; lo += k) {
@@ -326,7 +347,12 @@ final class MemoryCode {
     Label skip = new Label();
     s.mask().ifPresent(condition -> expr.jumpUnless(condition, lo, skip));
     boolean scatter = s.index().type().isVector();
-    put(m, type, () -> expr.push(s.index(), scatter ? lo : 0, 1, Kind.INT), scatter ? 0 : lo, value);
+    put(
+        m,
+        type,
+        () -> expr.push(s.index(), scatter ? lo : 0, 1, Kind.INT),
+        scatter ? 0 : lo,
+        value);
     code.label(skip);
   }
 
@@ -454,7 +480,10 @@ final class MemoryCode {
   /** Whether the expression loads from that buffer. */
   private static boolean reads(Expr e, String buffer) {
     return switch (e) {
-      case Expr.Load l -> l.buffer().equals(buffer) || reads(l.index(), buffer) || any(buffer, l.mask().stream().toList());
+      case Expr.Load l ->
+          l.buffer().equals(buffer)
+              || reads(l.index(), buffer)
+              || any(buffer, l.mask().stream().toList());
       case Expr.Unary u -> reads(u.a(), buffer);
       case Expr.Binary b -> any(buffer, List.of(b.a(), b.b()));
       case Expr.Compare c -> any(buffer, List.of(c.a(), c.b()));

@@ -8,8 +8,9 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
 
 /**
- * Operations on one element on the Java stack. Types under 32 bits are ints there, sign- or zero-extended; U32 and INDEX are ints,
- * U64 is a long; BOOL is 0 or 1; small floats are the zero-extended codes.
+ * Operations on one element on the Java stack. Types under 32 bits are ints there, sign- or
+ * zero-extended; U32 and INDEX are ints, U64 is a long; BOOL is 0 or 1; small floats are the
+ * zero-extended codes.
  */
 final class ScalarCode {
   private final Code code;
@@ -96,7 +97,24 @@ final class ScalarCode {
           code.invokeStatic("java/lang/Integer", "bitCount", "(I)I");
         }
       }
-      case EXP, EXPM1, LOG, LOG1P, TANH, SIGMOID, ERF, SIN, COS, TAN, ASIN, ACOS, ATAN, SINH, COSH, ASINH, ACOSH, ATANH ->
+      case EXP,
+          EXPM1,
+          LOG,
+          LOG1P,
+          TANH,
+          SIGMOID,
+          ERF,
+          SIN,
+          COS,
+          TAN,
+          ASIN,
+          ACOS,
+          ATAN,
+          SINH,
+          COSH,
+          ASINH,
+          ACOSH,
+          ATANH ->
           throw notLegal(op);
     }
   }
@@ -120,8 +138,12 @@ final class ScalarCode {
       case REM -> code.invokeStatic(Code.MATH, bit32 ? "remUnsigned" : "rem", same);
       case FLOORDIV -> code.invokeStatic("java/lang/Math", "floorDiv", same);
       case FLOORMOD -> code.invokeStatic("java/lang/Math", "floorMod", same);
-      case MIN -> code.invokeStatic(bit32 ? Code.MATH : "java/lang/Math", bit32 ? "minUnsigned" : "min", same);
-      case MAX -> code.invokeStatic(bit32 ? Code.MATH : "java/lang/Math", bit32 ? "maxUnsigned" : "max", same);
+      case MIN ->
+          code.invokeStatic(
+              bit32 ? Code.MATH : "java/lang/Math", bit32 ? "minUnsigned" : "min", same);
+      case MAX ->
+          code.invokeStatic(
+              bit32 ? Code.MATH : "java/lang/Math", bit32 ? "maxUnsigned" : "max", same);
       case AND -> code.op(kind == Kind.LONG ? Opcodes.LAND : Opcodes.IAND);
       case OR -> code.op(kind == Kind.LONG ? Opcodes.LOR : Opcodes.IOR);
       case XOR -> code.op(kind == Kind.LONG ? Opcodes.LXOR : Opcodes.IXOR);
@@ -266,7 +288,8 @@ final class ScalarCode {
   private void toFloat(Scalar from, Scalar to) {
     boolean single = to == Scalar.F32;
     if (from == Scalar.U64) {
-      code.invokeStatic(Code.MATH, single ? "unsignedToFloat" : "unsignedToDouble", single ? "(J)F" : "(J)D");
+      code.invokeStatic(
+          Code.MATH, single ? "unsignedToFloat" : "unsignedToDouble", single ? "(J)F" : "(J)D");
       return;
     }
     if (from == Scalar.U32) {

@@ -62,7 +62,8 @@ final class StmtCode {
           case Env.Registers r -> assign(r.elements()[MemoryCode.constant(s.index())], s.value());
           case Env.Memory m -> expr.memory.store(s, m);
           case Env.Value v -> throw new IllegalArgumentException(s.buffer() + " is not a buffer");
-          case Env.LaneCount c -> throw new IllegalArgumentException(s.buffer() + " is not a buffer");
+          case Env.LaneCount c ->
+              throw new IllegalArgumentException(s.buffer() + " is not a buffer");
         }
       }
       case Stmt.If i -> {

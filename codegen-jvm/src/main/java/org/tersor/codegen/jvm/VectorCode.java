@@ -62,14 +62,32 @@ final class VectorCode {
       case SQRT -> code.lanewiseUnary(kind, "SQRT");
       case POPCOUNT -> code.lanewiseUnary(kind, "BIT_COUNT");
       case FLOOR, CEIL, TRUNC, RINT -> round(op, kind, lanes);
-      case EXP, EXPM1, LOG, LOG1P, TANH, SIGMOID, ERF, SIN, COS, TAN, ASIN, ACOS, ATAN, SINH, COSH, ASINH, ACOSH, ATANH ->
+      case EXP,
+          EXPM1,
+          LOG,
+          LOG1P,
+          TANH,
+          SIGMOID,
+          ERF,
+          SIN,
+          COS,
+          TAN,
+          ASIN,
+          ACOS,
+          ATAN,
+          SINH,
+          COSH,
+          ASINH,
+          ACOSH,
+          ATANH ->
           throw ScalarCode.notLegal(op);
     }
   }
 
   /**
-   * Rounds to an integral value. Below 2^23 (2^52) in magnitude through the integers, or for RINT by adding and subtracting that
-   * number; the sign bit of the argument is set in the result, so that zeros keep it. Above, and for NaN, the argument itself.
+   * Rounds to an integral value. Below 2^23 (2^52) in magnitude through the integers, or for RINT
+   * by adding and subtracting that number; the sign bit of the argument is set in the result, so
+   * that zeros keep it. Above, and for NaN, the argument itself.
    */
   private void round(UnaryOp op, Kind kind, int lanes) {
     int mark = code.mark();
@@ -126,8 +144,10 @@ final class VectorCode {
   /** Bytes of the largest element while it converts. */
   static int castBytes(Scalar from, Scalar to) {
     boolean wide = from == Scalar.U32 && to.isFloat() || from.isFloat() && to == Scalar.U32;
-    boolean throughFloat = from.isSmallFloat() && to == Scalar.BOOL || from == Scalar.BOOL && to.isSmallFloat();
-    return Math.max(wide ? 8 : throughFloat ? 4 : 1, Math.max(Kind.of(from).bytes, Kind.of(to).bytes));
+    boolean throughFloat =
+        from.isSmallFloat() && to == Scalar.BOOL || from == Scalar.BOOL && to.isSmallFloat();
+    return Math.max(
+        wide ? 8 : throughFloat ? 4 : 1, Math.max(Kind.of(from).bytes, Kind.of(to).bytes));
   }
 
   /** {@code v -> v converted}; neither type is BOOL. */

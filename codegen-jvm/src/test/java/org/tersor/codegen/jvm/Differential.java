@@ -11,7 +11,10 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.KernelCode;
 
-/** Runs functions interpreted and compiled for every vector width, and compares all bits of all buffers (any NaN is a NaN). */
+/**
+ * Runs functions interpreted and compiled for every vector width, and compares all bits of all
+ * buffers (any NaN is a NaN).
+ */
 final class Differential {
   static final int[] WIDTHS = {64, 32, 16, 0};
   static final int OFFSET = 3;
@@ -78,7 +81,8 @@ final class Differential {
     Object array = newArray(scalar, length);
     for (int i = 0; i < length; i++) {
       switch (array) {
-        case byte[] a -> a[i] = (byte) (scalar == Scalar.BOOL ? random.nextInt(2) : integer(random));
+        case byte[] a ->
+            a[i] = (byte) (scalar == Scalar.BOOL ? random.nextInt(2) : integer(random));
         case short[] a -> a[i] = (short) integer(random);
         case int[] a -> a[i] = (int) integer(random);
         case long[] a -> a[i] = integer(random);
@@ -106,8 +110,34 @@ final class Differential {
 
   private static double real(Random random) {
     double[] special = {
-      0.0, -0.0, Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, 0.5, -0.5, 1.5, 2.5, -2.5, 0x1p22, 0x1p23, 0x1p31,
-      -0x1p31, 0x1p32, 0x1p52, 0x1p63, -0x1p63, 0x1p64, 127.5, 128, 255.5, -128.5, 8388607.5, 4194303.5, Float.MIN_VALUE, 65504, 65520
+      0.0,
+      -0.0,
+      Double.NaN,
+      Double.POSITIVE_INFINITY,
+      Double.NEGATIVE_INFINITY,
+      0.5,
+      -0.5,
+      1.5,
+      2.5,
+      -2.5,
+      0x1p22,
+      0x1p23,
+      0x1p31,
+      -0x1p31,
+      0x1p32,
+      0x1p52,
+      0x1p63,
+      -0x1p63,
+      0x1p64,
+      127.5,
+      128,
+      255.5,
+      -128.5,
+      8388607.5,
+      4194303.5,
+      Float.MIN_VALUE,
+      65504,
+      65520
     };
     return switch (random.nextInt(6)) {
       case 0 -> special[random.nextInt(special.length)];
@@ -140,7 +170,9 @@ final class Differential {
             case short[] a ->
                 scalar == Scalar.F16 && Float.isNaN(Float.float16ToFloat(a[i]))
                     ? -99
-                    : scalar == Scalar.BF16 && Float.isNaN(Float.intBitsToFloat(a[i] << 16)) ? -99 : a[i];
+                    : scalar == Scalar.BF16 && Float.isNaN(Float.intBitsToFloat(a[i] << 16))
+                        ? -99
+                        : a[i];
             case int[] a -> a[i];
             case long[] a -> a[i];
             case float[] a -> Float.floatToIntBits(a[i]);

@@ -21,7 +21,10 @@ import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 import org.tersor.ir.loop.UnaryOp;
 
-/** Every operation on every type and number of lanes, at every vector width, against the interpreter. */
+/**
+ * Every operation on every type and number of lanes, at every vector width, against the
+ * interpreter.
+ */
 class OperationsTest {
   private static final int[] LANES = {1, 2, 4, 8, 16};
   private static final int[] WIDE = {64};
@@ -61,7 +64,11 @@ class OperationsTest {
       at += lanes;
     }
     LoopFunction f =
-        new LoopFunction(name, List.of(in("a", operand), in("b", operand), out("out", result)), List.of(), new Stmt.Block(body));
+        new LoopFunction(
+            name,
+            List.of(in("a", operand), in("b", operand), out("out", result)),
+            List.of(),
+            new Stmt.Block(body));
     Differential.check(f, N, new Random(name.hashCode()));
   }
 
@@ -102,7 +109,11 @@ class OperationsTest {
       if (fits) {
         check(op + "_" + s, s, s, (a, b) -> new Expr.Binary(op, a, b));
         if (s.isInteger()) {
-          check(op + "_" + s + "_const", s, s, (a, b) -> new Expr.Binary(op, a, new Expr.IntConst(a.type(), 3)));
+          check(
+              op + "_" + s + "_const",
+              s,
+              s,
+              (a, b) -> new Expr.Binary(op, a, new Expr.IntConst(a.type(), 3)));
         }
       }
     }
@@ -114,7 +125,8 @@ class OperationsTest {
     for (Scalar s : Scalar.values()) {
       if (arithmetic(s)) {
         check(op + "_" + s, s, Scalar.BOOL, (a, b) -> new Expr.Compare(op, a, b));
-        check(op + "_select_" + s, s, s, (a, b) -> new Expr.Select(new Expr.Compare(op, a, b), a, b));
+        check(
+            op + "_select_" + s, s, s, (a, b) -> new Expr.Select(new Expr.Compare(op, a, b), a, b));
       }
     }
   }
@@ -127,7 +139,11 @@ class OperationsTest {
     }
     for (Scalar to : Scalar.values()) {
       if (to != Scalar.INDEX) {
-        check("cast_" + from + "_" + to, from, to, (a, b) -> new Expr.Cast(a.type().withScalar(to), a, false));
+        check(
+            "cast_" + from + "_" + to,
+            from,
+            to,
+            (a, b) -> new Expr.Cast(a.type().withScalar(to), a, false));
       }
     }
   }
@@ -153,7 +169,11 @@ class OperationsTest {
         }
       }
       Differential.check(
-          new LoopFunction("bits_" + from + "_" + to, List.of(in("a", from), out("out", to)), List.of(), new Stmt.Block(body)),
+          new LoopFunction(
+              "bits_" + from + "_" + to,
+              List.of(in("a", from), out("out", to)),
+              List.of(),
+              new Stmt.Block(body)),
           1024,
           new Random(7));
     }
@@ -173,17 +193,32 @@ class OperationsTest {
       for (int lanes : LANES) {
         Type type = new Type(as, lanes);
         Expr mask = new Expr.LaneLt(index(lanes - 1), lanes);
-        body.add(new Stmt.Store("out", index(17 * lanes % 64), load(as, lanes, "a", 5), Optional.empty()));
         body.add(
             new Stmt.Store(
-                "out", index(lanes + 100), new Expr.Load(type, "a", index(9), Optional.of(mask)), Optional.of(mask)));
+                "out", index(17 * lanes % 64), load(as, lanes, "a", 5), Optional.empty()));
+        body.add(
+            new Stmt.Store(
+                "out",
+                index(lanes + 100),
+                new Expr.Load(type, "a", index(9), Optional.of(mask)),
+                Optional.of(mask)));
         Expr ramp = new Expr.Ramp(index(lanes * 3 + 8), -3, lanes);
-        body.add(new Stmt.Store("out", ramp, new Expr.Load(type, "a", ramp, Optional.empty()), Optional.of(mask)));
-        body.add(new Stmt.Store("out", new Expr.Ramp(index(600), 2, lanes), new Expr.Load(type, "a", ramp, Optional.of(mask)), Optional.empty()));
+        body.add(
+            new Stmt.Store(
+                "out", ramp, new Expr.Load(type, "a", ramp, Optional.empty()), Optional.of(mask)));
+        body.add(
+            new Stmt.Store(
+                "out",
+                new Expr.Ramp(index(600), 2, lanes),
+                new Expr.Load(type, "a", ramp, Optional.of(mask)),
+                Optional.empty()));
       }
       Differential.check(
           new LoopFunction(
-              "reinterpret_" + element + "_" + as, List.of(in("a", element), out("out", element)), List.of(), new Stmt.Block(body)),
+              "reinterpret_" + element + "_" + as,
+              List.of(in("a", element), out("out", element)),
+              List.of(),
+              new Stmt.Block(body)),
           1400,
           new Random(3));
     }
@@ -255,16 +290,23 @@ class OperationsTest {
           s,
           s,
           (a, b) ->
-              new Expr.Shuffle(a, b, random.ints(a.type().lanes(), 0, 2 * a.type().lanes()).boxed().toList()));
+              new Expr.Shuffle(
+                  a, b, random.ints(a.type().lanes(), 0, 2 * a.type().lanes()).boxed().toList()));
       check(
-          "permute_" + s, s, s, (a, b) -> new Expr.Shuffle(a, b, random.ints(a.type().lanes(), 0, a.type().lanes()).boxed().toList()));
+          "permute_" + s,
+          s,
+          s,
+          (a, b) ->
+              new Expr.Shuffle(
+                  a, b, random.ints(a.type().lanes(), 0, a.type().lanes()).boxed().toList()));
       check(
           "even_" + s,
           s,
           s,
           (a, b) -> {
             int n = a.type().lanes();
-            return new Expr.Shuffle(a, b, IntStream.range(0, n).map(i -> 2 * i % (2 * n)).boxed().toList());
+            return new Expr.Shuffle(
+                a, b, IntStream.range(0, n).map(i -> 2 * i % (2 * n)).boxed().toList());
           });
     }
   }
