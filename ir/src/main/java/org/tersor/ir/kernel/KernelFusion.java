@@ -1,0 +1,281 @@
+package org.tersor.ir.kernel;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Joins kernels so that a value never leaves registers between its producer and its only consumer: elementwise producers move into
+ * whatever reads them; a producer with a sum moves into a consumer that reads it point by point (its epilogue).
+ */
+public final class KernelFusion {
+  /** Largest number of expression nodes that a fused stage may have. */
+  private static final int MAX_SIZE = 400;
+
+  private KernelFusion() {}
+
+  /**
+   * A kernel and the values that its operands stand for.
+   *
+   * @param inputs value of each of {@link Kernel#inputs}
+   * @param outputs value of each of {@link Kernel#outputs}
+   * @param origin the nodes it computes, for reports
+   */
+  public record Unit(Kernel kernel, List<Integer> inputs, List<Integer> outputs, String origin) {
+    public Unit {
+      inputs = List.copyOf(inputs);
+      outputs = List.copyOf(outputs);
+    }
+  }
+
+  /**
+   * Fuses what can be fused.
+   *
+   * @param units in execution order
+   * @param escaping values needed outside (graph outputs, host steps)
+   */
+  public static List<Unit> fuse(List<Unit> units, Set<Integer> escaping) {
+    Map<Integer, Unit> producers = new HashMap<>();
+    Map<Integer, Set<Unit>> consumers = new HashMap<>();
+    Set<Unit> alive = new LinkedHashSet<>(units);
+    for (Unit unit : units) {
+      unit.outputs.forEach(v -> producers.put(v, unit));
+      unit.inputs.forEach(v -> consumers.computeIfAbsent(v, x -> new HashSet<>()).add(unit));
+    }
+    for (Unit start : units) {
+      Unit unit = start;
+      boolean changed = alive.contains(unit);
+      while (changed) {
+        changed = false;
+        for (int i = 0; i < unit.inputs.size() && !changed; i++) {
+          int value = unit.inputs.get(i);
+          Unit producer = producers.get(value);
+          if (producer == null || escaping.contains(value) || consumers.get(value).size() != 1 || producer.outputs.size() != 1) {
+            continue;
+          }
+          java.util.Optional<Unit> fused = join(producer, unit, value);
+          if (fused.isPresent()) {
+            replace(producer, unit, fused.get(), alive, producers, consumers);
+            unit = fused.get();
+            changed = true;
+          }
+        }
+      }
+    }
+    return List.copyOf(alive);
+  }
+
+  private static void replace(
+      Unit producer, Unit consumer, Unit fused, Set<Unit> alive, Map<Integer, Unit> producers, Map<Integer, Set<Unit>> consumers) {
+    List<Unit> order = new ArrayList<>(alive);
+    order.set(order.indexOf(consumer), fused);
+    order.remove(producer);
+    alive.clear();
+    alive.addAll(order);
+    producers.values().removeIf(u -> u.equals(producer) || u.equals(consumer));
+    fused.outputs.forEach(v -> producers.put(v, fused));
+    consumers.values().forEach(set -> set.removeIf(u -> u.equals(producer) || u.equals(consumer)));
+    fused.inputs.forEach(v -> consumers.computeIfAbsent(v, x -> new HashSet<>()).add(fused));
+  }
+
+  private static java.util.Optional<Unit> join(Unit producer, Unit consumer, int value) {
+    Kernel p = producer.kernel;
+    Stage last = p.stages().getLast();
+    Buf written = p.outputs().getFirst();
+    boolean identity =
+        last.target().equals(written) && last.index().equals(last.axes().stream().map(K::axis).toList()) && covers(last, written);
+    boolean writtenOnce = p.stages().stream().filter(s -> s.target().name().equals(written.name())).count() == 1;
+    if (!identity || !writtenOnce) {
+      return java.util.Optional.empty();
+    }
+    Kernel c = consumer.kernel;
+    Set<String> names = new HashSet<>();
+    for (int i = 0; i < consumer.inputs.size(); i++) {
+      if (consumer.inputs.get(i) == value) {
+        if (!c.inputs().get(i).shape().equals(written.shape()) || c.inputs().get(i).element() != written.element()) {
+          return java.util.Optional.empty();
+        }
+        names.add(c.inputs().get(i).name());
+      }
+    }
+    boolean hasFold = !KExprs.all(last.value(), KExpr.Fold.class).isEmpty();
+    // Work of earlier stages of the producer stays where it is: only a producer of one stage moves into a consumer of several.
+    for (Stage stage : c.stages()) {
+      if (!canInline(stage, names, last, hasFold)) {
+        return java.util.Optional.empty();
+      }
+    }
+    if (hasFold && c.stages().stream().filter(s -> reads(s.value(), names)).count() > 1) {
+      return java.util.Optional.empty();
+    }
+    return java.util.Optional.of(inline(producer, consumer, value, names));
+  }
+
+  private static boolean covers(Stage stage, Buf buffer) {
+    for (int d = 0; d < buffer.shape().size(); d++) {
+      if (!stage.axes().get(d).extent().equals(buffer.shape().get(d))) {
+        return false;
+      }
+    }
+    return stage.axes().size() == buffer.shape().size();
+  }
+
+  private static boolean reads(KExpr value, Set<String> names) {
+    return KExprs.all(value, KExpr.At.class).stream().anyMatch(at -> names.contains(at.buffer().name()));
+  }
+
+  private static boolean canInline(Stage stage, Set<String> names, Stage producer, boolean hasFold) {
+    List<KExpr.At> ats =
+        KExprs.all(stage.value(), KExpr.At.class).stream().filter(at -> names.contains(at.buffer().name())).toList();
+    if (ats.isEmpty()) {
+      return true;
+    }
+    int size = size(producer.value());
+    if (size(stage.value()) + size * ats.size() > MAX_SIZE) {
+      return false;
+    }
+    for (KExpr index : stage.index()) {
+      if (reads(index, names)) {
+        return false;
+      }
+    }
+    boolean inFold =
+        KExprs.all(stage.value(), KExpr.Fold.class).stream().anyMatch(fold -> reads(fold.body(), names));
+    List<KExpr> point = stage.axes().stream().map(K::axis).toList();
+    boolean pointwise = ats.stream().allMatch(at -> at.index().equals(point)) && stage.index().equals(point);
+    if (hasFold) {
+      boolean otherFold = !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
+      return pointwise && !inFold && !otherFold;
+    }
+    // Inside a fold a producer is evaluated once per use: only what costs next to nothing.
+    return !inFold || size <= 3;
+  }
+
+  private static int size(KExpr expr) {
+    int[] count = {0};
+    KExprs.visit(expr, e -> count[0]++);
+    return count[0];
+  }
+
+  private static Unit inline(Unit producer, Unit consumer, int value, Set<String> replaced) {
+    // One name space: producer's buffers get a prefix unless both bind the same value.
+    Map<Integer, String> nameOf = new HashMap<>();
+    List<Buf> inputs = new ArrayList<>();
+    List<Integer> inputValues = new ArrayList<>();
+    for (int i = 0; i < consumer.inputs.size(); i++) {
+      if (consumer.inputs.get(i) != value) {
+        inputs.add(consumer.kernel.inputs().get(i));
+        inputValues.add(consumer.inputs.get(i));
+        nameOf.putIfAbsent(consumer.inputs.get(i), consumer.kernel.inputs().get(i).name());
+      }
+    }
+    Set<String> taken = new HashSet<>();
+    consumer.kernel.inputs().forEach(b -> taken.add(b.name()));
+    consumer.kernel.outputs().forEach(b -> taken.add(b.name()));
+    consumer.kernel.stages().forEach(s -> taken.add(s.target().name()));
+    Map<String, String> rename = new LinkedHashMap<>();
+    for (Buf buf : allBuffers(producer.kernel)) {
+      String fresh = buf.name();
+      for (int n = 0; taken.contains(fresh); n++) {
+        fresh = buf.name() + "p" + n;
+      }
+      rename.put(buf.name(), fresh);
+      taken.add(fresh);
+    }
+    Map<Axis, Axis> axisRename = new HashMap<>();
+    Set<String> axisNames = new HashSet<>();
+    consumer.kernel.stages().forEach(s -> collectAxes(s, axisNames));
+    Kernel p = rename(producer.kernel, rename, axisNames, axisRename);
+    for (int i = 0; i < producer.inputs.size(); i++) {
+      inputs.add(p.inputs().get(i));
+      inputValues.add(producer.inputs.get(i));
+    }
+    Stage last = p.stages().getLast();
+    List<Stage> stages = new ArrayList<>(p.stages().subList(0, p.stages().size() - 1));
+    for (Stage stage : consumer.kernel.stages()) {
+      KExpr inlined =
+          KExprs.rewrite(
+              stage.value(),
+              e -> {
+                if (e instanceof KExpr.At at && replaced.contains(at.buffer().name())) {
+                  Map<Axis, KExpr> point = new HashMap<>();
+                  for (int d = 0; d < last.axes().size(); d++) {
+                    point.put(last.axes().get(d), at.index().get(d));
+                  }
+                  return KExprs.substitute(last.value(), point);
+                }
+                return e;
+              });
+      stages.add(new Stage(stage.target(), stage.axes(), stage.index(), inlined));
+    }
+    String name = producer.kernel.name().equals(consumer.kernel.name()) ? producer.kernel.name() : shortName(producer.kernel.name(), consumer.kernel.name());
+    Kernel kernel = new Kernel(name, inputs, consumer.kernel.outputs(), stages);
+    return new Unit(kernel, inputValues, consumer.outputs, producer.origin + " + " + consumer.origin);
+  }
+
+  private static String shortName(String producer, String consumer) {
+    String joined = producer + "_" + consumer;
+    return joined.length() > 40 ? joined.substring(0, 40) : joined;
+  }
+
+  private static List<Buf> allBuffers(Kernel kernel) {
+    Set<Buf> all = new LinkedHashSet<>(kernel.inputs());
+    all.addAll(kernel.outputs());
+    kernel.stages().forEach(s -> all.add(s.target()));
+    return List.copyOf(all);
+  }
+
+  private static void collectAxes(Stage stage, Set<String> names) {
+    stage.axes().forEach(a -> names.add(a.name()));
+    KExprs.all(stage.value(), KExpr.Fold.class).forEach(f -> f.axes().forEach(a -> names.add(a.name())));
+  }
+
+  private static Kernel rename(Kernel kernel, Map<String, String> buffers, Set<String> takenAxes, Map<Axis, Axis> axes) {
+    List<Stage> stages = new ArrayList<>();
+    for (Stage stage : kernel.stages()) {
+      KExpr value = renameExpr(stage.value(), buffers, takenAxes, axes);
+      List<Axis> newAxes = stage.axes().stream().map(a -> renameAxis(a, takenAxes, axes)).toList();
+      List<KExpr> index = stage.index().stream().map(e -> renameExpr(e, buffers, takenAxes, axes)).toList();
+      stages.add(new Stage(renameBuf(stage.target(), buffers), newAxes, index, value));
+    }
+    return new Kernel(
+        kernel.name(),
+        kernel.inputs().stream().map(b -> renameBuf(b, buffers)).toList(),
+        kernel.outputs().stream().map(b -> renameBuf(b, buffers)).toList(),
+        stages);
+  }
+
+  private static Buf renameBuf(Buf buf, Map<String, String> names) {
+    return new Buf(names.getOrDefault(buf.name(), buf.name()), buf.element(), buf.shape());
+  }
+
+  private static Axis renameAxis(Axis axis, Set<String> taken, Map<Axis, Axis> done) {
+    return done.computeIfAbsent(
+        axis,
+        a -> {
+          String fresh = a.name();
+          for (int n = 0; taken.contains(fresh); n++) {
+            fresh = a.name() + "p" + n;
+          }
+          taken.add(fresh);
+          return new Axis(fresh, a.extent());
+        });
+  }
+
+  private static KExpr renameExpr(KExpr expr, Map<String, String> buffers, Set<String> taken, Map<Axis, Axis> axes) {
+    return KExprs.rewrite(
+        expr,
+        e ->
+            switch (e) {
+              case KExpr.At at -> new KExpr.At(renameBuf(at.buffer(), buffers), at.index());
+              case KExpr.AxisRef ref -> new KExpr.AxisRef(renameAxis(ref.axis(), taken, axes));
+              case KExpr.Fold fold -> new KExpr.Fold(fold.op(), fold.axes().stream().map(a -> renameAxis(a, taken, axes)).toList(), fold.body());
+              default -> e;
+            });
+  }
+}
