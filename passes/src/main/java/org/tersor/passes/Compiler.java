@@ -15,6 +15,7 @@ import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
+import org.tersor.passes.lower.FuseKernels;
 import org.tersor.passes.lower.GraphLowering;
 import org.tersor.passes.lower.LoweredGraph;
 import org.tersor.passes.lower.ProgramBuilder;
@@ -104,7 +105,8 @@ public final class Compiler {
   /** Kernels and memory plan of a prepared graph for one target. */
   public Program program(Graph prepared, Target target, CompileOptions options) {
     Graph expanded = manager(options).run(Pipelines.lower(), prepared);
-    LoweredGraph lowered = GraphLowering.lower(expanded, registry.operators());
+    LoweredGraph lowered =
+        FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
     return new ProgramBuilder(lowered, target, Scheduler::schedule, UnaryOperator.identity())
         .build();
   }
