@@ -105,8 +105,7 @@ public final class Compiler {
   /** Kernels and memory plan of a prepared graph for one target. */
   public Program program(Graph prepared, Target target, CompileOptions options) {
     Graph expanded = manager(options).run(Pipelines.lower(), prepared);
-    LoweredGraph lowered =
-        FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
+    LoweredGraph lowered = FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
     return new ProgramBuilder(lowered, target, Scheduler::schedule, UnaryOperator.identity())
         .build();
   }

@@ -10,8 +10,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Joins kernels so that a value never leaves registers between its producer and its only consumer: elementwise producers move into
- * whatever reads them; a producer with a sum moves into a consumer that reads it point by point (its epilogue).
+ * Joins kernels so that a value never leaves registers between its producer and its only consumer:
+ * elementwise producers move into whatever reads them; a producer with a sum moves into a consumer
+ * that reads it point by point (its epilogue).
  */
 public final class KernelFusion {
   /** Largest number of expression nodes that a fused stage may have. */
@@ -55,7 +56,10 @@ public final class KernelFusion {
         for (int i = 0; i < unit.inputs.size() && !changed; i++) {
           int value = unit.inputs.get(i);
           Unit producer = producers.get(value);
-          if (producer == null || escaping.contains(value) || consumers.get(value).size() != 1 || producer.outputs.size() != 1) {
+          if (producer == null
+              || escaping.contains(value)
+              || consumers.get(value).size() != 1
+              || producer.outputs.size() != 1) {
             continue;
           }
           java.util.Optional<Unit> fused = join(producer, unit, value);
@@ -71,7 +75,12 @@ public final class KernelFusion {
   }
 
   private static void replace(
-      Unit producer, Unit consumer, Unit fused, Set<Unit> alive, Map<Integer, Unit> producers, Map<Integer, Set<Unit>> consumers) {
+      Unit producer,
+      Unit consumer,
+      Unit fused,
+      Set<Unit> alive,
+      Map<Integer, Unit> producers,
+      Map<Integer, Set<Unit>> consumers) {
     List<Unit> order = new ArrayList<>(alive);
     order.set(order.indexOf(consumer), fused);
     order.remove(producer);
@@ -88,8 +97,11 @@ public final class KernelFusion {
     Stage last = p.stages().getLast();
     Buf written = p.outputs().getFirst();
     boolean identity =
-        last.target().equals(written) && last.index().equals(last.axes().stream().map(K::axis).toList()) && covers(last, written);
-    boolean writtenOnce = p.stages().stream().filter(s -> s.target().name().equals(written.name())).count() == 1;
+        last.target().equals(written)
+            && last.index().equals(last.axes().stream().map(K::axis).toList())
+            && covers(last, written);
+    boolean writtenOnce =
+        p.stages().stream().filter(s -> s.target().name().equals(written.name())).count() == 1;
     if (!identity || !writtenOnce) {
       return java.util.Optional.empty();
     }
@@ -97,14 +109,16 @@ public final class KernelFusion {
     Set<String> names = new HashSet<>();
     for (int i = 0; i < consumer.inputs.size(); i++) {
       if (consumer.inputs.get(i) == value) {
-        if (!c.inputs().get(i).shape().equals(written.shape()) || c.inputs().get(i).element() != written.element()) {
+        if (!c.inputs().get(i).shape().equals(written.shape())
+            || c.inputs().get(i).element() != written.element()) {
           return java.util.Optional.empty();
         }
         names.add(c.inputs().get(i).name());
       }
     }
     boolean hasFold = !KExprs.all(last.value(), KExpr.Fold.class).isEmpty();
-    // Work of earlier stages of the producer stays where it is: only a producer of one stage moves into a consumer of several.
+    // Work of earlier stages of the producer stays where it is: only a producer of one stage moves
+    // into a consumer of several.
     for (Stage stage : c.stages()) {
       if (!canInline(stage, names, last, hasFold)) {
         return java.util.Optional.empty();
@@ -126,12 +140,16 @@ public final class KernelFusion {
   }
 
   private static boolean reads(KExpr value, Set<String> names) {
-    return KExprs.all(value, KExpr.At.class).stream().anyMatch(at -> names.contains(at.buffer().name()));
+    return KExprs.all(value, KExpr.At.class).stream()
+        .anyMatch(at -> names.contains(at.buffer().name()));
   }
 
-  private static boolean canInline(Stage stage, Set<String> names, Stage producer, boolean hasFold) {
+  private static boolean canInline(
+      Stage stage, Set<String> names, Stage producer, boolean hasFold) {
     List<KExpr.At> ats =
-        KExprs.all(stage.value(), KExpr.At.class).stream().filter(at -> names.contains(at.buffer().name())).toList();
+        KExprs.all(stage.value(), KExpr.At.class).stream()
+            .filter(at -> names.contains(at.buffer().name()))
+            .toList();
     if (ats.isEmpty()) {
       return true;
     }
@@ -145,9 +163,11 @@ public final class KernelFusion {
       }
     }
     boolean inFold =
-        KExprs.all(stage.value(), KExpr.Fold.class).stream().anyMatch(fold -> reads(fold.body(), names));
+        KExprs.all(stage.value(), KExpr.Fold.class).stream()
+            .anyMatch(fold -> reads(fold.body(), names));
     List<KExpr> point = stage.axes().stream().map(K::axis).toList();
-    boolean pointwise = ats.stream().allMatch(at -> at.index().equals(point)) && stage.index().equals(point);
+    boolean pointwise =
+        ats.stream().allMatch(at -> at.index().equals(point)) && stage.index().equals(point);
     if (hasFold) {
       boolean otherFold = !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
       return pointwise && !inFold && !otherFold;
@@ -213,9 +233,13 @@ public final class KernelFusion {
               });
       stages.add(new Stage(stage.target(), stage.axes(), stage.index(), inlined));
     }
-    String name = producer.kernel.name().equals(consumer.kernel.name()) ? producer.kernel.name() : shortName(producer.kernel.name(), consumer.kernel.name());
+    String name =
+        producer.kernel.name().equals(consumer.kernel.name())
+            ? producer.kernel.name()
+            : shortName(producer.kernel.name(), consumer.kernel.name());
     Kernel kernel = new Kernel(name, inputs, consumer.kernel.outputs(), stages);
-    return new Unit(kernel, inputValues, consumer.outputs, producer.origin + " + " + consumer.origin);
+    return new Unit(
+        kernel, inputValues, consumer.outputs, producer.origin + " + " + consumer.origin);
   }
 
   private static String shortName(String producer, String consumer) {
@@ -232,15 +256,18 @@ public final class KernelFusion {
 
   private static void collectAxes(Stage stage, Set<String> names) {
     stage.axes().forEach(a -> names.add(a.name()));
-    KExprs.all(stage.value(), KExpr.Fold.class).forEach(f -> f.axes().forEach(a -> names.add(a.name())));
+    KExprs.all(stage.value(), KExpr.Fold.class)
+        .forEach(f -> f.axes().forEach(a -> names.add(a.name())));
   }
 
-  private static Kernel rename(Kernel kernel, Map<String, String> buffers, Set<String> takenAxes, Map<Axis, Axis> axes) {
+  private static Kernel rename(
+      Kernel kernel, Map<String, String> buffers, Set<String> takenAxes, Map<Axis, Axis> axes) {
     List<Stage> stages = new ArrayList<>();
     for (Stage stage : kernel.stages()) {
       KExpr value = renameExpr(stage.value(), buffers, takenAxes, axes);
       List<Axis> newAxes = stage.axes().stream().map(a -> renameAxis(a, takenAxes, axes)).toList();
-      List<KExpr> index = stage.index().stream().map(e -> renameExpr(e, buffers, takenAxes, axes)).toList();
+      List<KExpr> index =
+          stage.index().stream().map(e -> renameExpr(e, buffers, takenAxes, axes)).toList();
       stages.add(new Stage(renameBuf(stage.target(), buffers), newAxes, index, value));
     }
     return new Kernel(
@@ -267,14 +294,19 @@ public final class KernelFusion {
         });
   }
 
-  private static KExpr renameExpr(KExpr expr, Map<String, String> buffers, Set<String> taken, Map<Axis, Axis> axes) {
+  private static KExpr renameExpr(
+      KExpr expr, Map<String, String> buffers, Set<String> taken, Map<Axis, Axis> axes) {
     return KExprs.rewrite(
         expr,
         e ->
             switch (e) {
               case KExpr.At at -> new KExpr.At(renameBuf(at.buffer(), buffers), at.index());
               case KExpr.AxisRef ref -> new KExpr.AxisRef(renameAxis(ref.axis(), taken, axes));
-              case KExpr.Fold fold -> new KExpr.Fold(fold.op(), fold.axes().stream().map(a -> renameAxis(a, taken, axes)).toList(), fold.body());
+              case KExpr.Fold fold ->
+                  new KExpr.Fold(
+                      fold.op(),
+                      fold.axes().stream().map(a -> renameAxis(a, taken, axes)).toList(),
+                      fold.body());
               default -> e;
             });
   }

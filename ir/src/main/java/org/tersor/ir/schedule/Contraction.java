@@ -77,7 +77,8 @@ record Contraction(
   }
 
   static Optional<Contraction> match(Stage stage) {
-    List<KExpr.Fold> folds = KExprs.all(stage.value(), KExpr.Fold.class).stream().distinct().toList();
+    List<KExpr.Fold> folds =
+        KExprs.all(stage.value(), KExpr.Fold.class).stream().distinct().toList();
     if (folds.size() != 1 || stage.axes().isEmpty()) {
       return Optional.empty();
     }
