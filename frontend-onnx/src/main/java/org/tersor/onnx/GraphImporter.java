@@ -67,9 +67,9 @@ final class GraphImporter {
   /** An attribute of a call, read where it is used. */
   record Bound(AttributeProto attribute, Env env) {}
 
-  GraphImporter(ModelProto model, ExternalData external) {
-    this.model = model;
-    this.tensors = new TensorReader(external);
+  GraphImporter(ProtoFile.Parsed<ModelProto> file, ExternalData external) {
+    this.model = file.message();
+    this.tensors = new TensorReader(external, file.raw());
     this.attributes = new AttributeReader(tensors, types, this::body);
     this.functions = new Functions(model);
   }

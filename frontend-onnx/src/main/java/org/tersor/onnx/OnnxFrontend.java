@@ -26,11 +26,20 @@ public final class OnnxFrontend implements Frontend {
 
   @Override
   public Graph read(Path file, Map<String, String> options) {
-    ModelProto model = ProtoFile.read(file, ModelProto.parser());
+    ProtoFile.Parsed<ModelProto> model = ProtoFile.read(file, ModelProto.getDefaultInstance());
     try {
       return new GraphImporter(model, ExternalData.of(file, options)).read();
     } catch (TersorException e) {
       throw new TersorException(e.code(), file + ": " + e.getMessage(), e);
     }
+  }
+
+  /**
+   * Writes a model whose operators are all of ONNX domains. Weights of more than 1.9 GB (or {@code external-data-above} bytes) go into
+   * FILE.data beside it.
+   */
+  @Override
+  public void write(Graph graph, Path file, Map<String, String> options) {
+    ModelWriter.write(graph, file, options);
   }
 }

@@ -1,10 +1,6 @@
 package org.tersor.onnx;
 
-import com.google.protobuf.CodedInputStream;
-import com.google.protobuf.DiscardUnknownFieldsParser;
 import com.google.protobuf.Message;
-import com.google.protobuf.Parser;
-import com.google.protobuf.UnsafeByteOperations;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -13,36 +9,34 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import org.tersor.onnx.proto.TensorProto;
 
-/**
- * Parses a message from a mapped file. Byte fields of the result are slices of the mapping, not
- * copies; the mapping lives as long as anything that refers to it.
- */
+/** Parses a message from a mapped file. The mapping lives as long as anything that refers to it. */
 final class ProtoFile {
-  /**
-   * A body of a node is three messages deeper than its graph: about 50 bodies inside each other.
-   */
-  private static final int RECURSION_LIMIT = 150;
-
   private ProtoFile() {}
 
-  static <T extends Message> T read(Path file, Parser<T> parser) {
+  /**
+   * A message, and the large raw_data of its tensors, which is not in the message.
+   *
+   * @param raw by the identity of the tensor
+   */
+  record Parsed<T extends Message>(T message, Map<TensorProto, MemorySegment> raw) {}
+
+  /** @param empty default instance of the message */
+  static <T extends Message> Parsed<T> read(Path file, T empty) {
     ByteBuffer bytes;
     try (FileChannel channel = open(file)) {
       long size = channel.size();
       if (size > Integer.MAX_VALUE) {
         throw Diag.error(
-            Diag.LIMIT,
-            file
-                + " has "
-                + size
-                + " bytes; a protocol buffer has at most 2 GiB. Save the weights as external data");
+            Diag.LIMIT, file + " has " + size + " bytes; a protocol buffer has at most 2 GiB. Save the weights as external data");
       }
       bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, Arena.ofAuto()).asByteBuffer();
     } catch (IOException | UnsupportedOperationException e) {
       throw Diag.error(Diag.FILE, file + " cannot be read", e);
     }
-    return parse(bytes, parser, file.toString());
+    return parse(bytes, empty, file.toString());
   }
 
   private static FileChannel open(Path file) throws IOException {
@@ -55,28 +49,15 @@ final class ProtoFile {
     return FileChannel.open(file, StandardOpenOption.READ);
   }
 
-  /**
-   * @param what for messages
-   */
-  static <T extends Message> T parse(ByteBuffer bytes, Parser<T> parser, String what) {
+  /** @param what for messages */
+  static <T extends Message> Parsed<T> parse(ByteBuffer bytes, T empty, String what) {
     try {
-      CodedInputStream in = UnsafeByteOperations.unsafeWrap(bytes).newCodedInput();
-      in.enableAliasing(true);
-      in.setRecursionLimit(RECURSION_LIMIT);
-      T message = DiscardUnknownFieldsParser.wrap(parser).parseFrom(in);
-      in.checkLastTagWas(0);
-      return message;
-    } catch (IOException e) {
-      throw Diag.error(
-          Diag.FORMAT,
-          what + " is not a whole ONNX file: it is damaged, cut short, or something else",
-          e);
-    } catch (RuntimeException e) {
-      throw Diag.error(Diag.FORMAT, what + " is not an ONNX file", e);
+      WireReader reader = new WireReader(bytes);
+      @SuppressWarnings("unchecked") // what is read is of the type of the empty message
+      T message = (T) reader.read(empty);
+      return new Parsed<>(message, reader.raw());
+    } catch (IOException | IllegalArgumentException e) {
+      throw Diag.error(Diag.FORMAT, what + " is not a whole ONNX file: it is damaged, cut short, or something else", e);
     }
-  }
-
-  static MemorySegment segment(com.google.protobuf.ByteString bytes) {
-    return MemorySegment.ofBuffer(bytes.asReadOnlyByteBuffer());
   }
 }

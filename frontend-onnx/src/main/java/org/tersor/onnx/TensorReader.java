@@ -8,6 +8,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.RawData;
 import org.tersor.onnx.proto.SparseTensorProto;
@@ -30,10 +31,13 @@ final class TensorReader {
   private static final long SPARSE_BUDGET = 512L << 20;
 
   private final ExternalData external;
+  private final Map<TensorProto, MemorySegment> large;
   private long sparseBytes;
 
-  TensorReader(ExternalData external) {
+  /** @param large raw_data that was left out of tensors, by their identity */
+  TensorReader(ExternalData external, Map<TensorProto, MemorySegment> large) {
     this.external = external;
+    this.large = large;
   }
 
   /**
@@ -70,7 +74,7 @@ final class TensorReader {
         throw error(where, "strings cannot be in raw_data");
       }
       long needed = RawData.byteSize(dtype, elements);
-      if (proto.getRawData().size() != needed) {
+      if (size(proto, Field.RAW) != needed) {
         throw error(
             where,
             dtype.text()
@@ -78,9 +82,9 @@ final class TensorReader {
                 + " needs "
                 + needed
                 + " bytes, raw_data has "
-                + proto.getRawData().size());
+                + size(proto, Field.RAW));
       }
-      return ofRaw(dtype, shape, ProtoFile.segment(proto.getRawData()), where);
+      return ofRaw(dtype, shape, raw(proto), where);
     }
     Field expected = field(dtype);
     if (given != Field.NONE && given != expected) {
@@ -177,7 +181,7 @@ final class TensorReader {
     }
   }
 
-  private static Field given(TensorProto proto, String where) {
+  private Field given(TensorProto proto, String where) {
     Field given = Field.NONE;
     for (Field field : Field.values()) {
       if (size(proto, field) > 0) {
@@ -190,10 +194,10 @@ final class TensorReader {
     return given;
   }
 
-  private static long size(TensorProto proto, Field field) {
+  private long size(TensorProto proto, Field field) {
     return switch (field) {
       case NONE -> 0;
-      case RAW -> proto.getRawData().size();
+      case RAW -> raw(proto).byteSize();
       case FLOAT -> proto.getFloatDataCount();
       case INT32 -> proto.getInt32DataCount();
       case STRING -> proto.getStringDataCount();
@@ -201,6 +205,11 @@ final class TensorReader {
       case DOUBLE -> proto.getDoubleDataCount();
       case UINT64 -> proto.getUint64DataCount();
     };
+  }
+
+  private MemorySegment raw(TensorProto proto) {
+    MemorySegment segment = large.get(proto);
+    return segment != null ? segment : MemorySegment.ofBuffer(proto.getRawData().asReadOnlyByteBuffer());
   }
 
   private static Field field(DType dtype) {
