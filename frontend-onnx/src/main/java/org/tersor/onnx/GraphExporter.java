@@ -53,8 +53,13 @@ final class GraphExporter {
     ModelProto.Builder proto = ModelProto.newBuilder();
     String given = metadata.getOrDefault(Metadata.IR_VERSION, "");
     int original = given.matches("[0-9]{1,3}") ? Integer.parseInt(given) : MIN_IR_VERSION;
-    proto.setIrVersion(Math.min(Header.MAX_IR_VERSION, Math.max(Math.max(irVersion, original), irVersionOf(opsets.getOrDefault("", 1)))));
-    opsets.forEach((domain, version) -> proto.addOpsetImport(OperatorSetIdProto.newBuilder().setDomain(domain).setVersion(version)));
+    proto.setIrVersion(
+        Math.min(
+            Header.MAX_IR_VERSION,
+            Math.max(Math.max(irVersion, original), irVersionOf(opsets.getOrDefault("", 1)))));
+    opsets.forEach((domain, version) ->
+        proto.addOpsetImport(
+            OperatorSetIdProto.newBuilder().setDomain(domain).setVersion(version)));
     proto.setProducerName(metadata.getOrDefault(Metadata.PRODUCER_NAME, "tersor"));
     ifGiven(metadata, Metadata.PRODUCER_VERSION, proto::setProducerVersion);
     ifGiven(metadata, Metadata.DOMAIN, proto::setDomain);
@@ -63,18 +68,18 @@ final class GraphExporter {
     if (version.matches("-?[0-9]{1,18}")) {
       proto.setModelVersion(Long.parseLong(version));
     }
-    metadata.forEach(
-        (key, value) -> {
-          if (key.startsWith(Metadata.PROP)) {
-            proto.addMetadataProps(TensorWriter.entry(key.substring(Metadata.PROP.length()), value));
-          } else if (!key.startsWith(Metadata.RESERVED)) {
-            proto.addMetadataProps(TensorWriter.entry(key, value));
-          }
-        });
+    metadata.forEach((key, value) -> {
+      if (key.startsWith(Metadata.PROP)) {
+        proto.addMetadataProps(TensorWriter.entry(key.substring(Metadata.PROP.length()), value));
+      } else if (!key.startsWith(Metadata.RESERVED)) {
+        proto.addMetadataProps(TensorWriter.entry(key, value));
+      }
+    });
     return proto.setGraph(graph).build();
   }
 
-  private static void ifGiven(Map<String, String> metadata, String key, java.util.function.Consumer<String> setter) {
+  private static void ifGiven(
+      Map<String, String> metadata, String key, java.util.function.Consumer<String> setter) {
     String value = metadata.get(key);
     if (value != null) {
       setter.accept(value);
@@ -96,10 +101,12 @@ final class GraphExporter {
     GraphProto.Builder proto = GraphProto.newBuilder();
     proto.setName(graph.name().isEmpty() ? "graph" : graph.name());
     ifGiven(graph.metadata(), Metadata.GRAPH_DOC, proto::setDocString);
-    props(graph.metadata(), Metadata.GRAPH_PROP).forEach((key, value) -> proto.addMetadataProps(TensorWriter.entry(key, value)));
+    props(graph.metadata(), Metadata.GRAPH_PROP)
+        .forEach((key, value) -> proto.addMetadataProps(TensorWriter.entry(key, value)));
     for (Value input : graph.inputs()) {
       ValueInfoProto.Builder info = info(names.of(input), graph.type(input)).toBuilder();
-      ifGiven(graph.metadata(), Metadata.VALUE + input.id() + Metadata.DOC_SUFFIX, info::setDocString);
+      ifGiven(
+          graph.metadata(), Metadata.VALUE + input.id() + Metadata.DOC_SUFFIX, info::setDocString);
       props(graph.metadata(), Metadata.VALUE + input.id() + Metadata.PROP_SUFFIX)
           .forEach((key, value) -> info.addMetadataProps(TensorWriter.entry(key, value)));
       proto.addInput(info);
@@ -107,21 +114,20 @@ final class GraphExporter {
     Set<Value> outputs = new HashSet<>(graph.outputs());
     graph
         .constants()
-        .forEach(
-            (value, constant) -> {
-              need(constant.dtype());
-              // Readers take an output that is an initializer for a mistake.
-              if (outputs.contains(value)) {
-                proto.addNode(constantNode(names.of(value), constant));
-              } else {
-                String name = names.of(value);
-                if (outermost) {
-                  tensors.outermost(constant, name).ifPresent(proto::addInitializer);
-                } else {
-                  proto.addInitializer(tensors.write(constant, name));
-                }
-              }
-            });
+        .forEach((value, constant) -> {
+          need(constant.dtype());
+          // Readers take an output that is an initializer for a mistake.
+          if (outputs.contains(value)) {
+            proto.addNode(constantNode(names.of(value), constant));
+          } else {
+            String name = names.of(value);
+            if (outermost) {
+              tensors.outermost(constant, name).ifPresent(proto::addInitializer);
+            } else {
+              proto.addInitializer(tensors.write(constant, name));
+            }
+          }
+        });
     Map<String, Map<String, String>> nodeNotes = notes(graph.metadata());
     for (Node node : graph.nodes()) {
       proto.addNode(node(node, nodeNotes));
@@ -130,7 +136,11 @@ final class GraphExporter {
     for (Node node : graph.nodes()) {
       for (Value value : node.outputs()) {
         if (value.isPresent() && !outputs.contains(value)) {
-          types.write(known(graph.type(value))).ifPresent(type -> proto.addValueInfo(ValueInfoProto.newBuilder().setName(names.of(value)).setType(type)));
+          types
+              .write(known(graph.type(value)))
+              .ifPresent(type ->
+                  proto.addValueInfo(
+                      ValueInfoProto.newBuilder().setName(names.of(value)).setType(type)));
         }
       }
     }
@@ -180,31 +190,37 @@ final class GraphExporter {
   }
 
   private NodeProto constantNode(String output, Constant constant) {
-    AttributeProto value = AttributeProto.newBuilder().setName("value").setType(4).setT(TensorWriter.inline(constant, "")).build();
+    AttributeProto value =
+        AttributeProto.newBuilder()
+            .setName("value")
+            .setType(4)
+            .setT(TensorWriter.inline(constant, ""))
+            .build();
     return extra("Constant").addOutput(output).addAttribute(value).build();
   }
 
   /** Metadata entries of nodes by node id and the rest of the key. */
   private static Map<String, Map<String, String>> notes(Map<String, String> metadata) {
     Map<String, Map<String, String>> notes = new LinkedHashMap<>();
-    metadata.forEach(
-        (key, value) -> {
-          int dot = key.indexOf('.', Metadata.NODE.length());
-          if (key.startsWith(Metadata.NODE) && dot > 0) {
-            notes.computeIfAbsent(key.substring(Metadata.NODE.length(), dot), id -> new LinkedHashMap<>()).put(key.substring(dot), value);
-          }
-        });
+    metadata.forEach((key, value) -> {
+      int dot = key.indexOf('.', Metadata.NODE.length());
+      if (key.startsWith(Metadata.NODE) && dot > 0) {
+        notes
+            .computeIfAbsent(
+                key.substring(Metadata.NODE.length(), dot), id -> new LinkedHashMap<>())
+            .put(key.substring(dot), value);
+      }
+    });
     return notes;
   }
 
   private static Map<String, String> props(Map<String, String> metadata, String prefix) {
     Map<String, String> props = new LinkedHashMap<>();
-    metadata.forEach(
-        (key, value) -> {
-          if (key.startsWith(prefix)) {
-            props.put(key.substring(prefix.length()), value);
-          }
-        });
+    metadata.forEach((key, value) -> {
+      if (key.startsWith(prefix)) {
+        props.put(key.substring(prefix.length()), value);
+      }
+    });
     return props;
   }
 
@@ -214,8 +230,13 @@ final class GraphExporter {
     if (version == null || version != op.version()) {
       throw Diag.error(
           Diag.EXPORT,
-          Diag.quote(node.label()) + ": operator " + Diag.quote(op.toString()) + " cannot be written: "
-              + (version == null ? "its domain is not one of the model" : "the model imports version " + version + " of its domain"));
+          Diag.quote(node.label())
+              + ": operator "
+              + Diag.quote(op.toString())
+              + " cannot be written: "
+              + (version == null
+                  ? "its domain is not one of the model"
+                  : "the model imports version " + version + " of its domain"));
     }
     NodeProto.Builder proto = NodeProto.newBuilder().setOpType(op.type());
     if (!op.domain().isEmpty()) {
@@ -229,7 +250,8 @@ final class GraphExporter {
     node.attributes().forEach((name, value) -> proto.addAttribute(attribute(name, value)));
     Map<String, String> own = notes.getOrDefault(Integer.toString(node.id()), Map.of());
     ifGiven(own, Metadata.DOC_SUFFIX, proto::setDocString);
-    props(own, Metadata.PROP_SUFFIX).forEach((key, value) -> proto.addMetadataProps(TensorWriter.entry(key, value)));
+    props(own, Metadata.PROP_SUFFIX)
+        .forEach((key, value) -> proto.addMetadataProps(TensorWriter.entry(key, value)));
     return proto.build();
   }
 
@@ -239,11 +261,13 @@ final class GraphExporter {
       case Attribute.FloatAttr v -> a.setType(1).setF(v.value()).build();
       case Attribute.IntAttr v -> a.setType(2).setI(v.value()).build();
       case Attribute.StringAttr v -> a.setType(3).setS(utf8(v.value())).build();
-      case Attribute.TensorAttr v -> a.setType(4).setT(TensorWriter.inline(checked(v.value()), "")).build();
+      case Attribute.TensorAttr v ->
+          a.setType(4).setT(TensorWriter.inline(checked(v.value()), "")).build();
       case Attribute.GraphAttr v -> a.setType(5).setG(graph(v.value(), false)).build();
       case Attribute.FloatsAttr v -> a.setType(6).addAllFloats(v.values()).build();
       case Attribute.IntsAttr v -> a.setType(7).addAllInts(v.values()).build();
-      case Attribute.StringsAttr v -> a.setType(8).addAllStrings(v.values().stream().map(GraphExporter::utf8).toList()).build();
+      case Attribute.StringsAttr v ->
+          a.setType(8).addAllStrings(v.values().stream().map(GraphExporter::utf8).toList()).build();
       case Attribute.TensorsAttr v -> {
         v.values().forEach(t -> a.addTensors(TensorWriter.inline(checked(t), "")));
         yield a.setType(9).build();
@@ -262,7 +286,9 @@ final class GraphExporter {
   }
 
   private TypeProto type(ValueType type) {
-    return types.write(known(type)).orElseThrow(() -> Diag.error(Diag.EXPORT, "an attribute holds a type that is not known"));
+    return types
+        .write(known(type))
+        .orElseThrow(() -> Diag.error(Diag.EXPORT, "an attribute holds a type that is not known"));
   }
 
   private Constant checked(Constant constant) {

@@ -15,23 +15,32 @@ import org.tersor.ir.graph.Node;
 import org.tersor.onnx.proto.GraphProto;
 import org.tersor.onnx.proto.ModelProto;
 
-/** Writes a model file, and beside it a file of weights where they do not fit. Both appear whole or not at all. */
+/**
+ * Writes a model file, and beside it a file of weights where they do not fit. Both appear whole or
+ * not at all.
+ */
 final class ModelWriter {
   /** A protocol buffer ends at 2^31 - 1 bytes; the rest is for nodes. */
   private static final long EXTERNAL_ABOVE = 1_900_000_000L;
 
   private ModelWriter() {}
 
-  /** @param options {@code external-data-above}: bytes of weights from which on they get a file of their own */
+  /**
+   * @param options {@code external-data-above}: bytes of weights from which on they get a file of
+   *     their own
+   */
   static void write(Graph graph, Path file, Map<String, String> options) {
     String above = options.getOrDefault("external-data-above", Long.toString(EXTERNAL_ABOVE));
     if (!above.matches("[0-9]{1,18}")) {
-      throw Diag.error(Diag.EXPORT, "external-data-above must be a number of bytes, not " + Diag.quote(above));
+      throw Diag.error(
+          Diag.EXPORT, "external-data-above must be a number of bytes, not " + Diag.quote(above));
     }
     Path target = file.toAbsolutePath();
     String name = String.valueOf(target.getFileName());
     Path dataFile = target.resolveSibling(name + ".data");
-    TensorWriter tensors = new TensorWriter(bytes(graph) > Math.min(Long.parseLong(above), EXTERNAL_ABOVE), name + ".data");
+    TensorWriter tensors =
+        new TensorWriter(
+            bytes(graph) > Math.min(Long.parseLong(above), EXTERNAL_ABOVE), name + ".data");
     ModelProto proto = new GraphExporter(graph, tensors).write();
     String suffix = "." + ProcessHandle.current().pid() + "." + System.nanoTime() + ".tmp";
     Path temporary = target.resolveSibling(name + suffix);
@@ -42,7 +51,9 @@ final class ModelWriter {
           write(proto, tensors, CodedOutputStream.newInstance(out, 1 << 16));
         }
         if (tensors.hasExternal()) {
-          try (FileChannel channel = FileChannel.open(temporaryData, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+          try (FileChannel channel =
+              FileChannel.open(
+                  temporaryData, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             tensors.writeExternal(channel);
           }
           move(temporaryData, dataFile);
@@ -58,11 +69,15 @@ final class ModelWriter {
   }
 
   /** The model, its graph last, and the streamed initializers last in the graph. */
-  private static void write(ModelProto model, TensorWriter tensors, CodedOutputStream out) throws IOException {
+  private static void write(ModelProto model, TensorWriter tensors, CodedOutputStream out)
+      throws IOException {
     GraphProto graph = model.getGraph();
     long size = graph.getSerializedSize();
     for (TensorWriter.Streamed tensor : tensors.streamed()) {
-      size += CodedOutputStream.computeTagSize(GraphProto.INITIALIZER_FIELD_NUMBER) + CodedOutputStream.computeUInt64SizeNoTag(tensor.size()) + tensor.size();
+      size +=
+          CodedOutputStream.computeTagSize(GraphProto.INITIALIZER_FIELD_NUMBER)
+              + CodedOutputStream.computeUInt64SizeNoTag(tensor.size())
+              + tensor.size();
     }
     model.toBuilder().clearGraph().build().writeTo(out);
     out.writeTag(ModelProto.GRAPH_FIELD_NUMBER, 2);

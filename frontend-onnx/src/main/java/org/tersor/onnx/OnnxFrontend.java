@@ -35,8 +35,8 @@ public final class OnnxFrontend implements Frontend {
   }
 
   /**
-   * Writes a model whose operators are all of ONNX domains. Weights of more than 1.9 GB (or {@code external-data-above} bytes) go into
-   * FILE.data beside it.
+   * Writes a model whose operators are all of ONNX domains. Weights of more than 1.9 GB (or {@code
+   * external-data-above} bytes) go into FILE.data beside it.
    */
   @Override
   public void write(Graph graph, Path file, Map<String, String> options) {

@@ -12,8 +12,8 @@ import org.tersor.onnx.proto.ModelProto;
 import org.tersor.onnx.proto.ValueInfoProto;
 
 /**
- * What a file declares about its inputs (without those that have a default value) and outputs. Declared outputs are hints: they tell
- * tensors from sequences, not shapes to rely on.
+ * What a file declares about its inputs (without those that have a default value) and outputs.
+ * Declared outputs are hints: they tell tensors from sequences, not shapes to rely on.
  */
 public record OnnxSignature(List<Port> inputs, List<Port> outputs) {
   /** An input or output; its type is {@link ValueType#UNKNOWN} where the file has none. */
@@ -27,13 +27,19 @@ public record OnnxSignature(List<Port> inputs, List<Port> outputs) {
     graph.getSparseInitializerList().forEach(t -> initialised.add(t.getValues().getName()));
     TypeReader types = new TypeReader(new LinkedHashMap<>());
     return new OnnxSignature(
-        ports(graph.getInputList().stream().filter(i -> !initialised.contains(i.getName())).toList(), types), ports(graph.getOutputList(), types));
+        ports(
+            graph.getInputList().stream().filter(i -> !initialised.contains(i.getName())).toList(),
+            types),
+        ports(graph.getOutputList(), types));
   }
 
   private static List<Port> ports(List<ValueInfoProto> infos, TypeReader types) {
     List<Port> ports = new ArrayList<>();
     for (ValueInfoProto info : infos) {
-      ValueType type = info.hasType() ? types.read(info.getType(), Diag.quote(info.getName())) : ValueType.UNKNOWN;
+      ValueType type =
+          info.hasType()
+              ? types.read(info.getType(), Diag.quote(info.getName()))
+              : ValueType.UNKNOWN;
       ports.add(new Port(info.getName(), type));
     }
     return List.copyOf(ports);

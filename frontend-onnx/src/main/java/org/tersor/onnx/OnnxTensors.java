@@ -19,7 +19,10 @@ import org.tersor.onnx.proto.TensorProto;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** Files of test data: serialized TensorProto, SequenceProto and OptionalProto messages, always with the data inside. */
+/**
+ * Files of test data: serialized TensorProto, SequenceProto and OptionalProto messages, always with
+ * the data inside.
+ */
 public final class OnnxTensors {
   private final TensorReader tensors;
   private final String where;
@@ -32,7 +35,9 @@ public final class OnnxTensors {
   /** A TensorProto file. */
   public static Tensor read(Path file) {
     var parsed = ProtoFile.read(file, TensorProto.getDefaultInstance());
-    return new TensorReader(ExternalData.none(), parsed.raw()).read(parsed.message(), file.toString()).load();
+    return new TensorReader(ExternalData.none(), parsed.raw())
+        .read(parsed.message(), file.toString())
+        .load();
   }
 
   /** A file whose message the type tells; tensors of a type that is not known are assumed. */
@@ -57,8 +62,11 @@ public final class OnnxTensors {
 
   /** A serialized TensorProto. */
   public static Tensor fromBytes(byte[] bytes) {
-    var parsed = ProtoFile.parse(ByteBuffer.wrap(bytes), TensorProto.getDefaultInstance(), "tensor");
-    return new TensorReader(ExternalData.none(), parsed.raw()).read(parsed.message(), "tensor").load();
+    var parsed =
+        ProtoFile.parse(ByteBuffer.wrap(bytes), TensorProto.getDefaultInstance(), "tensor");
+    return new TensorReader(ExternalData.none(), parsed.raw())
+        .read(parsed.message(), "tensor")
+        .load();
   }
 
   /** A serialized TensorProto. */
@@ -86,9 +94,7 @@ public final class OnnxTensors {
   private OnnxValue sequence(SequenceProto proto) {
     List<OnnxValue> elements = new ArrayList<>();
     proto.getTensorValuesList().forEach(t -> elements.add(tensor(t)));
-    proto
-        .getSparseTensorValuesList()
-        .forEach(t -> elements.add(dense(t)));
+    proto.getSparseTensorValuesList().forEach(t -> elements.add(dense(t)));
     proto.getSequenceValuesList().forEach(s -> elements.add(sequence(s)));
     proto.getMapValuesList().forEach(m -> elements.add(map(m)));
     proto.getOptionalValuesList().forEach(o -> elements.add(optional(o)));
@@ -112,11 +118,15 @@ public final class OnnxTensors {
   }
 
   private OnnxValue map(MapProto proto) {
-    DType key = OnnxTypes.dtype(proto.getKeyType()).orElseThrow(() -> Diag.error(Diag.TENSOR, where + ": unknown key type " + proto.getKeyType()));
+    DType key =
+        OnnxTypes.dtype(proto.getKeyType())
+            .orElseThrow(
+                () -> Diag.error(Diag.TENSOR, where + ": unknown key type " + proto.getKeyType()));
     boolean strings = key == DType.STRING;
     int n = strings ? proto.getStringKeysCount() : proto.getKeysCount();
     if (!(strings || key.isInteger()) || proto.getKeysCount() + proto.getStringKeysCount() != n) {
-      throw Diag.error(Diag.TENSOR, where + ": keys of a map must be integers or strings, of one kind");
+      throw Diag.error(
+          Diag.TENSOR, where + ": keys of a map must be integers or strings, of one kind");
     }
     Tensor keys = Tensor.zeros(key, n);
     for (int i = 0; i < n; i++) {
@@ -128,7 +138,8 @@ public final class OnnxTensors {
     }
     List<OnnxValue> values = ((OnnxValue.OfSequence) sequence(proto.getValues())).elements();
     if (values.size() != n) {
-      throw Diag.error(Diag.TENSOR, where + ": a map of " + n + " keys has " + values.size() + " values");
+      throw Diag.error(
+          Diag.TENSOR, where + ": a map of " + n + " keys has " + values.size() + " values");
     }
     return new OnnxValue.OfMap(keys, values);
   }

@@ -23,14 +23,20 @@ final class ProtoFile {
    */
   record Parsed<T extends Message>(T message, Map<TensorProto, MemorySegment> raw) {}
 
-  /** @param empty default instance of the message */
+  /**
+   * @param empty default instance of the message
+   */
   static <T extends Message> Parsed<T> read(Path file, T empty) {
     ByteBuffer bytes;
     try (FileChannel channel = open(file)) {
       long size = channel.size();
       if (size > Integer.MAX_VALUE) {
         throw Diag.error(
-            Diag.LIMIT, file + " has " + size + " bytes; a protocol buffer has at most 2 GiB. Save the weights as external data");
+            Diag.LIMIT,
+            file
+                + " has "
+                + size
+                + " bytes; a protocol buffer has at most 2 GiB. Save the weights as external data");
       }
       bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, Arena.ofAuto()).asByteBuffer();
     } catch (IOException | UnsupportedOperationException e) {
@@ -49,7 +55,9 @@ final class ProtoFile {
     return FileChannel.open(file, StandardOpenOption.READ);
   }
 
-  /** @param what for messages */
+  /**
+   * @param what for messages
+   */
   static <T extends Message> Parsed<T> parse(ByteBuffer bytes, T empty, String what) {
     try {
       WireReader reader = new WireReader(bytes);
@@ -57,7 +65,10 @@ final class ProtoFile {
       T message = (T) reader.read(empty);
       return new Parsed<>(message, reader.raw());
     } catch (IOException | IllegalArgumentException e) {
-      throw Diag.error(Diag.FORMAT, what + " is not a whole ONNX file: it is damaged, cut short, or something else", e);
+      throw Diag.error(
+          Diag.FORMAT,
+          what + " is not a whole ONNX file: it is damaged, cut short, or something else",
+          e);
     }
   }
 }

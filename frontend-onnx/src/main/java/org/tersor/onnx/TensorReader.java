@@ -34,7 +34,9 @@ final class TensorReader {
   private final Map<TensorProto, MemorySegment> large;
   private long sparseBytes;
 
-  /** @param large raw_data that was left out of tensors, by their identity */
+  /**
+   * @param large raw_data that was left out of tensors, by their identity
+   */
   TensorReader(ExternalData external, Map<TensorProto, MemorySegment> large) {
     this.external = external;
     this.large = large;
@@ -209,7 +211,9 @@ final class TensorReader {
 
   private MemorySegment raw(TensorProto proto) {
     MemorySegment segment = large.get(proto);
-    return segment != null ? segment : MemorySegment.ofBuffer(proto.getRawData().asReadOnlyByteBuffer());
+    return segment != null
+        ? segment
+        : MemorySegment.ofBuffer(proto.getRawData().asReadOnlyByteBuffer());
   }
 
   private static Field field(DType dtype) {

@@ -38,7 +38,10 @@ final class TensorWriter {
     /** Bytes of the serialized TensorProto. */
     long size() {
       long bytes = bytes(constant);
-      return header.getSerializedSize() + CodedOutputStream.computeTagSize(TensorProto.RAW_DATA_FIELD_NUMBER) + varintSize(bytes) + bytes;
+      return header.getSerializedSize()
+          + CodedOutputStream.computeTagSize(TensorProto.RAW_DATA_FIELD_NUMBER)
+          + varintSize(bytes)
+          + bytes;
     }
 
     private static int varintSize(long value) {
@@ -59,7 +62,9 @@ final class TensorWriter {
     }
   }
 
-  /** @param location name of the file beside the model, if {@code external} */
+  /**
+   * @param location name of the file beside the model, if {@code external}
+   */
   TensorWriter(boolean external, String location) {
     this.external = external;
     this.location = location;
@@ -82,7 +87,10 @@ final class TensorWriter {
     return streamed;
   }
 
-  /** An initializer of the outermost graph; empty if its data is large and it becomes one of {@link #streamed}. */
+  /**
+   * An initializer of the outermost graph; empty if its data is large and it becomes one of {@link
+   * #streamed}.
+   */
   Optional<TensorProto> outermost(Constant constant, String name) {
     if (!external && constant.dtype() != DType.STRING && bytes(constant) >= SMALL) {
       streamed.add(new Streamed(header(constant, name).build(), constant));
@@ -121,15 +129,18 @@ final class TensorWriter {
 
   /** Raw data; of a tensor on the heap a copy. */
   private static MemorySegment data(Constant constant) {
-    MemorySegment data = constant.raw().orElseGet(() -> MemorySegment.ofArray(RawData.encode(constant.load())));
+    MemorySegment data =
+        constant.raw().orElseGet(() -> MemorySegment.ofArray(RawData.encode(constant.load())));
     if (data.byteSize() > Integer.MAX_VALUE && constant.raw().isEmpty()) {
-      throw Diag.error(Diag.EXPORT, "a tensor of " + data.byteSize() + " bytes does not fit a protocol buffer");
+      throw Diag.error(
+          Diag.EXPORT, "a tensor of " + data.byteSize() + " bytes does not fit a protocol buffer");
     }
     return data;
   }
 
   private static TensorProto.Builder header(Constant constant, String name) {
-    TensorProto.Builder proto = TensorProto.newBuilder().setDataType(OnnxTypes.code(constant.dtype()));
+    TensorProto.Builder proto =
+        TensorProto.newBuilder().setDataType(OnnxTypes.code(constant.dtype()));
     for (long dim : constant.shape()) {
       proto.addDims(dim);
     }
@@ -152,9 +163,11 @@ final class TensorWriter {
     long at = 0;
     for (Constant constant : queue) {
       at = Math.ceilDiv(at, ALIGNMENT) * ALIGNMENT;
-      MemorySegment data = constant.raw().orElseGet(() -> MemorySegment.ofArray(RawData.encode(constant.load())));
+      MemorySegment data =
+          constant.raw().orElseGet(() -> MemorySegment.ofArray(RawData.encode(constant.load())));
       for (long done = 0; done < data.byteSize(); done += CHUNK) {
-        ByteBuffer chunk = data.asSlice(done, Math.min(CHUNK, data.byteSize() - done)).asByteBuffer();
+        ByteBuffer chunk =
+            data.asSlice(done, Math.min(CHUNK, data.byteSize() - done)).asByteBuffer();
         while (chunk.hasRemaining()) {
           at += channel.write(chunk, at);
         }

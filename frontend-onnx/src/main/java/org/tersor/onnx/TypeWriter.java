@@ -11,7 +11,9 @@ import org.tersor.runtime.DimExpr;
 final class TypeWriter {
   private final Map<String, String> metadata;
 
-  /** @param metadata tells what the file called each symbol */
+  /**
+   * @param metadata tells what the file called each symbol
+   */
   TypeWriter(Map<String, String> metadata) {
     this.metadata = metadata;
   }
@@ -20,7 +22,8 @@ final class TypeWriter {
   Optional<TypeProto> write(ValueType type) {
     return switch (type) {
       case ValueType.TensorType t -> {
-        TypeProto.Tensor.Builder tensor = TypeProto.Tensor.newBuilder().setElemType(OnnxTypes.code(t.dtype()));
+        TypeProto.Tensor.Builder tensor =
+            TypeProto.Tensor.newBuilder().setElemType(OnnxTypes.code(t.dtype()));
         if (t.isRanked()) {
           TensorShapeProto.Builder shape = TensorShapeProto.newBuilder();
           t.dims().forEach(dim -> shape.addDim(dim(dim)));
@@ -29,12 +32,26 @@ final class TypeWriter {
         yield Optional.of(TypeProto.newBuilder().setTensorType(tensor).build());
       }
       case ValueType.SequenceType s ->
-          write(s.element()).map(e -> TypeProto.newBuilder().setSequenceType(TypeProto.Sequence.newBuilder().setElemType(e)).build());
+          write(s.element())
+              .map(e ->
+                  TypeProto.newBuilder()
+                      .setSequenceType(TypeProto.Sequence.newBuilder().setElemType(e))
+                      .build());
       case ValueType.OptionalType o ->
-          write(o.element()).map(e -> TypeProto.newBuilder().setOptionalType(TypeProto.Optional.newBuilder().setElemType(e)).build());
+          write(o.element())
+              .map(e ->
+                  TypeProto.newBuilder()
+                      .setOptionalType(TypeProto.Optional.newBuilder().setElemType(e))
+                      .build());
       case ValueType.MapType m ->
           write(m.value())
-              .map(v -> TypeProto.newBuilder().setMapType(TypeProto.Map.newBuilder().setKeyType(OnnxTypes.code(m.key())).setValueType(v)).build());
+              .map(v ->
+                  TypeProto.newBuilder()
+                      .setMapType(
+                          TypeProto.Map.newBuilder()
+                              .setKeyType(OnnxTypes.code(m.key()))
+                              .setValueType(v))
+                      .build());
       case ValueType.UnknownType u -> Optional.empty();
     };
   }
@@ -43,7 +60,8 @@ final class TypeWriter {
     TensorShapeProto.Dimension.Builder proto = TensorShapeProto.Dimension.newBuilder();
     if (dim.isConst()) {
       proto.setDimValue(dim.constValue());
-    } else if (dim.symbols().size() == 1 && dim.equals(DimExpr.symbol(dim.symbols().iterator().next()))) {
+    } else if (dim.symbols().size() == 1
+        && dim.equals(DimExpr.symbol(dim.symbols().iterator().next()))) {
       String original = metadata.getOrDefault(Metadata.DIM + dim, dim.toString());
       if (!original.isEmpty()) {
         proto.setDimParam(original);

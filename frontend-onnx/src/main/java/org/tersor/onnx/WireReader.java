@@ -18,12 +18,16 @@ import java.util.Set;
 import org.tersor.onnx.proto.TensorProto;
 
 /**
- * Parses messages from a mapped buffer so that large raw_data is not copied: the library's own parser copies every byte field (and the
- * whole buffer first). Messages that can hold large raw_data are taken apart here, down to the tensor, whose raw_data is left out and
- * kept as a slice of the buffer beside it; the rest goes through the library. Fields that are not known are left out.
+ * Parses messages from a mapped buffer so that large raw_data is not copied: the library's own
+ * parser copies every byte field (and the whole buffer first). Messages that can hold large
+ * raw_data are taken apart here, down to the tensor, whose raw_data is left out and kept as a slice
+ * of the buffer beside it; the rest goes through the library. Fields that are not known are left
+ * out.
  */
 final class WireReader {
-  /** A body of a node is three messages deeper than its graph: about 50 bodies inside each other. */
+  /**
+   * A body of a node is three messages deeper than its graph: about 50 bodies inside each other.
+   */
   private static final int MAX_DEPTH = 150;
 
   private static final int VARINT = 0;
@@ -50,10 +54,15 @@ final class WireReader {
     return read(empty, 0, buffer.capacity(), 0);
   }
 
-  /** Reads the bytes from {@code start} to {@code end} and merges them with what a message holds. */
+  /**
+   * Reads the bytes from {@code start} to {@code end} and merges them with what a message holds.
+   */
   private Message read(Message before, int start, int end, int depth) throws IOException {
     Message.Builder builder = before.toBuilder();
-    Optional<MemorySegment> large = before instanceof TensorProto tensor ? Optional.ofNullable(raw.get(tensor)) : Optional.empty();
+    Optional<MemorySegment> large =
+        before instanceof TensorProto tensor
+            ? Optional.ofNullable(raw.get(tensor))
+            : Optional.empty();
     Descriptor type = builder.getDescriptorForType();
     if (depth >= MAX_DEPTH) {
       throw new InvalidProtocolBufferException("nested more than " + MAX_DEPTH + " messages deep");
@@ -74,10 +83,17 @@ final class WireReader {
       int length = length(wire, end);
       int data = at;
       int next = data + length;
-      FieldDescriptor known = tag >>> 3 > Integer.MAX_VALUE ? null : type.findFieldByNumber((int) (tag >>> 3));
-      if (known != null && wire == BYTES && known.getJavaType() == FieldDescriptor.JavaType.MESSAGE && holdsTensors(known.getMessageType())) {
+      FieldDescriptor known =
+          tag >>> 3 > Integer.MAX_VALUE ? null : type.findFieldByNumber((int) (tag >>> 3));
+      if (known != null
+          && wire == BYTES
+          && known.getJavaType() == FieldDescriptor.JavaType.MESSAGE
+          && holdsTensors(known.getMessageType())) {
         child(builder, known, data, next, depth);
-      } else if (isTensor && wire == BYTES && tag >>> 3 == TensorProto.RAW_DATA_FIELD_NUMBER && length > TensorReader.SMALL) {
+      } else if (isTensor
+          && wire == BYTES
+          && tag >>> 3 == TensorProto.RAW_DATA_FIELD_NUMBER
+          && length > TensorReader.SMALL) {
         large = Optional.of(MemorySegment.ofBuffer(buffer.slice(data, length)));
       } else if (known != null) {
         byte[] copy = new byte[next - field];
@@ -98,9 +114,11 @@ final class WireReader {
     return message;
   }
 
-  private void child(Message.Builder builder, FieldDescriptor field, int start, int end, int depth) throws IOException {
+  private void child(Message.Builder builder, FieldDescriptor field, int start, int end, int depth)
+      throws IOException {
     if (field.isRepeated()) {
-      builder.addRepeatedField(field, read(builder.newBuilderForField(field).buildPartial(), start, end, depth + 1));
+      builder.addRepeatedField(
+          field, read(builder.newBuilderForField(field).buildPartial(), start, end, depth + 1));
     } else {
       // A field that is given again is merged with what is there.
       builder.setField(field, read((Message) builder.getField(field), start, end, depth + 1));
@@ -169,7 +187,8 @@ final class WireReader {
       return false;
     }
     for (FieldDescriptor field : type.getFields()) {
-      if (field.getJavaType() == FieldDescriptor.JavaType.MESSAGE && reaches(field.getMessageType(), seen)) {
+      if (field.getJavaType() == FieldDescriptor.JavaType.MESSAGE
+          && reaches(field.getMessageType(), seen)) {
         return true;
       }
     }

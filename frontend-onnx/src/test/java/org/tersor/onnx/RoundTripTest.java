@@ -111,10 +111,17 @@ class RoundTripTest {
     Map<String, Integer> opsets = Map.of("", 17);
     GraphBuilder b = new GraphBuilder(opsets, 0);
     Value cond = b.input("cond", ValueType.TensorType.of(DType.BOOL));
-    ValueType floats = ValueType.TensorType.of(DType.F32, List.of(DimExpr.symbol("batch_size"), DimExpr.symbol("d0"), DimExpr.of(3)));
+    ValueType floats =
+        ValueType.TensorType.of(
+            DType.F32, List.of(DimExpr.symbol("batch_size"), DimExpr.symbol("d0"), DimExpr.of(3)));
     Value x = b.input("x", floats);
-    Value sequence = b.input("s", new ValueType.SequenceType(ValueType.TensorType.unranked(DType.F32)));
-    Value optional = b.input("o", new ValueType.OptionalType(new ValueType.SequenceType(ValueType.TensorType.of(DType.I64, 2))));
+    Value sequence =
+        b.input("s", new ValueType.SequenceType(ValueType.TensorType.unranked(DType.F32)));
+    Value optional =
+        b.input(
+            "o",
+            new ValueType.OptionalType(
+                new ValueType.SequenceType(ValueType.TensorType.of(DType.I64, 2))));
     // Same names inside as outside, and none at all.
     GraphBuilder t = new GraphBuilder(opsets, 100);
     Value weight = t.constant("w", Constant.of(Tensor.of(new float[] {1, 2, 3}, 3)));
@@ -124,7 +131,8 @@ class RoundTripTest {
     GraphBuilder e = new GraphBuilder(opsets, 200);
     e.output(e.constant("", Constant.of(Tensor.of(new float[] {7}, 1))));
     Map<String, Attribute> branches = new LinkedHashMap<>();
-    branches.put("then_branch", new Attribute.GraphAttr(t.build("", Map.of(Metadata.GRAPH_DOC, "body"))));
+    branches.put(
+        "then_branch", new Attribute.GraphAttr(t.build("", Map.of(Metadata.GRAPH_DOC, "body"))));
     branches.put("else_branch", new Attribute.GraphAttr(e.build("", Map.of())));
     Value y = b.add("If", branches, cond);
     Value z = b.add("SequenceInsert", sequence, y);
@@ -138,7 +146,10 @@ class RoundTripTest {
     all.put("f", new Attribute.StringsAttr(List.of("a", "ß")));
     all.put("g", new Attribute.TensorAttr(Constant.of(pattern(DType.I4, 3))));
     all.put("h", new Attribute.TensorsAttr(List.of(Constant.of(pattern(DType.F16, 3)))));
-    all.put("i", new Attribute.TypeAttr(new ValueType.MapType(DType.STRING, ValueType.TensorType.of(DType.F32))));
+    all.put(
+        "i",
+        new Attribute.TypeAttr(
+            new ValueType.MapType(DType.STRING, ValueType.TensorType.of(DType.F32))));
     all.put("j", new Attribute.TypesAttr(List.of(ValueType.TensorType.of(DType.F32, 1, 2))));
     all.put("k", new Attribute.IntsAttr(List.of(Long.MIN_VALUE, 5L)));
     Value odd = b.value("", ValueType.UNKNOWN);
@@ -161,7 +172,8 @@ class RoundTripTest {
     Graph read = again(graph, Map.of());
     Same.check(graph, read, "made by hand");
     assertEquals("main", read.name());
-    assertEquals("10", read.metadata().get(Metadata.IR_VERSION), "opset 17 has IR 8, but i4 needs 10");
+    assertEquals(
+        "10", read.metadata().get(Metadata.IR_VERSION), "opset 17 has IR 8, but i4 needs 10");
     assertTrue(read.metadata().containsValue("what it is for"));
     assertTrue(read.metadata().containsValue("layer 1"));
     assertTrue(read.metadata().containsValue("the picture"));
@@ -173,9 +185,12 @@ class RoundTripTest {
   @Test
   void operatorsOfTheCompilerCannotBeWritten() {
     GraphBuilder b = new GraphBuilder(Map.of("", 17, OpKey.TERSOR, 1), 0);
-    b.output(b.add(OpKey.TERSOR, "fq", Map.of(), b.input("x", ValueType.TensorType.of(DType.F32, 1))));
+    b.output(
+        b.add(OpKey.TERSOR, "fq", Map.of(), b.input("x", ValueType.TensorType.of(DType.F32, 1))));
     Graph graph = b.build("g", Map.of());
-    TersorException e = assertThrows(TersorException.class, () -> ONNX.write(graph, folder.resolve("x.onnx"), Map.of()));
+    TersorException e =
+        assertThrows(
+            TersorException.class, () -> ONNX.write(graph, folder.resolve("x.onnx"), Map.of()));
     assertEquals("TSR-0220", e.code());
     assertTrue(e.getMessage().contains("fq"));
     assertTrue(Files.notExists(folder.resolve("x.onnx")));
@@ -191,7 +206,9 @@ class RoundTripTest {
     Graph read = again(b.build("g", Map.of()), Map.of());
     assertEquals(4, read.outputs().stream().distinct().count());
     assertEquals("x", read.outputs().get(0).name());
-    assertEquals(Tensor.of(new float[] {1, 2}, 2), read.constant(read.outputs().get(1)).orElseThrow().load());
+    assertEquals(
+        Tensor.of(new float[] {1, 2}, 2),
+        read.constant(read.outputs().get(1)).orElseThrow().load());
     assertEquals("Identity", read.producer(read.outputs().get(3)).orElseThrow().op().type());
   }
 }

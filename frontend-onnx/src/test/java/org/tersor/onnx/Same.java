@@ -26,7 +26,10 @@ final class Same {
   static void check(Graph a, Graph b, String what) {
     Same same = new Same(what);
     same.graphs(a, b);
-    assertEquals(a.inputs().stream().map(Value::name).toList(), b.inputs().stream().map(Value::name).toList(), what);
+    assertEquals(
+        a.inputs().stream().map(Value::name).toList(),
+        b.inputs().stream().map(Value::name).toList(),
+        what);
     assertEquals(a.opsets(), b.opsets(), what);
     assertEquals(kept(a), kept(b), what);
   }
@@ -34,7 +37,11 @@ final class Same {
   private static Map<String, String> kept(Graph graph) {
     Map<String, String> kept = new TreeMap<>(graph.metadata());
     kept.keySet()
-        .removeIf(k -> k.startsWith(Metadata.NODE) || k.startsWith(Metadata.VALUE) || k.equals(Metadata.IR_VERSION) || k.equals(Metadata.DEFAULT_INPUTS));
+        .removeIf(k ->
+            k.startsWith(Metadata.NODE)
+                || k.startsWith(Metadata.VALUE)
+                || k.equals(Metadata.IR_VERSION)
+                || k.equals(Metadata.DEFAULT_INPUTS));
     kept.remove(Metadata.PRODUCER_NAME);
     return kept;
   }
@@ -83,7 +90,9 @@ final class Same {
 
   private void nodes(Graph ga, Graph gb, Node a, Node b) {
     assertEquals(a.op(), b.op(), what);
-    assertTrue(b.name().equals(a.name()) || b.name().startsWith(a.name() + "_"), () -> what + ": " + a.name() + " and " + b.name());
+    assertTrue(
+        b.name().equals(a.name()) || b.name().startsWith(a.name() + "_"),
+        () -> what + ": " + a.name() + " and " + b.name());
     assertEquals(a.inputs().size(), b.inputs().size(), what);
     for (int i = 0; i < a.inputs().size(); i++) {
       use(ga, gb, a.input(i), b.input(i));

@@ -20,7 +20,12 @@ final class TestData {
     Path start = root().resolve(folder);
     Assumptions.assumeTrue(Files.isDirectory(start), () -> "no test data at " + start);
     try (Stream<Path> files = Files.walk(start)) {
-      return files.filter(f -> f.toString().endsWith(".onnx") && !f.getFileName().toString().matches("(LICENSE|NOTICE).*")).sorted().toList();
+      return files
+          .filter(f ->
+              f.toString().endsWith(".onnx")
+                  && !f.getFileName().toString().matches("(LICENSE|NOTICE).*"))
+          .sorted()
+          .toList();
     }
   }
 }
