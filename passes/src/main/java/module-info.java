@@ -17,6 +17,9 @@ module org.tersor.passes {
       org.tersor.passes.eval.InterpreterBackend,
       org.tersor.passes.eval.LoopInterpreterBackend;
 
+  provides org.tersor.ir.op.OperatorProvider with
+      org.tersor.passes.graph.FakeQuant;
+
   uses org.tersor.ir.spi.Backend;
   uses org.tersor.ir.spi.Frontend;
   uses org.tersor.ir.op.OperatorProvider;

@@ -8,7 +8,10 @@ import org.tersor.passes.graph.BindDims;
 import org.tersor.passes.graph.Cse;
 import org.tersor.passes.graph.DeadCode;
 import org.tersor.passes.graph.Decompose;
+import org.tersor.passes.graph.FoldBatchNorm;
 import org.tersor.passes.graph.FoldConstants;
+import org.tersor.passes.graph.LowerFakeQuant;
+import org.tersor.passes.graph.RaiseQdq;
 import org.tersor.passes.graph.Simplify;
 import org.tersor.passes.infer.TypeInference;
 
@@ -27,15 +30,24 @@ public final class Pipelines {
     passes.add(new FoldConstants());
     passes.add(new Simplify());
     passes.add(new TypeInference());
+    passes.add(new RaiseQdq());
+    passes.add(new FoldBatchNorm());
     passes.add(new Cse());
     passes.add(new DeadCode());
+    passes.add(new TypeInference());
     return List.copyOf(passes);
+  }
+
+  /** From a canonical graph to one that other tools read: standard operators only. */
+  public static List<Pass> export() {
+    return List.of(new TypeInference(), new LowerFakeQuant(), new DeadCode());
   }
 
   /** From a canonical graph to one whose every node has a kernel. */
   public static List<Pass> lower() {
     return List.of(
         new TypeInference(),
+        new LowerFakeQuant(),
         new Decompose(),
         new FoldConstants(),
         new Simplify(),
