@@ -16,7 +16,6 @@ module org.tersor.passes {
   provides org.tersor.ir.spi.Backend with
       org.tersor.passes.eval.InterpreterBackend,
       org.tersor.passes.eval.LoopInterpreterBackend;
-
   provides org.tersor.ir.op.OperatorProvider with
       org.tersor.passes.graph.FakeQuant;
 

@@ -17,8 +17,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * {@code org.tersor.fq(x, scale, zero_point) -> y}: QuantizeLinear and DequantizeLinear in one, f32 to f32. The scheme is in the
- * operands: the type of {@code zero_point} is the type of the codes, {@code axis} the channel axis of scales.
+ * {@code org.tersor.fq(x, scale, zero_point) -> y}: QuantizeLinear and DequantizeLinear in one, f32
+ * to f32. The scheme is in the operands: the type of {@code zero_point} is the type of the codes,
+ * {@code axis} the channel axis of scales.
  */
 public final class FakeQuant implements Operator, OperatorProvider {
   /** Name of the operator. */
@@ -38,7 +39,8 @@ public final class FakeQuant implements Operator, OperatorProvider {
         .output("y", "T")
         .attribute("axis", AttributeKind.INT)
         .types("T", java.util.EnumSet.of(DType.F32))
-        .types("Q", java.util.EnumSet.of(DType.U8, DType.I8, DType.U16, DType.I16, DType.U4, DType.I4))
+        .types(
+            "Q", java.util.EnumSet.of(DType.U8, DType.I8, DType.U16, DType.I16, DType.U4, DType.I4))
         .build();
   }
 
@@ -65,7 +67,10 @@ public final class FakeQuant implements Operator, OperatorProvider {
       long z = zero.getLong(c);
       // The quotient is a float, as in QuantizeLinear.
       double q = Math.rint((float) x.getDouble(i) / s) + z;
-      double code = Double.isNaN(q) ? z : Math.max(zero.dtype().minValue(), Math.min(zero.dtype().maxValue(), q));
+      double code =
+          Double.isNaN(q)
+              ? z
+              : Math.max(zero.dtype().minValue(), Math.min(zero.dtype().maxValue(), q));
       y.setDouble(i, (float) (code - z) * s);
     }
     return List.of(y);
@@ -77,7 +82,13 @@ public final class FakeQuant implements Operator, OperatorProvider {
     Value scale = context.node().input(1);
     Value zero = context.node().input(2);
     Map<String, Attribute> attributes = context.node().attributes();
-    return new Lowering.Decompose(
-        build -> List.of(build.add("DequantizeLinear", attributes, build.add("QuantizeLinear", attributes, x, scale, zero), scale, zero)));
+    return new Lowering.Decompose(build ->
+        List.of(
+            build.add(
+                "DequantizeLinear",
+                attributes,
+                build.add("QuantizeLinear", attributes, x, scale, zero),
+                scale,
+                zero)));
   }
 }

@@ -18,14 +18,16 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * Folds BatchNormalization, y = gain * x + shift per channel, into neighbours. In this order: into the output axis of the layer before
- * it; gains that are all positive backwards through ReLU and pooling into the output axis, the shift alone forwards; both into the
- * input axis of the layer after it, unless option {@code low-bit} is set: there a row would mix gains that lie far apart, which
- * destroys weights of few bits. The choice goes into the report.
+ * Folds BatchNormalization, y = gain * x + shift per channel, into neighbours. In this order: into
+ * the output axis of the layer before it; gains that are all positive backwards through ReLU and
+ * pooling into the output axis, the shift alone forwards; both into the input axis of the layer
+ * after it, unless option {@code low-bit} is set: there a row would mix gains that lie far apart,
+ * which destroys weights of few bits. The choice goes into the report.
  */
 public final class FoldBatchNorm implements Pass {
   /** f(a * x) = a * f(x) for a > 0, channel by channel. */
-  private static final Set<String> HOMOGENEOUS = Set.of("Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool");
+  private static final Set<String> HOMOGENEOUS =
+      Set.of("Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool");
 
   @Override
   public String id() {
@@ -61,7 +63,13 @@ public final class FoldBatchNorm implements Pass {
     }
     for (Node node : current.nodes()) {
       if (node.op().is("BatchNormalization")) {
-        context.note().accept("fold-batch-norm: " + node.label() + " stays: no neighbour takes it" + (lowBit ? " (low-bit is set)" : ""));
+        context
+            .note()
+            .accept(
+                "fold-batch-norm: "
+                    + node.label()
+                    + " stays: no neighbour takes it"
+                    + (lowBit ? " (low-bit is set)" : ""));
       }
     }
     return current;
@@ -89,9 +97,12 @@ public final class FoldBatchNorm implements Pass {
   }
 
   private static Optional<Affine> affine(Rewrite rewrite, Node node) {
-    boolean training = node.attributes().get("training_mode") instanceof Attribute.IntAttr t && t.value() != 0;
-    boolean perElement = node.attributes().get("spatial") instanceof Attribute.IntAttr s && s.value() == 0;
-    boolean moreOutputs = node.outputs().size() > 1 && node.outputs().stream().skip(1).anyMatch(Value::isPresent);
+    boolean training =
+        node.attributes().get("training_mode") instanceof Attribute.IntAttr t && t.value() != 0;
+    boolean perElement =
+        node.attributes().get("spatial") instanceof Attribute.IntAttr s && s.value() == 0;
+    boolean moreOutputs =
+        node.outputs().size() > 1 && node.outputs().stream().skip(1).anyMatch(Value::isPresent);
     if (training || perElement || moreOutputs || rewrite.isTouched(node)) {
       return Optional.empty();
     }
@@ -103,7 +114,8 @@ public final class FoldBatchNorm implements Pass {
       }
       p[i] = tensor.get();
     }
-    double epsilon = node.attributes().get("epsilon") instanceof Attribute.FloatAttr e ? e.value() : 1e-5f;
+    double epsilon =
+        node.attributes().get("epsilon") instanceof Attribute.FloatAttr e ? e.value() : 1e-5f;
     int channels = p[0].size();
     Affine affine = new Affine(new double[channels], new double[channels]);
     for (int c = 0; c < channels; c++) {
@@ -129,8 +141,20 @@ public final class FoldBatchNorm implements Pass {
       return;
     }
     if (rewrite.bypass(norm, norm.input(0))) {
-      after.get().layer().scaleInputs(rewrite, after.get().spread(affine.get().gain), after.get().spread(affine.get().shift));
-      context.note().accept("fold-batch-norm: " + norm.label() + " folded forwards into the input axis of " + after.get().layer().node().label());
+      after
+          .get()
+          .layer()
+          .scaleInputs(
+              rewrite,
+              after.get().spread(affine.get().gain),
+              after.get().spread(affine.get().shift));
+      context
+          .note()
+          .accept(
+              "fold-batch-norm: "
+                  + norm.label()
+                  + " folded forwards into the input axis of "
+                  + after.get().layer().node().label());
     }
   }
 
@@ -145,7 +169,9 @@ public final class FoldBatchNorm implements Pass {
       }
       layer = LinearLayer.endingAt(rewrite, producer.get());
       if (layer.isEmpty()) {
-        boolean passes = producer.get().op().domain().isEmpty() && HOMOGENEOUS.contains(producer.get().op().type());
+        boolean passes =
+            producer.get().op().domain().isEmpty()
+                && HOMOGENEOUS.contains(producer.get().op().type());
         if (!passes || !affine.positive() || producer.get().outputs().size() > 1) {
           return false;
         }
@@ -162,10 +188,14 @@ public final class FoldBatchNorm implements Pass {
         return false;
       }
       layer.get().scaleOutputs(rewrite, affine.gain, affine.shift);
-      context.note().accept("fold-batch-norm: " + norm.label() + " folded into the output axis of " + target);
+      context
+          .note()
+          .accept("fold-batch-norm: " + norm.label() + " folded into the output axis of " + target);
       return true;
     }
-    Optional<Follower> after = follower(rewrite, norm).filter(f -> f.layer().takesShift() && !f.layer().node().equals(norm));
+    Optional<Follower> after =
+        follower(rewrite, norm)
+            .filter(f -> f.layer().takesShift() && !f.layer().node().equals(norm));
     String shift;
     if (!affine.shifts()) {
       if (!rewrite.bypass(norm, norm.input(0))) {
@@ -174,14 +204,24 @@ public final class FoldBatchNorm implements Pass {
       shift = "there is no shift";
     } else if (after.isPresent() && rewrite.bypass(norm, norm.input(0))) {
       Follower follower = after.get();
-      follower.layer().scaleInputs(rewrite, follower.spread(affine.ones()), follower.spread(affine.shift));
+      follower
+          .layer()
+          .scaleInputs(rewrite, follower.spread(affine.ones()), follower.spread(affine.shift));
       shift = "its shift into the bias of " + follower.layer().node().label();
     } else {
       keepShift(rewrite, norm, affine);
       shift = "its shift stays as an Add";
     }
     layer.get().scaleOutputs(rewrite, affine.gain, affine.none());
-    context.note().accept("fold-batch-norm: gain of " + norm.label() + " folded backwards into the output axis of " + target + ", " + shift);
+    context
+        .note()
+        .accept(
+            "fold-batch-norm: gain of "
+                + norm.label()
+                + " folded backwards into the output axis of "
+                + target
+                + ", "
+                + shift);
     return true;
   }
 
@@ -197,15 +237,20 @@ public final class FoldBatchNorm implements Pass {
     Value constant = rewrite.edit().constant(norm.input(2).name(), Constant.of(shift));
     Node add =
         new Node(
-            norm.id(), norm.name(), new OpKey("", "Add", norm.op().version()), List.of(norm.input(0), constant),
-            List.of(norm.output(0)), Map.of());
+            norm.id(),
+            norm.name(),
+            new OpKey("", "Add", norm.op().version()),
+            List.of(norm.input(0), constant),
+            List.of(norm.output(0)),
+            Map.of());
     rewrite.edit().replace(norm, List.of(add));
   }
 
   /**
    * The layer after a normalization.
    *
-   * @param repeat how many neighbouring inputs of the layer belong to one channel (the positions that a Flatten joined)
+   * @param repeat how many neighbouring inputs of the layer belong to one channel (the positions
+   *     that a Flatten joined)
    */
   private record Follower(LinearLayer layer, int repeat) {
     double[] spread(double[] perChannel) {
@@ -221,14 +266,18 @@ public final class FoldBatchNorm implements Pass {
     Value value = norm.output(0);
     Optional<TensorType> type = rewrite.tensorType(norm.input(0)).filter(TensorType::isRanked);
     Optional<Node> user = rewrite.onlyUser(value);
-    if (user.isEmpty() || type.isEmpty() || type.get().rank() < 2 || !type.get().dims().get(1).isConst()) {
+    if (user.isEmpty()
+        || type.isEmpty()
+        || type.get().rank() < 2
+        || !type.get().dims().get(1).isConst()) {
       return Optional.empty();
     }
     long channels = type.get().dims().get(1).constValue();
     boolean flat = type.get().rank() == 2;
     long positions = 1;
     if (user.get().op().is("Flatten") || user.get().op().is("Reshape")) {
-      Optional<TensorType> out = rewrite.tensorType(user.get().output(0)).filter(t -> t.isRanked() && t.rank() == 2);
+      Optional<TensorType> out =
+          rewrite.tensorType(user.get().output(0)).filter(t -> t.isRanked() && t.rank() == 2);
       for (int d = 2; d < type.get().rank(); d++) {
         if (!type.get().dims().get(d).isConst()) {
           return Optional.empty();
@@ -236,7 +285,9 @@ public final class FoldBatchNorm implements Pass {
         positions *= type.get().dims().get(d).constValue();
       }
       // Equal row sizes mean that rows are samples: the channels of one sample stay together.
-      if (out.isEmpty() || !out.get().dims().get(1).isConst(channels * positions) || !out.get().dims().get(0).equals(type.get().dims().get(0))) {
+      if (out.isEmpty()
+          || !out.get().dims().get(1).isConst(channels * positions)
+          || !out.get().dims().get(0).equals(type.get().dims().get(0))) {
         return Optional.empty();
       }
       flat = true;
@@ -248,7 +299,11 @@ public final class FoldBatchNorm implements Pass {
     boolean onLastAxis = flat;
     return user.filter(n -> n.input(0).equals(input))
         .flatMap(n -> LinearLayer.startingAt(rewrite, n))
-        .filter(layer -> layer.inputs() == channels * repeat && (onLastAxis || layer.node().op().is("Conv") || layer.node().op().is("ConvTranspose")))
+        .filter(layer ->
+            layer.inputs() == channels * repeat
+                && (onLastAxis
+                    || layer.node().op().is("Conv")
+                    || layer.node().op().is("ConvTranspose")))
         .map(layer -> new Follower(layer, (int) repeat));
   }
 }

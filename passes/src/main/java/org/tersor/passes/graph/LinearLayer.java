@@ -14,8 +14,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * A Conv, ConvTranspose, Gemm or MatMul with constant weights, seen as a linear map from input channels to output channels. Weights and
- * bias can be scaled and shifted per channel; arithmetic is double, results are rounded once to the weights' type.
+ * A Conv, ConvTranspose, Gemm or MatMul with constant weights, seen as a linear map from input
+ * channels to output channels. Weights and bias can be scaled and shifted per channel; arithmetic
+ * is double, results are rounded once to the weights' type.
  */
 final class LinearLayer {
   private final Node node;
@@ -46,13 +47,19 @@ final class LinearLayer {
     this.inputOf = inputOf;
   }
 
-  /** The layer that ends in {@code last}: a node of the four kinds, or the Add of a bias after a MatMul. */
+  /**
+   * The layer that ends in {@code last}: a node of the four kinds, or the Add of a bias after a
+   * MatMul.
+   */
   static Optional<LinearLayer> endingAt(Rewrite rewrite, Node last) {
     if (last.op().is("Add")) {
       for (int side = 0; side < 2; side++) {
         Optional<Tensor> bias = rewrite.constant(last.input(1 - side));
-        Optional<Node> matmul = rewrite.graph().producer(last.input(side)).filter(n -> n.op().is("MatMul"));
-        if (bias.isPresent() && matmul.isPresent() && rewrite.onlyUser(matmul.get().output(0)).isPresent()) {
+        Optional<Node> matmul =
+            rewrite.graph().producer(last.input(side)).filter(n -> n.op().is("MatMul"));
+        if (bias.isPresent()
+            && matmul.isPresent()
+            && rewrite.onlyUser(matmul.get().output(0)).isPresent()) {
           return matMul(rewrite, matmul.get(), Optional.of(last), bias);
         }
       }
@@ -72,8 +79,12 @@ final class LinearLayer {
       case "MatMul" -> {
         Optional<Node> add = rewrite.onlyUser(first.output(0)).filter(n -> n.op().is("Add"));
         if (add.isPresent()) {
-          Value other = add.get().input(0).equals(first.output(0)) ? add.get().input(1) : add.get().input(0);
-          Optional<LinearLayer> withBias = rewrite.constant(other).flatMap(bias -> matMul(rewrite, first, add, Optional.of(bias)));
+          Value other =
+              add.get().input(0).equals(first.output(0)) ? add.get().input(1) : add.get().input(0);
+          Optional<LinearLayer> withBias =
+              rewrite
+                  .constant(other)
+                  .flatMap(bias -> matMul(rewrite, first, add, Optional.of(bias)));
           if (withBias.isPresent()) {
             yield withBias;
           }
@@ -85,16 +96,20 @@ final class LinearLayer {
   }
 
   private static Optional<Tensor> floats(Rewrite rewrite, Value value) {
-    return rewrite.constant(value).filter(t -> t.dtype() == DType.F32 || t.dtype() == DType.F64 || t.dtype() == DType.F16);
+    return rewrite
+        .constant(value)
+        .filter(t -> t.dtype() == DType.F32 || t.dtype() == DType.F64 || t.dtype() == DType.F16);
   }
 
   private static Optional<LinearLayer> conv(Rewrite rewrite, Node node) {
-    Optional<Tensor> weight = floats(rewrite, node.input(1)).filter(w -> w.rank() >= 3 && w.size() > 0);
+    Optional<Tensor> weight =
+        floats(rewrite, node.input(1)).filter(w -> w.rank() >= 3 && w.size() > 0);
     Optional<Tensor> bias = rewrite.constant(node.input(2));
     if (weight.isEmpty() || bias.isPresent() != node.input(2).isPresent()) {
       return Optional.empty();
     }
-    int groups = node.attributes().get("group") instanceof Attribute.IntAttr g ? (int) g.value() : 1;
+    int groups =
+        node.attributes().get("group") instanceof Attribute.IntAttr g ? (int) g.value() : 1;
     int first = (int) weight.get().shape()[0];
     int second = (int) weight.get().shape()[1];
     int kernel = weight.get().size() / (first * second);
@@ -102,24 +117,32 @@ final class LinearLayer {
       return Optional.empty();
     }
     int perGroup = first / groups;
-    // Along axis 0 every channel of one side; along axis 1 the channels of one group of the other side.
+    // Along axis 0 every channel of one side; along axis 1 the channels of one group of the other
+    // side.
     IntUnaryOperator axis0 = i -> i / (second * kernel);
     IntUnaryOperator axis1 = i -> axis0.applyAsInt(i) / perGroup * second + i / kernel % second;
     return Optional.of(
         node.op().is("Conv")
-            ? new LinearLayer(node, Optional.empty(), weight.get(), bias, first, second * groups, axis0, axis1)
-            : new LinearLayer(node, Optional.empty(), weight.get(), bias, second * groups, first, axis1, axis0));
+            ? new LinearLayer(
+                node, Optional.empty(), weight.get(), bias, first, second * groups, axis0, axis1)
+            : new LinearLayer(
+                node, Optional.empty(), weight.get(), bias, second * groups, first, axis1, axis0));
   }
 
   private static Optional<LinearLayer> gemm(Rewrite rewrite, Node node) {
-    Optional<Tensor> weight = floats(rewrite, node.input(1)).filter(w -> w.rank() == 2 && w.size() > 0);
-    boolean transA = node.attributes().get("transA") instanceof Attribute.IntAttr a && a.value() != 0;
-    boolean beta1 = !(node.attributes().get("beta") instanceof Attribute.FloatAttr b) || b.value() == 1;
-    boolean alpha1 = !(node.attributes().get("alpha") instanceof Attribute.FloatAttr a) || a.value() == 1;
+    Optional<Tensor> weight =
+        floats(rewrite, node.input(1)).filter(w -> w.rank() == 2 && w.size() > 0);
+    boolean transA =
+        node.attributes().get("transA") instanceof Attribute.IntAttr a && a.value() != 0;
+    boolean beta1 =
+        !(node.attributes().get("beta") instanceof Attribute.FloatAttr b) || b.value() == 1;
+    boolean alpha1 =
+        !(node.attributes().get("alpha") instanceof Attribute.FloatAttr a) || a.value() == 1;
     if (weight.isEmpty() || transA || !beta1 || !alpha1) {
       return Optional.empty();
     }
-    boolean transB = node.attributes().get("transB") instanceof Attribute.IntAttr b && b.value() != 0;
+    boolean transB =
+        node.attributes().get("transB") instanceof Attribute.IntAttr b && b.value() != 0;
     Optional<Tensor> bias = Optional.empty();
     int rows = (int) weight.get().shape()[0];
     int columns = (int) weight.get().shape()[1];
@@ -133,12 +156,16 @@ final class LinearLayer {
     IntUnaryOperator column = i -> i % columns;
     return Optional.of(
         transB
-            ? new LinearLayer(node, Optional.empty(), weight.get(), bias, rows, columns, row, column)
-            : new LinearLayer(node, Optional.empty(), weight.get(), bias, columns, rows, column, row));
+            ? new LinearLayer(
+                node, Optional.empty(), weight.get(), bias, rows, columns, row, column)
+            : new LinearLayer(
+                node, Optional.empty(), weight.get(), bias, columns, rows, column, row));
   }
 
-  private static Optional<LinearLayer> matMul(Rewrite rewrite, Node node, Optional<Node> add, Optional<Tensor> addend) {
-    Optional<Tensor> weight = floats(rewrite, node.input(1)).filter(w -> w.rank() == 2 && w.size() > 0);
+  private static Optional<LinearLayer> matMul(
+      Rewrite rewrite, Node node, Optional<Node> add, Optional<Tensor> addend) {
+    Optional<Tensor> weight =
+        floats(rewrite, node.input(1)).filter(w -> w.rank() == 2 && w.size() > 0);
     if (weight.isEmpty() || rewrite.isTouched(node) || add.filter(rewrite::isTouched).isPresent()) {
       return Optional.empty();
     }
@@ -148,7 +175,15 @@ final class LinearLayer {
       return Optional.empty();
     }
     return Optional.of(
-        new LinearLayer(node, add, weight.get(), bias, columns, (int) weight.get().shape()[0], i -> i % columns, i -> i / columns));
+        new LinearLayer(
+            node,
+            add,
+            weight.get(),
+            bias,
+            columns,
+            (int) weight.get().shape()[0],
+            i -> i % columns,
+            i -> i / columns));
   }
 
   /** A bias as a vector of {@code n}, if it is constant along all axes but the last. */
@@ -180,7 +215,10 @@ final class LinearLayer {
     return inputs;
   }
 
-  /** Whether every output sees every input channel the same number of times: no padding, so that a shift of the input is a bias. */
+  /**
+   * Whether every output sees every input channel the same number of times: no padding, so that a
+   * shift of the input is a bias.
+   */
   boolean takesShift() {
     if (node.op().is("ConvTranspose")) {
       return false;
@@ -188,14 +226,22 @@ final class LinearLayer {
     if (!node.op().is("Conv")) {
       return true;
     }
-    boolean auto = node.attributes().get("auto_pad") instanceof Attribute.StringAttr s && s.value().startsWith("SAME");
-    boolean pads = node.attributes().get("pads") instanceof Attribute.IntsAttr p && p.values().stream().anyMatch(v -> v != 0);
+    boolean auto =
+        node.attributes().get("auto_pad") instanceof Attribute.StringAttr s
+            && s.value().startsWith("SAME");
+    boolean pads =
+        node.attributes().get("pads") instanceof Attribute.IntsAttr p
+            && p.values().stream().anyMatch(v -> v != 0);
     return !auto && !pads;
   }
 
   /** Whether output channels lie on axis 1 of the result, as those of a BatchNormalization do. */
   boolean outputsOnAxis1(Rewrite rewrite) {
-    return !node.op().is("MatMul") || rewrite.tensorType(node.output(0)).filter(t -> t.isRanked() && t.rank() == 2).isPresent();
+    return !node.op().is("MatMul")
+        || rewrite
+            .tensorType(node.output(0))
+            .filter(t -> t.isRanked() && t.rank() == 2)
+            .isPresent();
   }
 
   /** y = gain * layer(x) + shift, per output channel. */
@@ -240,7 +286,8 @@ final class LinearLayer {
     Value weightValue = rewrite.edit().constant(node.input(1).name(), Constant.of(newWeight));
     if (!node.op().is("MatMul")) {
       List<Value> inputs = new ArrayList<>(List.of(node.input(0), weightValue));
-      newBias.ifPresent(b -> inputs.add(rewrite.edit().constant(node.input(2).name(), Constant.of(b))));
+      newBias.ifPresent(
+          b -> inputs.add(rewrite.edit().constant(node.input(2).name(), Constant.of(b))));
       rewrite.edit().replace(node, List.of(node.withInputs(inputs)));
       return;
     }
@@ -252,16 +299,25 @@ final class LinearLayer {
     Value biasValue = rewrite.edit().constant("", Constant.of(newBias.get()));
     if (add.isPresent()) {
       rewrite.edit().replace(node, List.of(product));
-      rewrite.edit().replace(add.get(), List.of(add.get().withInputs(List.of(node.output(0), biasValue))));
+      rewrite
+          .edit()
+          .replace(add.get(), List.of(add.get().withInputs(List.of(node.output(0), biasValue))));
       return;
     }
-    TensorType type = rewrite.tensorType(node.output(0)).orElse(TensorType.unranked(weight.dtype()));
+    TensorType type =
+        rewrite.tensorType(node.output(0)).orElse(TensorType.unranked(weight.dtype()));
     Value inner = rewrite.edit().value("", type);
-    Node matmul = new Node(node.id(), node.name(), node.op(), product.inputs(), List.of(inner), node.attributes());
+    Node matmul =
+        new Node(
+            node.id(), node.name(), node.op(), product.inputs(), List.of(inner), node.attributes());
     Node sum =
         new Node(
-            rewrite.edit().freshId(), node.name(), new org.tersor.ir.graph.OpKey("", "Add", node.op().version()),
-            List.of(inner, biasValue), node.outputs(), java.util.Map.of());
+            rewrite.edit().freshId(),
+            node.name(),
+            new org.tersor.ir.graph.OpKey("", "Add", node.op().version()),
+            List.of(inner, biasValue),
+            node.outputs(),
+            java.util.Map.of());
     rewrite.edit().replace(node, List.of(matmul, sum));
   }
 }

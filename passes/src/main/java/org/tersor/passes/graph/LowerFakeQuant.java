@@ -13,7 +13,10 @@ import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 
-/** Writes {@code fq} nodes as QuantizeLinear and DequantizeLinear again: for export, and before integer kernels are chosen. */
+/**
+ * Writes {@code fq} nodes as QuantizeLinear and DequantizeLinear again: for export, and before
+ * integer kernels are chosen.
+ */
 public final class LowerFakeQuant implements Pass {
   @Override
   public String id() {
@@ -40,19 +43,31 @@ public final class LowerFakeQuant implements Pass {
       }
       int version = graph.opset("");
       ValueType codes =
-          graph.type(node.input(0)) instanceof TensorType x && graph.type(node.input(2)) instanceof TensorType zero
+          graph.type(node.input(0)) instanceof TensorType x
+                  && graph.type(node.input(2)) instanceof TensorType zero
               ? x.withDtype(zero.dtype())
               : ValueType.UNKNOWN;
       Node dequantize =
           new Node(
-              rewrite.edit().freshId(), node.name(), new OpKey("", "DequantizeLinear", version), List.of(), node.outputs(), node.attributes());
+              rewrite.edit().freshId(),
+              node.name(),
+              new OpKey("", "DequantizeLinear", version),
+              List.of(),
+              node.outputs(),
+              node.attributes());
       Value known = quantized.get(node.inputs());
       Value value = known != null ? known : rewrite.edit().value("", codes);
       dequantize = dequantize.withInputs(List.of(value, node.input(1), node.input(2)));
       if (known == null) {
         quantized.put(node.inputs(), value);
         Node quantize =
-            new Node(node.id(), node.name(), new OpKey("", "QuantizeLinear", version), node.inputs(), List.of(value), node.attributes());
+            new Node(
+                node.id(),
+                node.name(),
+                new OpKey("", "QuantizeLinear", version),
+                node.inputs(),
+                List.of(value),
+                node.attributes());
         rewrite.edit().replace(node, List.of(quantize, dequantize));
       } else {
         rewrite.edit().replace(node, List.of(dequantize));

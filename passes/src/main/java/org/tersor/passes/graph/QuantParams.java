@@ -17,16 +17,21 @@ import org.tersor.runtime.Tensor;
  * @param axis channel axis, where there is more than one scale
  */
 public record QuantParams(Tensor scale, Tensor zeroPoint, long axis) {
-  /** What the node says, if it is of one of the two kinds, its parameters are constant and it is not blocked. */
+  /**
+   * What the node says, if it is of one of the two kinds, its parameters are constant and it is not
+   * blocked.
+   */
   public static Optional<QuantParams> of(Graph graph, Node node) {
     boolean quantizes = isQuantize(node);
     if (!quantizes && !isDequantize(node)) {
       return Optional.empty();
     }
-    if (node.attributes().get("block_size") instanceof Attribute.IntAttr block && block.value() != 0) {
+    if (node.attributes().get("block_size") instanceof Attribute.IntAttr block
+        && block.value() != 0) {
       return Optional.empty();
     }
-    Optional<Tensor> scale = graph.constant(node.input(1)).map(Constant::load).filter(t -> t.dtype().isFloat());
+    Optional<Tensor> scale =
+        graph.constant(node.input(1)).map(Constant::load).filter(t -> t.dtype().isFloat());
     if (scale.isEmpty()) {
       return Optional.empty();
     }
@@ -42,7 +47,8 @@ public record QuantParams(Tensor scale, Tensor zeroPoint, long axis) {
       zero = Optional.of(Tensor.zeros(type.dtype(), scale.get().shape()));
     }
     long axis = node.attributes().get("axis") instanceof Attribute.IntAttr a ? a.value() : 1;
-    return Optional.of(new QuantParams(scale.get(), zero.get(), scale.get().size() == 1 ? 1 : axis));
+    return Optional.of(
+        new QuantParams(scale.get(), zero.get(), scale.get().size() == 1 ? 1 : axis));
   }
 
   public static boolean isQuantize(Node node) {
@@ -78,7 +84,9 @@ public record QuantParams(Tensor scale, Tensor zeroPoint, long axis) {
 
   /** Whether both mean the same codes for the same numbers. */
   public boolean same(QuantParams other) {
-    if (scale.size() != other.scale.size() || zeroPoint.size() != other.zeroPoint.size() || codes() != other.codes()) {
+    if (scale.size() != other.scale.size()
+        || zeroPoint.size() != other.zeroPoint.size()
+        || codes() != other.codes()) {
       return false;
     }
     if (scale.size() > 1 && axis != other.axis) {

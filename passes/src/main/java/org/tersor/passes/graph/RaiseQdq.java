@@ -15,8 +15,9 @@ import org.tersor.ir.spi.PassContext;
 import org.tersor.runtime.DType;
 
 /**
- * A QuantizeLinear and the DequantizeLinear after it with equal scale, zero point and type become one {@code fq} node. Every other one
- * stays an operator with an integer-typed value; the report counts both.
+ * A QuantizeLinear and the DequantizeLinear after it with equal scale, zero point and type become
+ * one {@code fq} node. Every other one stays an operator with an integer-typed value; the report
+ * counts both.
  */
 public final class RaiseQdq implements Pass {
   @Override
@@ -45,7 +46,14 @@ public final class RaiseQdq implements Pass {
       left += !raises && QuantParams.isDequantize(node) ? 1 : 0;
     }
     if (raised + left > 0) {
-      context.note().accept("raise-qdq: " + raised + " pairs became fq, " + left + " DequantizeLinear of other values stay");
+      context
+          .note()
+          .accept(
+              "raise-qdq: "
+                  + raised
+                  + " pairs became fq, "
+                  + left
+                  + " DequantizeLinear of other values stay");
     }
     return rewrite.apply();
   }
@@ -57,7 +65,10 @@ public final class RaiseQdq implements Pass {
     boolean equal = before.isPresent() && after.isPresent() && before.get().same(after.get());
     boolean floats =
         equal
-            && rewrite.tensorType(quantize.get().input(0)).map(TensorType::dtype).equals(Optional.of(DType.F32))
+            && rewrite
+                .tensorType(quantize.get().input(0))
+                .map(TensorType::dtype)
+                .equals(Optional.of(DType.F32))
             && before.get().scale().dtype() == DType.F32
             && quantize.get().attributes().keySet().stream().allMatch("axis"::equals)
             && Set.of(DType.U8, DType.I8, DType.U16, DType.I16).contains(before.get().codes());
@@ -65,16 +76,23 @@ public final class RaiseQdq implements Pass {
       return false;
     }
     Map<String, Attribute> attributes =
-        before.get().perTensor() ? Map.of() : Map.of("axis", new Attribute.IntAttr(before.get().axis()));
-    Value zero = quantize.get().input(2).isPresent() ? quantize.get().input(2) : dequantize.input(2);
+        before.get().perTensor()
+            ? Map.of()
+            : Map.of("axis", new Attribute.IntAttr(before.get().axis()));
+    Value zero =
+        quantize.get().input(2).isPresent() ? quantize.get().input(2) : dequantize.input(2);
     if (!zero.isPresent()) {
       zero = rewrite.edit().constant("", org.tersor.ir.graph.Constant.of(before.get().zeroPoint()));
     }
     rewrite.edit().importDomain(OpKey.TERSOR, 1);
     Node fq =
         new Node(
-            dequantize.id(), dequantize.name(), new OpKey(OpKey.TERSOR, FakeQuant.TYPE, 1),
-            List.of(quantize.get().input(0), quantize.get().input(1), zero), dequantize.outputs(), attributes);
+            dequantize.id(),
+            dequantize.name(),
+            new OpKey(OpKey.TERSOR, FakeQuant.TYPE, 1),
+            List.of(quantize.get().input(0), quantize.get().input(1), zero),
+            dequantize.outputs(),
+            attributes);
     rewrite.edit().replace(dequantize, List.of(fq));
     return true;
   }
