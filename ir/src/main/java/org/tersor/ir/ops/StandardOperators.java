@@ -10,6 +10,11 @@ public final class StandardOperators implements OperatorProvider {
   @Override
   public List<Operator> operators() {
     List<Operator> all = new ArrayList<>();
+    all.addAll(ElementwiseOperators.all());
+    all.add(CastOperator.cast());
+    all.add(CastOperator.castLike());
+    all.addAll(ViewOperator.all());
+    all.add(new TransposeOperator());
     return List.copyOf(all);
   }
 }

@@ -1,0 +1,162 @@
+package org.tersor.ir.ops;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.op.EvalContext;
+import org.tersor.ir.op.Lowering;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.Operator;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/** What operators share: the schema, the check of element types against it, buffers by operand index. */
+abstract class OpBase implements Operator {
+  private final OpSchema schema;
+
+  OpBase(OpSchema.Builder schema) {
+    this.schema = schema.build();
+  }
+
+  @Override
+  public final OpSchema schema() {
+    return schema;
+  }
+
+  @Override
+  public final List<ValueType> infer(OpContext context) {
+    checkOperands(context);
+    return List.copyOf(types(context));
+  }
+
+  /** Output types; element types of inputs are checked already. */
+  abstract List<? extends ValueType> types(OpContext c);
+
+  @Override
+  public final List<Tensor> eval(EvalContext context) {
+    checkOperands(context);
+    return values(context);
+  }
+
+  /** Output values; element types of inputs are checked already. */
+  abstract List<Tensor> values(EvalContext c);
+
+  @Override
+  public final Lowering lower(OpContext context) {
+    for (int i = 0; i < context.inputCount(); i++) {
+      if (context.hasInput(i) && context.inputType(i) instanceof TensorType t && t.dtype() == DType.STRING) {
+        return new Lowering.Host(schema.name());
+      }
+    }
+    return code(context);
+  }
+
+  /** Code for operands that are no strings. */
+  abstract Lowering code(OpContext c);
+
+  private void checkOperands(OpContext c) {
+    Map<String, DType> bound = new HashMap<>();
+    List<OpSchema.Formal> formals = schema.inputs();
+    for (int i = 0; i < Math.max(c.inputCount(), formals.size()); i++) {
+      if (formals.isEmpty() || i >= formals.size() && formals.getLast().arity() != OpSchema.Arity.VARIADIC) {
+        throw c.error("TSR-0301", "input " + i + " is one too many");
+      }
+      OpSchema.Formal formal = formals.get(Math.min(i, formals.size() - 1));
+      if (!c.hasInput(i)) {
+        if (formal.arity() == OpSchema.Arity.SINGLE) {
+          throw c.error("TSR-0301", "input " + i + " (" + formal.name() + ") is missing");
+        }
+        continue;
+      }
+      Set<DType> allowed = schema.typeVariables().get(formal.type());
+      if (allowed == null) {
+        continue;
+      }
+      DType dtype = c.dtype(i);
+      if (!allowed.contains(dtype)) {
+        throw c.error("TSR-0302", "input " + i + " (" + formal.name() + ") cannot be of type " + dtype.text());
+      }
+      DType other = bound.putIfAbsent(formal.type(), dtype);
+      if (other != null && other != dtype) {
+        throw c.error("TSR-0302", "input " + i + " (" + formal.name() + ") must be of type " + other.text() + ", not " + dtype.text());
+      }
+    }
+    schema.attributes().forEach((name, spec) -> {
+      if (spec.required() && !c.has(name)) {
+        throw c.error("TSR-0304", "attribute '" + name + "' is missing");
+      }
+    });
+  }
+
+  /** A kernel cannot express this. */
+  static TersorException notLowered(OpContext c, String why) {
+    return c.error("TSR-0501", why + "; it runs with --backend interpreter only");
+  }
+
+  static Buf in(OpContext c, int index) {
+    return new Buf("in" + index, scalar(c, c.dtype(index)), c.dims(index));
+  }
+
+  static Buf out(OpContext c, int index, TensorType type) {
+    return new Buf("out" + index, scalar(c, type.dtype()), type.dims());
+  }
+
+  static Scalar scalar(OpContext c, DType dtype) {
+    if (dtype.isComplex() || dtype == DType.STRING) {
+      throw notLowered(c, "there is no kernel for elements of type " + dtype.text());
+    }
+    return Scalar.of(dtype);
+  }
+
+  /** Type of output {@code index}, with known rank. */
+  final TensorType outType(OpContext c, int index) {
+    TensorType type = types(c).get(index).tensor();
+    if (!type.isRanked()) {
+      throw c.error("TSR-0303", "the rank of output " + index + " is not known");
+    }
+    return type;
+  }
+
+  /** A kernel that writes output 0. */
+  final Lowering compute(List<Buf> inputs, Buf output, List<Stage> stages) {
+    return new Lowering.Compute(new Kernel(schema.name().toLowerCase(java.util.Locale.ROOT), inputs, List.of(output), stages));
+  }
+
+  final Lowering compute(List<Buf> inputs, List<Buf> outputs, List<Stage> stages) {
+    return new Lowering.Compute(new Kernel(schema.name().toLowerCase(java.util.Locale.ROOT), inputs, outputs, stages));
+  }
+
+  /** Unranked where {@code dims} is empty. */
+  static TensorType type(DType dtype, Optional<List<DimExpr>> dims) {
+    return new TensorType(dtype, dims);
+  }
+
+  /** The number of elements of all inputs' shapes known, or empty if one is unranked. */
+  static Optional<List<List<DimExpr>>> shapes(OpContext c, int from, int to) {
+    List<List<DimExpr>> shapes = new ArrayList<>();
+    for (int i = from; i < to; i++) {
+      if (!c.in(i).isRanked()) {
+        return Optional.empty();
+      }
+      shapes.add(c.dims(i));
+    }
+    return Optional.of(shapes);
+  }
+
+  /** A dimension that only the data tells. */
+  static DimExpr unknown(OpContext c, int number) {
+    return DimExpr.symbol("_data" + c.node().id() + "_" + number);
+  }
+}

@@ -1,0 +1,206 @@
+package org.tersor.ir.ops;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.EvalContext;
+import org.tersor.ir.op.Lowering;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
+
+/** Operators whose output is the input under another shape: Reshape, Flatten, Squeeze, Unsqueeze. */
+final class ViewOperator extends OpBase {
+
+  /** Output dimensions, or empty if not even their number is known. */
+  interface Shape {
+    Optional<List<DimExpr>> of(OpContext c);
+  }
+
+  private final Shape shape;
+
+  private ViewOperator(OpSchema.Builder schema, Shape shape) {
+    super(schema.types("T", Types.ALL).types("I", Types.I64).output("output", "T").tolerance(OpSchema.Tolerance.EXACT));
+    this.shape = shape;
+  }
+
+  static List<ViewOperator> all() {
+    return List.of(
+        new ViewOperator(
+            OpSchema.of("", "Reshape", 1, 5, 13, 14, 19, 21, 23, 24, 25)
+                .input("data", "T")
+                .optional("shape", "I")
+                .attribute("shape", AttributeKind.INTS)
+                .attribute("allowzero", AttributeKind.INT)
+                .attribute("consumed_inputs", AttributeKind.INTS),
+            ViewOperator::reshape),
+        new ViewOperator(OpSchema.of("", "Flatten", 1, 9, 11, 13, 21, 23, 24, 25).input("input", "T").attribute("axis", AttributeKind.INT), ViewOperator::flatten),
+        new ViewOperator(
+            OpSchema.of("", "Squeeze", 1, 11, 13, 21, 23, 24, 25).input("data", "T").optional("axes", "I").attribute("axes", AttributeKind.INTS),
+            ViewOperator::squeeze),
+        new ViewOperator(
+            OpSchema.of("", "Unsqueeze", 1, 11, 13, 21, 23, 24, 25).input("data", "T").optional("axes", "I").attribute("axes", AttributeKind.INTS),
+            ViewOperator::unsqueeze));
+  }
+
+  private static Optional<List<DimExpr>> reshape(OpContext c) {
+    Optional<List<DimExpr>> wanted =
+        c.version() < 5 ? c.intsAttr("shape").map(DimExpr::list) : c.symbolic(1).or(() -> c.constant(1).map(t -> DimExpr.list(Shapes.longs(t))));
+    if (wanted.isEmpty()) {
+      boolean lengthKnown = c.hasInput(1) && c.in(1).isRanked() && c.rank(1) == 1 && c.dims(1).getFirst().isConst();
+      if (!lengthKnown) {
+        return Optional.empty();
+      }
+      List<DimExpr> dims = new ArrayList<>();
+      for (int d = 0; d < Math.min(64, c.dims(1).getFirst().constValue()); d++) {
+        dims.add(unknown(c, d));
+      }
+      return Optional.of(dims);
+    }
+    List<DimExpr> dims = new ArrayList<>(wanted.get());
+    int free = -1;
+    for (int d = 0; d < dims.size(); d++) {
+      if (dims.get(d).isConst(-1)) {
+        if (free >= 0) {
+          throw c.error("TSR-0303", "two dimensions of the new shape are -1");
+        }
+        free = d;
+      } else if (dims.get(d).isConst() && dims.get(d).constValue() < -1) {
+        throw c.error("TSR-0303", "dimension " + dims.get(d) + " of the new shape is negative");
+      } else if (dims.get(d).isConst(0) && c.intAttr("allowzero", 0) == 0) {
+        if (!c.in(0).isRanked()) {
+          dims.set(d, unknown(c, d));
+        } else if (d >= c.rank(0)) {
+          throw c.error("TSR-0303", "dimension " + d + " of the new shape is copied, but the input has rank " + c.rank(0));
+        } else {
+          dims.set(d, c.dims(0).get(d));
+        }
+      }
+    }
+    if (free >= 0) {
+      dims.set(free, DimExpr.ONE);
+      dims.set(free, c.in(0).isRanked() ? rest(c, c.in(0).elements(), DimExpr.product(dims)) : unknown(c, free));
+    } else if (c.in(0).isStatic() && dims.stream().allMatch(DimExpr::isConst) && !c.in(0).elements().equals(DimExpr.product(dims))) {
+      throw c.error("TSR-0303", "shape " + dims + " has another number of elements");
+    }
+    return Optional.of(dims);
+  }
+
+  private static DimExpr rest(OpContext c, DimExpr elements, DimExpr others) {
+    if (others.isConst(0)) {
+      return DimExpr.ZERO;
+    }
+    if (elements.isConst() && others.isConst() && elements.constValue() % others.constValue() != 0) {
+      throw c.error("TSR-0303", elements + " elements cannot be split into groups of " + others);
+    }
+    return elements.floorDiv(others);
+  }
+
+  private static Optional<List<DimExpr>> flatten(OpContext c) {
+    if (!c.in(0).isRanked()) {
+      return Optional.of(List.of(unknown(c, 0), unknown(c, 1)));
+    }
+    int rank = c.rank(0);
+    long axis = c.intAttr("axis", 1);
+    if (axis < -rank || axis > rank) {
+      throw c.error("TSR-0305", "axis " + axis + " is outside -" + rank + ".." + rank);
+    }
+    int at = (int) (axis < 0 ? axis + rank : axis);
+    return Optional.of(List.of(Shapes.product(c.dims(0), 0, at), Shapes.product(c.dims(0), at, rank)));
+  }
+
+  /** Axes by attribute or, from version 13 on, by input; empty if they are not given, a diagnostic if they are not known. */
+  private static Optional<long[]> axes(OpContext c) {
+    if (c.version() < 13) {
+      return c.intsAttr("axes");
+    }
+    if (!c.hasInput(1)) {
+      return Optional.empty();
+    }
+    return Optional.of(Shapes.constantLongs(c, 1).orElseThrow(() -> c.error("TSR-0303", "the axes must be known at compile time")));
+  }
+
+  private static Optional<List<DimExpr>> squeeze(OpContext c) {
+    if (!c.in(0).isRanked()) {
+      return Optional.empty();
+    }
+    List<DimExpr> dims = c.dims(0);
+    Optional<long[]> axes = axes(c);
+    Set<Integer> dropped = new TreeSet<>();
+    if (axes.isPresent()) {
+      for (long a : axes.get()) {
+        int axis = c.axis(a, dims.size());
+        if (dims.get(axis).isConst() && !dims.get(axis).isConst(1)) {
+          throw c.error("TSR-0303", "axis " + axis + " has " + dims.get(axis) + " positions, not 1");
+        }
+        dropped.add(axis);
+      }
+    } else {
+      for (int d = 0; d < dims.size(); d++) {
+        if (dims.get(d).isConst(1)) {
+          dropped.add(d);
+        }
+      }
+    }
+    List<DimExpr> result = new ArrayList<>();
+    for (int d = 0; d < dims.size(); d++) {
+      if (!dropped.contains(d)) {
+        result.add(dims.get(d));
+      }
+    }
+    return Optional.of(result);
+  }
+
+  private static Optional<List<DimExpr>> unsqueeze(OpContext c) {
+    if (!c.in(0).isRanked()) {
+      return Optional.empty();
+    }
+    long[] axes = axes(c).orElseThrow(() -> c.error("TSR-0304", "axes are missing"));
+    int rank = c.rank(0) + axes.length;
+    Set<Integer> added = new TreeSet<>();
+    for (long a : axes) {
+      if (!added.add(c.axis(a, rank))) {
+        throw c.error("TSR-0305", "axis " + a + " is given twice");
+      }
+    }
+    List<DimExpr> result = new ArrayList<>();
+    int next = 0;
+    for (int d = 0; d < rank; d++) {
+      result.add(added.contains(d) ? DimExpr.ONE : c.dims(0).get(next++));
+    }
+    return Optional.of(result);
+  }
+
+  @Override
+  List<ValueType> types(OpContext c) {
+    return List.of(type(c.dtype(0), shape.of(c)));
+  }
+
+  @Override
+  List<Tensor> values(EvalContext c) {
+    long[] dims = outType(c, 0).staticShape();
+    Tensor x = c.input(0);
+    if (Tensor.count(dims) != x.size()) {
+      throw c.error("TSR-0303", "shape " + java.util.Arrays.toString(dims) + " has another number of elements");
+    }
+    return List.of(x.reshaped(dims));
+  }
+
+  @Override
+  Lowering code(OpContext c) {
+    return new Lowering.View(0);
+  }
+
+  @Override
+  public Optional<List<DimExpr>> symbolicOutput(OpContext c) {
+    boolean integer = c.inputType(0) instanceof TensorType t && (t.dtype() == DType.I64 || t.dtype() == DType.I32);
+    return integer ? c.symbolic(0) : Optional.empty();
+  }
+}
