@@ -13,8 +13,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * The definition of the kernel IR: every stage as plain loops over its axes, every expression evaluated anew at each point, in the
- * order it is written. An index outside its dimension is an {@link IndexOutOfBoundsException} that names the buffer.
+ * The definition of the kernel IR: every stage as plain loops over its axes, every expression
+ * evaluated anew at each point, in the order it is written. An index outside its dimension is an
+ * {@link IndexOutOfBoundsException} that names the buffer.
  */
 public final class KernelInterpreter {
   private interface Code {
@@ -34,9 +35,11 @@ public final class KernelInterpreter {
   /**
    * Runs a kernel.
    *
-   * @param inputs elements of each input buffer, in the kernel's order; only the size and kind of the array matter
+   * @param inputs elements of each input buffer, in the kernel's order; only the size and kind of
+   *     the array matter
    * @param dims values of the symbols in shapes and extents
-   * @return one tensor per output buffer; types under 8 bits appear as the byte type that holds them
+   * @return one tensor per output buffer; types under 8 bits appear as the byte type that holds
+   *     them
    */
   public static List<Tensor> run(Kernel kernel, List<Tensor> inputs, Map<String, Long> dims) {
     return new KernelInterpreter(kernel, dims).run(inputs);
@@ -48,12 +51,14 @@ public final class KernelInterpreter {
       memory.put(buffer.name(), new Tensor(type(buffer), shape(buffer), inputs.get(i).array()));
     }
     for (Stage stage : kernel.stages()) {
-      memory.computeIfAbsent(stage.target().name(), name -> Tensor.zeros(type(stage.target()), shape(stage.target())));
+      memory.computeIfAbsent(
+          stage.target().name(), name -> Tensor.zeros(type(stage.target()), shape(stage.target())));
       run(stage);
     }
     List<Tensor> results = new ArrayList<>();
     for (Buf output : kernel.outputs()) {
-      results.add(memory.computeIfAbsent(output.name(), name -> Tensor.zeros(type(output), shape(output))));
+      results.add(
+          memory.computeIfAbsent(output.name(), name -> Tensor.zeros(type(output), shape(output))));
     }
     return results;
   }
@@ -78,10 +83,15 @@ public final class KernelInterpreter {
     Code value = code(stage.value());
     Code position = position(stage.target(), stage.index());
     Tensor target = memory.get(stage.target().name());
-    loop(stage.axes(), 0, new long[places.size()], point -> write(target, (int) position.at(point), value.at(point)));
+    loop(
+        stage.axes(),
+        0,
+        new long[places.size()],
+        point -> write(target, (int) position.at(point), value.at(point)));
   }
 
-  private void loop(List<Axis> axes, int depth, long[] point, java.util.function.Consumer<long[]> body) {
+  private void loop(
+      List<Axis> axes, int depth, long[] point, java.util.function.Consumer<long[]> body) {
     if (depth == axes.size()) {
       body.accept(point);
       return;
@@ -104,7 +114,14 @@ public final class KernelInterpreter {
         long i = codes.get(d).at(point);
         if (i < 0 || i >= shape[d]) {
           throw new IndexOutOfBoundsException(
-              kernel.name() + ": index " + i + " in dimension " + d + " of " + buffer.name() + java.util.Arrays.toString(shape));
+              kernel.name()
+                  + ": index "
+                  + i
+                  + " in dimension "
+                  + d
+                  + " of "
+                  + buffer.name()
+                  + java.util.Arrays.toString(shape));
         }
         at = at * shape[d] + i;
       }
@@ -125,7 +142,8 @@ public final class KernelInterpreter {
       case KExpr.AxisRef e -> {
         Integer place = places.get(e.axis());
         if (place == null) {
-          throw new IllegalStateException(kernel.name() + ": axis " + e.axis().name() + " is not bound");
+          throw new IllegalStateException(
+              kernel.name() + ": axis " + e.axis().name() + " is not bound");
         }
         int at = place;
         yield point -> point[at];
@@ -137,7 +155,8 @@ public final class KernelInterpreter {
       case KExpr.At e -> {
         Tensor tensor = memory.get(e.buffer().name());
         if (tensor == null) {
-          throw new IllegalStateException(kernel.name() + ": buffer " + e.buffer().name() + " is read before it is written");
+          throw new IllegalStateException(
+              kernel.name() + ": buffer " + e.buffer().name() + " is read before it is written");
         }
         Code position = position(e.buffer(), e.index());
         yield point -> read(tensor, e.scalar(), (int) position.at(point));

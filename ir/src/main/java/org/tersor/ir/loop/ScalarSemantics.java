@@ -4,9 +4,10 @@ import java.util.function.LongBinaryOperator;
 import java.util.function.LongUnaryOperator;
 
 /**
- * Meaning of the operations on one scalar, for interpreters of the IRs. A scalar is a long in canonical form: integers sign- or
- * zero-extended by their type (U64 as its bits), bool 0 or 1, floats as their bits, zero-extended. Unlike the loop interpreter it also
- * computes transcendental functions, by java.lang.Math in double.
+ * Meaning of the operations on one scalar, for interpreters of the IRs. A scalar is a long in
+ * canonical form: integers sign- or zero-extended by their type (U64 as its bits), bool 0 or 1,
+ * floats as their bits, zero-extended. Unlike the loop interpreter it also computes transcendental
+ * functions, by java.lang.Math in double.
  */
 public final class ScalarSemantics {
   private ScalarSemantics() {}
@@ -86,7 +87,10 @@ public final class ScalarSemantics {
     };
   }
 
-  /** By Simpson's rule on the density, which shares nothing with a series or a rational approximation. */
+  /**
+   * By Simpson's rule on the density, which shares nothing with a series or a rational
+   * approximation.
+   */
   private static double erf(double x) {
     if (Double.isNaN(x) || x == 0) {
       return x;

@@ -23,11 +23,13 @@ import org.tersor.runtime.Minifloat;
 import org.tersor.runtime.Tensor;
 
 /**
- * Cast and CastLike between all pairs of number types, and strings. A real number beyond the range of an integer type gives the nearest
- * value of it and NaN gives 0, which ONNX leaves open; to types under 8 bits the low bits of that I32 are kept.
+ * Cast and CastLike between all pairs of number types, and strings. A real number beyond the range
+ * of an integer type gives the nearest value of it and NaN gives 0, which ONNX leaves open; to
+ * types under 8 bits the low bits of that I32 are kept.
  */
 final class CastOperator extends OpBase {
-  static final Set<DType> FLOAT8 = Types.set(DType.F8E4M3FN, DType.F8E4M3FNUZ, DType.F8E5M2, DType.F8E5M2FNUZ);
+  static final Set<DType> FLOAT8 =
+      Types.set(DType.F8E4M3FN, DType.F8E4M3FNUZ, DType.F8E5M2, DType.F8E5M2FNUZ);
 
   private final boolean like;
 
@@ -45,11 +47,18 @@ final class CastOperator extends OpBase {
 
   static CastOperator cast() {
     return new CastOperator(
-        false, OpSchema.of("", "Cast", 1, 6, 9, 13, 19, 21, 23, 24, 25).input("input", "T1").required("to", OpSchema.AttributeKind.INT));
+        false,
+        OpSchema.of("", "Cast", 1, 6, 9, 13, 19, 21, 23, 24, 25)
+            .input("input", "T1")
+            .required("to", OpSchema.AttributeKind.INT));
   }
 
   static CastOperator castLike() {
-    return new CastOperator(true, OpSchema.of("", "CastLike", 15, 19, 21, 23, 24, 25).input("input", "T1").input("target_type", "T2"));
+    return new CastOperator(
+        true,
+        OpSchema.of("", "CastLike", 15, 19, 21, 23, 24, 25)
+            .input("input", "T1")
+            .input("target_type", "T2"));
   }
 
   private DType target(OpContext c) {
@@ -151,7 +160,9 @@ final class CastOperator extends OpBase {
     String trimmed = text.strip();
     try {
       if (out.dtype().isInteger() && trimmed.matches("[-+]?\\d+")) {
-        out.setLong(at, out.dtype() == DType.U64 ? Long.parseUnsignedLong(trimmed) : Long.parseLong(trimmed));
+        out.setLong(
+            at,
+            out.dtype() == DType.U64 ? Long.parseUnsignedLong(trimmed) : Long.parseLong(trimmed));
         return;
       }
       double value =
@@ -161,7 +172,8 @@ final class CastOperator extends OpBase {
             case "NAN" -> Double.NaN;
             case "TRUE" -> 1;
             case "FALSE" -> 0;
-            default -> out.dtype() == DType.F32 ? Float.parseFloat(trimmed) : Double.parseDouble(trimmed);
+            default ->
+                out.dtype() == DType.F32 ? Float.parseFloat(trimmed) : Double.parseDouble(trimmed);
           };
       set(c, out, at, value);
     } catch (NumberFormatException e) {
@@ -195,7 +207,8 @@ final class CastOperator extends OpBase {
       }
       if (saturates(c)) {
         double max = Minifloat.of(to).max();
-        value = K.max(K.min(value, K.literal(value.scalar(), max)), K.literal(value.scalar(), -max));
+        value =
+            K.max(K.min(value, K.literal(value.scalar(), max)), K.literal(value.scalar(), -max));
       }
       return K.cast(target, value);
     }
@@ -226,6 +239,8 @@ final class CastOperator extends OpBase {
 
   @Override
   public Optional<List<DimExpr>> symbolicOutput(OpContext c) {
-    return target(c).isInteger() && c.dtype(0).isInteger() && target(c).bits() >= 32 ? c.symbolic(0) : Optional.empty();
+    return target(c).isInteger() && c.dtype(0).isInteger() && target(c).bits() >= 32
+        ? c.symbolic(0)
+        : Optional.empty();
   }
 }

@@ -5,13 +5,18 @@ import java.util.Map;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** Elements of any type as reals or integers; strings as numbers that are equal where the strings are. */
+/**
+ * Elements of any type as reals or integers; strings as numbers that are equal where the strings
+ * are.
+ */
 final class ElementReader {
   private final boolean realNumbers;
   private final Map<String, Long> numbers = new HashMap<>();
   private final Map<Long, String> strings = new HashMap<>();
 
-  /** @param realNumbers integers are read as reals, too */
+  /**
+   * @param realNumbers integers are read as reals, too
+   */
   ElementReader(boolean realNumbers) {
     this.realNumbers = realNumbers;
   }
@@ -49,7 +54,9 @@ final class ElementReader {
   /** Half to even; beyond the range of a small float: infinity, or NaN where there is none. */
   static void setReal(Tensor out, int at, double value) {
     switch (out.dtype().slot()) {
-      case BYTE -> out.bytes()[at] = (byte) org.tersor.runtime.Minifloat.of(out.dtype()).encode(value, false);
+      case BYTE ->
+          out.bytes()[at] =
+              (byte) org.tersor.runtime.Minifloat.of(out.dtype()).encode(value, false);
       default -> out.setDouble(at, value);
     }
   }

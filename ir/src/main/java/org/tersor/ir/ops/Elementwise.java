@@ -18,14 +18,13 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
-import org.tersor.ir.op.OpSchema;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * An operator that one expression defines: output element = expression of the input elements at the broadcast position. The expression
- * gives evaluation, kernel and symbolic values.
+ * An operator that one expression defines: output element = expression of the input elements at the
+ * broadcast position. The expression gives evaluation, kernel and symbolic values.
  */
 final class Elementwise extends OpBase {
   private final ElementwiseRow row;
@@ -51,7 +50,9 @@ final class Elementwise extends OpBase {
     return row.result().orElseGet(() -> c.dtype(row.typeInput()));
   }
 
-  /** Shapes of the present inputs, as they take part in broadcasting; absent inputs give a scalar. */
+  /**
+   * Shapes of the present inputs, as they take part in broadcasting; absent inputs give a scalar.
+   */
   private Optional<List<List<DimExpr>>> aligned(OpContext c) {
     List<List<DimExpr>> shapes = new ArrayList<>();
     for (int i = 0; i < c.inputCount(); i++) {
@@ -74,7 +75,8 @@ final class Elementwise extends OpBase {
     }
     int rank = c.rank(0);
     long otherwise = row.alignedAxis() >= 0 ? row.alignedAxis() : rank - dims.size();
-    int axis = c.has("axis") ? c.axis(c.intAttr("axis", 0), rank) : (int) Math.min(otherwise, rank - 1);
+    int axis =
+        c.has("axis") ? c.axis(c.intAttr("axis", 0), rank) : (int) Math.min(otherwise, rank - 1);
     if (dims.size() == 1 && dims.getFirst().isConst(1)) {
       return dims;
     }
@@ -99,7 +101,10 @@ final class Elementwise extends OpBase {
     Map<String, ScalarExpr> values = new HashMap<>();
     values.put("bits", new ScalarExpr.Num(element.bits()));
     for (Parameter p : row.parameters()) {
-      double value = p.isInt() ? c.intAttr(p.name(), (long) p.otherwise()) : c.has(p.name()) ? c.floatAttr(p.name(), 0) : p.otherwise();
+      double value =
+          p.isInt()
+              ? c.intAttr(p.name(), (long) p.otherwise())
+              : c.has(p.name()) ? c.floatAttr(p.name(), 0) : p.otherwise();
       values.put(p.name(), new ScalarExpr.Num(value));
     }
     return expr.substitute(values);
@@ -198,7 +203,9 @@ final class Elementwise extends OpBase {
         Buf buffer = new Buf("in" + i, scalar(c, c.dtype(i)), align(c, i));
         inputs.add(buffer);
         KExpr element = K.at(buffer, Shapes.index(buffer.shape(), type.dims(), axes));
-        operands.put(row.variadic() ? "in" + i : operandName(i), row.isCondition(i) ? element : K.cast(compute(c.dtype(i)), element));
+        operands.put(
+            row.variadic() ? "in" + i : operandName(i),
+            row.isCondition(i) ? element : K.cast(compute(c.dtype(i)), element));
       }
     }
     DType main = c.dtype(row.typeInput());
@@ -207,7 +214,10 @@ final class Elementwise extends OpBase {
       Scalar meeting = main.isFloat() ? compute(main) : Scalar.F64;
       operands.replaceAll((name, e) -> K.cast(meeting, e));
     }
-    Scalar numbers = row.isCondition(row.typeInput()) ? Scalar.BOOL : row.widen() && !main.isFloat() ? Scalar.F64 : compute(main);
+    Scalar numbers =
+        row.isCondition(row.typeInput())
+            ? Scalar.BOOL
+            : row.widen() && !main.isFloat() ? Scalar.F64 : compute(main);
     ScalarExpr expr = row.variadic() ? variadic(c) : expression(c, main);
     KExpr value = new ScalarLower(operands, numbers).lower(special(c, expr));
     return compute(inputs, out, List.of(Stage.of(out, axes, K.cast(out.element(), value))));
@@ -215,16 +225,22 @@ final class Elementwise extends OpBase {
 
   /** A power with a small constant exponent as products. */
   private static ScalarExpr special(OpContext c, ScalarExpr expr) {
-    if (!(expr instanceof ScalarExpr.Call call) || call.fn() != ScalarExpr.Fn.POW || !c.dtype(0).isFloat()) {
+    if (!(expr instanceof ScalarExpr.Call call)
+        || call.fn() != ScalarExpr.Fn.POW
+        || !c.dtype(0).isFloat()) {
       return expr;
     }
-    Optional<Tensor> exponent = c.in(1).isStatic() && c.in(1).elements().isConst(1) ? c.constant(1) : Optional.empty();
+    Optional<Tensor> exponent =
+        c.in(1).isStatic() && c.in(1).elements().isConst(1) ? c.constant(1) : Optional.empty();
     double value = exponent.map(t -> t.getDouble(0)).orElse(Double.NaN);
     ScalarExpr x = call.args().getFirst();
     if (value == 2) {
       return new ScalarExpr.Call(ScalarExpr.Fn.MUL, List.of(x, x));
     }
-    return value == 3 ? new ScalarExpr.Call(ScalarExpr.Fn.MUL, List.of(new ScalarExpr.Call(ScalarExpr.Fn.MUL, List.of(x, x)), x)) : expr;
+    return value == 3
+        ? new ScalarExpr.Call(
+            ScalarExpr.Fn.MUL, List.of(new ScalarExpr.Call(ScalarExpr.Fn.MUL, List.of(x, x)), x))
+        : expr;
   }
 
   /** The type that elements of {@code dtype} are computed in. */

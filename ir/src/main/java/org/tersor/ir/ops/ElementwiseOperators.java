@@ -31,7 +31,9 @@ final class ElementwiseOperators {
         binary("Div", Types.NUMERIC, 1, 6, 7, 13, 14).alignedBefore(7, -1).dims().is("a / b"),
         binary("Mod", Types.NUMERIC, 10, 13)
             .integer("fmod", 0)
-            .when(c -> c.dtype(0).isFloat() && c.intAttr("fmod", 0) == 0, "where((fmod(a, b) < 0) == (b < 0) || fmod(a, b) == 0, fmod(a, b), fmod(a, b) + b)")
+            .when(
+                c -> c.dtype(0).isFloat() && c.intAttr("fmod", 0) == 0,
+                "where((fmod(a, b) < 0) == (b < 0) || fmod(a, b) == 0, fmod(a, b), fmod(a, b) + b)")
             .when(c -> c.dtype(0).isFloat(), "fmod(a, b)")
             .when(c -> c.intAttr("fmod", 0) != 0 || c.dtype(0).isUnsigned(), "rem(a, b)")
             .is("where(rem(a, b) != 0 && xor(a, b) < 0, rem(a, b) + b, rem(a, b))"),
@@ -70,34 +72,49 @@ final class ElementwiseOperators {
   private static List<Operator> activations() {
     return List.of(
         unary("Relu", Types.SIGNED_NUMERIC, 1, 6, 13, 14).exact().is("max(x, 0)"),
-        unary("LeakyRelu", Types.FLOATS, 1, 6, 16).attribute("alpha", 0.01f).is("where(x < 0, alpha * x, x)"),
+        unary("LeakyRelu", Types.FLOATS, 1, 6, 16)
+            .attribute("alpha", 0.01f)
+            .is("where(x < 0, alpha * x, x)"),
         ElementwiseRow.of("PRelu", 1, 6, 7, 9, 16)
             .operand("x", "T", Types.NUMERIC)
             .operand("slope", "T", Types.NUMERIC)
             .alignedBefore(7, 1)
             .is("where(x < 0, slope * x, x)"),
-        unary("Elu", Types.FLOATS, 1, 6, 22).attribute("alpha", 1).is("where(x < 0, alpha * expm1(x), x)"),
-        unary("Celu", Types.FLOATS, 12).attribute("alpha", 1).is("max(x, 0) + min(0, alpha * expm1(x / alpha))"),
+        unary("Elu", Types.FLOATS, 1, 6, 22)
+            .attribute("alpha", 1)
+            .is("where(x < 0, alpha * expm1(x), x)"),
+        unary("Celu", Types.FLOATS, 12)
+            .attribute("alpha", 1)
+            .is("max(x, 0) + min(0, alpha * expm1(x / alpha))"),
         unary("Selu", Types.FLOATS, 1, 6, 22)
             .attribute("alpha", 1.67326319217681884765625)
             .attribute("gamma", 1.05070102214813232421875)
             .is("where(x > 0, gamma * x, gamma * alpha * expm1(x))"),
-        unary("ThresholdedRelu", Types.FLOATS, 10, 22).attribute("alpha", 1).exact().is("where(x > alpha, x, 0)"),
+        unary("ThresholdedRelu", Types.FLOATS, 10, 22)
+            .attribute("alpha", 1)
+            .exact()
+            .is("where(x > alpha, x, 0)"),
         unary("Shrink", Types.NUMERIC, 9)
             .attribute("lambd", 0.5)
             .attribute("bias", 0)
             .realNumbers()
             .is("where(x < -lambd, x + bias, where(x > lambd, x - bias, 0))"),
         unary("Sigmoid", Types.FLOATS, 1, 6, 13).is("sigmoid(x)"),
-        unary("HardSigmoid", Types.FLOATS, 1, 6, 22).attribute("alpha", 0.2f).attribute("beta", 0.5).is("max(0, min(1, alpha * x + beta))"),
-        unary("HardSwish", Types.FLOATS, 14, 22).is("x * max(0, min(1, x * 0.16666666666666666 + 0.5))"),
+        unary("HardSigmoid", Types.FLOATS, 1, 6, 22)
+            .attribute("alpha", 0.2f)
+            .attribute("beta", 0.5)
+            .is("max(0, min(1, alpha * x + beta))"),
+        unary("HardSwish", Types.FLOATS, 14, 22)
+            .is("x * max(0, min(1, x * 0.16666666666666666 + 0.5))"),
         unary("Swish", Types.FLOATS, 24).attribute("alpha", 1).is("x * sigmoid(alpha * x)"),
         unary("Softplus", Types.FLOATS, 1, 22).is("max(x, 0) + log1p(exp(-abs(x)))"),
         unary("Softsign", Types.FLOATS, 1, 22).is("x / (1 + abs(x))"),
         unary("Mish", Types.FLOATS, 18, 22).is("x * tanh(max(x, 0) + log1p(exp(-abs(x))))"),
         unary("Gelu", Types.FLOATS, 20)
             .string("approximate")
-            .when(c -> c.stringAttr("approximate", "none").equals("tanh"), "0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))")
+            .when(
+                c -> c.stringAttr("approximate", "none").equals("tanh"),
+                "0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))")
             .is("0.5 * x * (1 + erf(x * 0.7071067811865476))"));
   }
 
@@ -126,12 +143,34 @@ final class ElementwiseOperators {
         binary("Or", Types.BOOL, 1, 7).alignedBefore(7, -1).exact().is("a || b"),
         binary("Xor", Types.BOOL, 1, 7).alignedBefore(7, -1).exact().is("xor(a, b)"),
         unary("Not", Types.BOOL, 1).exact().is("!x"),
-        binary("Equal", Types.union(Types.NUMERIC_OR_BOOL, Types.set(DType.STRING)), 1, 7, 11, 13, 19).alignedBefore(7, -1).result(DType.BOOL).exact().is("a == b"),
-        binary("Less", Types.NUMERIC, 1, 7, 9, 13).alignedBefore(7, -1).result(DType.BOOL).exact().is("a < b"),
+        binary(
+                "Equal",
+                Types.union(Types.NUMERIC_OR_BOOL, Types.set(DType.STRING)),
+                1,
+                7,
+                11,
+                13,
+                19)
+            .alignedBefore(7, -1)
+            .result(DType.BOOL)
+            .exact()
+            .is("a == b"),
+        binary("Less", Types.NUMERIC, 1, 7, 9, 13)
+            .alignedBefore(7, -1)
+            .result(DType.BOOL)
+            .exact()
+            .is("a < b"),
         binary("LessOrEqual", Types.NUMERIC, 12, 16).result(DType.BOOL).exact().is("a <= b"),
-        binary("Greater", Types.NUMERIC, 1, 7, 9, 13).alignedBefore(7, -1).result(DType.BOOL).exact().is("a > b"),
+        binary("Greater", Types.NUMERIC, 1, 7, 9, 13)
+            .alignedBefore(7, -1)
+            .result(DType.BOOL)
+            .exact()
+            .is("a > b"),
         binary("GreaterOrEqual", Types.NUMERIC, 12, 16).result(DType.BOOL).exact().is("a >= b"),
-        unary("IsNaN", Types.union(Types.FLOATS, CastOperator.FLOAT8), 9, 13, 20).result(DType.BOOL).exact().is("x != x"),
+        unary("IsNaN", Types.union(Types.FLOATS, CastOperator.FLOAT8), 9, 13, 20)
+            .result(DType.BOOL)
+            .exact()
+            .is("x != x"),
         unary("IsInf", Types.union(Types.FLOATS, CastOperator.FLOAT8), 10, 20)
             .integer("detect_positive", 1)
             .integer("detect_negative", 1)
@@ -152,8 +191,11 @@ final class ElementwiseOperators {
         binary("BitShift", Types.UNSIGNED, 11)
             .string("direction")
             .exact()
-            .when(c -> c.stringAttr("direction", "").equals("LEFT"), "where(b >= bits, 0, shl(a, b))")
-            .when(c -> c.stringAttr("direction", "").equals("RIGHT"), "where(b >= bits, 0, shr(a, b))")
+            .when(
+                c -> c.stringAttr("direction", "").equals("LEFT"), "where(b >= bits, 0, shl(a, b))")
+            .when(
+                c -> c.stringAttr("direction", "").equals("RIGHT"),
+                "where(b >= bits, 0, shr(a, b))")
             .is("a"));
   }
 }

@@ -2,7 +2,6 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
@@ -42,7 +41,10 @@ final class ElementwiseRow {
     return new ElementwiseRow(name, versions).operand("a", "T", types).operand("b", "T", types);
   }
 
-  /** An operator of any number of inputs: an expression of {@code a} and {@code b}, folded from the left. */
+  /**
+   * An operator of any number of inputs: an expression of {@code a} and {@code b}, folded from the
+   * left.
+   */
   static ElementwiseRow variadic(String name, Set<DType> types, int... versions) {
     ElementwiseRow row = new ElementwiseRow(name, versions);
     row.schema.variadic("inputs", "T").types("T", types);
@@ -101,9 +103,14 @@ final class ElementwiseRow {
     return this;
   }
 
-  /** Before that version the second operand is aligned by {@code axis}; without it at {@code otherwise}, or at the end if negative. */
+  /**
+   * Before that version the second operand is aligned by {@code axis}; without it at {@code
+   * otherwise}, or at the end if negative.
+   */
   ElementwiseRow alignedBefore(int version, int otherwise) {
-    schema.attribute("axis", OpSchema.AttributeKind.INT).attribute("broadcast", OpSchema.AttributeKind.INT);
+    schema
+        .attribute("axis", OpSchema.AttributeKind.INT)
+        .attribute("broadcast", OpSchema.AttributeKind.INT);
     alignedBefore = version;
     alignedAxis = otherwise;
     return this;
@@ -203,7 +210,10 @@ final class ElementwiseRow {
 
   /** Whether the output is the input. */
   boolean identity() {
-    return !variadic && variants.size() == 1 && variants.getFirst().expr() instanceof ScalarExpr.Name && result.isEmpty();
+    return !variadic
+        && variants.size() == 1
+        && variants.getFirst().expr() instanceof ScalarExpr.Name
+        && result.isEmpty();
   }
 
   int typeInput() {

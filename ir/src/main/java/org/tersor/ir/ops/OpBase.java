@@ -22,7 +22,10 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** What operators share: the schema, the check of element types against it, buffers by operand index. */
+/**
+ * What operators share: the schema, the check of element types against it, buffers by operand
+ * index.
+ */
 abstract class OpBase implements Operator {
   private final OpSchema schema;
 
@@ -56,7 +59,9 @@ abstract class OpBase implements Operator {
   @Override
   public final Lowering lower(OpContext context) {
     for (int i = 0; i < context.inputCount(); i++) {
-      if (context.hasInput(i) && context.inputType(i) instanceof TensorType t && t.dtype() == DType.STRING) {
+      if (context.hasInput(i)
+          && context.inputType(i) instanceof TensorType t
+          && t.dtype() == DType.STRING) {
         return new Lowering.Host(schema.name());
       }
     }
@@ -70,7 +75,8 @@ abstract class OpBase implements Operator {
     Map<String, DType> bound = new HashMap<>();
     List<OpSchema.Formal> formals = schema.inputs();
     for (int i = 0; i < Math.max(c.inputCount(), formals.size()); i++) {
-      if (formals.isEmpty() || i >= formals.size() && formals.getLast().arity() != OpSchema.Arity.VARIADIC) {
+      if (formals.isEmpty()
+          || i >= formals.size() && formals.getLast().arity() != OpSchema.Arity.VARIADIC) {
         throw c.error("TSR-0301", "input " + i + " is one too many");
       }
       OpSchema.Formal formal = formals.get(Math.min(i, formals.size() - 1));
@@ -86,18 +92,31 @@ abstract class OpBase implements Operator {
       }
       DType dtype = c.dtype(i);
       if (!allowed.contains(dtype)) {
-        throw c.error("TSR-0302", "input " + i + " (" + formal.name() + ") cannot be of type " + dtype.text());
+        throw c.error(
+            "TSR-0302",
+            "input " + i + " (" + formal.name() + ") cannot be of type " + dtype.text());
       }
       DType other = bound.putIfAbsent(formal.type(), dtype);
       if (other != null && other != dtype) {
-        throw c.error("TSR-0302", "input " + i + " (" + formal.name() + ") must be of type " + other.text() + ", not " + dtype.text());
+        throw c.error(
+            "TSR-0302",
+            "input "
+                + i
+                + " ("
+                + formal.name()
+                + ") must be of type "
+                + other.text()
+                + ", not "
+                + dtype.text());
       }
     }
-    schema.attributes().forEach((name, spec) -> {
-      if (spec.required() && !c.has(name)) {
-        throw c.error("TSR-0304", "attribute '" + name + "' is missing");
-      }
-    });
+    schema
+        .attributes()
+        .forEach((name, spec) -> {
+          if (spec.required() && !c.has(name)) {
+            throw c.error("TSR-0304", "attribute '" + name + "' is missing");
+          }
+        });
   }
 
   /** A kernel cannot express this. */
@@ -131,11 +150,14 @@ abstract class OpBase implements Operator {
 
   /** A kernel that writes output 0. */
   final Lowering compute(List<Buf> inputs, Buf output, List<Stage> stages) {
-    return new Lowering.Compute(new Kernel(schema.name().toLowerCase(java.util.Locale.ROOT), inputs, List.of(output), stages));
+    return new Lowering.Compute(
+        new Kernel(
+            schema.name().toLowerCase(java.util.Locale.ROOT), inputs, List.of(output), stages));
   }
 
   final Lowering compute(List<Buf> inputs, List<Buf> outputs, List<Stage> stages) {
-    return new Lowering.Compute(new Kernel(schema.name().toLowerCase(java.util.Locale.ROOT), inputs, outputs, stages));
+    return new Lowering.Compute(
+        new Kernel(schema.name().toLowerCase(java.util.Locale.ROOT), inputs, outputs, stages));
   }
 
   /** Unranked where {@code dims} is empty. */

@@ -4,7 +4,10 @@ package org.tersor.ir.ops;
 final class RealMath {
   private RealMath() {}
 
-  /** Error function by its series with positive terms only: erf x = 2/sqrt(pi) e^(-x^2) sum 2^n x^(2n+1) / (1 3 5 ... (2n+1)). */
+  /**
+   * Error function by its series with positive terms only: erf x = 2/sqrt(pi) e^(-x^2) sum 2^n
+   * x^(2n+1) / (1 3 5 ... (2n+1)).
+   */
   static double erf(double x) {
     double z = Math.abs(x);
     if (Double.isNaN(x) || z == 0) {
@@ -24,7 +27,8 @@ final class RealMath {
 
   static double asinh(double x) {
     double a = Math.abs(x);
-    double value = a > 1e8 ? Math.log(a) + Math.log(2) : Math.log1p(a + a * a / (1 + Math.sqrt(1 + a * a)));
+    double value =
+        a > 1e8 ? Math.log(a) + Math.log(2) : Math.log1p(a + a * a / (1 + Math.sqrt(1 + a * a)));
     return Math.copySign(value, x);
   }
 

@@ -10,15 +10,21 @@ final class ScalarDims {
 
   static Optional<DimExpr> of(ScalarExpr expr, Map<String, DimExpr> operands) {
     return switch (expr) {
-      case ScalarExpr.Num n -> n.value() == Math.rint(n.value()) ? Optional.of(DimExpr.of((long) n.value())) : Optional.empty();
+      case ScalarExpr.Num n ->
+          n.value() == Math.rint(n.value())
+              ? Optional.of(DimExpr.of((long) n.value()))
+              : Optional.empty();
       case ScalarExpr.Name n -> Optional.ofNullable(operands.get(n.name()));
       case ScalarExpr.Call call -> {
         Optional<DimExpr> a = of(call.args().getFirst(), operands);
         if (call.fn() == ScalarExpr.Fn.NEG) {
           yield a.map(d -> d.times(-1));
         }
-        Optional<DimExpr> b = call.args().size() == 2 ? of(call.args().get(1), operands) : Optional.empty();
-        yield a.isPresent() && b.isPresent() ? binary(call.fn(), a.get(), b.get()) : Optional.empty();
+        Optional<DimExpr> b =
+            call.args().size() == 2 ? of(call.args().get(1), operands) : Optional.empty();
+        yield a.isPresent() && b.isPresent()
+            ? binary(call.fn(), a.get(), b.get())
+            : Optional.empty();
       }
     };
   }
@@ -35,7 +41,10 @@ final class ScalarDims {
     };
   }
 
-  /** Truncating division is the rounding-down one where nothing is negative; that is only seen of sums without a minus sign. */
+  /**
+   * Truncating division is the rounding-down one where nothing is negative; that is only seen of
+   * sums without a minus sign.
+   */
   private static Optional<DimExpr> quotient(DimExpr a, DimExpr b) {
     if (!b.isConst() || b.constValue() <= 0) {
       return Optional.empty();

@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * An elementwise expression evaluated by java.lang.Math in double, or in exact 64-bit integers where all operands of an operation are
- * integers; the witness that kernels are compared with.
+ * An elementwise expression evaluated by java.lang.Math in double, or in exact 64-bit integers
+ * where all operands of an operation are integers; the witness that kernels are compared with.
  *
  * @param operands place and kind of each operand by name
  */
@@ -70,7 +70,9 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
           throw new IllegalArgumentException("no operand " + n.name());
         }
         int slot = operand.slot();
-        yield operand.kind() == Kind.REAL ? Code.real((r, i) -> r[slot]) : Code.of(operand.kind(), (r, i) -> i[slot]);
+        yield operand.kind() == Kind.REAL
+            ? Code.real((r, i) -> r[slot])
+            : Code.of(operand.kind(), (r, i) -> i[slot]);
       }
       case ScalarExpr.Call call -> call(call, literal);
     };
@@ -83,8 +85,12 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
       Code then = operand(args.get(1), args.get(2), literal);
       Code otherwise = operand(args.get(2), args.get(1), literal);
       return then.kind() == Kind.REAL || otherwise.kind() == Kind.REAL
-          ? Code.real((r, i) -> condition.at(r, i) != 0 ? then.real().at(r, i) : otherwise.real().at(r, i))
-          : Code.of(then.kind(), (r, i) -> condition.at(r, i) != 0 ? then.integer().at(r, i) : otherwise.integer().at(r, i));
+          ? Code.real(
+              (r, i) -> condition.at(r, i) != 0 ? then.real().at(r, i) : otherwise.real().at(r, i))
+          : Code.of(
+              then.kind(),
+              (r, i) ->
+                  condition.at(r, i) != 0 ? then.integer().at(r, i) : otherwise.integer().at(r, i));
     }
     if (args.size() == 1) {
       Code a = compile(args.getFirst(), literal);
@@ -105,7 +111,9 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
 
   /** A number takes the kind of its neighbour. */
   private Code operand(ScalarExpr arg, ScalarExpr other, Kind literal) {
-    return arg instanceof ScalarExpr.Num && !(other instanceof ScalarExpr.Num) ? compile(arg, compile(other, literal).kind()) : compile(arg, literal);
+    return arg instanceof ScalarExpr.Num && !(other instanceof ScalarExpr.Num)
+        ? compile(arg, compile(other, literal).kind())
+        : compile(arg, literal);
   }
 
   private static Code realUnary(ScalarExpr.Fn fn, Real a) {
@@ -143,7 +151,8 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
     Integer a = code.integer();
     return switch (fn) {
       case NEG -> Code.of(code.kind(), (r, i) -> -a.at(r, i));
-      case ABS -> code.kind() == Kind.UNSIGNED ? code : Code.integer((r, i) -> Math.abs(a.at(r, i)));
+      case ABS ->
+          code.kind() == Kind.UNSIGNED ? code : Code.integer((r, i) -> Math.abs(a.at(r, i)));
       case NOT -> Code.integer((r, i) -> a.at(r, i) == 0 ? 1 : 0);
       case INVERT -> Code.of(code.kind(), (r, i) -> ~a.at(r, i));
       case FLOOR, CEIL, RINT -> code;
@@ -188,7 +197,8 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
       case OR -> Code.of(kind, (r, i) -> a.at(r, i) | b.at(r, i));
       case XOR -> Code.of(kind, (r, i) -> a.at(r, i) ^ b.at(r, i));
       case SHL -> Code.of(kind, (r, i) -> a.at(r, i) << b.at(r, i));
-      case SHR -> Code.of(kind, (r, i) -> unsigned ? a.at(r, i) >>> b.at(r, i) : a.at(r, i) >> b.at(r, i));
+      case SHR ->
+          Code.of(kind, (r, i) -> unsigned ? a.at(r, i) >>> b.at(r, i) : a.at(r, i) >> b.at(r, i));
       case EQ -> Code.integer((r, i) -> a.at(r, i) == b.at(r, i) ? 1 : 0);
       case NE -> Code.integer((r, i) -> a.at(r, i) != b.at(r, i) ? 1 : 0);
       case LT -> Code.integer((r, i) -> a.at(r, i) + bias < b.at(r, i) + bias ? 1 : 0);

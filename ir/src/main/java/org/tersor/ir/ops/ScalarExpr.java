@@ -6,9 +6,10 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * The expression of an elementwise operator, read from text such as {@code "where(x < 0, alpha * x, x)"}: numbers, names of operands
- * and attributes, {@code + - * /}, comparisons, {@code && ||}, and the functions of {@link Fn}. Reading it in doubles or longs is {@link
- * ScalarEval}, as kernel expressions {@link ScalarLower}.
+ * The expression of an elementwise operator, read from text such as {@code "where(x < 0, alpha * x,
+ * x)"}: numbers, names of operands and attributes, {@code + - * /}, comparisons, {@code && ||}, and
+ * the functions of {@link Fn}. Reading it in doubles or longs is {@link ScalarEval}, as kernel
+ * expressions {@link ScalarLower}.
  */
 sealed interface ScalarExpr {
 
@@ -102,7 +103,8 @@ sealed interface ScalarExpr {
     return switch (this) {
       case Num n -> n;
       case Name n -> values.getOrDefault(n.name(), n);
-      case Call call -> new Call(call.fn(), call.args().stream().map(a -> a.substitute(values)).toList());
+      case Call call ->
+          new Call(call.fn(), call.args().stream().map(a -> a.substitute(values)).toList());
     };
   }
 
@@ -115,7 +117,8 @@ sealed interface ScalarExpr {
     Parser(String text) {
       this.text = text;
       var matcher =
-          java.util.regex.Pattern.compile("\\s*(\\d+\\.?\\d*(?:[eE][-+]?\\d+)?|[A-Za-z_]\\w*|<=|>=|==|!=|&&|\\|\\||[-+*/()<>!,])")
+          java.util.regex.Pattern.compile(
+                  "\\s*(\\d+\\.?\\d*(?:[eE][-+]?\\d+)?|[A-Za-z_]\\w*|<=|>=|==|!=|&&|\\|\\||[-+*/()<>!,])")
               .matcher(text);
       int end = 0;
       while (matcher.lookingAt()) {
@@ -142,7 +145,8 @@ sealed interface ScalarExpr {
 
     private void expect(String token) {
       if (!take(token)) {
-        throw new IllegalArgumentException("'" + token + "' expected at '" + peek() + "' in " + text);
+        throw new IllegalArgumentException(
+            "'" + token + "' expected at '" + peek() + "' in " + text);
       }
     }
 

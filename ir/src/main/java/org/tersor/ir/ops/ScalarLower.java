@@ -36,7 +36,9 @@ record ScalarLower(Map<String, KExpr> operands, Scalar numbers) {
   }
 
   private static KExpr number(double value, Scalar type) {
-    return type == Scalar.BOOL ? K.bool(value != 0) : type.isFloat() ? K.literal(type, value) : K.literal(type, (long) value);
+    return type == Scalar.BOOL
+        ? K.bool(value != 0)
+        : type.isFloat() ? K.literal(type, value) : K.literal(type, (long) value);
   }
 
   private KExpr call(ScalarExpr.Call call, Scalar literal) {
@@ -89,7 +91,8 @@ record ScalarLower(Map<String, KExpr> operands, Scalar numbers) {
       case GE -> new KExpr.Cmp(CompareOp.GE, first(args, numbers), second(args, numbers));
       case WHERE -> {
         List<ScalarExpr> sides = args.subList(1, 3);
-        yield K.select(lower(args.getFirst(), Scalar.BOOL), first(sides, literal), second(sides, literal));
+        yield K.select(
+            lower(args.getFirst(), Scalar.BOOL), first(sides, literal), second(sides, literal));
       }
     };
   }

@@ -42,7 +42,8 @@ final class Shapes {
     if (a.isConst() && b.isConst()) {
       throw c.error("TSR-0303", "dimensions " + a + " and " + b + " cannot be broadcast together");
     }
-    // A symbol against a number other than 1 is that number or 1; two symbols: the larger, one of them being 1 or both equal.
+    // A symbol against a number other than 1 is that number or 1; two symbols: the larger, one of
+    // them being 1 or both equal.
     return a.isConst() ? a : b.isConst() ? b : a.max(b);
   }
 
@@ -136,10 +137,15 @@ final class Shapes {
     try {
       count = Math.multiplyExact(Tensor.count(shape), (long) dtype.slots());
     } catch (ArithmeticException e) {
-      throw c.error("TSR-0303", "a result of shape " + java.util.Arrays.toString(shape) + " cannot exist");
+      throw c.error(
+          "TSR-0303", "a result of shape " + java.util.Arrays.toString(shape) + " cannot exist");
     }
     if (count > Integer.MAX_VALUE - 16) {
-      throw c.error("TSR-0303", "a result of shape " + java.util.Arrays.toString(shape) + " is larger than an array can be");
+      throw c.error(
+          "TSR-0303",
+          "a result of shape "
+              + java.util.Arrays.toString(shape)
+              + " is larger than an array can be");
     }
     return Tensor.zeros(dtype, shape);
   }
@@ -154,7 +160,10 @@ final class Shapes {
     return DimExpr.product(dims.subList(from, to));
   }
 
-  /** The integers of a constant, or of an input whose values follow from shapes and all are constant. */
+  /**
+   * The integers of a constant, or of an input whose values follow from shapes and all are
+   * constant.
+   */
   static Optional<long[]> constantLongs(OpContext c, int index) {
     Optional<List<DimExpr>> symbolic = c.symbolic(index);
     if (symbolic.isPresent() && symbolic.get().stream().allMatch(DimExpr::isConst)) {

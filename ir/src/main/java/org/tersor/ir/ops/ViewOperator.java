@@ -16,7 +16,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
-/** Operators whose output is the input under another shape: Reshape, Flatten, Squeeze, Unsqueeze. */
+/**
+ * Operators whose output is the input under another shape: Reshape, Flatten, Squeeze, Unsqueeze.
+ */
 final class ViewOperator extends OpBase {
 
   /** Output dimensions, or empty if not even their number is known. */
@@ -27,7 +29,12 @@ final class ViewOperator extends OpBase {
   private final Shape shape;
 
   private ViewOperator(OpSchema.Builder schema, Shape shape) {
-    super(schema.types("T", Types.ALL).types("I", Types.I64).output("output", "T").tolerance(OpSchema.Tolerance.EXACT));
+    super(
+        schema
+            .types("T", Types.ALL)
+            .types("I", Types.I64)
+            .output("output", "T")
+            .tolerance(OpSchema.Tolerance.EXACT));
     this.shape = shape;
   }
 
@@ -41,20 +48,33 @@ final class ViewOperator extends OpBase {
                 .attribute("allowzero", AttributeKind.INT)
                 .attribute("consumed_inputs", AttributeKind.INTS),
             ViewOperator::reshape),
-        new ViewOperator(OpSchema.of("", "Flatten", 1, 9, 11, 13, 21, 23, 24, 25).input("input", "T").attribute("axis", AttributeKind.INT), ViewOperator::flatten),
         new ViewOperator(
-            OpSchema.of("", "Squeeze", 1, 11, 13, 21, 23, 24, 25).input("data", "T").optional("axes", "I").attribute("axes", AttributeKind.INTS),
+            OpSchema.of("", "Flatten", 1, 9, 11, 13, 21, 23, 24, 25)
+                .input("input", "T")
+                .attribute("axis", AttributeKind.INT),
+            ViewOperator::flatten),
+        new ViewOperator(
+            OpSchema.of("", "Squeeze", 1, 11, 13, 21, 23, 24, 25)
+                .input("data", "T")
+                .optional("axes", "I")
+                .attribute("axes", AttributeKind.INTS),
             ViewOperator::squeeze),
         new ViewOperator(
-            OpSchema.of("", "Unsqueeze", 1, 11, 13, 21, 23, 24, 25).input("data", "T").optional("axes", "I").attribute("axes", AttributeKind.INTS),
+            OpSchema.of("", "Unsqueeze", 1, 11, 13, 21, 23, 24, 25)
+                .input("data", "T")
+                .optional("axes", "I")
+                .attribute("axes", AttributeKind.INTS),
             ViewOperator::unsqueeze));
   }
 
   private static Optional<List<DimExpr>> reshape(OpContext c) {
     Optional<List<DimExpr>> wanted =
-        c.version() < 5 ? c.intsAttr("shape").map(DimExpr::list) : c.symbolic(1).or(() -> c.constant(1).map(t -> DimExpr.list(Shapes.longs(t))));
+        c.version() < 5
+            ? c.intsAttr("shape").map(DimExpr::list)
+            : c.symbolic(1).or(() -> c.constant(1).map(t -> DimExpr.list(Shapes.longs(t))));
     if (wanted.isEmpty()) {
-      boolean lengthKnown = c.hasInput(1) && c.in(1).isRanked() && c.rank(1) == 1 && c.dims(1).getFirst().isConst();
+      boolean lengthKnown =
+          c.hasInput(1) && c.in(1).isRanked() && c.rank(1) == 1 && c.dims(1).getFirst().isConst();
       if (!lengthKnown) {
         return Optional.empty();
       }
@@ -78,7 +98,12 @@ final class ViewOperator extends OpBase {
         if (!c.in(0).isRanked()) {
           dims.set(d, unknown(c, d));
         } else if (d >= c.rank(0)) {
-          throw c.error("TSR-0303", "dimension " + d + " of the new shape is copied, but the input has rank " + c.rank(0));
+          throw c.error(
+              "TSR-0303",
+              "dimension "
+                  + d
+                  + " of the new shape is copied, but the input has rank "
+                  + c.rank(0));
         } else {
           dims.set(d, c.dims(0).get(d));
         }
@@ -86,8 +111,14 @@ final class ViewOperator extends OpBase {
     }
     if (free >= 0) {
       dims.set(free, DimExpr.ONE);
-      dims.set(free, c.in(0).isRanked() ? rest(c, c.in(0).elements(), DimExpr.product(dims)) : unknown(c, free));
-    } else if (c.in(0).isStatic() && dims.stream().allMatch(DimExpr::isConst) && !c.in(0).elements().equals(DimExpr.product(dims))) {
+      dims.set(
+          free,
+          c.in(0).isRanked()
+              ? rest(c, c.in(0).elements(), DimExpr.product(dims))
+              : unknown(c, free));
+    } else if (c.in(0).isStatic()
+        && dims.stream().allMatch(DimExpr::isConst)
+        && !c.in(0).elements().equals(DimExpr.product(dims))) {
       throw c.error("TSR-0303", "shape " + dims + " has another number of elements");
     }
     return Optional.of(dims);
@@ -97,7 +128,9 @@ final class ViewOperator extends OpBase {
     if (others.isConst(0)) {
       return DimExpr.ZERO;
     }
-    if (elements.isConst() && others.isConst() && elements.constValue() % others.constValue() != 0) {
+    if (elements.isConst()
+        && others.isConst()
+        && elements.constValue() % others.constValue() != 0) {
       throw c.error("TSR-0303", elements + " elements cannot be split into groups of " + others);
     }
     return elements.floorDiv(others);
@@ -113,10 +146,14 @@ final class ViewOperator extends OpBase {
       throw c.error("TSR-0305", "axis " + axis + " is outside -" + rank + ".." + rank);
     }
     int at = (int) (axis < 0 ? axis + rank : axis);
-    return Optional.of(List.of(Shapes.product(c.dims(0), 0, at), Shapes.product(c.dims(0), at, rank)));
+    return Optional.of(
+        List.of(Shapes.product(c.dims(0), 0, at), Shapes.product(c.dims(0), at, rank)));
   }
 
-  /** Axes by attribute or, from version 13 on, by input; empty if they are not given, a diagnostic if they are not known. */
+  /**
+   * Axes by attribute or, from version 13 on, by input; empty if they are not given, a diagnostic
+   * if they are not known.
+   */
   private static Optional<long[]> axes(OpContext c) {
     if (c.version() < 13) {
       return c.intsAttr("axes");
@@ -124,7 +161,9 @@ final class ViewOperator extends OpBase {
     if (!c.hasInput(1)) {
       return Optional.empty();
     }
-    return Optional.of(Shapes.constantLongs(c, 1).orElseThrow(() -> c.error("TSR-0303", "the axes must be known at compile time")));
+    return Optional.of(
+        Shapes.constantLongs(c, 1)
+            .orElseThrow(() -> c.error("TSR-0303", "the axes must be known at compile time")));
   }
 
   private static Optional<List<DimExpr>> squeeze(OpContext c) {
@@ -138,7 +177,8 @@ final class ViewOperator extends OpBase {
       for (long a : axes.get()) {
         int axis = c.axis(a, dims.size());
         if (dims.get(axis).isConst() && !dims.get(axis).isConst(1)) {
-          throw c.error("TSR-0303", "axis " + axis + " has " + dims.get(axis) + " positions, not 1");
+          throw c.error(
+              "TSR-0303", "axis " + axis + " has " + dims.get(axis) + " positions, not 1");
         }
         dropped.add(axis);
       }
@@ -188,7 +228,9 @@ final class ViewOperator extends OpBase {
     long[] dims = outType(c, 0).staticShape();
     Tensor x = c.input(0);
     if (Tensor.count(dims) != x.size()) {
-      throw c.error("TSR-0303", "shape " + java.util.Arrays.toString(dims) + " has another number of elements");
+      throw c.error(
+          "TSR-0303",
+          "shape " + java.util.Arrays.toString(dims) + " has another number of elements");
     }
     return List.of(x.reshaped(dims));
   }
@@ -200,7 +242,9 @@ final class ViewOperator extends OpBase {
 
   @Override
   public Optional<List<DimExpr>> symbolicOutput(OpContext c) {
-    boolean integer = c.inputType(0) instanceof TensorType t && (t.dtype() == DType.I64 || t.dtype() == DType.I32);
+    boolean integer =
+        c.inputType(0) instanceof TensorType t
+            && (t.dtype() == DType.I64 || t.dtype() == DType.I32);
     return integer ? c.symbolic(0) : Optional.empty();
   }
 }
