@@ -13,6 +13,13 @@ public final class StructuredOperators implements OperatorProvider {
   @Override
   public List<Operator> operators() {
     List<Operator> all = new ArrayList<>();
+    all.add(new MatMul());
+    all.add(MatMul.fused());
+    all.add(new Gemm());
+    all.add(Gemm.fused());
+    all.add(new Conv());
+    all.add(Conv.fused());
+    all.add(new MaxPool());
     return List.copyOf(all);
   }
 }
