@@ -49,7 +49,8 @@ record Activation(Kind kind, double a, double b) {
 
   /** Of FusedGemm: parameters in activation_alpha and activation_beta. */
   static Activation ofGemm(OpContext c) {
-    return of(c, c.floatAttr("activation_alpha", Float.NaN), c.floatAttr("activation_beta", Float.NaN));
+    return of(
+        c, c.floatAttr("activation_alpha", Float.NaN), c.floatAttr("activation_beta", Float.NaN));
   }
 
   private static Activation of(OpContext c, float a, float b) {
@@ -90,7 +91,8 @@ record Activation(Kind kind, double a, double b) {
       case SIGMOID -> K.unary(UnaryOp.SIGMOID, x);
       case LEAKY_RELU -> K.select(K.ge(x, number(x, 0)), x, K.mul(number(x, a), x));
       case CLIP -> K.min(K.max(x, number(x, a)), number(x, b));
-      case HARD_SIGMOID -> K.max(number(x, 0), K.min(number(x, 1), K.add(K.mul(number(x, a), x), number(x, b))));
+      case HARD_SIGMOID ->
+          K.max(number(x, 0), K.min(number(x, 1), K.add(K.mul(number(x, a), x), number(x, b))));
     };
   }
 

@@ -12,8 +12,8 @@ import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.Tensor;
 
 /**
- * Conv (1, 11, 22) and com.microsoft FusedConv: Y [N, M, windows...] = X [N, C, spatial...] * W [M, C / group, kernel...] + B [M]; FusedConv
- * adds Z and applies an activation.
+ * Conv (1, 11, 22) and com.microsoft FusedConv: Y [N, M, windows...] = X [N, C, spatial...] * W [M,
+ * C / group, kernel...] + B [M]; FusedConv adds Z and applies an activation.
  */
 final class Conv extends OpBase {
 
@@ -27,7 +27,8 @@ final class Conv extends OpBase {
 
   static Conv fused() {
     return new Conv(
-        Activation.attributes(attributes(inputs(OpSchema.of("com.microsoft", "FusedConv", 1)).optional("Z", "T"))));
+        Activation.attributes(
+            attributes(inputs(OpSchema.of("com.microsoft", "FusedConv", 1)).optional("Z", "T"))));
   }
 
   private static OpSchema.Builder inputs(OpSchema.Builder schema) {
@@ -75,7 +76,10 @@ final class Conv extends OpBase {
           sum[0] += total;
         },
         (at, channel) -> {
-          double total = sum[0] + (c.hasInput(2) ? c.input(2).getDouble(channel) : 0) + (c.hasInput(3) ? c.input(3).getDouble(at) : 0);
+          double total =
+              sum[0]
+                  + (c.hasInput(2) ? c.input(2).getDouble(channel) : 0)
+                  + (c.hasInput(3) ? c.input(3).getDouble(at) : 0);
           y.setDouble(at, activation.apply(total));
           sum[0] = 0;
         });

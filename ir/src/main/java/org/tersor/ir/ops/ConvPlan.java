@@ -10,7 +10,8 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Geometry of a convolution of X [N, C, spatial...] with W [M, C / groups, kernel...], the same for all operators of the family.
+ * Geometry of a convolution of X [N, C, spatial...] with W [M, C / groups, kernel...], the same for
+ * all operators of the family.
  *
  * @param out shape of the result [N, M, windows...]
  * @param axes iteration axes of the result
@@ -38,7 +39,9 @@ record ConvPlan(
     List<DimExpr> x = c.dims(xi);
     List<DimExpr> w = c.dims(wi);
     if (x.size() < 3 || w.size() != x.size()) {
-      throw c.error("TSR-0303", "a convolution needs X [N, C, D...] and W [M, C / group, k...] of the same rank, 3 or more");
+      throw c.error(
+          "TSR-0303",
+          "a convolution needs X [N, C, D...] and W [M, C / group, k...] of the same rank, 3 or more");
     }
     long groups = c.intAttr("group", 1);
     if (groups < 1 || groups > Integer.MAX_VALUE) {
@@ -46,11 +49,22 @@ record ConvPlan(
     }
     DimExpr perGroup = w.get(1);
     DimExpr channels = x.get(1);
-    if (channels.isConst() && perGroup.isConst() && channels.constValue() != Math.multiplyExact(perGroup.constValue(), groups)) {
-      throw c.error("TSR-0303", "X has " + channels + " channels, but W expects " + perGroup + " in each of " + groups + " groups");
+    if (channels.isConst()
+        && perGroup.isConst()
+        && channels.constValue() != Math.multiplyExact(perGroup.constValue(), groups)) {
+      throw c.error(
+          "TSR-0303",
+          "X has "
+              + channels
+              + " channels, but W expects "
+              + perGroup
+              + " in each of "
+              + groups
+              + " groups");
     }
     if (w.getFirst().isConst() && w.getFirst().constValue() % groups != 0) {
-      throw c.error("TSR-0303", w.getFirst() + " output channels do not make " + groups + " groups");
+      throw c.error(
+          "TSR-0303", w.getFirst() + " output channels do not make " + groups + " groups");
     }
     List<DimExpr> kernel = w.subList(2, w.size());
     checkKernelShape(c, kernel);
@@ -61,16 +75,24 @@ record ConvPlan(
   }
 
   static void checkKernelShape(OpContext c, List<DimExpr> kernel) {
-    c.intsAttr("kernel_shape").ifPresent(given -> {
-      for (int d = 0; d < kernel.size(); d++) {
-        if (given.length != kernel.size() || (kernel.get(d).isConst() && kernel.get(d).constValue() != given[d])) {
-          throw c.error("TSR-0303", "kernel_shape contradicts the shape of W");
-        }
-      }
-    });
+    c.intsAttr("kernel_shape")
+        .ifPresent(given -> {
+          for (int d = 0; d < kernel.size(); d++) {
+            if (given.length != kernel.size()
+                || (kernel.get(d).isConst() && kernel.get(d).constValue() != given[d])) {
+              throw c.error("TSR-0303", "kernel_shape contradicts the shape of W");
+            }
+          }
+        });
   }
 
-  private static ConvPlan of(Window window, long groups, DimExpr batch, DimExpr filters, DimExpr perGroup, List<DimExpr> out) {
+  private static ConvPlan of(
+      Window window,
+      long groups,
+      DimExpr batch,
+      DimExpr filters,
+      DimExpr perGroup,
+      List<DimExpr> out) {
     Axis n = new Axis("n", batch);
     Axis ic = new Axis("ic", perGroup);
     List<Axis> axes = new ArrayList<>(List.of(n));
@@ -96,7 +118,8 @@ record ConvPlan(
     List<KExpr> target = new ArrayList<>(List.of(K.axis(n), channel));
     o.forEach(a -> target.add(K.axis(a)));
     List<KExpr> positions = window.positions(o, k);
-    List<KExpr> x = new ArrayList<>(List.of(K.axis(n), K.add(K.mul(group, K.dim(perGroup)), K.axis(ic))));
+    List<KExpr> x =
+        new ArrayList<>(List.of(K.axis(n), K.add(K.mul(group, K.dim(perGroup)), K.axis(ic))));
     x.addAll(positions);
     List<KExpr> w = new ArrayList<>(List.of(channel, K.axis(ic)));
     k.forEach(a -> w.add(K.axis(a)));
@@ -104,7 +127,17 @@ record ConvPlan(
     fold.addAll(k);
     fold.removeIf(a -> a.extent().isConst(1));
     axes.removeIf(a -> a.extent().isConst(1));
-    return new ConvPlan(window, groups, List.copyOf(out), axes, target, channel, fold, x, w, window.inside(positions));
+    return new ConvPlan(
+        window,
+        groups,
+        List.copyOf(out),
+        axes,
+        target,
+        channel,
+        fold,
+        x,
+        w,
+        window.inside(positions));
   }
 
   /** {@code value}, and {@code padding} outside the input. */
@@ -128,7 +161,10 @@ record ConvPlan(
     void store(int at, int channel);
   }
 
-  /** Visits every product of constant shapes: all taps of all input channels of an element of the result, then its end. */
+  /**
+   * Visits every product of constant shapes: all taps of all input channels of an element of the
+   * result, then its end.
+   */
   void forEach(long[] xShape, long[] wShape, Taps each, Result end) {
     int plane = (int) org.tersor.runtime.Tensor.count(Window.numbers(window.input()));
     int kernelPlane = (int) org.tersor.runtime.Tensor.count(Window.numbers(window.kernel()));
@@ -143,7 +179,12 @@ record ConvPlan(
         for (int m = 0; m < filters; m++) {
           int first = m / filtersPerGroup * perGroup;
           for (int ic = 0; ic < perGroup; ic++) {
-            each.add((n * channels + first + ic) * plane, (m * perGroup + ic) * kernelPlane, taps, inputAt, kernelAt);
+            each.add(
+                (n * channels + first + ic) * plane,
+                (m * perGroup + ic) * kernelPlane,
+                taps,
+                inputAt,
+                kernelAt);
           }
           end.store((n * filters + m) * windows + at, m);
         }

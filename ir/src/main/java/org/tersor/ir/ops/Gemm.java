@@ -14,13 +14,16 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * Gemm (1, 6, 7, 9, 11, 13) and com.microsoft FusedGemm: Y [M, N] = alpha * A' [M, K] x B' [K, N] + beta * C, C broadcast to [M, N]. Before
- * opset 7 an attribute said that C is to be broadcast; before 11 C was required.
+ * Gemm (1, 6, 7, 9, 11, 13) and com.microsoft FusedGemm: Y [M, N] = alpha * A' [M, K] x B' [K, N] +
+ * beta * C, C broadcast to [M, N]. Before opset 7 an attribute said that C is to be broadcast;
+ * before 11 C was required.
  */
 final class Gemm extends OpBase {
 
   Gemm() {
-    super(schema(OpSchema.of("", "Gemm", 1, 6, 7, 9, 11, 13)).attribute("broadcast", AttributeKind.INT));
+    super(
+        schema(OpSchema.of("", "Gemm", 1, 6, 7, 9, 11, 13))
+            .attribute("broadcast", AttributeKind.INT));
   }
 
   private Gemm(OpSchema.Builder schema) {
@@ -62,7 +65,11 @@ final class Gemm extends OpBase {
       List<DimExpr> bias = c.dims(2);
       for (int d = 0; d < bias.size(); d++) {
         int at = d + 2 - bias.size();
-        if (at < 0 || (bias.get(d).isConst() && !bias.get(d).isConst(1) && product.out().get(at).isConst() && !bias.get(d).equals(product.out().get(at)))) {
+        if (at < 0
+            || (bias.get(d).isConst()
+                && !bias.get(d).isConst(1)
+                && product.out().get(at).isConst()
+                && !bias.get(d).equals(product.out().get(at)))) {
           throw c.error("TSR-0303", "C cannot be broadcast to " + product.out());
         }
       }
@@ -87,23 +94,28 @@ final class Gemm extends OpBase {
     double[] w = exact ? new double[0] : Reals.of(b);
     long[] stepC = c.hasInput(2) ? Shapes.broadcastStrides(c.input(2).shape(), 2) : new long[2];
     Activation activation = Activation.ofGemm(c);
-    Product.forEach(a.shape(), b.shape(), transA(c), transB(c), (at, pa, sa, pb, sb, n, row, column) -> {
-      int atC = (int) (row * stepC[0] + column * stepC[1]);
-      if (exact) {
-        long sum = c.hasInput(2) ? c.input(2).getLong(atC) : 0;
-        for (int k = 0; k < n; k++) {
-          sum += a.getLong(pa + k * sa) * b.getLong(pb + k * sb);
-        }
-        y.setLong(at, sum);
-      } else {
-        double sum = 0;
-        for (int k = 0; k < n; k++) {
-          sum += x[pa + k * sa] * w[pb + k * sb];
-        }
-        sum = alpha * sum + (c.hasInput(2) && beta != 0 ? beta * c.input(2).getDouble(atC) : 0);
-        y.setDouble(at, activation.apply(sum));
-      }
-    });
+    Product.forEach(
+        a.shape(),
+        b.shape(),
+        transA(c),
+        transB(c),
+        (at, pa, sa, pb, sb, n, row, column) -> {
+          int atC = (int) (row * stepC[0] + column * stepC[1]);
+          if (exact) {
+            long sum = c.hasInput(2) ? c.input(2).getLong(atC) : 0;
+            for (int k = 0; k < n; k++) {
+              sum += a.getLong(pa + k * sa) * b.getLong(pb + k * sb);
+            }
+            y.setLong(at, sum);
+          } else {
+            double sum = 0;
+            for (int k = 0; k < n; k++) {
+              sum += x[pa + k * sa] * w[pb + k * sb];
+            }
+            sum = alpha * sum + (c.hasInput(2) && beta != 0 ? beta * c.input(2).getDouble(atC) : 0);
+            y.setDouble(at, activation.apply(sum));
+          }
+        });
     return List.of(y);
   }
 
@@ -119,7 +131,8 @@ final class Gemm extends OpBase {
     }
     KExpr value = MatMul.scaled(sum, alpha);
     if (c.hasInput(2) && beta != 0) {
-      KExpr bias = K.cast(value.scalar(), K.at(kernel.in(2), Shapes.index(c.dims(2), p.out(), p.axes())));
+      KExpr bias =
+          K.cast(value.scalar(), K.at(kernel.in(2), Shapes.index(c.dims(2), p.out(), p.axes())));
       value = K.add(value, MatMul.scaled(bias, beta));
     }
     kernel.stage(kernel.out(0), p.axes(), Activation.ofGemm(c).apply(value));

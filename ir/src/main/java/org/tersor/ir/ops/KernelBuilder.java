@@ -34,7 +34,8 @@ final class KernelBuilder {
   }
 
   Buf out(int index) {
-    return outputs.computeIfAbsent(index, i -> OpBase.out(context, i, operator.outType(context, i)));
+    return outputs.computeIfAbsent(
+        index, i -> OpBase.out(context, i, operator.outType(context, i)));
   }
 
   Buf temp(String name, Scalar element, List<DimExpr> shape) {

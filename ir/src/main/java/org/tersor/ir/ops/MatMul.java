@@ -12,7 +12,10 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.Tensor;
 
-/** MatMul (1, 9, 13) and com.microsoft FusedMatMul: Y = alpha * A x B, matrices optionally transposed. */
+/**
+ * MatMul (1, 9, 13) and com.microsoft FusedMatMul: Y = alpha * A x B, matrices optionally
+ * transposed.
+ */
 final class MatMul extends OpBase {
 
   MatMul() {
@@ -54,15 +57,16 @@ final class MatMul extends OpBase {
 
   private static Product product(OpContext c) {
     if (c.intAttr("transBatchA", 0) != 0 || c.intAttr("transBatchB", 0) != 0) {
-      throw c.error("TSR-0202", "transBatchA and transBatchB are not supported: put a Transpose before the node");
+      throw c.error(
+          "TSR-0202",
+          "transBatchA and transBatchB are not supported: put a Transpose before the node");
     }
     return Product.of(c, c.dims(0), c.dims(1), transA(c), transB(c));
   }
 
   @Override
   List<? extends ValueType> types(OpContext c) {
-    return List.of(
-        type(c.dtype(0), shapes(c, 0, 2).map(s -> product(c).out())));
+    return List.of(type(c.dtype(0), shapes(c, 0, 2).map(s -> product(c).out())));
   }
 
   @Override
@@ -73,25 +77,35 @@ final class MatMul extends OpBase {
     if (a.dtype().isInteger()) {
       long[] x = Shapes.longs(a);
       long[] w = Shapes.longs(b);
-      Product.forEach(a.shape(), b.shape(), false, false, (at, pa, sa, pb, sb, n, row, column) -> {
-        long sum = 0;
-        for (int k = 0; k < n; k++) {
-          sum += x[pa + k * sa] * w[pb + k * sb];
-        }
-        y.setLong(at, sum);
-      });
+      Product.forEach(
+          a.shape(),
+          b.shape(),
+          false,
+          false,
+          (at, pa, sa, pb, sb, n, row, column) -> {
+            long sum = 0;
+            for (int k = 0; k < n; k++) {
+              sum += x[pa + k * sa] * w[pb + k * sb];
+            }
+            y.setLong(at, sum);
+          });
       return List.of(y);
     }
     double alpha = c.floatAttr("alpha", 1);
     double[] x = Reals.of(a);
     double[] w = Reals.of(b);
-    Product.forEach(a.shape(), b.shape(), transA(c), transB(c), (at, pa, sa, pb, sb, n, row, column) -> {
-      double sum = 0;
-      for (int k = 0; k < n; k++) {
-        sum += x[pa + k * sa] * w[pb + k * sb];
-      }
-      y.setDouble(at, alpha * sum);
-    });
+    Product.forEach(
+        a.shape(),
+        b.shape(),
+        transA(c),
+        transB(c),
+        (at, pa, sa, pb, sb, n, row, column) -> {
+          double sum = 0;
+          for (int k = 0; k < n; k++) {
+            sum += x[pa + k * sa] * w[pb + k * sb];
+          }
+          y.setDouble(at, alpha * sum);
+        });
     return List.of(y);
   }
 
@@ -109,5 +123,4 @@ final class MatMul extends OpBase {
     Scalar type = value.scalar();
     return factor == 1 ? value : K.mul(K.literal(type, (double) factor), value);
   }
-
 }

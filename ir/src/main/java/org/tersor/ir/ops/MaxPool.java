@@ -20,9 +20,10 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * MaxPool (1, 8, 10, 11, 12, 22): the largest element of each window, and from version 8 its position in X (counted over the whole
- * tensor; storage_order 1 counts the spatial dimensions column by column). Dilations and ceil_mode from version 10, 8-bit integers from
- * 12. Of equal elements the first in row-major order counts.
+ * MaxPool (1, 8, 10, 11, 12, 22): the largest element of each window, and from version 8 its
+ * position in X (counted over the whole tensor; storage_order 1 counts the spatial dimensions
+ * column by column). Dilations and ceil_mode from version 10, 8-bit integers from 12. Of equal
+ * elements the first in row-major order counts.
  */
 final class MaxPool extends OpBase {
   MaxPool() {
@@ -41,7 +42,8 @@ final class MaxPool extends OpBase {
   @Override
   List<? extends ValueType> types(OpContext c) {
     Optional<List<DimExpr>> out = c.in(0).shape().map(s -> PoolPlan.of(c).out());
-    return List.of(type(c.dtype(0), out), type(DType.I64, out)).subList(0, Math.clamp(c.outputCount(), 1, 2));
+    return List.of(type(c.dtype(0), out), type(DType.I64, out))
+        .subList(0, Math.clamp(c.outputCount(), 1, 2));
   }
 
   private static boolean columnMajor(OpContext c) {
@@ -90,7 +92,8 @@ final class MaxPool extends OpBase {
     KernelBuilder kernel = new KernelBuilder(this, c);
     KExpr x = kernel.value(0, plan.x());
     KExpr lowest = lowest(x.scalar());
-    kernel.stage(kernel.out(0), plan.axes(), K.fold(ReduceOp.MAX, plan.fold(), plan.guarded(x, lowest)));
+    kernel.stage(
+        kernel.out(0), plan.axes(), K.fold(ReduceOp.MAX, plan.fold(), plan.guarded(x, lowest)));
     if (!c.hasOutput(1)) {
       return kernel.build();
     }
@@ -126,6 +129,8 @@ final class MaxPool extends OpBase {
   }
 
   static KExpr lowest(Scalar type) {
-    return type.isFloat() ? K.literal(type, Double.NEGATIVE_INFINITY) : K.literal(type, Integer.MIN_VALUE);
+    return type.isFloat()
+        ? K.literal(type, Double.NEGATIVE_INFINITY)
+        : K.literal(type, Integer.MIN_VALUE);
   }
 }

@@ -21,7 +21,13 @@ import org.tersor.runtime.Tensor;
  * @param x index into X
  * @param inside guard of X, where there is padding
  */
-record PoolPlan(Window window, List<DimExpr> out, List<Axis> axes, List<Axis> fold, List<KExpr> x, Optional<KExpr> inside) {
+record PoolPlan(
+    Window window,
+    List<DimExpr> out,
+    List<Axis> axes,
+    List<Axis> fold,
+    List<KExpr> x,
+    Optional<KExpr> inside) {
 
   /** From operand 0 and the attribute kernel_shape. */
   static PoolPlan of(OpContext c) {
@@ -42,7 +48,8 @@ record PoolPlan(Window window, List<DimExpr> out, List<Axis> axes, List<Axis> fo
     index.addAll(positions);
     List<Axis> fold = new ArrayList<>(taps);
     fold.removeIf(a -> a.extent().isConst(1));
-    return new PoolPlan(window, List.copyOf(out), List.copyOf(axes), fold, index, window.inside(positions));
+    return new PoolPlan(
+        window, List.copyOf(out), List.copyOf(axes), fold, index, window.inside(positions));
   }
 
   static OpSchema.Builder attributes(OpSchema.Builder schema) {

@@ -10,8 +10,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * Geometry of a matrix product as numpy.matmul defines it: A [..., M, K] times B [..., K, N], leading dimensions broadcast; a vector is
- * a row on the left and a column on the right, and that dimension is dropped from the result.
+ * Geometry of a matrix product as numpy.matmul defines it: A [..., M, K] times B [..., K, N],
+ * leading dimensions broadcast; a vector is a row on the left and a column on the right, and that
+ * dimension is dropped from the result.
  *
  * @param out shape of the result
  * @param axes one per dimension of the result
@@ -77,7 +78,10 @@ record Product(List<DimExpr> out, List<Axis> axes, Axis k, List<KExpr> a, List<K
     void element(int at, int a, int stepA, int b, int stepB, int n, int row, int column);
   }
 
-  /** Visits all elements of the product of constant shapes, last two dimensions exchanged where told. */
+  /**
+   * Visits all elements of the product of constant shapes, last two dimensions exchanged where
+   * told.
+   */
   static void forEach(long[] a, long[] b, boolean transA, boolean transB, Visitor visitor) {
     int ra = a.length;
     int rb = b.length;
@@ -117,7 +121,8 @@ record Product(List<DimExpr> out, List<Axis> axes, Axis k, List<KExpr> a, List<K
       }
       for (int r = 0; r < m; r++) {
         for (int col = 0; col < n; col++) {
-          visitor.element(at++, offsetA + r * stepM, stepA, offsetB + col * stepN, stepB, k, r, col);
+          visitor.element(
+              at++, offsetA + r * stepM, stepA, offsetB + col * stepN, stepB, k, r, col);
         }
       }
     }

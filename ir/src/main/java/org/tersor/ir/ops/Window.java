@@ -11,7 +11,8 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Windows that slide over spatial dimensions, as convolutions and pools have them. All lists have one element per spatial dimension.
+ * Windows that slide over spatial dimensions, as convolutions and pools have them. All lists have
+ * one element per spatial dimension.
  *
  * @param input extents of the input
  * @param kernel taps
@@ -34,7 +35,9 @@ record Window(
   static Window of(OpContext c, List<DimExpr> input, List<DimExpr> kernel) {
     int rank = input.size();
     if (kernel.size() != rank) {
-      throw c.error("TSR-0303", "the kernel has " + kernel.size() + " spatial dimensions and the input " + rank);
+      throw c.error(
+          "TSR-0303",
+          "the kernel has " + kernel.size() + " spatial dimensions and the input " + rank);
     }
     long[] stride = positive(c, "strides", rank);
     long[] dilation = positive(c, "dilations", rank);
@@ -68,24 +71,35 @@ record Window(
           // The last window must start inside the input or the padding before it.
           out =
               ceil
-                  ? room.ceilDiv(stride[d]).plus(1).min(in.plus(begin.get(d)).minus(1).floorDiv(stride[d]).plus(1))
+                  ? room.ceilDiv(stride[d])
+                      .plus(1)
+                      .min(in.plus(begin.get(d)).minus(1).floorDiv(stride[d]).plus(1))
                   : room.floorDiv(stride[d]).plus(1);
         }
         default -> throw c.error("TSR-0304", "auto_pad '" + autoPad + "' is not known");
       }
       if (out.isConst() && out.constValue() < 0) {
-        throw c.error("TSR-0303", "the kernel does not fit into spatial dimension " + d + " of " + in);
+        throw c.error(
+            "TSR-0303", "the kernel does not fit into spatial dimension " + d + " of " + in);
       }
       output.add(out);
     }
-    return new Window(List.copyOf(input), List.copyOf(kernel), stride, dilation, List.copyOf(begin), List.copyOf(end), List.copyOf(output));
+    return new Window(
+        List.copyOf(input),
+        List.copyOf(kernel),
+        stride,
+        dilation,
+        List.copyOf(begin),
+        List.copyOf(end),
+        List.copyOf(output));
   }
 
   /** An attribute of one number per spatial dimension, 1 unless given. */
   static long[] positive(OpContext c, String name, int rank) {
     long[] values = longs(c, name, rank, 1);
     if (Arrays.stream(values).anyMatch(v -> v < 1 || v > Integer.MAX_VALUE)) {
-      throw c.error("TSR-0304", "attribute '" + name + "' must be positive: " + Arrays.toString(values));
+      throw c.error(
+          "TSR-0304", "attribute '" + name + "' must be positive: " + Arrays.toString(values));
     }
     return values;
   }
@@ -99,10 +113,13 @@ record Window(
               return same;
             });
     if (values.length != count) {
-      throw c.error("TSR-0304", "attribute '" + name + "' must have " + count + " numbers: " + Arrays.toString(values));
+      throw c.error(
+          "TSR-0304",
+          "attribute '" + name + "' must have " + count + " numbers: " + Arrays.toString(values));
     }
     if (Arrays.stream(values).anyMatch(v -> Math.abs(v) > Integer.MAX_VALUE)) {
-      throw c.error("TSR-0304", "attribute '" + name + "' is too large: " + Arrays.toString(values));
+      throw c.error(
+          "TSR-0304", "attribute '" + name + "' is too large: " + Arrays.toString(values));
     }
     return values;
   }
@@ -121,7 +138,8 @@ record Window(
 
   /** Input position of a tap in dimension {@code d}; may lie in the padding. */
   KExpr position(int d, Axis out, Axis tap) {
-    KExpr sum = K.add(K.mul(K.axis(out), K.index(stride[d])), K.mul(K.axis(tap), K.index(dilation[d])));
+    KExpr sum =
+        K.add(K.mul(K.axis(out), K.index(stride[d])), K.mul(K.axis(tap), K.index(dilation[d])));
     return K.sub(sum, K.dim(padBegin.get(d)));
   }
 
@@ -142,7 +160,10 @@ record Window(
     return all instanceof KExpr.IntLit ? Optional.empty() : Optional.of(all);
   }
 
-  /** Whether a position is inside the input in dimension {@code d}: only the comparisons that can fail. */
+  /**
+   * Whether a position is inside the input in dimension {@code d}: only the comparisons that can
+   * fail.
+   */
   KExpr inside(int d, KExpr position) {
     KExpr result = K.bool(true);
     if (reachesBefore(d)) {
@@ -160,10 +181,19 @@ record Window(
 
   private boolean reachesBeyond(int d) {
     DimExpr room = input.get(d).plus(padBegin.get(d)).plus(padEnd.get(d)).minus(extent(d));
-    if (padEnd.get(d).isConst() && padEnd.get(d).constValue() <= 0 && output.get(d).equals(room.floorDiv(stride[d]).plus(1))) {
+    if (padEnd.get(d).isConst()
+        && padEnd.get(d).constValue() <= 0
+        && output.get(d).equals(room.floorDiv(stride[d]).plus(1))) {
       return false;
     }
-    DimExpr beyond = output.get(d).minus(1).times(stride[d]).minus(padBegin.get(d)).plus(extent(d)).minus(input.get(d));
+    DimExpr beyond =
+        output
+            .get(d)
+            .minus(1)
+            .times(stride[d])
+            .minus(padBegin.get(d))
+            .plus(extent(d))
+            .minus(input.get(d));
     return !beyond.isConst() || beyond.constValue() > 0;
   }
 
@@ -184,9 +214,18 @@ record Window(
 
   /** Whether some window takes in positions beyond the padding after the input (ceil_mode). */
   boolean reachesBeyondPadding(int d) {
-    DimExpr beyond = output.get(d).minus(1).times(stride[d]).plus(extent(d)).minus(input.get(d)).minus(padBegin.get(d)).minus(padEnd.get(d));
+    DimExpr beyond =
+        output
+            .get(d)
+            .minus(1)
+            .times(stride[d])
+            .plus(extent(d))
+            .minus(input.get(d))
+            .minus(padBegin.get(d))
+            .minus(padEnd.get(d));
     DimExpr room = input.get(d).plus(padBegin.get(d)).plus(padEnd.get(d)).minus(extent(d));
-    return !output.get(d).equals(room.floorDiv(stride[d]).plus(1)) && (!beyond.isConst() || beyond.constValue() > 0);
+    return !output.get(d).equals(room.floorDiv(stride[d]).plus(1))
+        && (!beyond.isConst() || beyond.constValue() > 0);
   }
 
   /** What {@link #forEach} calls for each window. */
