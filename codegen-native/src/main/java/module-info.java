@@ -7,4 +7,7 @@ module org.tersor.codegen.c {
   requires transitive org.tersor.ir;
 
   exports org.tersor.codegen.c;
+
+  provides org.tersor.ir.spi.Backend with
+      org.tersor.codegen.c.NativeBackend;
 }

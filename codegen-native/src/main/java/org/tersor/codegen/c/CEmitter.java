@@ -32,22 +32,37 @@ class CEmitter {
     this.exprs = new CExprs(unit, scope);
   }
 
-  /** Adds the function to the unit under that name. */
-  static void emit(CUnit unit, LoopFunction function, String name) {
+  /**
+   * Adds the function to the unit under that name.
+   *
+   * @param linkage {@code static}, or what makes it visible in other files
+   */
+  static void emit(CUnit unit, LoopFunction function, String name, String linkage) {
     CEmitter emitter = new CEmitter(unit);
-    List<String> parameters = emitter.parameters(function);
-    parameters.add("int64_t tsr_from");
-    parameters.add("int64_t tsr_to");
-    parameters.add("unsigned char *tsr_scratch");
+    String parameters = String.join(", ", emitter.signature(function));
     emitter.statement(function.body());
     unit.function(
-        "static void "
+        linkage
+            + " void "
             + name
             + "("
-            + String.join(", ", parameters)
+            + parameters
             + ") {\n  (void)tsr_from; (void)tsr_to; (void)tsr_scratch;\n"
             + emitter.out
             + "}\n");
+  }
+
+  /** The declaration of {@link #emit}'s function. */
+  static String prototype(CUnit unit, LoopFunction function, String name) {
+    return "void " + name + "(" + String.join(", ", new CEmitter(unit).signature(function)) + ");\n";
+  }
+
+  private List<String> signature(LoopFunction function) {
+    List<String> parameters = parameters(function);
+    parameters.add("int64_t tsr_from");
+    parameters.add("int64_t tsr_to");
+    parameters.add("unsigned char *tsr_scratch");
+    return parameters;
   }
 
   /** Declares buffers and dimensions. */

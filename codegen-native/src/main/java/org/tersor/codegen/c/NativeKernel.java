@@ -48,8 +48,8 @@ public final class NativeKernel {
 
   private static void add(CUnit unit, LoopFunction function, int number) {
     String name = "kernel" + number;
-    CEmitter.emit(unit, function, name);
-    ScratchSize.emit(unit, function, name);
+    CEmitter.emit(unit, function, name, "static");
+    ScratchSize.emit(unit, function, name, "static");
     List<String> args = new ArrayList<>();
     List<String> dims = new ArrayList<>();
     for (int i = 0; i < function.buffers().size(); i++) {

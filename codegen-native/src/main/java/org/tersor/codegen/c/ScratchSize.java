@@ -25,7 +25,7 @@ final class ScratchSize {
     this.exprs = new CExprs(unit, scope);
   }
 
-  static void emit(CUnit unit, LoopFunction function, String name) {
+  static void emit(CUnit unit, LoopFunction function, String name, String linkage) {
     ScratchSize size = new ScratchSize(unit);
     List<String> parameters = new ArrayList<>();
     for (String dim : function.dims()) {
@@ -34,7 +34,7 @@ final class ScratchSize {
     }
     size.visit(function.body());
     unit.function(
-        "static int64_t "
+        linkage + " int64_t "
             + name
             + "_scratch("
             + (parameters.isEmpty() ? "void" : String.join(", ", parameters))

@@ -1,0 +1,121 @@
+package org.tersor.codegen.c;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+
+/** Compiles C files side by side and links them; libraries of equal text are kept in the user's cache. */
+final class NativeBuild {
+  /** A C file (or, with suffix .S, assembly) and the flags beyond the common ones. */
+  record Source(String text, List<String> flags) {}
+
+  private NativeBuild() {}
+
+  /** Compiles into objects in {@code folder} and links them to {@code library} there. Other files that sources refer to must be there. */
+  static Path build(Path folder, Map<String, Source> sources, String library) throws IOException {
+    List<String> objects = new ArrayList<>();
+    List<Future<?>> running = new ArrayList<>();
+    try (ExecutorService pool = Executors.newFixedThreadPool(Math.max(1, Math.min(sources.size(), Runtime.getRuntime().availableProcessors())))) {
+      for (Map.Entry<String, Source> source : sources.entrySet()) {
+        Files.writeString(folder.resolve(source.getKey()), source.getValue().text(), StandardCharsets.UTF_8);
+        String object = source.getKey() + ".o";
+        objects.add(object);
+        running.add(pool.submit(() -> Toolchain.run(folder, Toolchain.command(source.getValue().flags(), "-c", source.getKey(), "-o", object))));
+      }
+      for (Future<?> each : running) {
+        each.get();
+      }
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw new IllegalStateException(e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw Faults.toolchain("interrupted while compiling");
+    }
+    List<String> link = new ArrayList<>(Toolchain.cc());
+    link.addAll(List.of("-shared", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-Bsymbolic", "-s", "-o", library));
+    link.addAll(objects);
+    Toolchain.run(folder, link);
+    return folder.resolve(library);
+  }
+
+  /** Loads the library of these sources, from the cache if it is there. */
+  static SharedObject load(Map<String, Source> sources, boolean useCache) {
+    Optional<Path> cached = useCache ? cacheFile(hash(sources)) : Optional.empty();
+    if (cached.filter(Files::isRegularFile).isPresent()) {
+      return new SharedObject(cached.get());
+    }
+    return Toolchain.inFolder(
+        folder -> {
+          Path built = build(folder, sources, "library.so");
+          cached.ifPresent(file -> keep(built, file));
+          return new SharedObject(cached.filter(Files::isRegularFile).orElse(built));
+        });
+  }
+
+  private static String hash(Map<String, Source> sources) {
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      Map<String, String> parts = new LinkedHashMap<>();
+      parts.put("compiler", Toolchain.version() + Toolchain.cc() + Toolchain.FLAGS);
+      sources.forEach((name, source) -> parts.put(name, source.flags() + "\n" + source.text()));
+      parts.forEach(
+          (name, text) -> {
+            byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+            digest.update((name + "\0" + bytes.length + "\0").getBytes(StandardCharsets.UTF_8));
+            digest.update(bytes);
+          });
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Where a library is kept; empty if the folder cannot be made private to this user. */
+  private static Optional<Path> cacheFile(String hash) {
+    String base = System.getenv("XDG_CACHE_HOME");
+    Path folder = (base == null || base.isBlank() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(base)).resolve("tersor").resolve("native");
+    try {
+      Files.createDirectories(folder);
+      Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
+      return Optional.of(folder.resolve(hash + ".so"));
+    } catch (IOException | UnsupportedOperationException e) {
+      return Optional.empty();
+    }
+  }
+
+  /** Copies beside the target and renames, so that another process never sees half a file. A full disk only costs the cache. */
+  private static void keep(Path built, Path file) {
+    try {
+      move(Files.copy(built, Files.createTempFile(file.getParent(), "new", ".so"), StandardCopyOption.REPLACE_EXISTING), file);
+    } catch (IOException e) {
+      // The library in the temporary folder is used instead.
+    }
+  }
+
+  static void move(Path from, Path to) throws IOException {
+    try {
+      Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    } catch (AtomicMoveNotSupportedException e) {
+      Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
+    }
+  }
+}

@@ -1,0 +1,295 @@
+package org.tersor.codegen.c;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.spi.Program;
+import org.tersor.runtime.Arguments;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Plan;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/** A program in a library that {@link ProgramC} wrote, loaded into this process. A call takes its memory from a pool. */
+final class NativeExecutable implements Executable {
+  private final Plan plan;
+  private final String description;
+  private final SharedObject library;
+  private final MethodHandle layout;
+  private final MethodHandle scratch;
+  private final MethodHandle tasks;
+  private final MethodHandle steps;
+  private final MethodHandle work;
+  private final int slots;
+  private final int threads;
+
+  /** Weights live as long as this object. */
+  private final Arena memory = Arena.ofAuto();
+
+  private final List<MemorySegment> weights = new ArrayList<>();
+  private final MemorySegment constants;
+  private final MemorySegment packed;
+  private final ConcurrentLinkedDeque<Session> pool = new ConcurrentLinkedDeque<>();
+  private final ThreadPoolExecutor helpers;
+
+  NativeExecutable(Program program, ProgramC code, SharedObject library, int threads, String description) {
+    this.plan = program.plan();
+    this.library = library;
+    this.description = description;
+    this.threads = threads;
+    this.slots = code.slots();
+    String p = code.prefix();
+    this.layout = library.function(p + "_layout", FunctionDescriptor.of(JAVA_LONG, ADDRESS, ADDRESS));
+    this.scratch = library.function(p + "_scratch", FunctionDescriptor.of(JAVA_LONG, ADDRESS));
+    this.tasks = library.function(p + "_tasks", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS));
+    this.steps = library.function(p + "_steps", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_INT));
+    this.work = library.function(p + "_work", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
+    // Idle threads end by themselves, so nothing needs closing.
+    this.helpers = new ThreadPoolExecutor(0, Math.max(1, threads - 1), 5, TimeUnit.SECONDS, new SynchronousQueue<>(), NativeExecutable::daemon, new ThreadPoolExecutor.DiscardPolicy());
+    this.constants = memory.allocate(ADDRESS, Math.max(1, program.constants().size()));
+    for (int i = 0; i < program.constants().size(); i++) {
+      Constant constant = program.constants().get(i);
+      MemorySegment weight = NativeMemory.constant(constant, memory);
+      weights.add(weight);
+      constants.setAtIndex(ADDRESS, i, weight);
+    }
+    this.packed = memory.allocate(Math.max(64, code.packedBytes()), 64);
+    Session session = new Session(new long[plan.dims().size()], true);
+    session.run(0, plan.loadSteps().size());
+  }
+
+  private static Thread daemon(Runnable body) {
+    Thread thread = new Thread(body, "tersor-native");
+    thread.setDaemon(true);
+    return thread;
+  }
+
+  @Override
+  public List<Port> inputs() {
+    return plan.inputs();
+  }
+
+  @Override
+  public List<Port> outputs() {
+    return plan.outputs();
+  }
+
+  @Override
+  public String describe() {
+    return description;
+  }
+
+  @Override
+  public Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
+    List<Tensor> inputs = Arguments.inputs(plan.inputs(), given);
+    Map<String, Long> bound = Arguments.bind(plan.inputs(), inputs);
+    List<Tensor> results = new ArrayList<>();
+    for (Port port : plan.outputs()) {
+      long[] shape;
+      try {
+        shape = port.shape().stream().mapToLong(dim -> dim.eval(bound)).toArray();
+        Tensor.count(shape);
+      } catch (ArithmeticException e) {
+        throw new TersorException("TSR-0704", "output '" + port.name() + "' " + port.shape() + " has no size at dimensions " + bound + ": " + e.getMessage());
+      }
+      Tensor target = targets.get(port.name());
+      if (target != null && (target.dtype() != port.dtype() || !Arrays.equals(target.shape(), shape))) {
+        throw new TersorException(
+            "TSR-0704", "output '" + port.name() + "' is " + port.dtype().text() + Arrays.toString(shape) + "; a tensor " + target + " was given for it");
+      }
+      results.add(target != null ? target : Tensor.zeros(port.dtype(), shape));
+    }
+    for (String name : targets.keySet()) {
+      if (plan.outputs().stream().noneMatch(p -> p.name().equals(name))) {
+        throw new TersorException("TSR-0702", "the model has no output '" + name + "'; its outputs are " + plan.outputs().stream().map(Port::name).toList());
+      }
+    }
+    long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
+    Session session = pool.pollFirst();
+    if (session == null || !Arrays.equals(session.dims, dims)) {
+      session = new Session(dims, false);
+    }
+    session.stage(inputs, results);
+    session.run(plan.loadSteps().size(), plan.loadSteps().size() + plan.runSteps().size());
+    session.deliver(results);
+    pool.offerFirst(session);
+    Map<String, Tensor> byName = new LinkedHashMap<>();
+    for (int i = 0; i < results.size(); i++) {
+      byName.put(plan.outputs().get(i).name(), results.get(i));
+    }
+    return byName;
+  }
+
+  /** Memory of one call at a time, for one value of the dimensions. */
+  private final class Session {
+    private final Arena arena = Arena.ofAuto();
+    private final long[] dims;
+    private final MemorySegment call;
+    private final MemorySegment extents;
+    private final MemorySegment counters;
+    private final MemorySegment inputs;
+    private final MemorySegment outputs;
+    private final List<MemorySegment> in = new ArrayList<>();
+    private final List<MemorySegment> out = new ArrayList<>();
+
+    Session(long[] dims, boolean loading) {
+      this.dims = dims;
+      int count = plan.loadSteps().size() + plan.runSteps().size();
+      MemorySegment d = arena.allocate(JAVA_LONG, Math.max(1, dims.length));
+      for (int i = 0; i < dims.length; i++) {
+        d.setAtIndex(JAVA_LONG, i, dims[i]);
+      }
+      MemorySegment offsets = arena.allocate(JAVA_LONG, Math.max(1, slots));
+      this.extents = arena.allocate(JAVA_LONG, Math.max(1, count));
+      this.counters = arena.allocate(16L * Math.max(1, count), 64);
+      this.inputs = arena.allocate(ADDRESS, Math.max(1, plan.inputs().size()));
+      this.outputs = arena.allocate(ADDRESS, Math.max(1, plan.outputs().size()));
+      this.call = arena.allocate(72, 64);
+      try {
+        long bytes = (long) layout.invokeExact(d, offsets);
+        if (bytes < 0) {
+          throw new TersorException("TSR-0705", "the buffers of the model are too large at dimensions " + plan.dims() + " = " + Arrays.toString(dims));
+        }
+        tasks.invokeExact(d, extents);
+        long each = (long) scratch.invokeExact(d);
+        set(0, inputs);
+        set(1, outputs);
+        set(2, constants);
+        set(3, packed);
+        set(4, arena.allocate(Math.max(64, loading ? 64 : bytes), 64));
+        set(5, offsets);
+        set(6, arena.allocate(Math.multiplyExact(each, (long) threads), 64));
+        call.set(JAVA_LONG, 56, each);
+        set(8, d);
+      } catch (RuntimeException | Error e) {
+        throw e;
+      } catch (Throwable e) {
+        throw new IllegalStateException(e);
+      }
+    }
+
+    private void set(int field, MemorySegment value) {
+      call.set(ADDRESS, field * 8L, value);
+    }
+
+    void stage(List<Tensor> given, List<Tensor> results) {
+      for (int i = 0; i < given.size(); i++) {
+        MemorySegment source = NativeMemory.heap(given.get(i));
+        if (in.size() == i) {
+          in.add(arena.allocate(Math.max(64, source.byteSize()), 64));
+          inputs.setAtIndex(ADDRESS, i, in.get(i));
+        }
+        in.get(i).copyFrom(source);
+      }
+      for (int i = out.size(); i < results.size(); i++) {
+        out.add(arena.allocate(Math.max(64, NativeMemory.heap(results.get(i)).byteSize()), 64));
+        outputs.setAtIndex(ADDRESS, i, out.get(i));
+      }
+    }
+
+    void deliver(List<Tensor> results) {
+      for (int i = 0; i < results.size(); i++) {
+        MemorySegment target = NativeMemory.heap(results.get(i));
+        target.copyFrom(out.get(i).asSlice(0, target.byteSize()));
+      }
+    }
+
+    void run(int from, int to) {
+      try {
+        if (threads == 1) {
+          steps.invokeExact(call, from, to);
+        } else {
+          counters.fill((byte) 0);
+          Job job = new Job(this, from, to);
+          for (int worker = 1; worker < threads; worker++) {
+            int number = worker;
+            helpers.execute(() -> job.help(number));
+          }
+          work.invokeExact(call, counters, extents, from, to, 0, threads);
+          job.close();
+        }
+      } catch (RuntimeException | Error e) {
+        throw e;
+      } catch (Throwable e) {
+        throw new IllegalStateException(e);
+      }
+      Reference.reachabilityFence(NativeExecutable.this);
+      Reference.reachabilityFence(library);
+      Reference.reachabilityFence(weights);
+    }
+
+    private void work(int from, int to, int worker) {
+      try {
+        work.invokeExact(call, counters, extents, from, to, worker, threads);
+      } catch (RuntimeException | Error e) {
+        throw e;
+      } catch (Throwable e) {
+        throw new IllegalStateException(e);
+      }
+    }
+  }
+
+  /** Helpers of one run: they may come late, and are gone before the session is used again. */
+  private static final class Job {
+    private final Session session;
+    private final int from;
+    private final int to;
+    private int inside;
+    private boolean closed;
+
+    Job(Session session, int from, int to) {
+      this.session = session;
+      this.from = from;
+      this.to = to;
+    }
+
+    void help(int worker) {
+      synchronized (this) {
+        if (closed) {
+          return;
+        }
+        inside++;
+      }
+      try {
+        session.work(from, to, worker);
+      } finally {
+        synchronized (this) {
+          inside--;
+          notifyAll();
+        }
+      }
+    }
+
+    /** Waits even when interrupted: helpers still write into the session. */
+    synchronized void close() {
+      closed = true;
+      boolean interrupted = false;
+      while (inside > 0) {
+        try {
+          wait();
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+}

@@ -1,0 +1,80 @@
+package org.tersor.codegen.c;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.List;
+import java.util.Map;
+import java.util.ServiceLoader;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.tersor.ir.spi.Backend;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+class NativeBackendTest {
+  private static final String X = "x\"*/ evil";
+  private final NativeBackend backend = new NativeBackend();
+
+  @BeforeEach
+  void needsCompiler() {
+    assumeTrue(backend.unavailable().isEmpty(), () -> backend.unavailable().orElse(""));
+  }
+
+  private Executable load(int threads) {
+    return backend.load(Programs.program("m", backend.targets().getFirst()), new Backend.Options(threads, Map.of("cache", "off")));
+  }
+
+  @Test
+  void isFound() {
+    assertEquals(1, ServiceLoader.load(Backend.class).stream().filter(p -> p.type() == NativeBackend.class).count());
+    assertEquals("scalar", backend.targets().getLast().name());
+  }
+
+  @Test
+  void runsAtAnySizeInAnyThread() {
+    for (int threads : new int[] {1, 3}) {
+      Executable executable = load(threads);
+      for (int n : new int[] {1, 5, 1000, 0, 3}) {
+        assertArrayEquals(Programs.expected(n), executable.run(Map.of(X, Programs.input(n))).get("y").floats());
+      }
+      IntStream.range(0, 64)
+          .parallel()
+          .forEach(i -> assertArrayEquals(Programs.expected(i % 7), executable.run(Map.of(X, Programs.input(i % 7))).get("y").floats()));
+    }
+  }
+
+  @Test
+  void writesIntoTheCallersTensor() {
+    Tensor y = Tensor.of(new float[2 * Programs.K], 2, Programs.K);
+    assertSame(y, load(1).run(Map.of(X, Programs.input(2)), Map.of("y", y)).get("y"));
+    assertArrayEquals(Programs.expected(2), y.floats());
+  }
+
+  @Test
+  void wrongArgumentsAreDiagnostics() {
+    Executable executable = load(1);
+    assertEquals("TSR-0701", assertThrows(TersorException.class, () -> executable.run(Map.of())).code());
+    assertEquals("TSR-0702", assertThrows(TersorException.class, () -> executable.run(Map.of("z", Programs.input(1), X, Programs.input(1)))).code());
+    assertEquals("TSR-0703", assertThrows(TersorException.class, () -> executable.run(Map.of(X, Tensor.of(new int[Programs.K], 1, Programs.K)))).code());
+    assertEquals("TSR-0704", assertThrows(TersorException.class, () -> executable.run(Map.of(X, Tensor.of(new float[3], 1, 3)))).code());
+    Map<String, Tensor> bad = Map.of("y", Tensor.of(new float[1], 1));
+    assertEquals("TSR-0704", assertThrows(TersorException.class, () -> executable.run(Map.of(X, Programs.input(1)), bad)).code());
+  }
+
+  @Test
+  void equalTextIsCompiledOnce() {
+    Backend.Options cached = new Backend.Options(1, Map.of());
+    backend.load(Programs.program("m", backend.targets().getFirst()), cached);
+    long start = System.nanoTime();
+    Executable again = backend.load(Programs.program("m", backend.targets().getFirst()), cached);
+    assertArrayEquals(Programs.expected(4), again.run(Map.of(X, Programs.input(4))).get("y").floats());
+    assertEquals(List.of("y"), again.outputs().stream().map(Executable.Port::name).toList());
+    assertEquals(true, System.nanoTime() - start < 60_000_000_000L);
+  }
+}

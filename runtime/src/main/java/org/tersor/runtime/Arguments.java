@@ -1,0 +1,109 @@
+package org.tersor.runtime;
+
+import org.tersor.runtime.Executable.Port;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/** Checks of the arguments of a call before anything runs. */
+public final class Arguments {
+  private Arguments() {}
+
+  /** The tensors in the order of the ports, after checking names, types and shapes. */
+  public static List<Tensor> inputs(List<Port> ports, Map<String, Tensor> given) {
+    List<String> names = ports.stream().map(Port::name).toList();
+    for (String name : given.keySet()) {
+      if (!names.contains(name)) {
+        throw new TersorException(
+            "TSR-0702", "the model has no input '" + name + "'; its inputs are " + names);
+      }
+    }
+    List<Tensor> tensors = new ArrayList<>();
+    for (Port port : ports) {
+      Tensor tensor = given.get(port.name());
+      if (tensor == null) {
+        throw new TersorException(
+            "TSR-0701", "input '" + port.name() + "' " + text(port) + " is not given");
+      }
+      tensors.add(tensor);
+    }
+    bind(ports, tensors);
+    return tensors;
+  }
+
+  /**
+   * Values of the symbolic dimensions; a diagnostic if a type or shape does not fit or a symbol
+   * would have two values.
+   */
+  public static Map<String, Long> bind(List<Port> ports, List<Tensor> tensors) {
+    Map<String, Long> dims = new TreeMap<>();
+    for (int i = 0; i < ports.size(); i++) {
+      Port port = ports.get(i);
+      Tensor tensor = tensors.get(i);
+      if (tensor.dtype() != port.dtype()) {
+        throw new TersorException(
+            "TSR-0703", "input '" + port.name() + "' must be " + text(port) + "; got " + tensor);
+      }
+      if (tensor.rank() != port.shape().size()) {
+        throw mismatch(port, tensor, "the number of dimensions differs");
+      }
+      for (int d = 0; d < tensor.rank(); d++) {
+        Optional<String> symbol = symbol(port.shape().get(d));
+        if (symbol.isPresent()) {
+          Long other = dims.putIfAbsent(symbol.get(), tensor.shape()[d]);
+          if (other != null && other != tensor.shape()[d]) {
+            throw mismatch(
+                port, tensor, "dimension " + symbol.get() + " is " + other + " elsewhere");
+          }
+        }
+      }
+    }
+    for (int i = 0; i < ports.size(); i++) {
+      for (int d = 0; d < tensors.get(i).rank(); d++) {
+        DimExpr dim = ports.get(i).shape().get(d);
+        if (dims.keySet().containsAll(dim.symbols())
+            && dim.eval(dims) != tensors.get(i).shape()[d]) {
+          throw mismatch(
+              ports.get(i), tensors.get(i), "dimension " + d + " must be " + dim.eval(dims));
+        }
+      }
+    }
+    return dims;
+  }
+
+  /** Copies results into tensors of the caller where there are some, else passes them on. */
+  public static Tensor deliver(Port port, Tensor result, Optional<Tensor> target) {
+    if (target.isEmpty()) {
+      return result;
+    }
+    Tensor out = target.get();
+    if (out.dtype() != result.dtype() || !Arrays.equals(out.shape(), result.shape())) {
+      throw new TersorException(
+          "TSR-0704",
+          "output '" + port.name() + "' is " + result + "; a tensor " + out + " was given for it");
+    }
+    System.arraycopy(
+        result.array(), 0, out.array(), 0, java.lang.reflect.Array.getLength(out.array()));
+    return out;
+  }
+
+  private static Optional<String> symbol(DimExpr dim) {
+    return dim.symbols().size() == 1 && dim.equals(DimExpr.symbol(dim.symbols().iterator().next()))
+        ? Optional.of(dim.symbols().iterator().next())
+        : Optional.empty();
+  }
+
+  private static TersorException mismatch(Port port, Tensor tensor, String why) {
+    return new TersorException(
+        "TSR-0704",
+        "input '" + port.name() + "' must be " + text(port) + "; got " + tensor + ": " + why);
+  }
+
+  private static String text(Port port) {
+    return port.dtype().text() + port.shape();
+  }
+}
