@@ -1,13 +1,12 @@
 package org.tersor.runtime;
 
-import org.tersor.runtime.Executable.Port;
-
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import org.tersor.runtime.Executable.Port;
 
 /** Checks of the arguments of a call before anything runs. */
 public final class Arguments {

@@ -54,7 +54,11 @@ class CEmitter {
 
   /** The declaration of {@link #emit}'s function. */
   static String prototype(CUnit unit, LoopFunction function, String name) {
-    return "void " + name + "(" + String.join(", ", new CEmitter(unit).signature(function)) + ");\n";
+    return "void "
+        + name
+        + "("
+        + String.join(", ", new CEmitter(unit).signature(function))
+        + ");\n";
   }
 
   private List<String> signature(LoopFunction function) {

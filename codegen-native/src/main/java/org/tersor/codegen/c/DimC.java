@@ -3,9 +3,15 @@ package org.tersor.codegen.c;
 import java.util.List;
 import org.tersor.runtime.DimExpr;
 
-/** Dimension expressions as C text over an array {@code d} of the plan's symbols; names of symbols never reach the text. */
+/**
+ * Dimension expressions as C text over an array {@code d} of the plan's symbols; names of symbols
+ * never reach the text.
+ */
 final class DimC {
-  /** Arithmetic that notes an overflow in {@code *bad} and then gives 0, and divisions that survive a zero. */
+  /**
+   * Arithmetic that notes an overflow in {@code *bad} and then gives 0, and divisions that survive
+   * a zero.
+   */
   static final String HELPERS =
       """
       TSR_DIM int64_t tsr_dim_add(int32_t *bad, int64_t a, int64_t b) { int64_t r; if (__builtin_add_overflow(a, b, &r)) { *bad = 1; return 0; } return r; }

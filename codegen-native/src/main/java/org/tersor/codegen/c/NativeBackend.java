@@ -10,7 +10,10 @@ import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
 
-/** {@code --backend native}: C with vectors, compiled by the machine's C compiler and called through java.lang.foreign. */
+/**
+ * {@code --backend native}: C with vectors, compiled by the machine's C compiler and called through
+ * java.lang.foreign.
+ */
 public final class NativeBackend implements Backend.OfProgram {
   @Override
   public String id() {
@@ -24,31 +27,55 @@ public final class NativeBackend implements Backend.OfProgram {
 
   @Override
   public List<Target> targets() {
-    return Stream.of("avx512vnni", "avx512", "avx2", "scalar").map(Target::nativeTarget).filter(t -> Cpu.supports(Isa.of(t))).toList();
+    return Stream.of("avx512vnni", "avx512", "avx2", "scalar")
+        .map(Target::nativeTarget)
+        .filter(t -> Cpu.supports(Isa.of(t)))
+        .toList();
   }
 
   @Override
   public Executable load(Program program, Options options) {
     unavailable()
-        .ifPresent(
-            why -> {
-              throw Faults.toolchain(why);
-            });
+        .ifPresent(why -> {
+          throw Faults.toolchain(why);
+        });
     if (!Cpu.supports(Isa.of(program.target()))) {
-      throw Faults.toolchain("this processor cannot run code for " + program.target().name() + "; it can run " + targets().stream().map(Target::name).toList());
+      throw Faults.toolchain(
+          "this processor cannot run code for "
+              + program.target().name()
+              + "; it can run "
+              + targets().stream().map(Target::name).toList());
     }
     ProgramC code = new ProgramC(program, "tsr");
     Map<String, NativeBuild.Source> sources = new LinkedHashMap<>();
-    sources.put("memory.c", new NativeBuild.Source("#include <stdint.h>\n#include <stddef.h>\n" + CRuntime.MEMORY_FUNCTIONS, List.of()));
-    code.files().forEach((name, text) -> sources.put(name, new NativeBuild.Source(text, flags(name, code.isa()))));
-    SharedObject library = NativeBuild.load(sources, !options.settings().getOrDefault("cache", "on").equals("off"));
-    StringBuilder description = new StringBuilder("native code for " + program.target().name() + ", " + options.threads() + " thread(s)\n");
-    program.facts().forEach((key, value) -> description.append(key).append(": ").append(value).append('\n'));
+    sources.put(
+        "memory.c",
+        new NativeBuild.Source(
+            "#include <stdint.h>\n#include <stddef.h>\n" + CRuntime.MEMORY_FUNCTIONS, List.of()));
+    code.files()
+        .forEach((name, text) ->
+            sources.put(name, new NativeBuild.Source(text, flags(name, code.isa()))));
+    SharedObject library =
+        NativeBuild.load(sources, !options.settings().getOrDefault("cache", "on").equals("off"));
+    StringBuilder description =
+        new StringBuilder(
+            "native code for "
+                + program.target().name()
+                + ", "
+                + options.threads()
+                + " thread(s)\n");
+    program
+        .facts()
+        .forEach((key, value) -> description.append(key).append(": ").append(value).append('\n'));
     return new NativeExecutable(program, code, library, options.threads(), description.toString());
   }
 
-  /** The plan is the same baseline code at every level; in this process its functions are visible. */
+  /**
+   * The plan is the same baseline code at every level; in this process its functions are visible.
+   */
   private static List<String> flags(String name, Isa isa) {
-    return name.endsWith("_steps.c") ? List.of("-DTSR_API=__attribute__((visibility(\"default\")))") : isa.flags();
+    return name.endsWith("_steps.c")
+        ? List.of("-DTSR_API=__attribute__((visibility(\"default\")))")
+        : isa.flags();
   }
 }

@@ -20,23 +20,37 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
-/** Compiles C files side by side and links them; libraries of equal text are kept in the user's cache. */
+/**
+ * Compiles C files side by side and links them; libraries of equal text are kept in the user's
+ * cache.
+ */
 final class NativeBuild {
   /** A C file (or, with suffix .S, assembly) and the flags beyond the common ones. */
   record Source(String text, List<String> flags) {}
 
   private NativeBuild() {}
 
-  /** Compiles into objects in {@code folder} and links them to {@code library} there. Other files that sources refer to must be there. */
+  /**
+   * Compiles into objects in {@code folder} and links them to {@code library} there. Other files
+   * that sources refer to must be there.
+   */
   static Path build(Path folder, Map<String, Source> sources, String library) throws IOException {
     List<String> objects = new ArrayList<>();
     List<Future<?>> running = new ArrayList<>();
-    try (ExecutorService pool = Executors.newFixedThreadPool(Math.max(1, Math.min(sources.size(), Runtime.getRuntime().availableProcessors())))) {
+    try (ExecutorService pool =
+        Executors.newFixedThreadPool(
+            Math.max(1, Math.min(sources.size(), Runtime.getRuntime().availableProcessors())))) {
       for (Map.Entry<String, Source> source : sources.entrySet()) {
-        Files.writeString(folder.resolve(source.getKey()), source.getValue().text(), StandardCharsets.UTF_8);
+        Files.writeString(
+            folder.resolve(source.getKey()), source.getValue().text(), StandardCharsets.UTF_8);
         String object = source.getKey() + ".o";
         objects.add(object);
-        running.add(pool.submit(() -> Toolchain.run(folder, Toolchain.command(source.getValue().flags(), "-c", source.getKey(), "-o", object))));
+        running.add(
+            pool.submit(() ->
+                Toolchain.run(
+                    folder,
+                    Toolchain.command(
+                        source.getValue().flags(), "-c", source.getKey(), "-o", object))));
       }
       for (Future<?> each : running) {
         each.get();
@@ -51,7 +65,16 @@ final class NativeBuild {
       throw Faults.toolchain("interrupted while compiling");
     }
     List<String> link = new ArrayList<>(Toolchain.cc());
-    link.addAll(List.of("-shared", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-Bsymbolic", "-s", "-o", library));
+    link.addAll(
+        List.of(
+            "-shared",
+            "-nostdlib",
+            "-Wl,--build-id=none",
+            "-Wl,-z,noexecstack",
+            "-Wl,-Bsymbolic",
+            "-s",
+            "-o",
+            library));
     link.addAll(objects);
     Toolchain.run(folder, link);
     return folder.resolve(library);
@@ -63,12 +86,11 @@ final class NativeBuild {
     if (cached.filter(Files::isRegularFile).isPresent()) {
       return new SharedObject(cached.get());
     }
-    return Toolchain.inFolder(
-        folder -> {
-          Path built = build(folder, sources, "library.so");
-          cached.ifPresent(file -> keep(built, file));
-          return new SharedObject(cached.filter(Files::isRegularFile).orElse(built));
-        });
+    return Toolchain.inFolder(folder -> {
+      Path built = build(folder, sources, "library.so");
+      cached.ifPresent(file -> keep(built, file));
+      return new SharedObject(cached.filter(Files::isRegularFile).orElse(built));
+    });
   }
 
   private static String hash(Map<String, Source> sources) {
@@ -77,12 +99,11 @@ final class NativeBuild {
       Map<String, String> parts = new LinkedHashMap<>();
       parts.put("compiler", Toolchain.version() + Toolchain.cc() + Toolchain.FLAGS);
       sources.forEach((name, source) -> parts.put(name, source.flags() + "\n" + source.text()));
-      parts.forEach(
-          (name, text) -> {
-            byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-            digest.update((name + "\0" + bytes.length + "\0").getBytes(StandardCharsets.UTF_8));
-            digest.update(bytes);
-          });
+      parts.forEach((name, text) -> {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        digest.update((name + "\0" + bytes.length + "\0").getBytes(StandardCharsets.UTF_8));
+        digest.update(bytes);
+      });
       return HexFormat.of().formatHex(digest.digest());
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException(e);
@@ -92,7 +113,12 @@ final class NativeBuild {
   /** Where a library is kept; empty if the folder cannot be made private to this user. */
   private static Optional<Path> cacheFile(String hash) {
     String base = System.getenv("XDG_CACHE_HOME");
-    Path folder = (base == null || base.isBlank() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(base)).resolve("tersor").resolve("native");
+    Path folder =
+        (base == null || base.isBlank()
+                ? Path.of(System.getProperty("user.home"), ".cache")
+                : Path.of(base))
+            .resolve("tersor")
+            .resolve("native");
     try {
       Files.createDirectories(folder);
       Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
@@ -102,10 +128,18 @@ final class NativeBuild {
     }
   }
 
-  /** Copies beside the target and renames, so that another process never sees half a file. A full disk only costs the cache. */
+  /**
+   * Copies beside the target and renames, so that another process never sees half a file. A full
+   * disk only costs the cache.
+   */
   private static void keep(Path built, Path file) {
     try {
-      move(Files.copy(built, Files.createTempFile(file.getParent(), "new", ".so"), StandardCopyOption.REPLACE_EXISTING), file);
+      move(
+          Files.copy(
+              built,
+              Files.createTempFile(file.getParent(), "new", ".so"),
+              StandardCopyOption.REPLACE_EXISTING),
+          file);
     } catch (IOException e) {
       // The library in the temporary folder is used instead.
     }

@@ -26,7 +26,10 @@ import org.tersor.runtime.Plan;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** A program in a library that {@link ProgramC} wrote, loaded into this process. A call takes its memory from a pool. */
+/**
+ * A program in a library that {@link ProgramC} wrote, loaded into this process. A call takes its
+ * memory from a pool.
+ */
 final class NativeExecutable implements Executable {
   private final Plan plan;
   private final String description;
@@ -48,20 +51,35 @@ final class NativeExecutable implements Executable {
   private final ConcurrentLinkedDeque<Session> pool = new ConcurrentLinkedDeque<>();
   private final ThreadPoolExecutor helpers;
 
-  NativeExecutable(Program program, ProgramC code, SharedObject library, int threads, String description) {
+  NativeExecutable(
+      Program program, ProgramC code, SharedObject library, int threads, String description) {
     this.plan = program.plan();
     this.library = library;
     this.description = description;
     this.threads = threads;
     this.slots = code.slots();
     String p = code.prefix();
-    this.layout = library.function(p + "_layout", FunctionDescriptor.of(JAVA_LONG, ADDRESS, ADDRESS));
+    this.layout =
+        library.function(p + "_layout", FunctionDescriptor.of(JAVA_LONG, ADDRESS, ADDRESS));
     this.scratch = library.function(p + "_scratch", FunctionDescriptor.of(JAVA_LONG, ADDRESS));
     this.tasks = library.function(p + "_tasks", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS));
-    this.steps = library.function(p + "_steps", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_INT));
-    this.work = library.function(p + "_work", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
+    this.steps =
+        library.function(p + "_steps", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_INT));
+    this.work =
+        library.function(
+            p + "_work",
+            FunctionDescriptor.ofVoid(
+                ADDRESS, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
     // Idle threads end by themselves, so nothing needs closing.
-    this.helpers = new ThreadPoolExecutor(0, Math.max(1, threads - 1), 5, TimeUnit.SECONDS, new SynchronousQueue<>(), NativeExecutable::daemon, new ThreadPoolExecutor.DiscardPolicy());
+    this.helpers =
+        new ThreadPoolExecutor(
+            0,
+            Math.max(1, threads - 1),
+            5,
+            TimeUnit.SECONDS,
+            new SynchronousQueue<>(),
+            NativeExecutable::daemon,
+            new ThreadPoolExecutor.DiscardPolicy());
     this.constants = memory.allocate(ADDRESS, Math.max(1, program.constants().size()));
     for (int i = 0; i < program.constants().size(); i++) {
       Constant constant = program.constants().get(i);
@@ -106,18 +124,41 @@ final class NativeExecutable implements Executable {
         shape = port.shape().stream().mapToLong(dim -> dim.eval(bound)).toArray();
         Tensor.count(shape);
       } catch (ArithmeticException e) {
-        throw new TersorException("TSR-0704", "output '" + port.name() + "' " + port.shape() + " has no size at dimensions " + bound + ": " + e.getMessage());
+        throw new TersorException(
+            "TSR-0704",
+            "output '"
+                + port.name()
+                + "' "
+                + port.shape()
+                + " has no size at dimensions "
+                + bound
+                + ": "
+                + e.getMessage());
       }
       Tensor target = targets.get(port.name());
-      if (target != null && (target.dtype() != port.dtype() || !Arrays.equals(target.shape(), shape))) {
+      if (target != null
+          && (target.dtype() != port.dtype() || !Arrays.equals(target.shape(), shape))) {
         throw new TersorException(
-            "TSR-0704", "output '" + port.name() + "' is " + port.dtype().text() + Arrays.toString(shape) + "; a tensor " + target + " was given for it");
+            "TSR-0704",
+            "output '"
+                + port.name()
+                + "' is "
+                + port.dtype().text()
+                + Arrays.toString(shape)
+                + "; a tensor "
+                + target
+                + " was given for it");
       }
       results.add(target != null ? target : Tensor.zeros(port.dtype(), shape));
     }
     for (String name : targets.keySet()) {
       if (plan.outputs().stream().noneMatch(p -> p.name().equals(name))) {
-        throw new TersorException("TSR-0702", "the model has no output '" + name + "'; its outputs are " + plan.outputs().stream().map(Port::name).toList());
+        throw new TersorException(
+            "TSR-0702",
+            "the model has no output '"
+                + name
+                + "'; its outputs are "
+                + plan.outputs().stream().map(Port::name).toList());
       }
     }
     long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
@@ -164,7 +205,12 @@ final class NativeExecutable implements Executable {
       try {
         long bytes = (long) layout.invokeExact(d, offsets);
         if (bytes < 0) {
-          throw new TersorException("TSR-0705", "the buffers of the model are too large at dimensions " + plan.dims() + " = " + Arrays.toString(dims));
+          throw new TersorException(
+              "TSR-0705",
+              "the buffers of the model are too large at dimensions "
+                  + plan.dims()
+                  + " = "
+                  + Arrays.toString(dims));
         }
         tasks.invokeExact(d, extents);
         long each = (long) scratch.invokeExact(d);

@@ -23,13 +23,18 @@ final class NativeMemory {
     };
   }
 
-  /** The elements of a weight, one per memory slot: where they are mapped, in place if that is the form and the alignment. */
+  /**
+   * The elements of a weight, one per memory slot: where they are mapped, in place if that is the
+   * form and the alignment.
+   */
   static MemorySegment constant(Constant constant, Arena arena) {
     Optional<MemorySegment> raw = constant.raw();
-    if (constant.dtype().bits() >= 8 && raw.filter(s -> s.isNative() && s.address() % 16 == 0 && s.byteSize() > 0).isPresent()) {
+    if (constant.dtype().bits() >= 8
+        && raw.filter(s -> s.isNative() && s.address() % 16 == 0 && s.byteSize() > 0).isPresent()) {
       return raw.get();
     }
-    MemorySegment source = constant.dtype().bits() >= 8 && raw.isPresent() ? raw.get() : heap(constant.load());
+    MemorySegment source =
+        constant.dtype().bits() >= 8 && raw.isPresent() ? raw.get() : heap(constant.load());
     return arena.allocate(Math.max(64, source.byteSize()), 64).copyFrom(source);
   }
 }

@@ -11,8 +11,8 @@ import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Plan;
 
 /**
- * The C files of a program for one target. Kernels are spread over files, so that they compile side by side; {@code steps.c} has the
- * plan:
+ * The C files of a program for one target. Kernels are spread over files, so that they compile side
+ * by side; {@code steps.c} has the plan:
  *
  * <pre>
  * int64_t P_layout(const int64_t *d, int64_t *offsets)   fills offsets of the slots, gives the bytes of the arena or -1 (too large)
@@ -29,7 +29,10 @@ final class ProgramC {
   /** Kernels in one file: a constant, so that the files depend on nothing but the program. */
   private static final int KERNELS_PER_FILE = 6;
 
-  /** What a step works on; the same text in the library's own main file and in {@link NativeExecutable}. */
+  /**
+   * What a step works on; the same text in the library's own main file and in {@link
+   * NativeExecutable}.
+   */
   static final String CALL_TYPE =
       """
       typedef struct {
@@ -46,9 +49,10 @@ final class ProgramC {
       """;
 
   /**
-   * Several threads run this at once, each with its own worker number. They claim tasks of a step by {@code counters[2 * step]} and
-   * go on when {@code counters[2 * step + 1]} says that all are done, so a thread that comes late, or never, holds up nobody. Counters
-   * are zero before. Waiting spins for a while, then yields the processor.
+   * Several threads run this at once, each with its own worker number. They claim tasks of a step
+   * by {@code counters[2 * step]} and go on when {@code counters[2 * step + 1]} says that all are
+   * done, so a thread that comes late, or never, holds up nobody. Counters are zero before. Waiting
+   * spins for a while, then yields the processor.
    */
   private static final String WORK =
       """
@@ -106,20 +110,28 @@ final class ProgramC {
   }
 
   int slots() {
-    return plan.buffers().stream().filter(b -> b.storage() == Plan.Storage.ARENA).mapToInt(b -> b.index() + 1).max().orElse(0);
+    return plan.buffers().stream()
+        .filter(b -> b.storage() == Plan.Storage.ARENA)
+        .mapToInt(b -> b.index() + 1)
+        .max()
+        .orElse(0);
   }
 
   private void layoutPacked() {
     Map<Integer, Long> sizes = new TreeMap<>();
     for (Plan.Buffer b : plan.buffers()) {
       if (b.storage() == Plan.Storage.PACKED) {
-        sizes.merge(b.index(), Math.multiplyExact(b.elements().constValue(), (long) b.dtype().memoryBytes()), Math::max);
+        sizes.merge(
+            b.index(),
+            Math.multiplyExact(b.elements().constValue(), (long) b.dtype().memoryBytes()),
+            Math::max);
       }
     }
     int count = sizes.keySet().stream().mapToInt(i -> i + 1).max().orElse(0);
     for (int i = 0; i < count; i++) {
       packedOffsets.add(packedBytes);
-      packedBytes = Math.addExact(packedBytes, Math.addExact(sizes.getOrDefault(i, 0L), 127L) / 64 * 64);
+      packedBytes =
+          Math.addExact(packedBytes, Math.addExact(sizes.getOrDefault(i, 0L), 127L) / 64 * 64);
     }
   }
 
@@ -131,7 +143,8 @@ final class ProgramC {
       CUnit unit = new CUnit(isa, false);
       for (int k = first; k < Math.min(kernels.size(), first + KERNELS_PER_FILE); k++) {
         CEmitter.emit(unit, kernels.get(k), kernel(k), "__attribute__((visibility(\"hidden\")))");
-        ScratchSize.emit(unit, kernels.get(k), kernel(k), "__attribute__((visibility(\"hidden\")))");
+        ScratchSize.emit(
+            unit, kernels.get(k), kernel(k), "__attribute__((visibility(\"hidden\")))");
       }
       files.put(prefix + "_kernels" + file + ".c", unit.prelude() + unit.text());
     }
@@ -151,14 +164,21 @@ final class ProgramC {
 
   private String steps() {
     CUnit unit = new CUnit(Isa.SCALAR, false);
-    StringBuilder out = new StringBuilder("#include <stdint.h>\n#include <stddef.h>\n#define TSR_DIM static inline __attribute__((unused))\n");
-    out.append("#ifndef TSR_API\n#define TSR_API __attribute__((visibility(\"hidden\")))\n#endif\n");
+    StringBuilder out =
+        new StringBuilder(
+            "#include <stdint.h>\n#include <stddef.h>\n#define TSR_DIM static inline __attribute__((unused))\n");
+    out.append(
+        "#ifndef TSR_API\n#define TSR_API __attribute__((visibility(\"hidden\")))\n#endif\n");
     out.append(CALL_TYPE).append(DimC.HELPERS);
     for (int k = 0; k < program.kernels().size(); k++) {
       out.append(CEmitter.prototype(unit, program.kernels().get(k), kernel(k)));
       int count = program.kernels().get(k).dims().size();
       out.append("int64_t ").append(kernel(k)).append("_scratch(");
-      out.append(count == 0 ? "void" : String.join(", ", java.util.Collections.nCopies(count, "int64_t"))).append(");\n");
+      out.append(
+              count == 0
+                  ? "void"
+                  : String.join(", ", java.util.Collections.nCopies(count, "int64_t")))
+          .append(");\n");
     }
     layout(out);
     scratch(out);
@@ -168,8 +188,11 @@ final class ProgramC {
   }
 
   private void layout(StringBuilder out) {
-    out.append("TSR_API int64_t ").append(prefix).append("_layout(const int64_t *d, int64_t *offsets) {\n");
-    out.append("  int32_t bad_ = 0, *bad = &bad_; int64_t total = 0, most, size;\n  (void)d; (void)offsets; (void)most; (void)size;\n");
+    out.append("TSR_API int64_t ")
+        .append(prefix)
+        .append("_layout(const int64_t *d, int64_t *offsets) {\n");
+    out.append(
+        "  int32_t bad_ = 0, *bad = &bad_; int64_t total = 0, most, size;\n  (void)d; (void)offsets; (void)most; (void)size;\n");
     Map<Integer, List<Plan.Buffer>> slots = new TreeMap<>();
     for (Plan.Buffer b : plan.buffers()) {
       switch (b.storage()) {
@@ -185,7 +208,9 @@ final class ProgramC {
     for (int slot = 0; slot < slots(); slot++) {
       out.append("  offsets[").append(slot).append("] = total; most = 0;\n");
       for (Plan.Buffer b : slots.getOrDefault(slot, List.of())) {
-        out.append("  size = ").append(bytes(b)).append("; if (size < 0) return -1; if (size > most) most = size;\n");
+        out.append("  size = ")
+            .append(bytes(b))
+            .append("; if (size < 0) return -1; if (size > most) most = size;\n");
       }
       // A cache line beyond the end keeps neighbours apart.
       out.append("  total = tsr_dim_add(bad, total, tsr_dim_add(bad, most, 127) / 64 * 64);\n");
@@ -194,14 +219,25 @@ final class ProgramC {
   }
 
   private String bytes(Plan.Buffer b) {
-    return "tsr_dim_mul(bad, " + dims.text(b.elements(), true) + ", " + b.dtype().memoryBytes() + ")";
+    return "tsr_dim_mul(bad, "
+        + dims.text(b.elements(), true)
+        + ", "
+        + b.dtype().memoryBytes()
+        + ")";
   }
 
   private void scratch(StringBuilder out) {
-    out.append("TSR_API int64_t ").append(prefix).append("_scratch(const int64_t *d) {\n  int64_t most = 0, size;\n  (void)d; (void)size;\n");
+    out.append("TSR_API int64_t ")
+        .append(prefix)
+        .append(
+            "_scratch(const int64_t *d) {\n  int64_t most = 0, size;\n  (void)d; (void)size;\n");
     Map<String, Boolean> seen = new HashMap<>();
     for (Plan.Call call : calls()) {
-      String text = kernel(call.kernel()) + "_scratch(" + String.join(", ", call.dims().stream().map(e -> dims.text(e, false)).toList()) + ")";
+      String text =
+          kernel(call.kernel())
+              + "_scratch("
+              + String.join(", ", call.dims().stream().map(e -> dims.text(e, false)).toList())
+              + ")";
       if (seen.putIfAbsent(text, true) == null) {
         out.append("  size = ").append(text).append("; if (size > most) most = size;\n");
       }
@@ -210,17 +246,27 @@ final class ProgramC {
   }
 
   private void tasks(StringBuilder out) {
-    out.append("TSR_API void ").append(prefix).append("_tasks(const int64_t *d, int64_t *tasks) {\n  (void)d; (void)tasks;\n");
+    out.append("TSR_API void ")
+        .append(prefix)
+        .append("_tasks(const int64_t *d, int64_t *tasks) {\n  (void)d; (void)tasks;\n");
     int i = 0;
     for (Plan.Call call : calls()) {
-      out.append("  tasks[").append(i++).append("] = ").append(dims.text(call.tasks(), false)).append(";\n");
+      out.append("  tasks[")
+          .append(i++)
+          .append("] = ")
+          .append(dims.text(call.tasks(), false))
+          .append(";\n");
     }
     out.append("}\n");
   }
 
   private void step(StringBuilder out) {
-    out.append("TSR_API void ").append(prefix).append("_step(const tsr_call *c, int32_t step, int64_t from, int64_t to, int32_t worker) {\n");
-    out.append("  const int64_t *d = c->d; unsigned char *scratch = c->scratch + worker * c->scratch_bytes;\n  (void)d; (void)scratch;\n  switch (step) {\n");
+    out.append("TSR_API void ")
+        .append(prefix)
+        .append(
+            "_step(const tsr_call *c, int32_t step, int64_t from, int64_t to, int32_t worker) {\n");
+    out.append(
+        "  const int64_t *d = c->d; unsigned char *scratch = c->scratch + worker * c->scratch_bytes;\n  (void)d; (void)scratch;\n  switch (step) {\n");
     StringBuilder all = new StringBuilder();
     int i = 0;
     for (Plan.Call call : calls()) {
@@ -228,18 +274,36 @@ final class ProgramC {
       LoopFunction kernel = program.kernels().get(call.kernel());
       for (int b = 0; b < call.buffers().size(); b++) {
         LoopFunction.BufferParam parameter = kernel.buffers().get(b);
-        String type = (parameter.written() ? "" : "const ") + CUnit.scalar(parameter.element()) + " *";
+        String type =
+            (parameter.written() ? "" : "const ") + CUnit.scalar(parameter.element()) + " *";
         args.add("(" + type + ")" + pointer(plan.buffers().get(call.buffers().get(b))));
       }
       call.dims().forEach(e -> args.add(dims.text(e, false)));
       args.addAll(List.of("from", "to", "scratch"));
-      out.append("    case ").append(i).append(": ").append(kernel(call.kernel())).append("(").append(String.join(", ", args)).append("); break;\n");
-      all.append("  if (from <= ").append(i).append(" && ").append(i).append(" < to) ").append(prefix).append("_step(c, ").append(i).append(", 0, ");
+      out.append("    case ")
+          .append(i)
+          .append(": ")
+          .append(kernel(call.kernel()))
+          .append("(")
+          .append(String.join(", ", args))
+          .append("); break;\n");
+      all.append("  if (from <= ")
+          .append(i)
+          .append(" && ")
+          .append(i)
+          .append(" < to) ")
+          .append(prefix)
+          .append("_step(c, ")
+          .append(i)
+          .append(", 0, ");
       all.append(dims.text(call.tasks(), false)).append(", 0);\n");
       i++;
     }
     out.append("    default: break;\n  }\n}\n");
-    out.append("TSR_API void ").append(prefix).append("_steps(const tsr_call *c, int32_t from, int32_t to) {\n  const int64_t *d = c->d; (void)d;\n");
+    out.append("TSR_API void ")
+        .append(prefix)
+        .append(
+            "_steps(const tsr_call *c, int32_t from, int32_t to) {\n  const int64_t *d = c->d; (void)d;\n");
     out.append(all).append("}\n");
     out.append(WORK.replace("PREFIX", prefix));
   }

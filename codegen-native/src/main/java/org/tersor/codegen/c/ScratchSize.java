@@ -34,7 +34,8 @@ final class ScratchSize {
     }
     size.visit(function.body());
     unit.function(
-        linkage + " int64_t "
+        linkage
+            + " int64_t "
             + name
             + "_scratch("
             + (parameters.isEmpty() ? "void" : String.join(", ", parameters))

@@ -27,12 +27,18 @@ class NativeBackendTest {
   }
 
   private Executable load(int threads) {
-    return backend.load(Programs.program("m", backend.targets().getFirst()), new Backend.Options(threads, Map.of("cache", "off")));
+    return backend.load(
+        Programs.program("m", backend.targets().getFirst()),
+        new Backend.Options(threads, Map.of("cache", "off")));
   }
 
   @Test
   void isFound() {
-    assertEquals(1, ServiceLoader.load(Backend.class).stream().filter(p -> p.type() == NativeBackend.class).count());
+    assertEquals(
+        1,
+        ServiceLoader.load(Backend.class).stream()
+            .filter(p -> p.type() == NativeBackend.class)
+            .count());
     assertEquals("scalar", backend.targets().getLast().name());
   }
 
@@ -41,11 +47,15 @@ class NativeBackendTest {
     for (int threads : new int[] {1, 3}) {
       Executable executable = load(threads);
       for (int n : new int[] {1, 5, 1000, 0, 3}) {
-        assertArrayEquals(Programs.expected(n), executable.run(Map.of(X, Programs.input(n))).get("y").floats());
+        assertArrayEquals(
+            Programs.expected(n), executable.run(Map.of(X, Programs.input(n))).get("y").floats());
       }
       IntStream.range(0, 64)
           .parallel()
-          .forEach(i -> assertArrayEquals(Programs.expected(i % 7), executable.run(Map.of(X, Programs.input(i % 7))).get("y").floats()));
+          .forEach(i ->
+              assertArrayEquals(
+                  Programs.expected(i % 7),
+                  executable.run(Map.of(X, Programs.input(i % 7))).get("y").floats()));
     }
   }
 
@@ -59,12 +69,31 @@ class NativeBackendTest {
   @Test
   void wrongArgumentsAreDiagnostics() {
     Executable executable = load(1);
-    assertEquals("TSR-0701", assertThrows(TersorException.class, () -> executable.run(Map.of())).code());
-    assertEquals("TSR-0702", assertThrows(TersorException.class, () -> executable.run(Map.of("z", Programs.input(1), X, Programs.input(1)))).code());
-    assertEquals("TSR-0703", assertThrows(TersorException.class, () -> executable.run(Map.of(X, Tensor.of(new int[Programs.K], 1, Programs.K)))).code());
-    assertEquals("TSR-0704", assertThrows(TersorException.class, () -> executable.run(Map.of(X, Tensor.of(new float[3], 1, 3)))).code());
+    assertEquals(
+        "TSR-0701", assertThrows(TersorException.class, () -> executable.run(Map.of())).code());
+    assertEquals(
+        "TSR-0702",
+        assertThrows(
+                TersorException.class,
+                () -> executable.run(Map.of("z", Programs.input(1), X, Programs.input(1))))
+            .code());
+    assertEquals(
+        "TSR-0703",
+        assertThrows(
+                TersorException.class,
+                () -> executable.run(Map.of(X, Tensor.of(new int[Programs.K], 1, Programs.K))))
+            .code());
+    assertEquals(
+        "TSR-0704",
+        assertThrows(
+                TersorException.class,
+                () -> executable.run(Map.of(X, Tensor.of(new float[3], 1, 3))))
+            .code());
     Map<String, Tensor> bad = Map.of("y", Tensor.of(new float[1], 1));
-    assertEquals("TSR-0704", assertThrows(TersorException.class, () -> executable.run(Map.of(X, Programs.input(1)), bad)).code());
+    assertEquals(
+        "TSR-0704",
+        assertThrows(TersorException.class, () -> executable.run(Map.of(X, Programs.input(1)), bad))
+            .code());
   }
 
   @Test
@@ -72,7 +101,8 @@ class NativeBackendTest {
     Backend.Options cached = new Backend.Options(1, Map.of());
     backend.load(Programs.program("m", backend.targets().getFirst()), cached);
     Executable again = backend.load(Programs.program("m", backend.targets().getFirst()), cached);
-    assertArrayEquals(Programs.expected(4), again.run(Map.of(X, Programs.input(4))).get("y").floats());
+    assertArrayEquals(
+        Programs.expected(4), again.run(Map.of(X, Programs.input(4))).get("y").floats());
     assertEquals(List.of("y"), again.outputs().stream().map(Executable.Port::name).toList());
   }
 }

@@ -18,7 +18,10 @@ import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
 import org.tersor.runtime.Tensor;
 
-/** A hand-made program: y[n, k] = (x[n, k] * w[k] + 1) - 0.5, with a weight that is doubled at load and a scratch row. */
+/**
+ * A hand-made program: y[n, k] = (x[n, k] * w[k] + 1) - 0.5, with a weight that is doubled at load
+ * and a scratch row.
+ */
 final class Programs {
   static final int K = 37;
 
@@ -58,7 +61,11 @@ final class Programs {
             "pack",
             List.of(param("w", false), param("p", true)),
             List.of(),
-            loop(Stmt.LoopKind.SERIAL, "i", Kernels.index(K), store("p", var("i"), op(BinaryOp.MUL, load("w", var("i")), real(2)))));
+            loop(
+                Stmt.LoopKind.SERIAL,
+                "i",
+                Kernels.index(K),
+                store("p", var("i"), op(BinaryOp.MUL, load("w", var("i")), real(2)))));
     Expr at = op(BinaryOp.ADD, op(BinaryOp.MUL, var("r"), var("k")), var("i"));
     // A row goes through scratch whose size is a dimension.
     LoopFunction scale =
@@ -71,14 +78,26 @@ final class Programs {
                 "r",
                 var("n"),
                 new Stmt.Alloc("row", Type.F32, var("k"), Stmt.Space.LOCAL),
-                loop(Stmt.LoopKind.SERIAL, "i", var("k"), store("row", var("i"), op(BinaryOp.MUL, load("x", at), load("p", var("i"))))),
-                loop(Stmt.LoopKind.SERIAL, "i", var("k"), store("y", at, op(BinaryOp.ADD, load("row", var("i")), real(1))))));
+                loop(
+                    Stmt.LoopKind.SERIAL,
+                    "i",
+                    var("k"),
+                    store("row", var("i"), op(BinaryOp.MUL, load("x", at), load("p", var("i"))))),
+                loop(
+                    Stmt.LoopKind.SERIAL,
+                    "i",
+                    var("k"),
+                    store("y", at, op(BinaryOp.ADD, load("row", var("i")), real(1))))));
     LoopFunction shift =
         new LoopFunction(
             "shift",
             List.of(param("x", false), param("y", true)),
             List.of("n"),
-            loop(Stmt.LoopKind.PARALLEL, "i", var("n"), store("y", var("i"), op(BinaryOp.SUB, load("x", var("i")), real(0.5)))));
+            loop(
+                Stmt.LoopKind.PARALLEL,
+                "i",
+                var("n"),
+                store("y", var("i"), op(BinaryOp.SUB, load("x", var("i")), real(0.5)))));
     return List.of(pack, scale, shift);
   }
 
@@ -104,7 +123,8 @@ final class Programs {
             List.of(
                 new Plan.Call(1, List.of(0, 2, 3), List.of(n, k), n, "scale"),
                 new Plan.Call(2, List.of(3, 4), List.of(n.times(k)), n.times(k), "shift")));
-    return new Program(plan, kernels(), List.of(Constant.of(weights())), target, Map.of("kernels", "3"));
+    return new Program(
+        plan, kernels(), List.of(Constant.of(weights())), target, Map.of("kernels", "3"));
   }
 
   static Tensor weights() {
