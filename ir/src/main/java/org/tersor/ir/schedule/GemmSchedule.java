@@ -1,10 +1,13 @@
 package org.tersor.ir.schedule;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -12,6 +15,7 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
@@ -322,12 +326,12 @@ final class GemmSchedule {
             n0,
             v,
             maskColumns,
-            () ->
+            move ->
                 nest.defining(
                     accumulator,
                     sum,
                     () ->
-                        nest.store(c.stage().target().name(), storeIndex(), nest.lower(epilogue))));
+                        nest.store(c.stage().target().name(), move.apply(storeIndex()), nest.lower(move.apply(epilogue)))));
       }
     }
   }
@@ -337,28 +341,31 @@ final class GemmSchedule {
     return (c.n().size() == 1 ? index : fuse(index).orElseThrow()).toKExpr();
   }
 
-  /** Binds row i and vector v of the tile. */
-  private void at(Expr m0, int i, Expr n0, int v, boolean maskColumns, Runnable body) {
-    Expr n = NestEmitter.plus(n0, NestEmitter.index((long) v * tile.lanes()));
-    Runnable bound = () -> nest.with(fused(), n, tile.lanes(), () -> row(m0, i, body));
+  /**
+   * Runs {@code body} at row i and vector v of the tile with a change that moves expressions there: both are constant offsets from the
+   * tile's origin, so that all addresses of a tile share one register.
+   */
+  private void at(Expr m0, int i, Expr n0, int v, boolean maskColumns, Consumer<UnaryOperator<KExpr>> body) {
+    long column = (long) v * tile.lanes();
+    Map<Axis, KExpr> offsets = new HashMap<>();
+    offsets.put(fused(), K.add(K.axis(fused()), K.index(column)));
+    c.m().ifPresent(m -> offsets.put(m, K.add(K.axis(m), K.index(i))));
+    UnaryOperator<KExpr> move = e -> Affine.canonical(KExprs.substitute(e, offsets));
+    Runnable bound = () -> nest.with(fused(), n0, tile.lanes(), () -> row(m0, () -> body.accept(move)));
+    Expr left = NestEmitter.minus(nest.dim(c.extentN()), NestEmitter.plus(n0, NestEmitter.index(column)));
     if (maskColumns && tile.lanes() > 1) {
-      nest.masked(
-          new Expr.LaneLt(NestEmitter.minus(nest.dim(c.extentN()), n), tile.lanes()), bound);
+      nest.masked(new Expr.LaneLt(left, tile.lanes()), bound);
     } else if (maskColumns) {
       Stmt.Block block = nest.block(bound);
-      nest.emit(
-          new Stmt.If(
-              new Expr.Compare(org.tersor.ir.loop.CompareOp.LT, n, nest.dim(c.extentN())),
-              block,
-              Optional.empty()));
+      nest.emit(new Stmt.If(new Expr.Compare(CompareOp.GT, left, NestEmitter.index(0)), block, Optional.empty()));
     } else {
       bound.run();
     }
   }
 
-  private void row(Expr m0, int i, Runnable body) {
+  private void row(Expr m0, Runnable body) {
     if (c.m().isPresent()) {
-      nest.with(c.m().get(), NestEmitter.plus(m0, NestEmitter.index(i)), 1, body);
+      nest.with(c.m().get(), m0, 1, body);
     } else {
       body.run();
     }
@@ -441,11 +448,11 @@ final class GemmSchedule {
               n0,
               v,
               maskColumns,
-              () ->
+              move ->
                   nest.emit(
                       new Stmt.Assign(
                           name,
-                          NestEmitter.widen(nest.lower(fusedStart(start.get())), tile.lanes()))));
+                          NestEmitter.widen(nest.lower(move.apply(fusedStart(start.get()))), tile.lanes()))));
         }
       }
     }

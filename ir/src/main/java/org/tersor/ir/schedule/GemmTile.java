@@ -22,7 +22,7 @@ record GemmTile(int rows, int columns, int lanes) {
     GemmTile best = new GemmTile(1, 1, lanes);
     double bestCost = Double.POSITIVE_INFINITY;
     for (int columns = 1; columns <= 6; columns++) {
-      for (int rows = 1; rows <= 14; rows++) {
+      for (int rows = 1; rows <= 8; rows++) {
         int registers = rows * columns + columns + (target.kind() == Target.Kind.JVM ? rows : 1);
         if (registers > target.registers() - 1) {
           continue;
@@ -39,14 +39,12 @@ record GemmTile(int rows, int columns, int lanes) {
   }
 
   private double cost(DimExpr m, DimExpr n) {
-    long rowTiles = m.isConst() ? Math.ceilDiv(m.constValue(), rows) : 0;
-    double paddedM = rowTiles == 0 ? 1 : m.constValue() / (double) rows;
     double wasteN =
         n.isConst()
             ? Math.ceilDiv(n.constValue(), width()) * (double) width() / Math.max(1, n.constValue())
             : 1;
     // A tail of few rows runs at the rate of its own, poorer tile.
-    double rowCost = paddedM;
+    double rowCost;
     if (m.isConst()) {
       long full = m.constValue() / rows;
       long tail = m.constValue() % rows;
@@ -64,6 +62,6 @@ record GemmTile(int rows, int columns, int lanes) {
   private double stepCost(int r) {
     double arithmetic = r * columns / 2.0;
     double loads = (r + columns) / 2.0;
-    return Math.max(Math.max(arithmetic, loads), 4) + 0.05;
+    return Math.max(Math.max(arithmetic, loads), 4) + 0.1 * loads;
   }
 }

@@ -236,16 +236,12 @@ final class Panels {
       return;
     }
     StageSimplifier.buffers(c.row().whole()).forEach(read);
-    List<Axis> copies = new ArrayList<>();
-    for (int i = 0; i < rows; i++) {
-      copies.add(new Axis("row#" + i, c.extentM()));
+    // Rows are constant offsets from the first, so that all their addresses share one register.
+    if (c.m().isPresent()) {
+      nest.with(c.m().get(), m0, 1, () -> body.accept((n, i, k, type) -> inPlace(n, i, k, type)));
+    } else {
+      body.accept((n, i, k, type) -> inPlace(n, i, k, type));
     }
-    bind(
-        nest,
-        m0,
-        copies,
-        0,
-        () -> body.accept((n, i, k, type) -> inPlace(n, copies.get(i), k, type)));
   }
 
   private Expr rowBase(NestEmitter nest, Expr m0) {
@@ -266,24 +262,11 @@ final class Panels {
         NestEmitter.plus(batch, NestEmitter.times(block, nest.dim(perBlock))), inside);
   }
 
-  private void bind(NestEmitter nest, Expr m0, List<Axis> copies, int i, Runnable body) {
-    if (i == copies.size()) {
-      body.run();
-      return;
-    }
-    nest.with(
-        copies.get(i),
-        NestEmitter.plus(m0, NestEmitter.index(i)),
-        1,
-        () -> bind(nest, m0, copies, i + 1, body));
-  }
-
-  private Expr inPlace(NestEmitter nest, Axis row, Expr k, Type type) {
-    Map<Axis, KExpr> replacement =
-        c.m().isPresent() ? Map.of(c.m().get(), new KExpr.AxisRef(row)) : Map.of();
+  private Expr inPlace(NestEmitter nest, int row, Expr k, Type type) {
+    Map<Axis, KExpr> replacement = c.m().isPresent() ? Map.of(c.m().get(), K.add(K.axis(c.m().get()), K.index(row))) : Map.of();
     Expr[] result = new Expr[1];
     Axis kAxis = c.k().getFirst();
-    KExpr value = KExprs.substitute(group == 1 ? stored(c.row()) : c.row().value(), replacement);
+    KExpr value = Affine.canonical(KExprs.substitute(group == 1 ? stored(c.row()) : c.row().value(), replacement));
     if (group == 1) {
       nest.with(kAxis, k, 1, () -> result[0] = nest.lower(value));
       return result[0];
