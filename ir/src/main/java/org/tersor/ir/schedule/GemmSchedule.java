@@ -331,7 +331,10 @@ final class GemmSchedule {
                     accumulator,
                     sum,
                     () ->
-                        nest.store(c.stage().target().name(), move.apply(storeIndex()), nest.lower(move.apply(epilogue)))));
+                        nest.store(
+                            c.stage().target().name(),
+                            move.apply(storeIndex()),
+                            nest.lower(move.apply(epilogue)))));
       }
     }
   }
@@ -342,22 +345,28 @@ final class GemmSchedule {
   }
 
   /**
-   * Runs {@code body} at row i and vector v of the tile with a change that moves expressions there: both are constant offsets from the
-   * tile's origin, so that all addresses of a tile share one register.
+   * Runs {@code body} at row i and vector v of the tile with a change that moves expressions there:
+   * both are constant offsets from the tile's origin, so that all addresses of a tile share one
+   * register.
    */
-  private void at(Expr m0, int i, Expr n0, int v, boolean maskColumns, Consumer<UnaryOperator<KExpr>> body) {
+  private void at(
+      Expr m0, int i, Expr n0, int v, boolean maskColumns, Consumer<UnaryOperator<KExpr>> body) {
     long column = (long) v * tile.lanes();
     Map<Axis, KExpr> offsets = new HashMap<>();
     offsets.put(fused(), K.add(K.axis(fused()), K.index(column)));
     c.m().ifPresent(m -> offsets.put(m, K.add(K.axis(m), K.index(i))));
     UnaryOperator<KExpr> move = e -> Affine.canonical(KExprs.substitute(e, offsets));
-    Runnable bound = () -> nest.with(fused(), n0, tile.lanes(), () -> row(m0, () -> body.accept(move)));
-    Expr left = NestEmitter.minus(nest.dim(c.extentN()), NestEmitter.plus(n0, NestEmitter.index(column)));
+    Runnable bound =
+        () -> nest.with(fused(), n0, tile.lanes(), () -> row(m0, () -> body.accept(move)));
+    Expr left =
+        NestEmitter.minus(nest.dim(c.extentN()), NestEmitter.plus(n0, NestEmitter.index(column)));
     if (maskColumns && tile.lanes() > 1) {
       nest.masked(new Expr.LaneLt(left, tile.lanes()), bound);
     } else if (maskColumns) {
       Stmt.Block block = nest.block(bound);
-      nest.emit(new Stmt.If(new Expr.Compare(CompareOp.GT, left, NestEmitter.index(0)), block, Optional.empty()));
+      nest.emit(
+          new Stmt.If(
+              new Expr.Compare(CompareOp.GT, left, NestEmitter.index(0)), block, Optional.empty()));
     } else {
       bound.run();
     }
@@ -452,7 +461,8 @@ final class GemmSchedule {
                   nest.emit(
                       new Stmt.Assign(
                           name,
-                          NestEmitter.widen(nest.lower(move.apply(fusedStart(start.get()))), tile.lanes()))));
+                          NestEmitter.widen(
+                              nest.lower(move.apply(fusedStart(start.get()))), tile.lanes()))));
         }
       }
     }

@@ -263,10 +263,15 @@ final class Panels {
   }
 
   private Expr inPlace(NestEmitter nest, int row, Expr k, Type type) {
-    Map<Axis, KExpr> replacement = c.m().isPresent() ? Map.of(c.m().get(), K.add(K.axis(c.m().get()), K.index(row))) : Map.of();
+    Map<Axis, KExpr> replacement =
+        c.m().isPresent()
+            ? Map.of(c.m().get(), K.add(K.axis(c.m().get()), K.index(row)))
+            : Map.of();
     Expr[] result = new Expr[1];
     Axis kAxis = c.k().getFirst();
-    KExpr value = Affine.canonical(KExprs.substitute(group == 1 ? stored(c.row()) : c.row().value(), replacement));
+    KExpr value =
+        Affine.canonical(
+            KExprs.substitute(group == 1 ? stored(c.row()) : c.row().value(), replacement));
     if (group == 1) {
       nest.with(kAxis, k, 1, () -> result[0] = nest.lower(value));
       return result[0];
