@@ -9,4 +9,7 @@ module org.tersor.codegen.jvm {
   requires org.objectweb.asm;
 
   exports org.tersor.codegen.jvm;
+
+  provides org.tersor.ir.spi.Backend with
+      org.tersor.codegen.jvm.JvmBackend;
 }

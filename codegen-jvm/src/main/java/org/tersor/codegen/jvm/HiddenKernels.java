@@ -11,13 +11,14 @@ import org.tersor.runtime.TersorException;
  * Compiles functions into this process, as hidden classes that are collected with their last use.
  */
 public final class HiddenKernels {
+  static final String CLASS_NAME = "org/tersor/codegen/jvm/Kernel";
   private static final MethodHandles.Lookup LOOKUP = MethodHandles.lookup();
 
   private HiddenKernels() {}
 
   /** The kernel of a legalised function. */
   public static KernelCode load(LoopFunction function, Target target) {
-    byte[] bytes = new JvmEmitter(target).emit(function, "org/tersor/codegen/jvm/Kernel");
+    byte[] bytes = new JvmEmitter(target).emit(function, CLASS_NAME);
     return define(function.name(), bytes);
   }
 

@@ -1,0 +1,372 @@
+package org.tersor.runtime;
+
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+
+/** Runs a {@link Plan} with the code of its kernels, whether generated, read from a jar or interpreted. */
+public final class PlanExecutable implements Executable {
+  /** Layouts kept; a caller with ever new shapes must not fill the memory. */
+  private static final int MAX_LAYOUTS = 64;
+
+  /** Arenas kept for later calls. */
+  private static final int MAX_ARENAS = 4;
+
+  private final Plan plan;
+  private final KernelCode[] kernels;
+  private final Tensor[] constants;
+  private final Object[] packed;
+  private final TaskPool pool;
+  private final Map<String, String> facts;
+  private final Binding binding;
+  private final int[] outputCopies;
+  private final ConcurrentHashMap<Map<String, Long>, Shapes> layouts = new ConcurrentHashMap<>();
+  private final ArrayDeque<Map<DType.Slot, Object>> arenas = new ArrayDeque<>();
+  private final long constantBytes;
+
+  private record Shapes(PlanLayout layout, long[][] outputs) {}
+
+  /** An output computed by kernels; others say which buffer they copy. */
+  private static final int COMPUTED = -1;
+
+  /**
+   * Checks the plan and runs its load steps.
+   *
+   * @param kernels code of the plan's kernels, in order
+   * @param constants tensors of {@link Plan.Storage#CONSTANT} buffers; those that only load steps need are not kept
+   * @param threads tasks run at once, the caller's thread included
+   * @param facts lines for {@link #describe}: backend, target, ...
+   */
+  public PlanExecutable(Plan plan, List<KernelCode> kernels, List<Tensor> constants, int threads, Map<String, String> facts) {
+    this.plan = plan;
+    this.kernels = kernels.toArray(KernelCode[]::new);
+    this.constants = constants.toArray(Tensor[]::new);
+    this.pool = new TaskPool(threads);
+    this.facts = new LinkedHashMap<>(facts);
+    this.binding = new Binding(plan.inputs(), plan.outputs());
+    check();
+    this.outputCopies = outputCopies();
+    this.constantBytes = constants.stream().mapToLong(t -> (long) t.size() * t.dtype().memoryBytes()).sum();
+    this.packed = new Object[plan.buffers().stream().filter(b -> b.storage() == Plan.Storage.PACKED).mapToInt(b -> b.index() + 1).max().orElse(0)];
+    load();
+    dropLoadedConstants();
+  }
+
+  private void check() {
+    int kernelCount = plan.kernels().size();
+    if (kernels.length != kernelCount) {
+      throw damaged("it has " + kernelCount + " kernels, and code for " + kernels.length);
+    }
+    for (Plan.Buffer buffer : plan.buffers()) {
+      int limit =
+          switch (buffer.storage()) {
+            case INPUT -> plan.inputs().size();
+            case OUTPUT -> plan.outputs().size();
+            case CONSTANT -> constants.length;
+            case PACKED, ARENA -> Integer.MAX_VALUE;
+          };
+      if (buffer.index() < 0 || buffer.index() >= limit) {
+        throw damaged("buffer " + buffer.name() + " is " + buffer.storage() + " " + buffer.index());
+      }
+    }
+    for (List<Plan.Call> calls : List.of(plan.loadSteps(), plan.runSteps())) {
+      for (Plan.Call call : calls) {
+        if (call.kernel() < 0 || call.kernel() >= kernelCount || call.buffers().stream().anyMatch(b -> b < 0 || b >= plan.buffers().size())) {
+          throw damaged("step of " + call.origin() + " refers to kernel " + call.kernel() + " and buffers " + call.buffers());
+        }
+      }
+    }
+  }
+
+  private TersorException damaged(String why) {
+    return new TersorException("TSR-0707", "the plan of model " + plan.name() + " is damaged: " + why + "; compile the model again");
+  }
+
+  /** For outputs that no step writes: the input or constant of the same name. */
+  private int[] outputCopies() {
+    int[] copies = new int[plan.outputs().size()];
+    Arrays.fill(copies, COMPUTED);
+    for (int i = 0; i < copies.length; i++) {
+      int output = i;
+      if (plan.buffers().stream().anyMatch(b -> b.storage() == Plan.Storage.OUTPUT && b.index() == output)) {
+        continue;
+      }
+      String name = plan.outputs().get(i).name();
+      for (int b = 0; b < plan.buffers().size(); b++) {
+        Plan.Buffer buffer = plan.buffers().get(b);
+        boolean same = buffer.storage() == Plan.Storage.INPUT ? plan.inputs().get(buffer.index()).name().equals(name) : buffer.name().equals(name);
+        if (same && buffer.storage() != Plan.Storage.ARENA) {
+          copies[i] = b;
+        }
+      }
+      if (copies[i] == COMPUTED) {
+        throw damaged("nothing gives output '" + name + "'");
+      }
+    }
+    return copies;
+  }
+
+  private void load() {
+    PlanLayout layout = PlanLayout.of(plan, plan.loadSteps(), Map.of());
+    long[] sizes = new long[packed.length];
+    DType.Slot[] kinds = new DType.Slot[packed.length];
+    for (Plan.Buffer buffer : plan.buffers()) {
+      if (buffer.storage() == Plan.Storage.PACKED) {
+        long elements = Math.multiplyExact(buffer.elements().constValue(), (long) buffer.dtype().slots());
+        sizes[buffer.index()] = Math.max(sizes[buffer.index()], elements);
+        kinds[buffer.index()] = buffer.dtype().slot();
+      }
+    }
+    for (int i = 0; i < packed.length; i++) {
+      if (kinds[i] != null) {
+        packed[i] = kinds[i].newArray(Math.toIntExact(sizes[i]));
+      }
+    }
+    Map<DType.Slot, Object> arena = newArena(layout);
+    execute(layout, new Tensor[0], new Object[0], arena);
+  }
+
+  private void dropLoadedConstants() {
+    boolean[] used = new boolean[constants.length];
+    for (Plan.Call call : plan.runSteps()) {
+      for (int b : call.buffers()) {
+        mark(used, plan.buffers().get(b));
+      }
+    }
+    for (int b : outputCopies) {
+      if (b != COMPUTED) {
+        mark(used, plan.buffers().get(b));
+      }
+    }
+    for (int i = 0; i < used.length; i++) {
+      if (!used[i]) {
+        constants[i] = Tensor.zeros(constants[i].dtype(), 0);
+      }
+    }
+  }
+
+  private static void mark(boolean[] used, Plan.Buffer buffer) {
+    if (buffer.storage() == Plan.Storage.CONSTANT) {
+      used[buffer.index()] = true;
+    }
+  }
+
+  @Override
+  public List<Port> inputs() {
+    return plan.inputs();
+  }
+
+  @Override
+  public List<Port> outputs() {
+    return plan.outputs();
+  }
+
+  @Override
+  public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+    Shapes shapes = shapes(binding.bind(inputs));
+    binding.checkOutputs(outputs, shapes.outputs);
+    Tensor[] in = plan.inputs().stream().map(p -> inputs.get(p.name())).toArray(Tensor[]::new);
+    Tensor[] results = new Tensor[plan.outputs().size()];
+    Object[] arrays = new Object[results.length];
+    for (int i = 0; i < results.length; i++) {
+      Port port = plan.outputs().get(i);
+      Tensor given = outputs.get(port.name());
+      results[i] = given != null ? given : Tensor.zeros(port.dtype(), shapes.outputs[i]);
+      // An array that is read too, or written twice, gets its result at the end.
+      boolean shared = given != null && isShared(given.array(), i, in, arrays);
+      arrays[i] = shared ? Tensor.zeros(port.dtype(), shapes.outputs[i]).array() : results[i].array();
+    }
+    Map<DType.Slot, Object> arena = takeArena(shapes.layout);
+    execute(shapes.layout, in, arrays, arena);
+    giveArena(arena);
+    Map<String, Tensor> named = new LinkedHashMap<>();
+    for (int i = 0; i < results.length; i++) {
+      Object source = arrays[i];
+      if (outputCopies[i] != COMPUTED) {
+        source = array(plan.buffers().get(outputCopies[i]), in, arrays, arena);
+      }
+      if (source != results[i].array()) {
+        System.arraycopy(source, 0, results[i].array(), 0, java.lang.reflect.Array.getLength(results[i].array()));
+      }
+      named.put(plan.outputs().get(i).name(), results[i]);
+    }
+    return named;
+  }
+
+  private static boolean isShared(Object array, int before, Tensor[] inputs, Object[] outputs) {
+    return Arrays.stream(inputs).anyMatch(t -> t.array() == array) || Arrays.stream(outputs, 0, before).anyMatch(a -> a == array);
+  }
+
+  private Shapes shapes(Map<String, Long> dims) {
+    Shapes known = layouts.get(dims);
+    if (known != null) {
+      return known;
+    }
+    long[][] outputs = new long[plan.outputs().size()][];
+    for (int i = 0; i < outputs.length; i++) {
+      Port port = plan.outputs().get(i);
+      outputs[i] = Binding.shape(port, dims);
+      try {
+        Math.toIntExact(Math.multiplyExact(Tensor.count(outputs[i]), (long) port.dtype().slots()));
+      } catch (ArithmeticException e) {
+        throw new TersorException(
+            "TSR-0705", "output '" + port.name() + "' of shape " + Arrays.toString(outputs[i]) + " does not fit a Java array; use smaller inputs", e);
+      }
+    }
+    Shapes made = new Shapes(PlanLayout.of(plan, plan.runSteps(), dims), outputs);
+    checkPorts(made, dims);
+    if (layouts.size() >= MAX_LAYOUTS) {
+      layouts.clear();
+    }
+    layouts.put(Map.copyOf(dims), made);
+    return made;
+  }
+
+  /** Buffers that are the caller's arrays must not be larger than these. */
+  private void checkPorts(Shapes shapes, Map<String, Long> dims) {
+    for (int b = 0; b < plan.buffers().size(); b++) {
+      Plan.Buffer buffer = plan.buffers().get(b);
+      long actual =
+          switch (buffer.storage()) {
+            case INPUT -> Tensor.count(Binding.shape(plan.inputs().get(buffer.index()), dims));
+            case OUTPUT -> Tensor.count(shapes.outputs[buffer.index()]);
+            case CONSTANT, PACKED, ARENA -> Long.MAX_VALUE;
+          };
+      if (shapes.layout.elements[b] > actual) {
+        throw damaged("buffer " + buffer.name() + " has " + shapes.layout.elements[b] + " elements, its tensor " + actual);
+      }
+    }
+  }
+
+  private static Map<DType.Slot, Object> newArena(PlanLayout layout) {
+    Map<DType.Slot, Object> arena = new EnumMap<>(DType.Slot.class);
+    layout.arena.forEach((kind, size) -> arena.put(kind, kind.newArray(size)));
+    return arena;
+  }
+
+  private Map<DType.Slot, Object> takeArena(PlanLayout layout) {
+    if (layout.arena.isEmpty()) {
+      return Map.of();
+    }
+    Map<DType.Slot, Object> arena;
+    synchronized (arenas) {
+      arena = arenas.pollFirst();
+    }
+    return arena != null && fits(arena, layout) ? arena : newArena(layout);
+  }
+
+  private static boolean fits(Map<DType.Slot, Object> arena, PlanLayout layout) {
+    for (var need : layout.arena.entrySet()) {
+      Object array = arena.get(need.getKey());
+      if (array == null || java.lang.reflect.Array.getLength(array) < need.getValue()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void giveArena(Map<DType.Slot, Object> arena) {
+    if (!arena.isEmpty()) {
+      synchronized (arenas) {
+        if (arenas.size() < MAX_ARENAS) {
+          arenas.addFirst(arena);
+        }
+      }
+    }
+  }
+
+  private Object array(Plan.Buffer buffer, Tensor[] inputs, Object[] outputs, Map<DType.Slot, Object> arena) {
+    return switch (buffer.storage()) {
+      case INPUT -> inputs[buffer.index()].array();
+      case OUTPUT -> outputs[buffer.index()];
+      case CONSTANT -> constants[buffer.index()].array();
+      case PACKED -> packed[buffer.index()];
+      case ARENA -> {
+        Object array = arena.get(buffer.dtype().slot());
+        if (array == null) {
+          throw new IllegalStateException(buffer.name());
+        }
+        yield array;
+      }
+    };
+  }
+
+  private void execute(PlanLayout layout, Tensor[] inputs, Object[] outputs, Map<DType.Slot, Object> arena) {
+    boolean workers = layout.steps.stream().anyMatch(s -> s.tasks() > 1) && pool.take();
+    try {
+      for (PlanLayout.Step step : layout.steps) {
+        int[] buffers = step.buffers();
+        Object[] arrays = new Object[buffers.length];
+        for (int i = 0; i < arrays.length; i++) {
+          arrays[i] = array(plan.buffers().get(buffers[i]), inputs, outputs, arena);
+        }
+        KernelCode kernel = kernels[step.call().kernel()];
+        try {
+          pool.run(step.tasks(), workers, (from, to) -> kernel.run(arrays, step.offsets(), step.dims(), from, to));
+        } catch (RuntimeException e) {
+          throw new TersorException(
+              "TSR-0708",
+              "kernel " + plan.kernels().get(step.call().kernel()) + " of " + step.call().origin() + " failed with dimensions "
+                  + Arrays.toString(step.dims()) + ": " + e + ". This is a fault of the compiler; please report it with the model",
+              e);
+        }
+      }
+    } finally {
+      if (workers) {
+        pool.release();
+      }
+    }
+  }
+
+  @Override
+  public String describe() {
+    StringBuilder text = new StringBuilder();
+    facts.forEach((name, value) -> line(text, name, value));
+    line(text, "threads", Integer.toString(pool.threads()));
+    line(text, "kernels", plan.kernels().size() + ", in " + plan.runSteps().size() + " steps per call and " + plan.loadSteps().size() + " at load");
+    line(text, "weights", human(constantBytes));
+    long packedBytes = 0;
+    for (Plan.Buffer buffer : plan.buffers()) {
+      if (buffer.storage() == Plan.Storage.PACKED) {
+        packedBytes += buffer.elements().constValue() * buffer.dtype().memoryBytes();
+      }
+    }
+    line(text, "packed", human(packedBytes));
+    if (plan.dims().isEmpty()) {
+      line(text, "arena", human(shapes(Map.of()).layout.arenaBytes()));
+    } else {
+      new TreeMap<>(byText()).forEach((dims, bytes) -> line(text, "arena", human(bytes) + " for " + dims));
+    }
+    return text.toString();
+  }
+
+  private Map<String, Long> byText() {
+    Map<String, Long> bytes = new TreeMap<>();
+    layouts.forEach((dims, shapes) -> bytes.put(new TreeMap<>(dims).toString(), shapes.layout.arenaBytes()));
+    return bytes;
+  }
+
+  private static void line(StringBuilder text, String name, String value) {
+    text.append(name).append(": ").append(value).append('\n');
+  }
+
+  private static String human(long bytes) {
+    if (bytes < 1024) {
+      return bytes + " B";
+    }
+    double size = bytes;
+    String[] units = {"B", "KiB", "MiB", "GiB"};
+    int unit = 0;
+    while (size >= 1024 && unit < units.length - 1) {
+      size /= 1024;
+      unit++;
+    }
+    return String.format(Locale.ROOT, "%.1f %s", size, units[unit]);
+  }
+}
