@@ -6,7 +6,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** Checks the tensors of a call against the ports of a model and reads the symbols off their shapes. */
+/**
+ * Checks the tensors of a call against the ports of a model and reads the symbols off their shapes.
+ */
 final class Binding {
   private final List<Executable.Port> inputs;
   private final List<Executable.Port> outputs;
@@ -22,14 +24,21 @@ final class Binding {
       Tensor tensor = given.get(port.name());
       if (tensor == null) {
         throw new TersorException(
-            "TSR-0701", "input " + quoted(port) + " is missing; given: " + given.keySet() + ". Give a tensor for each of " + names(inputs));
+            "TSR-0701",
+            "input "
+                + quoted(port)
+                + " is missing; given: "
+                + given.keySet()
+                + ". Give a tensor for each of "
+                + names(inputs));
       }
     }
     if (given.size() != inputs.size()) {
       List<String> known = names(inputs);
       for (String name : given.keySet()) {
         if (!known.contains(name)) {
-          throw new TersorException("TSR-0701", "the model has no input '" + name + "'; its inputs are " + known);
+          throw new TersorException(
+              "TSR-0701", "the model has no input '" + name + "'; its inputs are " + known);
         }
       }
     }
@@ -47,7 +56,8 @@ final class Binding {
       if (tensor != null) {
         long[] expected = shape(port, dims);
         if (!Arrays.equals(expected, tensor.shape())) {
-          throw wrongShape("input", port, tensor, Arrays.toString(expected) + " with " + describe(dims, source));
+          throw wrongShape(
+              "input", port, tensor, Arrays.toString(expected) + " with " + describe(dims, source));
         }
       }
     }
@@ -58,14 +68,21 @@ final class Binding {
     if (tensor.dtype() != port.dtype()) {
       throw new TersorException(
           "TSR-0702",
-          what + " " + quoted(port) + " has element type " + tensor.dtype().text() + "; the model needs " + port.dtype().text());
+          what
+              + " "
+              + quoted(port)
+              + " has element type "
+              + tensor.dtype().text()
+              + "; the model needs "
+              + port.dtype().text());
     }
     if (tensor.rank() != port.shape().size()) {
       throw wrongShape(what, port, tensor, text(port.shape()));
     }
   }
 
-  private static void symbols(Executable.Port port, Tensor tensor, Map<String, Long> dims, Map<String, String> source) {
+  private static void symbols(
+      Executable.Port port, Tensor tensor, Map<String, Long> dims, Map<String, String> source) {
     for (int i = 0; i < tensor.rank(); i++) {
       DimExpr dim = port.shape().get(i);
       long actual = tensor.shape()[i];
@@ -73,11 +90,22 @@ final class Binding {
         if (dim.constValue() != actual) {
           throw wrongShape("input", port, tensor, text(port.shape()));
         }
-      } else if (dim.symbols().size() == 1 && dim.equals(DimExpr.symbol(dim.symbols().iterator().next()))) {
+      } else if (dim.symbols().size() == 1
+          && dim.equals(DimExpr.symbol(dim.symbols().iterator().next()))) {
         String symbol = dim.toString();
         Long known = dims.putIfAbsent(symbol, actual);
         if (known != null && known != actual) {
-          throw wrongShape("input", port, tensor, text(port.shape()) + " with " + symbol + " = " + known + " from " + source.get(symbol));
+          throw wrongShape(
+              "input",
+              port,
+              tensor,
+              text(port.shape())
+                  + " with "
+                  + symbol
+                  + " = "
+                  + known
+                  + " from "
+                  + source.get(symbol));
         }
         source.putIfAbsent(symbol, "input " + quoted(port));
       }
@@ -86,7 +114,9 @@ final class Binding {
 
   private static String describe(Map<String, Long> dims, Map<String, String> source) {
     StringBuilder text = new StringBuilder();
-    dims.forEach((name, value) -> text.append(text.isEmpty() ? "" : ", ").append(name + " = " + value + " from " + source.get(name)));
+    dims.forEach((name, value) ->
+        text.append(text.isEmpty() ? "" : ", ")
+            .append(name + " = " + value + " from " + source.get(name)));
     return text.toString();
   }
 
@@ -98,15 +128,30 @@ final class Binding {
       try {
         shape[i] = dim.eval(dims);
       } catch (ArithmeticException e) {
-        throw new TersorException("TSR-0705", quoted(port) + ": dimension " + dim + " overflows for " + dims, e);
+        throw new TersorException(
+            "TSR-0705", quoted(port) + ": dimension " + dim + " overflows for " + dims, e);
       } catch (IllegalArgumentException e) {
         throw new TersorException(
             "TSR-0706",
-            quoted(port) + ": no input's shape gives a value to a symbol of dimension " + dim + " (known: " + dims + "); fix it when compiling",
+            quoted(port)
+                + ": no input's shape gives a value to a symbol of dimension "
+                + dim
+                + " (known: "
+                + dims
+                + "); fix it when compiling",
             e);
       }
       if (shape[i] < 0) {
-        throw new TersorException("TSR-0703", quoted(port) + ": dimension " + dim + " is " + shape[i] + " for " + dims + "; use larger inputs");
+        throw new TersorException(
+            "TSR-0703",
+            quoted(port)
+                + ": dimension "
+                + dim
+                + " is "
+                + shape[i]
+                + " for "
+                + dims
+                + "; use larger inputs");
       }
     }
     return shape;
@@ -126,14 +171,24 @@ final class Binding {
     }
     for (String name : given.keySet()) {
       if (!names(outputs).contains(name)) {
-        throw new TersorException("TSR-0704", "the model has no output '" + name + "'; its outputs are " + names(outputs));
+        throw new TersorException(
+            "TSR-0704",
+            "the model has no output '" + name + "'; its outputs are " + names(outputs));
       }
     }
   }
 
-  private static TersorException wrongShape(String what, Executable.Port port, Tensor tensor, String expected) {
+  private static TersorException wrongShape(
+      String what, Executable.Port port, Tensor tensor, String expected) {
     return new TersorException(
-        "TSR-0703", what + " " + quoted(port) + " has shape " + Arrays.toString(tensor.shape()) + "; the model needs " + expected);
+        "TSR-0703",
+        what
+            + " "
+            + quoted(port)
+            + " has shape "
+            + Arrays.toString(tensor.shape())
+            + "; the model needs "
+            + expected);
   }
 
   private static String text(List<DimExpr> shape) {

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Text form of a {@link Plan}: one line each, fields separated by tabs, lists after their length. In names, backslash escapes
- * backslash, tab and line ends.
+ * Text form of a {@link Plan}: one line each, fields separated by tabs, lists after their length.
+ * In names, backslash escapes backslash, tab and line ends.
  */
 public final class PlanCodec {
   private static final String HEADER = "tersor-plan 1";
@@ -21,15 +21,14 @@ public final class PlanCodec {
     plan.inputs().forEach(p -> port("input", p, out));
     plan.outputs().forEach(p -> port("output", p, out));
     plan.buffers()
-        .forEach(
-            b ->
-                new Line("buffer")
-                    .text(b.name())
-                    .text(b.dtype().text())
-                    .text(b.elements().toString())
-                    .text(b.storage().name())
-                    .number(b.index())
-                    .end(out));
+        .forEach(b ->
+            new Line("buffer")
+                .text(b.name())
+                .text(b.dtype().text())
+                .text(b.elements().toString())
+                .text(b.storage().name())
+                .number(b.index())
+                .end(out));
     plan.kernels().forEach(k -> new Line("kernel").text(k).end(out));
     plan.loadSteps().forEach(c -> call("load", c, out));
     plan.runSteps().forEach(c -> call("run", c, out));
@@ -54,7 +53,13 @@ public final class PlanCodec {
     }
 
     Line text(String value) {
-      text.append('\t').append(value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r"));
+      text.append('\t')
+          .append(
+              value
+                  .replace("\\", "\\\\")
+                  .replace("\t", "\\t")
+                  .replace("\n", "\\n")
+                  .replace("\r", "\\r"));
       return this;
     }
 
@@ -78,7 +83,11 @@ public final class PlanCodec {
   public static Plan read(String text) {
     List<String> lines = text.lines().toList();
     if (lines.isEmpty() || !lines.getFirst().equals(HEADER)) {
-      throw new TersorException("TSR-0707", "not a plan of this version: it starts with '" + text.substring(0, Math.min(20, text.length())) + "'");
+      throw new TersorException(
+          "TSR-0707",
+          "not a plan of this version: it starts with '"
+              + text.substring(0, Math.min(20, text.length()))
+              + "'");
     }
     String name = "";
     List<String> dims = new ArrayList<>();
@@ -103,7 +112,11 @@ public final class PlanCodec {
           case "buffer" ->
               buffers.add(
                   new Plan.Buffer(
-                      fields.next(), DType.of(fields.next()), DimExpr.parse(fields.next()), Plan.Storage.valueOf(fields.next()), fields.number()));
+                      fields.next(),
+                      DType.of(fields.next()),
+                      DimExpr.parse(fields.next()),
+                      Plan.Storage.valueOf(fields.next()),
+                      fields.number()));
           case "kernel" -> kernels.add(fields.next());
           case "load" -> load.add(call(fields));
           case "run" -> run.add(call(fields));
@@ -111,7 +124,8 @@ public final class PlanCodec {
         }
         fields.end();
       } catch (IllegalArgumentException | IndexOutOfBoundsException | ArithmeticException e) {
-        throw new TersorException("TSR-0707", "the plan is damaged in line " + (i + 1) + ": " + e.getMessage(), e);
+        throw new TersorException(
+            "TSR-0707", "the plan is damaged in line " + (i + 1) + ": " + e.getMessage(), e);
       }
     }
     return new Plan(
@@ -135,7 +149,8 @@ public final class PlanCodec {
     for (int n = fields.number(); n > 0; n--) {
       buffers.add(fields.number());
     }
-    return new Plan.Call(kernel, List.copyOf(buffers), fields.dims(), DimExpr.parse(fields.next()), fields.next());
+    return new Plan.Call(
+        kernel, List.copyOf(buffers), fields.dims(), DimExpr.parse(fields.next()), fields.next());
   }
 
   private static final class Fields {

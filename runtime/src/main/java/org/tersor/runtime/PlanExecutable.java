@@ -10,7 +10,10 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** Runs a {@link Plan} with the code of its kernels, whether generated, read from a jar or interpreted. */
+/**
+ * Runs a {@link Plan} with the code of its kernels, whether generated, read from a jar or
+ * interpreted.
+ */
 public final class PlanExecutable implements Executable {
   /** Layouts kept; a caller with ever new shapes must not fill the memory. */
   private static final int MAX_LAYOUTS = 64;
@@ -39,11 +42,17 @@ public final class PlanExecutable implements Executable {
    * Checks the plan and runs its load steps.
    *
    * @param kernels code of the plan's kernels, in order
-   * @param constants tensors of {@link Plan.Storage#CONSTANT} buffers; those that only load steps need are not kept
+   * @param constants tensors of {@link Plan.Storage#CONSTANT} buffers; those that only load steps
+   *     need are not kept
    * @param threads tasks run at once, the caller's thread included
    * @param facts lines for {@link #describe}: backend, target, ...
    */
-  public PlanExecutable(Plan plan, List<KernelCode> kernels, List<Tensor> constants, int threads, Map<String, String> facts) {
+  public PlanExecutable(
+      Plan plan,
+      List<KernelCode> kernels,
+      List<Tensor> constants,
+      int threads,
+      Map<String, String> facts) {
     this.plan = plan;
     this.kernels = kernels.toArray(KernelCode[]::new);
     this.constants = constants.toArray(Tensor[]::new);
@@ -52,8 +61,15 @@ public final class PlanExecutable implements Executable {
     this.binding = new Binding(plan.inputs(), plan.outputs());
     check();
     this.outputCopies = outputCopies();
-    this.constantBytes = constants.stream().mapToLong(t -> (long) t.size() * t.dtype().memoryBytes()).sum();
-    this.packed = new Object[plan.buffers().stream().filter(b -> b.storage() == Plan.Storage.PACKED).mapToInt(b -> b.index() + 1).max().orElse(0)];
+    this.constantBytes =
+        constants.stream().mapToLong(t -> (long) t.size() * t.dtype().memoryBytes()).sum();
+    this.packed =
+        new Object
+            [plan.buffers().stream()
+                .filter(b -> b.storage() == Plan.Storage.PACKED)
+                .mapToInt(b -> b.index() + 1)
+                .max()
+                .orElse(0)];
     load();
     dropLoadedConstants();
   }
@@ -77,15 +93,25 @@ public final class PlanExecutable implements Executable {
     }
     for (List<Plan.Call> calls : List.of(plan.loadSteps(), plan.runSteps())) {
       for (Plan.Call call : calls) {
-        if (call.kernel() < 0 || call.kernel() >= kernelCount || call.buffers().stream().anyMatch(b -> b < 0 || b >= plan.buffers().size())) {
-          throw damaged("step of " + call.origin() + " refers to kernel " + call.kernel() + " and buffers " + call.buffers());
+        if (call.kernel() < 0
+            || call.kernel() >= kernelCount
+            || call.buffers().stream().anyMatch(b -> b < 0 || b >= plan.buffers().size())) {
+          throw damaged(
+              "step of "
+                  + call.origin()
+                  + " refers to kernel "
+                  + call.kernel()
+                  + " and buffers "
+                  + call.buffers());
         }
       }
     }
   }
 
   private TersorException damaged(String why) {
-    return new TersorException("TSR-0707", "the plan of model " + plan.name() + " is damaged: " + why + "; compile the model again");
+    return new TersorException(
+        "TSR-0707",
+        "the plan of model " + plan.name() + " is damaged: " + why + "; compile the model again");
   }
 
   /** For outputs that no step writes: the input or constant of the same name. */
@@ -94,13 +120,17 @@ public final class PlanExecutable implements Executable {
     Arrays.fill(copies, COMPUTED);
     for (int i = 0; i < copies.length; i++) {
       int output = i;
-      if (plan.buffers().stream().anyMatch(b -> b.storage() == Plan.Storage.OUTPUT && b.index() == output)) {
+      if (plan.buffers().stream()
+          .anyMatch(b -> b.storage() == Plan.Storage.OUTPUT && b.index() == output)) {
         continue;
       }
       String name = plan.outputs().get(i).name();
       for (int b = 0; b < plan.buffers().size(); b++) {
         Plan.Buffer buffer = plan.buffers().get(b);
-        boolean same = buffer.storage() == Plan.Storage.INPUT ? plan.inputs().get(buffer.index()).name().equals(name) : buffer.name().equals(name);
+        boolean same =
+            buffer.storage() == Plan.Storage.INPUT
+                ? plan.inputs().get(buffer.index()).name().equals(name)
+                : buffer.name().equals(name);
         if (same && buffer.storage() != Plan.Storage.ARENA) {
           copies[i] = b;
         }
@@ -118,7 +148,8 @@ public final class PlanExecutable implements Executable {
     DType.Slot[] kinds = new DType.Slot[packed.length];
     for (Plan.Buffer buffer : plan.buffers()) {
       if (buffer.storage() == Plan.Storage.PACKED) {
-        long elements = Math.multiplyExact(buffer.elements().constValue(), (long) buffer.dtype().slots());
+        long elements =
+            Math.multiplyExact(buffer.elements().constValue(), (long) buffer.dtype().slots());
         sizes[buffer.index()] = Math.max(sizes[buffer.index()], elements);
         kinds[buffer.index()] = buffer.dtype().slot();
       }
@@ -180,7 +211,8 @@ public final class PlanExecutable implements Executable {
       results[i] = given != null ? given : Tensor.zeros(port.dtype(), shapes.outputs[i]);
       // An array that is read too, or written twice, gets its result at the end.
       boolean shared = given != null && isShared(given.array(), i, in, arrays);
-      arrays[i] = shared ? Tensor.zeros(port.dtype(), shapes.outputs[i]).array() : results[i].array();
+      arrays[i] =
+          shared ? Tensor.zeros(port.dtype(), shapes.outputs[i]).array() : results[i].array();
     }
     Map<DType.Slot, Object> arena = takeArena(shapes.layout);
     execute(shapes.layout, in, arrays, arena);
@@ -192,7 +224,12 @@ public final class PlanExecutable implements Executable {
         source = array(plan.buffers().get(outputCopies[i]), in, arrays, arena);
       }
       if (source != results[i].array()) {
-        System.arraycopy(source, 0, results[i].array(), 0, java.lang.reflect.Array.getLength(results[i].array()));
+        System.arraycopy(
+            source,
+            0,
+            results[i].array(),
+            0,
+            java.lang.reflect.Array.getLength(results[i].array()));
       }
       named.put(plan.outputs().get(i).name(), results[i]);
     }
@@ -200,7 +237,8 @@ public final class PlanExecutable implements Executable {
   }
 
   private static boolean isShared(Object array, int before, Tensor[] inputs, Object[] outputs) {
-    return Arrays.stream(inputs).anyMatch(t -> t.array() == array) || Arrays.stream(outputs, 0, before).anyMatch(a -> a == array);
+    return Arrays.stream(inputs).anyMatch(t -> t.array() == array)
+        || Arrays.stream(outputs, 0, before).anyMatch(a -> a == array);
   }
 
   private Shapes shapes(Map<String, Long> dims) {
@@ -216,7 +254,13 @@ public final class PlanExecutable implements Executable {
         Math.toIntExact(Math.multiplyExact(Tensor.count(outputs[i]), (long) port.dtype().slots()));
       } catch (ArithmeticException e) {
         throw new TersorException(
-            "TSR-0705", "output '" + port.name() + "' of shape " + Arrays.toString(outputs[i]) + " does not fit a Java array; use smaller inputs", e);
+            "TSR-0705",
+            "output '"
+                + port.name()
+                + "' of shape "
+                + Arrays.toString(outputs[i])
+                + " does not fit a Java array; use smaller inputs",
+            e);
       }
     }
     Shapes made = new Shapes(PlanLayout.of(plan, plan.runSteps(), dims), outputs);
@@ -239,7 +283,13 @@ public final class PlanExecutable implements Executable {
             case CONSTANT, PACKED, ARENA -> Long.MAX_VALUE;
           };
       if (shapes.layout.elements[b] > actual) {
-        throw damaged("buffer " + buffer.name() + " has " + shapes.layout.elements[b] + " elements, its tensor " + actual);
+        throw damaged(
+            "buffer "
+                + buffer.name()
+                + " has "
+                + shapes.layout.elements[b]
+                + " elements, its tensor "
+                + actual);
       }
     }
   }
@@ -281,7 +331,8 @@ public final class PlanExecutable implements Executable {
     }
   }
 
-  private Object array(Plan.Buffer buffer, Tensor[] inputs, Object[] outputs, Map<DType.Slot, Object> arena) {
+  private Object array(
+      Plan.Buffer buffer, Tensor[] inputs, Object[] outputs, Map<DType.Slot, Object> arena) {
     return switch (buffer.storage()) {
       case INPUT -> inputs[buffer.index()].array();
       case OUTPUT -> outputs[buffer.index()];
@@ -297,7 +348,8 @@ public final class PlanExecutable implements Executable {
     };
   }
 
-  private void execute(PlanLayout layout, Tensor[] inputs, Object[] outputs, Map<DType.Slot, Object> arena) {
+  private void execute(
+      PlanLayout layout, Tensor[] inputs, Object[] outputs, Map<DType.Slot, Object> arena) {
     boolean workers = layout.steps.stream().anyMatch(s -> s.tasks() > 1) && pool.take();
     try {
       for (PlanLayout.Step step : layout.steps) {
@@ -308,12 +360,22 @@ public final class PlanExecutable implements Executable {
         }
         KernelCode kernel = kernels[step.call().kernel()];
         try {
-          pool.run(step.tasks(), workers, (from, to) -> kernel.run(arrays, step.offsets(), step.dims(), from, to));
+          pool.run(
+              step.tasks(),
+              workers,
+              (from, to) -> kernel.run(arrays, step.offsets(), step.dims(), from, to));
         } catch (RuntimeException e) {
           throw new TersorException(
               "TSR-0708",
-              "kernel " + plan.kernels().get(step.call().kernel()) + " of " + step.call().origin() + " failed with dimensions "
-                  + Arrays.toString(step.dims()) + ": " + e + ". This is a fault of the compiler; please report it with the model",
+              "kernel "
+                  + plan.kernels().get(step.call().kernel())
+                  + " of "
+                  + step.call().origin()
+                  + " failed with dimensions "
+                  + Arrays.toString(step.dims())
+                  + ": "
+                  + e
+                  + ". This is a fault of the compiler; please report it with the model",
               e);
         }
       }
@@ -329,7 +391,15 @@ public final class PlanExecutable implements Executable {
     StringBuilder text = new StringBuilder();
     facts.forEach((name, value) -> line(text, name, value));
     line(text, "threads", Integer.toString(pool.threads()));
-    line(text, "kernels", plan.kernels().size() + ", in " + plan.runSteps().size() + " steps per call and " + plan.loadSteps().size() + " at load");
+    line(
+        text,
+        "kernels",
+        plan.kernels().size()
+            + ", in "
+            + plan.runSteps().size()
+            + " steps per call and "
+            + plan.loadSteps().size()
+            + " at load");
     line(text, "weights", human(constantBytes));
     long packedBytes = 0;
     for (Plan.Buffer buffer : plan.buffers()) {
@@ -341,14 +411,16 @@ public final class PlanExecutable implements Executable {
     if (plan.dims().isEmpty()) {
       line(text, "arena", human(shapes(Map.of()).layout.arenaBytes()));
     } else {
-      new TreeMap<>(byText()).forEach((dims, bytes) -> line(text, "arena", human(bytes) + " for " + dims));
+      new TreeMap<>(byText())
+          .forEach((dims, bytes) -> line(text, "arena", human(bytes) + " for " + dims));
     }
     return text.toString();
   }
 
   private Map<String, Long> byText() {
     Map<String, Long> bytes = new TreeMap<>();
-    layouts.forEach((dims, shapes) -> bytes.put(new TreeMap<>(dims).toString(), shapes.layout.arenaBytes()));
+    layouts.forEach(
+        (dims, shapes) -> bytes.put(new TreeMap<>(dims).toString(), shapes.layout.arenaBytes()));
     return bytes;
   }
 

@@ -7,7 +7,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** Sizes, offsets and arguments of a plan's steps for given values of the symbols; checked before anything is allocated. */
+/**
+ * Sizes, offsets and arguments of a plan's steps for given values of the symbols; checked before
+ * anything is allocated.
+ */
 final class PlanLayout {
   /** Slots of the arena start at multiples of a cache line. */
   private static final int LINE = 64;
@@ -48,9 +51,14 @@ final class PlanLayout {
         if (elements[number] < 0) {
           Plan.Buffer buffer = plan.buffers().get(number);
           elements[number] = value(values, buffer.elements(), dims, "buffer " + buffer.name());
-          long size = inInt(Math.multiplyExact(elements[number], (long) buffer.dtype().slots()), "buffer " + buffer.name());
+          long size =
+              inInt(
+                  Math.multiplyExact(elements[number], (long) buffer.dtype().slots()),
+                  "buffer " + buffer.name());
           if (buffer.storage() == Plan.Storage.ARENA) {
-            slots.computeIfAbsent(buffer.dtype().slot(), s -> new TreeMap<>()).merge(buffer.index(), size, Math::max);
+            slots
+                .computeIfAbsent(buffer.dtype().slot(), s -> new TreeMap<>())
+                .merge(buffer.index(), size, Math::max);
           }
         }
       }
@@ -81,7 +89,8 @@ final class PlanLayout {
       }
       int[] sizes = new int[call.dims().size()];
       for (int i = 0; i < sizes.length; i++) {
-        sizes[i] = (int) inInt(value(values, call.dims().get(i), dims, call.origin()), call.origin());
+        sizes[i] =
+            (int) inInt(value(values, call.dims().get(i), dims, call.origin()), call.origin());
       }
       int tasks = (int) inInt(value(values, call.tasks(), dims, call.origin()), call.origin());
       steps.add(new Step(call, buffers, offsets, sizes, tasks));
@@ -89,7 +98,8 @@ final class PlanLayout {
     return new PlanLayout(List.copyOf(steps), arena, elements);
   }
 
-  private static long value(Map<DimExpr, Long> values, DimExpr expr, Map<String, Long> dims, String what) {
+  private static long value(
+      Map<DimExpr, Long> values, DimExpr expr, Map<String, Long> dims, String what) {
     Long known = values.get(expr);
     if (known != null) {
       return known;
@@ -99,14 +109,21 @@ final class PlanLayout {
       values.put(expr, value);
       return value;
     } catch (ArithmeticException e) {
-      throw new TersorException("TSR-0705", what + ": the size " + expr + " overflows for " + dims + "; use smaller inputs", e);
+      throw new TersorException(
+          "TSR-0705",
+          what + ": the size " + expr + " overflows for " + dims + "; use smaller inputs",
+          e);
     }
   }
 
   private static long inInt(long size, String what) {
     if (size < Integer.MIN_VALUE || size > Integer.MAX_VALUE - 64) {
       throw new TersorException(
-          "TSR-0705", what + " needs " + size + " elements, more than a Java array or loop takes; use smaller inputs");
+          "TSR-0705",
+          what
+              + " needs "
+              + size
+              + " elements, more than a Java array or loop takes; use smaller inputs");
     }
     return size;
   }

@@ -7,12 +7,16 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * Runs the tasks of a kernel on the calling thread and on workers. Chunks of tasks are claimed one by one, so a slow thread takes
- * fewer. Workers are daemons, spin for a moment after their last task and then sleep; they end when the pool is no longer reachable.
- * One call at a time has the workers; others run their tasks themselves, so no call ever waits for another.
+ * Runs the tasks of a kernel on the calling thread and on workers. Chunks of tasks are claimed one
+ * by one, so a slow thread takes fewer. Workers are daemons, spin for a moment after their last
+ * task and then sleep; they end when the pool is no longer reachable. One call at a time has the
+ * workers; others run their tasks themselves, so no call ever waits for another.
  */
 public final class TaskPool {
-  /** A sleeping worker costs a wake-up of some microseconds; between two kernels it need not fall asleep. */
+  /**
+   * A sleeping worker costs a wake-up of some microseconds; between two kernels it need not fall
+   * asleep.
+   */
   private static final long SPIN_NANOS = 50_000;
 
   /** Chunks per thread: few enough to be cheap, enough to even out unequal threads. */

@@ -43,7 +43,8 @@ class PlanExecutableTest {
     return new Executable.Port(name, DType.F32, List.of(shape));
   }
 
-  private static Plan.Buffer buffer(String name, DimExpr elements, Plan.Storage storage, int index) {
+  private static Plan.Buffer buffer(
+      String name, DimExpr elements, Plan.Storage storage, int index) {
     return new Plan.Buffer(name, DType.F32, elements, storage, index);
   }
 
@@ -73,7 +74,8 @@ class PlanExecutableTest {
 
   private static PlanExecutable executable(int threads) {
     Tensor w = Tensor.of(new float[] {1, 2, 3, 4}, 4);
-    return new PlanExecutable(plan(), List.of(SCALE, ADD_ONE), List.of(w), threads, Map.of("backend", "test"));
+    return new PlanExecutable(
+        plan(), List.of(SCALE, ADD_ONE), List.of(w), threads, Map.of("backend", "test"));
   }
 
   private static Tensor input(int rows) {
@@ -114,7 +116,9 @@ class PlanExecutableTest {
       List<Callable<Boolean>> calls = new ArrayList<>();
       for (int i = 0; i < 200; i++) {
         int rows = 2 + i * 7 % 50;
-        calls.add(() -> Arrays.equals(expected(rows), executable.run(Map.of("x", input(rows))).get("y").floats()));
+        calls.add(() ->
+            Arrays.equals(
+                expected(rows), executable.run(Map.of("x", input(rows))).get("y").floats()));
       }
       for (Future<Boolean> result : callers.invokeAll(calls)) {
         assertTrue(result.get());
@@ -134,8 +138,10 @@ class PlanExecutableTest {
     assertArrayEquals(expected(3), x.floats());
   }
 
-  private static String fault(String code, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
-    TersorException e = assertThrows(TersorException.class, () -> executable(1).run(inputs, outputs));
+  private static String fault(
+      String code, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+    TersorException e =
+        assertThrows(TersorException.class, () -> executable(1).run(inputs, outputs));
     assertEquals(code, e.code());
     return e.getMessage();
   }
@@ -144,9 +150,13 @@ class PlanExecutableTest {
   void wrongArgumentsAreNamed() {
     assertTrue(fault("TSR-0701", Map.of(), Map.of()).contains("'x'"));
     assertTrue(fault("TSR-0701", Map.of("x", input(2), "z", input(2)), Map.of()).contains("'z'"));
-    assertTrue(fault("TSR-0702", Map.of("x", Tensor.of(new int[8], 2, 4)), Map.of()).contains("i32"));
-    assertTrue(fault("TSR-0703", Map.of("x", Tensor.of(new float[8], 8)), Map.of()).contains("[8]"));
-    assertTrue(fault("TSR-0703", Map.of("x", Tensor.of(new float[10], 2, 5)), Map.of()).contains("[2, 5]"));
+    assertTrue(
+        fault("TSR-0702", Map.of("x", Tensor.of(new int[8], 2, 4)), Map.of()).contains("i32"));
+    assertTrue(
+        fault("TSR-0703", Map.of("x", Tensor.of(new float[8], 8)), Map.of()).contains("[8]"));
+    assertTrue(
+        fault("TSR-0703", Map.of("x", Tensor.of(new float[10], 2, 5)), Map.of())
+            .contains("[2, 5]"));
     assertTrue(fault("TSR-0703", Map.of("x", input(2)), Map.of("y", input(3))).contains("[3, 4]"));
     assertTrue(fault("TSR-0704", Map.of("x", input(2)), Map.of("q", input(2))).contains("'q'"));
   }
@@ -167,7 +177,8 @@ class PlanExecutableTest {
     Tensor three = Tensor.of(new float[3], 3);
     Tensor four = Tensor.of(new float[4], 4);
     assertEquals(three, executable.run(Map.of("a", three, "b", four)).get("a"));
-    TersorException e = assertThrows(TersorException.class, () -> executable.run(Map.of("a", three, "b", three)));
+    TersorException e =
+        assertThrows(TersorException.class, () -> executable.run(Map.of("a", three, "b", three)));
     assertEquals("TSR-0703", e.code());
     assertTrue(e.getMessage().contains("N = 3 from input 'a'"), e.getMessage());
   }
@@ -181,13 +192,16 @@ class PlanExecutableTest {
             List.of("N"),
             List.of(port("a", N)),
             List.of(port("a", N)),
-            List.of(buffer("a", N, Plan.Storage.INPUT, 0), buffer("t", cube, Plan.Storage.ARENA, 0)),
+            List.of(
+                buffer("a", N, Plan.Storage.INPUT, 0), buffer("t", cube, Plan.Storage.ARENA, 0)),
             List.of("k"),
             List.of(),
             List.of(new Plan.Call(0, List.of(0, 1), List.of(), DimExpr.of(1), "cube")));
     PlanExecutable executable = new PlanExecutable(plan, List.of(ADD_ONE), List.of(), 1, Map.of());
     TersorException e =
-        assertThrows(TersorException.class, () -> executable.run(Map.of("a", Tensor.zeros(DType.F32, 1 << 22))));
+        assertThrows(
+            TersorException.class,
+            () -> executable.run(Map.of("a", Tensor.zeros(DType.F32, 1 << 22))));
     assertEquals("TSR-0705", e.code());
   }
 
@@ -198,9 +212,11 @@ class PlanExecutableTest {
           throw new ArrayIndexOutOfBoundsException("planted");
         };
     Tensor w = Tensor.of(new float[4], 4);
-    PlanExecutable executable = new PlanExecutable(plan(), List.of(fails, ADD_ONE), List.of(w), 2, Map.of());
+    PlanExecutable executable =
+        new PlanExecutable(plan(), List.of(fails, ADD_ONE), List.of(w), 2, Map.of());
     for (int i = 0; i < 3; i++) {
-      TersorException e = assertThrows(TersorException.class, () -> executable.run(Map.of("x", input(100))));
+      TersorException e =
+          assertThrows(TersorException.class, () -> executable.run(Map.of("x", input(100))));
       assertEquals("TSR-0708", e.code());
     }
   }
@@ -220,8 +236,16 @@ class PlanExecutableTest {
   void textRoundTrips() {
     String text = PlanCodec.write(plan());
     assertEquals(plan(), PlanCodec.read(text));
-    for (String damaged : List.of("", "x", text.replace("ARENA", "AREN"), text.replace("4*N", "4*/"), text + "zzz\n", text.replace("\t4\t0", "\t4"))) {
-      assertEquals("TSR-0707", assertThrows(TersorException.class, () -> PlanCodec.read(damaged)).code());
+    for (String damaged :
+        List.of(
+            "",
+            "x",
+            text.replace("ARENA", "AREN"),
+            text.replace("4*N", "4*/"),
+            text + "zzz\n",
+            text.replace("\t4\t0", "\t4"))) {
+      assertEquals(
+          "TSR-0707", assertThrows(TersorException.class, () -> PlanCodec.read(damaged)).code());
     }
   }
 }

@@ -60,17 +60,26 @@ public final class JvmBackend implements Backend.OfProgram {
       if (emitted.largestMethod() > JvmEmitter.METHOD_LIMIT) {
         facts.put(
             "slow kernel " + function.name(),
-            "a method of " + emitted.largestMethod() + " bytes; HotSpot interprets those over " + JvmEmitter.METHOD_LIMIT);
+            "a method of "
+                + emitted.largestMethod()
+                + " bytes; HotSpot interprets those over "
+                + JvmEmitter.METHOD_LIMIT);
       }
       kernels.add(HiddenKernels.define(function.name(), emitted.bytes()));
     }
     return new PlanExecutable(
-        program.plan(), kernels, program.constants().stream().map(Constant::load).toList(), options.threads(), facts);
+        program.plan(),
+        kernels,
+        program.constants().stream().map(Constant::load).toList(),
+        options.threads(),
+        facts);
   }
 
   private static String targetNote(Target target) {
     if (target.vectorBytes() > vectorBytes()) {
-      return ", wider than this machine's vectors of " + vectorBytes() * 8 + " bits: correct but very slow";
+      return ", wider than this machine's vectors of "
+          + vectorBytes() * 8
+          + " bits: correct but very slow";
     }
     return target.vectorBytes() == 0 && vectorBytes() == 0
         ? " (start java with --add-modules jdk.incubator.vector for vector code)"
