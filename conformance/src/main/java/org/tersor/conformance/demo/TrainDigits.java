@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.zip.GZIPOutputStream;
-import org.tersor.conformance.Frontends;
 import org.tersor.conformance.SeededRandom;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
@@ -17,6 +16,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.passes.Compiler;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
@@ -50,7 +50,7 @@ public final class TrainDigits {
     double accuracy = accuracy(net, test);
     log.printf("top-1 %.2f %% of %d fresh digits%n", 100 * accuracy, TEST_IMAGES);
     Files.createDirectories(folder);
-    Frontends.write(graph(net), folder.resolve("digits.onnx"));
+    Compiler.standard().write(graph(net), folder.resolve("digits.onnx"), Map.of());
     writeGz(
         folder.resolve("digits-images-idx3-ubyte.gz"),
         idx(new int[] {TEST_IMAGES, Glyphs.SIZE, Glyphs.SIZE}, test.images));
