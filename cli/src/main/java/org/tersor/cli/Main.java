@@ -3,8 +3,10 @@ package org.tersor.cli;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.util.Objects;
+import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.HelpCommand;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
@@ -15,7 +17,18 @@ import picocli.CommandLine.Spec;
     name = "tersor",
     description = "Compiles and quantizes ONNX models.",
     mixinStandardHelpOptions = true,
-    versionProvider = Main.Version.class)
+    versionProvider = Main.Version.class,
+    synopsisSubcommandLabel = "COMMAND",
+    subcommands = {
+      InspectCommand.class,
+      RunCommand.class,
+      VerifyCommand.class,
+      BenchCommand.class,
+      ConformanceCommand.class,
+      DoctorCommand.class,
+      PluginsCommand.class,
+      HelpCommand.class,
+    })
 public final class Main implements Runnable {
   @Spec private CommandSpec spec;
 
@@ -23,7 +36,29 @@ public final class Main implements Runnable {
 
   /** Runs one command line and exits with its code. */
   public static void main(String[] args) {
-    System.exit(new CommandLine(new Main()).execute(args));
+    System.exit(commandLine().execute(args));
+  }
+
+  /** The command line with all subcommands, as {@link #main} runs it. */
+  static CommandLine commandLine() {
+    CommandLine line = new CommandLine(new Main());
+    line.addSubcommand("completion", CommandSpec.forAnnotatedObject(new AutoComplete.GenerateCompletion()));
+    line.getSubcommands().get("completion").getCommandSpec().usageMessage().description("Prints a completion script for bash and zsh: source <(tersor completion)");
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    line.setExecutionExceptionHandler(new Faults());
+    line.setParameterExceptionHandler(new Faults());
+    withExitCodes(line);
+    return line;
+  }
+
+  private static void withExitCodes(CommandLine line) {
+    line.getCommandSpec().usageMessage().exitCodeListHeading("%nExit codes:%n");
+    java.util.Map<String, String> codes = new java.util.LinkedHashMap<>();
+    for (String text : Exit.TEXT) {
+      codes.put(text.substring(0, text.indexOf(':')), text.substring(text.indexOf(':') + 1));
+    }
+    line.getCommandSpec().usageMessage().exitCodeList(codes);
+    line.getSubcommands().values().forEach(Main::withExitCodes);
   }
 
   @Override
@@ -31,13 +66,18 @@ public final class Main implements Runnable {
     throw new ParameterException(spec.commandLine(), "no command given");
   }
 
+  static String version() {
+    try (var in = Main.class.getResourceAsStream("version.txt")) {
+      return new String(Objects.requireNonNull(in).readAllBytes(), UTF_8).strip();
+    } catch (java.io.IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    }
+  }
+
   static final class Version implements IVersionProvider {
     @Override
-    public String[] getVersion() throws Exception {
-      try (var in = Main.class.getResourceAsStream("version.txt")) {
-        String version = new String(Objects.requireNonNull(in).readAllBytes(), UTF_8).strip();
-        return new String[] {"tersor " + version + " (Java " + Runtime.version() + ")"};
-      }
+    public String[] getVersion() {
+      return new String[] {"tersor " + version() + " (Java " + Runtime.version() + ")"};
     }
   }
 }

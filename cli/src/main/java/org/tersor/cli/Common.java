@@ -1,0 +1,111 @@
+package org.tersor.cli;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.Consumer;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+import org.tersor.passes.Compiler;
+import org.tersor.passes.Registry;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** What every command takes and how it prints. */
+final class Common {
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec spec;
+
+  @Option(names = "--json", description = "Print one JSON object instead of text.")
+  boolean json;
+
+  @Option(names = "--plugins", paramLabel = "JAR", split = ",", description = "Plugin jars: operators, number formats, backends, frontends.")
+  List<Path> plugins = new ArrayList<>();
+
+  @Option(names = "--debug", description = "Print stack traces.")
+  boolean debug;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
+  boolean help;
+
+  PrintWriter out() {
+    return spec.commandLine().getOut();
+  }
+
+  PrintWriter err() {
+    return spec.commandLine().getErr();
+  }
+
+  /** Prints a line of text, unless JSON is wanted. */
+  void say(String format, Object... arguments) {
+    if (!json) {
+      out().println(String.format(Locale.ROOT, format, arguments));
+      out().flush();
+    }
+  }
+
+  /** Prints an object as JSON if that is wanted. */
+  void sayJson(Object value) {
+    if (json) {
+      try {
+        out().println(new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(value));
+        out().flush();
+      } catch (JsonProcessingException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+  }
+
+  void warn(String message) {
+    err().println(picocli.CommandLine.Help.Ansi.AUTO.string("@|yellow warning:|@ ") + message);
+    err().flush();
+  }
+
+  Registry registry() {
+    return plugins.isEmpty() ? Registry.builtIn() : Registry.withPlugins(plugins);
+  }
+
+  Compiler compiler() {
+    return new Compiler(registry());
+  }
+
+  /** Long work with a progress bar on standard error, if that is a terminal; the work gets a function to call after each step. */
+  void withProgress(String task, long steps, Consumer<Runnable> work) {
+    if (!terminal() || steps < 2) {
+      work.accept(() -> {});
+      return;
+    }
+    try (ProgressBar bar =
+        new ProgressBarBuilder().setTaskName(task).setInitialMax(steps).setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(200).build()) {
+      work.accept(bar::step);
+    }
+  }
+
+  private static boolean terminal() {
+    return System.console() != null && System.console().isTerminal();
+  }
+
+  static String bytes(long n) {
+    if (n < 10_000) {
+      return n + " bytes";
+    }
+    return n < 10_000_000 ? String.format(Locale.ROOT, "%.1f KB", n / 1e3) : String.format(Locale.ROOT, "%.1f MB", n / 1e6);
+  }
+
+  static String count(long n) {
+    return n < 10_000 ? Long.toString(n) : n < 10_000_000 ? String.format(Locale.ROOT, "%.1f thousand", n / 1e3) : String.format(Locale.ROOT, "%.1f million", n / 1e6);
+  }
+
+  static String millis(double ms) {
+    return ms < 1 ? String.format(Locale.ROOT, "%.1f µs", ms * 1e3) : ms < 1000 ? String.format(Locale.ROOT, "%.2f ms", ms) : String.format(Locale.ROOT, "%.2f s", ms / 1e3);
+  }
+}

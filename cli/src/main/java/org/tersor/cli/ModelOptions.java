@@ -1,0 +1,216 @@
+package org.tersor.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Consumer;
+import org.tersor.cli.data.Images;
+import org.tersor.cli.data.Npy;
+import org.tersor.cli.data.Preprocess;
+import org.tersor.conformance.LoadedModel;
+import org.tersor.conformance.RandomInputs;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.RawData;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
+import org.tersor.passes.PassManager;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** A model on the command line, and how it is compiled and fed. */
+final class ModelOptions {
+  @Mixin Common common;
+
+  @Parameters(paramLabel = "MODEL", description = "An .onnx file.")
+  Path model;
+
+  @Option(names = "--dim", paramLabel = "NAME=N", description = "Value of a symbolic dimension; others are 1 when inputs are drawn.")
+  Map<String, Long> dims = new LinkedHashMap<>();
+
+  @Option(
+      names = "--input",
+      paramLabel = "NAME=FILE",
+      description = "An input: .npy, .npz (the array of that name, or the only one), .png or .jpg, .bin (raw little-endian), or the word random.")
+  Map<String, String> inputs = new LinkedHashMap<>();
+
+  @Option(names = "--inputs", paramLabel = "X.npz", description = "All inputs by name.")
+  Optional<Path> archive = Optional.empty();
+
+  @Option(names = "--preprocess", paramLabel = "HOW", description = "For pictures: raw, or mean=A[:B:C],std=A[:B:C],layout=nchw|nhwc,order=rgb|bgr,scale=S.")
+  Optional<String> preprocess = Optional.empty();
+
+  @Option(names = "--seed", defaultValue = "1", description = "Seed of random inputs (default: ${DEFAULT-VALUE}).")
+  long seed;
+
+  @Option(names = "--backend", defaultValue = "jvm", description = "jvm, native, interpreter, loop-interpreter, cuda-emulated (default: ${DEFAULT-VALUE}).")
+  String backend;
+
+  @Option(names = "--target", description = "Target of the backend, e.g. jvm256, avx2; by default the best for this machine.")
+  Optional<String> target = Optional.empty();
+
+  @Option(names = "--threads", defaultValue = "1", description = "Threads (default: ${DEFAULT-VALUE}).")
+  int threads;
+
+  @Option(names = "--set", paramLabel = "NAME=VALUE", description = "A setting of a pass or backend.")
+  Map<String, String> settings = new LinkedHashMap<>();
+
+  @Option(names = "--print-ir-after", paramLabel = "PASS", split = ",", description = "Print the graph to standard error after these passes; * for every one that changed it.")
+  Set<String> printAfter = new LinkedHashSet<>();
+
+  @Option(names = "--stop-after", paramLabel = "PASS", description = "End the pipeline after this pass.")
+  Optional<String> stopAfter = Optional.empty();
+
+  @Option(names = "--verify-numerics", description = "Evaluate the graph before and after every pass and compare.")
+  boolean verifyNumerics;
+
+  @Option(names = "--external-data-root", paramLabel = "DIR", description = "Another folder that external data may lie in, after links are followed.")
+  Optional<Path> externalDataRoot = Optional.empty();
+
+  @Option(names = "--allow-hard-links", description = "Read external data that has several hard links.")
+  boolean allowHardLinks;
+
+  private final List<String> notes = new ArrayList<>();
+
+  /** What compilation reported so far. */
+  List<String> notes() {
+    return notes;
+  }
+
+  Graph read(Compiler compiler) {
+    return read(compiler, model);
+  }
+
+  Graph read(Compiler compiler, Path file) {
+    if (!Files.exists(file)) {
+      throw new TersorException("TSR-0902", "there is no file " + file);
+    }
+    Map<String, String> options = new LinkedHashMap<>();
+    externalDataRoot.ifPresent(root -> options.put("external-data-root", root.toString()));
+    if (allowHardLinks) {
+      options.put("allow-hard-links", "true");
+    }
+    return compiler.read(file, options);
+  }
+
+  CompileOptions compileOptions() {
+    Consumer<String> note = notes::add;
+    PassManager.Debug off = PassManager.Debug.OFF;
+    PassManager.Debug debug =
+        new PassManager.Debug(
+            printAfter,
+            stopAfter,
+            verifyNumerics,
+            off.limit(),
+            (pass, graph) -> {
+              common.err().println("// after " + pass);
+              common.err().println(GraphText.of(graph));
+            },
+            off.verifier());
+    return new CompileOptions(dims, threads, target, settings, debug, note);
+  }
+
+  LoadedModel load(Compiler compiler) {
+    return LoadedModel.of(compiler, read(compiler), backend, compileOptions());
+  }
+
+  /** The inputs given, and random ones for the others. */
+  Map<String, RandomInputs.Drawn> inputs(LoadedModel loaded) throws IOException {
+    List<Port> ports = loaded.executable().inputs();
+    Map<String, RandomInputs.Drawn> drawn = RandomInputs.draw(loaded.graph(), ports, dims, seed);
+    Map<String, RandomInputs.Drawn> result = new LinkedHashMap<>(drawn);
+    if (archive.isPresent()) {
+      Npy.readAll(archive.get()).forEach((name, tensor) -> result.put(name, new RandomInputs.Drawn(name, tensor, archive.get().toString())));
+    }
+    for (Map.Entry<String, String> entry : inputs.entrySet()) {
+      Port port =
+          ports.stream()
+              .filter(p -> p.name().equals(entry.getKey()))
+              .findFirst()
+              .orElseThrow(
+                  () ->
+                      new TersorException(
+                          "TSR-0702",
+                          "the model has no input '" + entry.getKey() + "'; its inputs are " + ports.stream().map(Port::name).toList()));
+      if (!entry.getValue().equals("random")) {
+        result.put(port.name(), new RandomInputs.Drawn(port.name(), read(port, Path.of(entry.getValue())), entry.getValue()));
+      }
+    }
+    return result;
+  }
+
+  static Map<String, Tensor> tensors(Map<String, RandomInputs.Drawn> drawn) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    drawn.forEach((name, d) -> tensors.put(name, d.tensor()));
+    return tensors;
+  }
+
+  /** For JSON: name, type, shape and origin of every input. */
+  static List<Map<String, Object>> describe(Map<String, RandomInputs.Drawn> drawn) {
+    List<Map<String, Object>> list = new ArrayList<>();
+    drawn
+        .values()
+        .forEach(
+            d -> {
+              Map<String, Object> entry = new LinkedHashMap<>();
+              entry.put("name", d.name());
+              entry.put("dtype", d.tensor().dtype().text());
+              entry.put("shape", d.tensor().shape());
+              entry.put("from", d.from());
+              list.add(entry);
+            });
+    return list;
+  }
+
+  private Tensor read(Port port, Path file) throws IOException {
+    String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+    if (name.endsWith(".npy")) {
+      return Npy.read(file);
+    }
+    if (name.endsWith(".npz")) {
+      Map<String, Tensor> all = Npy.readAll(file);
+      Tensor only = all.size() == 1 ? all.values().iterator().next() : all.get(port.name());
+      if (only == null) {
+        throw new TersorException("TSR-0903", file + " holds " + all.keySet() + ", none of them named '" + port.name() + "'");
+      }
+      return only;
+    }
+    long[] shape = RandomInputs.shape(port, dims);
+    if (name.endsWith(".png") || name.endsWith(".jpg") || name.endsWith(".jpeg") || name.endsWith(".bmp") || name.endsWith(".gif")) {
+      return picture(port, shape, file);
+    }
+    byte[] bytes = Files.readAllBytes(file);
+    long expected = port.dtype() == DType.STRING ? -1 : RawData.byteSize(port.dtype(), Tensor.count(shape));
+    if (bytes.length != expected) {
+      throw new TersorException(
+          "TSR-0903", file + " holds " + bytes.length + " bytes; input '" + port.name() + "' " + port.dtype().text() + java.util.Arrays.toString(shape) + " takes " + expected);
+    }
+    return RawData.decode(port.dtype(), shape, java.lang.foreign.MemorySegment.ofArray(bytes));
+  }
+
+  private Tensor picture(Port port, long[] shape, Path file) throws IOException {
+    Preprocess how = preprocess.map(Preprocess::parse).orElse(Preprocess.UNIT);
+    if (shape.length != 4) {
+      throw new TersorException("TSR-0903", "input '" + port.name() + "' of rank " + shape.length + " takes no picture");
+    }
+    int channels = (int) shape[how.channelsFirst() ? 1 : 3];
+    int height = (int) shape[how.channelsFirst() ? 2 : 1];
+    int width = (int) shape[how.channelsFirst() ? 3 : 2];
+    if (channels != 1 && channels != 3) {
+      throw new TersorException("TSR-0903", "input '" + port.name() + "' has " + channels + " channels; pictures have 1 or 3 (layout=nhwc?)");
+    }
+    return how.apply(Images.read(file, height, width, channels), 1, height, width, channels, port.dtype());
+  }
+}
