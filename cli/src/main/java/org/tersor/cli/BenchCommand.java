@@ -18,10 +18,16 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code tersor bench}: run time, alone or in alternating rounds against ONNX Runtime; {@link Duel} is its Java API. */
+/**
+ * {@code tersor bench}: run time, alone or in alternating rounds against ONNX Runtime; {@link Duel}
+ * is its Java API.
+ */
 @Command(
     name = "bench",
-    description = {"Measures a model's run time.", "With --against ort both are warmed up and take turns, with 20 ms of quiet between; medians. A ratio above 1 means that Tersor is faster."})
+    description = {
+      "Measures a model's run time.",
+      "With --against ort both are warmed up and take turns, with 20 ms of quiet between; medians. A ratio above 1 means that Tersor is faster."
+    })
 final class BenchCommand implements Callable<Integer> {
   /** Opponents. */
   enum Opponent {
@@ -33,16 +39,29 @@ final class BenchCommand implements Callable<Integer> {
   @Option(names = "--against", description = "ort: ONNX Runtime with the same number of threads.")
   Optional<Opponent> against = Optional.empty();
 
-  @Option(names = "--reference", paramLabel = "X.onnx", description = "The model that ONNX Runtime runs, if it is not MODEL itself.")
+  @Option(
+      names = "--reference",
+      paramLabel = "X.onnx",
+      description = "The model that ONNX Runtime runs, if it is not MODEL itself.")
   Optional<Path> reference = Optional.empty();
 
-  @Option(names = "--rounds", defaultValue = "15", description = "Rounds (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--rounds",
+      defaultValue = "15",
+      description = "Rounds (default: ${DEFAULT-VALUE}).")
   int rounds;
 
-  @Option(names = "--warmup", paramLabel = "SECONDS", defaultValue = "2", description = "Least warm-up (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--warmup",
+      paramLabel = "SECONDS",
+      defaultValue = "2",
+      description = "Least warm-up (default: ${DEFAULT-VALUE}).")
   double warmup;
 
-  @Option(names = "--min-ratio", paramLabel = "R", description = "Exit with 3 if ort/tersor is below this.")
+  @Option(
+      names = "--min-ratio",
+      paramLabel = "R",
+      description = "Exit with 3 if ort/tersor is below this.")
   OptionalDouble minRatio = OptionalDouble.empty();
 
   @Override
@@ -51,17 +70,22 @@ final class BenchCommand implements Callable<Integer> {
     LoadedModel loaded = options.load(compiler);
     Map<String, RandomInputs.Drawn> drawn = options.inputs(loaded);
     Map<String, Tensor> inputs = ModelOptions.tensors(drawn);
-    Duel.Settings settings = new Duel.Settings(warmup, Math.max(1, rounds), Duel.Settings.DEFAULT.roundSeconds());
+    Duel.Settings settings =
+        new Duel.Settings(warmup, Math.max(1, rounds), Duel.Settings.DEFAULT.roundSeconds());
     if (against.isEmpty()) {
       print(Duel.alone(loaded.executable(), inputs, settings), drawn);
       return Exit.OK;
     }
     try (Reference ort = new OrtWorker();
         Reference.Session session =
-            ort.open(reference.orElse(options.model), new Reference.Options(Reference.Optimization.ALL, options.threads))) {
+            ort.open(
+                reference.orElse(options.model),
+                new Reference.Options(Reference.Optimization.ALL, options.threads))) {
       Duel.Result result = Duel.run(loaded.executable(), session, inputs, settings);
       print(result, drawn);
-      return minRatio.isPresent() && result.ratio() < minRatio.getAsDouble() ? Exit.TOO_SLOW : Exit.OK;
+      return minRatio.isPresent() && result.ratio() < minRatio.getAsDouble()
+          ? Exit.TOO_SLOW
+          : Exit.OK;
     }
   }
 
@@ -79,7 +103,12 @@ final class BenchCommand implements Callable<Integer> {
     json.put("backend", options.backend);
     json.put("inputs", ModelOptions.describe(drawn));
     options.common.sayJson(json);
-    options.common.say("%s on %s, %d thread(s): %s", options.model.getFileName(), options.backend, options.threads, Common.millis(result.tersorMs()));
+    options.common.say(
+        "%s on %s, %d thread(s): %s",
+        options.model.getFileName(),
+        options.backend,
+        options.threads,
+        Common.millis(result.tersorMs()));
     if (against.isPresent()) {
       options.common.say(
           "ONNX Runtime: %s; Tersor is %.2f times as fast (%d rounds, spread %.0f %%)",

@@ -25,7 +25,11 @@ final class Common {
   @Option(names = "--json", description = "Print one JSON object instead of text.")
   boolean json;
 
-  @Option(names = "--plugins", paramLabel = "JAR", split = ",", description = "Plugin jars: operators, number formats, backends, frontends.")
+  @Option(
+      names = "--plugins",
+      paramLabel = "JAR",
+      split = ",",
+      description = "Plugin jars: operators, number formats, backends, frontends.")
   List<Path> plugins = new ArrayList<>();
 
   @Option(names = "--debug", description = "Print stack traces.")
@@ -57,7 +61,8 @@ final class Common {
   void sayJson(Object value) {
     if (json) {
       try {
-        out().println(new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(value));
+        out()
+            .println(new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(value));
         out().flush();
       } catch (JsonProcessingException e) {
         throw new IllegalStateException(e);
@@ -78,14 +83,22 @@ final class Common {
     return new Compiler(registry());
   }
 
-  /** Long work with a progress bar on standard error, if that is a terminal; the work gets a function to call after each step. */
+  /**
+   * Long work with a progress bar on standard error, if that is a terminal; the work gets a
+   * function to call after each step.
+   */
   void withProgress(String task, long steps, Consumer<Runnable> work) {
     if (!terminal() || steps < 2) {
       work.accept(() -> {});
       return;
     }
     try (ProgressBar bar =
-        new ProgressBarBuilder().setTaskName(task).setInitialMax(steps).setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(200).build()) {
+        new ProgressBarBuilder()
+            .setTaskName(task)
+            .setInitialMax(steps)
+            .setStyle(ProgressBarStyle.ASCII)
+            .setUpdateIntervalMillis(200)
+            .build()) {
       work.accept(bar::step);
     }
   }
@@ -98,14 +111,24 @@ final class Common {
     if (n < 10_000) {
       return n + " bytes";
     }
-    return n < 10_000_000 ? String.format(Locale.ROOT, "%.1f KB", n / 1e3) : String.format(Locale.ROOT, "%.1f MB", n / 1e6);
+    return n < 10_000_000
+        ? String.format(Locale.ROOT, "%.1f KB", n / 1e3)
+        : String.format(Locale.ROOT, "%.1f MB", n / 1e6);
   }
 
   static String count(long n) {
-    return n < 10_000 ? Long.toString(n) : n < 10_000_000 ? String.format(Locale.ROOT, "%.1f thousand", n / 1e3) : String.format(Locale.ROOT, "%.1f million", n / 1e6);
+    return n < 10_000
+        ? Long.toString(n)
+        : n < 10_000_000
+            ? String.format(Locale.ROOT, "%.1f thousand", n / 1e3)
+            : String.format(Locale.ROOT, "%.1f million", n / 1e6);
   }
 
   static String millis(double ms) {
-    return ms < 1 ? String.format(Locale.ROOT, "%.1f µs", ms * 1e3) : ms < 1000 ? String.format(Locale.ROOT, "%.2f ms", ms) : String.format(Locale.ROOT, "%.2f s", ms / 1e3);
+    return ms < 1
+        ? String.format(Locale.ROOT, "%.1f µs", ms * 1e3)
+        : ms < 1000
+            ? String.format(Locale.ROOT, "%.2f ms", ms)
+            : String.format(Locale.ROOT, "%.2f s", ms / 1e3);
   }
 }

@@ -17,7 +17,9 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code tersor conformance}: the ONNX backend suite; {@link ConformanceRunner} is its Java API. */
+/**
+ * {@code tersor conformance}: the ONNX backend suite; {@link ConformanceRunner} is its Java API.
+ */
 @Command(
     name = "conformance",
     description = {
@@ -36,13 +38,20 @@ final class ConformanceCommand implements Callable<Integer> {
   @Parameters(paramLabel = "DIR", description = "The suite, e.g. onnx/backend/test/data.")
   Path folder;
 
-  @Option(names = "--case", paramLabel = "NAME", description = "Only this case: node/test_abs or test_abs; * matches anything.")
+  @Option(
+      names = "--case",
+      paramLabel = "NAME",
+      description = "Only this case: node/test_abs or test_abs; * matches anything.")
   List<String> only = new ArrayList<>();
 
   @Option(names = "--list", description = "failures or all: one line a case.")
   Optional<Listing> list = Optional.empty();
 
-  @Option(names = "--backend", defaultValue = "jvm", description = "jvm, native, interpreter, loop-interpreter, cuda-emulated (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--backend",
+      defaultValue = "jvm",
+      description =
+          "jvm, native, interpreter, loop-interpreter, cuda-emulated (default: ${DEFAULT-VALUE}).")
   String backend;
 
   @Option(names = "--target", description = "Target of the backend.")
@@ -51,25 +60,40 @@ final class ConformanceCommand implements Callable<Integer> {
   @Option(names = "--jobs", description = "Cases at once; by default one per core.")
   int jobs = Runtime.getRuntime().availableProcessors();
 
-  @Option(names = "--timeout", paramLabel = "SECONDS", defaultValue = "120", description = "Time limit of a case (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--timeout",
+      paramLabel = "SECONDS",
+      defaultValue = "120",
+      description = "Time limit of a case (default: ${DEFAULT-VALUE}).")
   long timeout;
 
-  @Option(names = "--min-passed", paramLabel = "N", description = "Exit with 0 if at least so many pass, instead of all.")
+  @Option(
+      names = "--min-passed",
+      paramLabel = "N",
+      description = "Exit with 0 if at least so many pass, instead of all.")
   Optional<Integer> minPassed = Optional.empty();
 
   @Override
   public Integer call() {
     if (!Files.isDirectory(folder)) {
-      throw new TersorException("TSR-0902", folder + " is no folder; the suite is onnx/backend/test/data of the onnx repository");
+      throw new TersorException(
+          "TSR-0902",
+          folder + " is no folder; the suite is onnx/backend/test/data of the onnx repository");
     }
     List<SuiteCase> cases = SuiteCase.find(folder).stream().filter(c -> wanted(c.name())).toList();
     if (cases.isEmpty()) {
-      throw new TersorException("TSR-0902", "no case " + (only.isEmpty() ? "" : only + " ") + "in " + folder);
+      throw new TersorException(
+          "TSR-0902", "no case " + (only.isEmpty() ? "" : only + " ") + "in " + folder);
     }
-    CompileOptions options = target.map(CompileOptions.defaults()::withTarget).orElse(CompileOptions.defaults());
-    var runner = new ConformanceRunner(common.compiler(), new ConformanceRunner.Settings(backend, options, Math.max(1, jobs), timeout));
+    CompileOptions options =
+        target.map(CompileOptions.defaults()::withTarget).orElse(CompileOptions.defaults());
+    var runner =
+        new ConformanceRunner(
+            common.compiler(),
+            new ConformanceRunner.Settings(backend, options, Math.max(1, jobs), timeout));
     List<ConformanceRunner.Summary> result = new ArrayList<>();
-    common.withProgress("cases", cases.size(), step -> result.add(runner.run(cases, outcome -> step.run())));
+    common.withProgress(
+        "cases", cases.size(), step -> result.add(runner.run(cases, outcome -> step.run())));
     ConformanceRunner.Summary summary = result.getFirst();
     print(summary);
     return summary.passed() >= minPassed.orElse(cases.size()) ? Exit.OK : Exit.CHECK_FAILED;
@@ -85,7 +109,11 @@ final class ConformanceCommand implements Callable<Integer> {
 
   private void print(ConformanceRunner.Summary summary) {
     List<ConformanceRunner.Outcome> listed =
-        list.isEmpty() ? List.of() : summary.outcomes().stream().filter(o -> list.get() == Listing.ALL || !o.passed()).toList();
+        list.isEmpty()
+            ? List.of()
+            : summary.outcomes().stream()
+                .filter(o -> list.get() == Listing.ALL || !o.passed())
+                .toList();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("passed", summary.passed());
     json.put("failed", summary.failed());
@@ -97,12 +125,22 @@ final class ConformanceCommand implements Callable<Integer> {
       json.put("cases", listed);
     }
     common.sayJson(json);
-    listed.forEach(o -> common.say("%s %s %s", o.passed() ? "ok  " : "FAIL", o.name(), o.message()));
+    listed.forEach(
+        o -> common.say("%s %s %s", o.passed() ? "ok  " : "FAIL", o.name(), o.message()));
     common.say(
         "%d of %d cases passed on %s (%.1f %%), %d failed; %d nodes as kernels, %d on the host",
-        summary.passed(), summary.outcomes().size(), backend, 100.0 * summary.passed() / summary.outcomes().size(), summary.failed(), summary.kernelNodes(), summary.hostNodes());
+        summary.passed(),
+        summary.outcomes().size(),
+        backend,
+        100.0 * summary.passed() / summary.outcomes().size(),
+        summary.failed(),
+        summary.kernelNodes(),
+        summary.hostNodes());
     if (!only.isEmpty() && list.isEmpty()) {
-      summary.outcomes().stream().filter(o -> !o.passed()).limit(10).forEach(o -> common.say("FAIL %s: %s", o.name(), o.message()));
+      summary.outcomes().stream()
+          .filter(o -> !o.passed())
+          .limit(10)
+          .forEach(o -> common.say("FAIL %s: %s", o.name(), o.message()));
     }
   }
 }

@@ -16,7 +16,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
 /** {@code tersor doctor}: what works on this machine. */
-@Command(name = "doctor", description = "Shows what works on this machine: JDK, vectors, C compiler, nvcc, GPU, ONNX Runtime, backends, plugins.")
+@Command(
+    name = "doctor",
+    description =
+        "Shows what works on this machine: JDK, vectors, C compiler, nvcc, GPU, ONNX Runtime, backends, plugins.")
 final class DoctorCommand implements Callable<Integer> {
   @Mixin Common common;
 
@@ -27,12 +30,28 @@ final class DoctorCommand implements Callable<Integer> {
   public Integer call() {
     List<Check> checks = new ArrayList<>();
     checks.add(new Check("tersor", true, Main.version()));
-    checks.add(new Check("JDK", Runtime.version().feature() >= 25, System.getProperty("java.vm.name") + " " + Runtime.version()));
+    checks.add(
+        new Check(
+            "JDK",
+            Runtime.version().feature() >= 25,
+            System.getProperty("java.vm.name") + " " + Runtime.version()));
     checks.add(vectors());
-    checks.add(new Check("processors", true, Runtime.getRuntime().availableProcessors() + ", heap up to " + Common.bytes(Runtime.getRuntime().maxMemory())));
+    checks.add(
+        new Check(
+            "processors",
+            true,
+            Runtime.getRuntime().availableProcessors()
+                + ", heap up to "
+                + Common.bytes(Runtime.getRuntime().maxMemory())));
     checks.add(tool("cc", "for --backend native and .so", "cc", "--version"));
     checks.add(tool("nvcc", "for CUDA", "nvcc", "--version"));
-    checks.add(tool("GPU", "CUDA is emulated without one", "nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"));
+    checks.add(
+        tool(
+            "GPU",
+            "CUDA is emulated without one",
+            "nvidia-smi",
+            "--query-gpu=name,driver_version",
+            "--format=csv,noheader"));
     try (Reference ort = new OrtWorker()) {
       checks.add(new Check("reference", true, ort.name()));
     } catch (TersorException e) {
@@ -40,7 +59,11 @@ final class DoctorCommand implements Callable<Integer> {
     }
     for (PluginsCommand.Entry entry : PluginsCommand.entries(common.registry())) {
       boolean ok = !entry.kind().equals("backend") || entry.state().isEmpty();
-      checks.add(new Check(entry.kind() + " " + entry.id(), ok, entry.origin() + (entry.state().isEmpty() ? "" : ": " + entry.state())));
+      checks.add(
+          new Check(
+              entry.kind() + " " + entry.id(),
+              ok,
+              entry.origin() + (entry.state().isEmpty() ? "" : ": " + entry.state())));
     }
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("checks", checks);
@@ -53,13 +76,22 @@ final class DoctorCommand implements Callable<Integer> {
     boolean present = ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
     String bits = "unknown";
     try {
-      Object species = Class.forName("jdk.incubator.vector.FloatVector").getField("SPECIES_PREFERRED").get(null);
-      Object length = Class.forName("jdk.incubator.vector.VectorSpecies").getMethod("vectorBitSize").invoke(species);
+      Object species =
+          Class.forName("jdk.incubator.vector.FloatVector").getField("SPECIES_PREFERRED").get(null);
+      Object length =
+          Class.forName("jdk.incubator.vector.VectorSpecies")
+              .getMethod("vectorBitSize")
+              .invoke(species);
       bits = length + " bits";
     } catch (ReflectiveOperationException e) {
       present = false;
     }
-    return new Check("vectors", present, present ? bits : "start with --add-modules jdk.incubator.vector; without it plain loops run");
+    return new Check(
+        "vectors",
+        present,
+        present
+            ? bits
+            : "start with --add-modules jdk.incubator.vector; without it plain loops run");
   }
 
   private static Check tool(String name, String use, String... command) {
@@ -69,7 +101,10 @@ final class DoctorCommand implements Callable<Integer> {
       String text = new String(process.getInputStream().readAllBytes(), UTF_8).strip();
       if (process.waitFor(10, TimeUnit.SECONDS) && process.exitValue() == 0) {
         List<String> lines = text.lines().toList();
-        String line = name.equals("nvcc") && lines.size() > 1 ? lines.get(lines.size() - 2) : lines.isEmpty() ? "" : lines.getFirst();
+        String line =
+            name.equals("nvcc") && lines.size() > 1
+                ? lines.get(lines.size() - 2)
+                : lines.isEmpty() ? "" : lines.getFirst();
         return new Check(name, true, line);
       }
       return new Check(name, false, "does not run (" + use + ")");

@@ -14,12 +14,16 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.UnmatchedArgumentException;
 
-/** What a user sees of a fault: a code, a sentence, what to do; the stack trace only with --debug. */
+/**
+ * What a user sees of a fault: a code, a sentence, what to do; the stack trace only with --debug.
+ */
 final class Faults implements IExecutionExceptionHandler, IParameterExceptionHandler {
   private static final Map<String, String> HINTS =
       Map.of(
-          "TSR-0201", "`tersor inspect MODEL` lists every operator of the model; a plugin can add operators (--plugins X.jar)",
-          "TSR-0601", "`tersor doctor` shows which backends work here; --backend jvm needs no tools",
+          "TSR-0201",
+              "`tersor inspect MODEL` lists every operator of the model; a plugin can add operators (--plugins X.jar)",
+          "TSR-0601",
+              "`tersor doctor` shows which backends work here; --backend jvm needs no tools",
           "TSR-0701", "give it with --input NAME=FILE.npy, or --input NAME=random",
           "TSR-0702", "`tersor inspect MODEL` lists the inputs",
           "TSR-0801", "`tersor doctor` shows what is missing",
@@ -54,7 +58,10 @@ final class Faults implements IExecutionExceptionHandler, IParameterExceptionHan
         exit = Exit.USAGE;
       }
       default -> {
-        error(err, "TSR-9999", "internal error: " + fault + "; run it again with --debug and report what it prints");
+        error(
+            err,
+            "TSR-9999",
+            "internal error: " + fault + "; run it again with --debug and report what it prints");
         exit = Exit.INTERNAL;
       }
     }

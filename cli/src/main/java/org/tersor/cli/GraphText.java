@@ -12,17 +12,46 @@ final class GraphText {
 
   static String of(Graph graph) {
     StringBuilder text = new StringBuilder("graph (");
-    text.append(graph.inputs().stream().map(v -> v + " '" + v.name() + "': " + graph.type(v)).collect(Collectors.joining(", "))).append(") {\n");
-    graph.constants().forEach((v, c) -> text.append("  ").append(v).append(" = constant ").append(c.type()).append('\n'));
+    text.append(
+            graph.inputs().stream()
+                .map(v -> v + " '" + v.name() + "': " + graph.type(v))
+                .collect(Collectors.joining(", ")))
+        .append(") {\n");
+    graph
+        .constants()
+        .forEach((v, c) ->
+            text.append("  ").append(v).append(" = constant ").append(c.type()).append('\n'));
     for (Node node : graph.nodes()) {
-      text.append("  ").append(node.outputs().stream().map(Value::toString).collect(Collectors.joining(", "))).append(" = ").append(node.op());
-      text.append('(').append(node.inputs().stream().map(v -> v.isPresent() ? v.toString() : "_").collect(Collectors.joining(", "))).append(')');
+      text.append("  ")
+          .append(node.outputs().stream().map(Value::toString).collect(Collectors.joining(", ")))
+          .append(" = ")
+          .append(node.op());
+      text.append('(')
+          .append(
+              node.inputs().stream()
+                  .map(v -> v.isPresent() ? v.toString() : "_")
+                  .collect(Collectors.joining(", ")))
+          .append(')');
       if (!node.attributes().isEmpty()) {
-        text.append(node.attributes().entrySet().stream().map(e -> e.getKey() + "=" + of(e.getValue())).collect(Collectors.joining(", ", " {", "}")));
+        text.append(
+            node.attributes().entrySet().stream()
+                .map(e -> e.getKey() + "=" + of(e.getValue()))
+                .collect(Collectors.joining(", ", " {", "}")));
       }
-      text.append(" : ").append(node.outputs().stream().map(v -> graph.type(v).toString()).collect(Collectors.joining(", "))).append('\n');
+      text.append(" : ")
+          .append(
+              node.outputs().stream()
+                  .map(v -> graph.type(v).toString())
+                  .collect(Collectors.joining(", ")))
+          .append('\n');
     }
-    return text.append("  return ").append(graph.outputs().stream().map(v -> v + " '" + v.name() + "'").collect(Collectors.joining(", "))).append("\n}").toString();
+    return text.append("  return ")
+        .append(
+            graph.outputs().stream()
+                .map(v -> v + " '" + v.name() + "'")
+                .collect(Collectors.joining(", ")))
+        .append("\n}")
+        .toString();
   }
 
   private static String of(Attribute attribute) {

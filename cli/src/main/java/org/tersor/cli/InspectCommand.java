@@ -17,11 +17,16 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code tersor inspect}: what is in a model. */
-@Command(name = "inspect", description = "Shows a model's inputs, outputs, weights and operators, and which of them are not supported.")
+@Command(
+    name = "inspect",
+    description =
+        "Shows a model's inputs, outputs, weights and operators, and which of them are not supported.")
 final class InspectCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
 
-  @Option(names = "--graph", description = "Print the graph, node by node; after folding if that is possible.")
+  @Option(
+      names = "--graph",
+      description = "Print the graph, node by node; after folding if that is possible.")
   boolean graphWanted;
 
   @Override
@@ -49,8 +54,17 @@ final class InspectCommand implements Callable<Integer> {
     json.put("unsupported", missing);
     json.put("metadata", graph.metadata());
     List<String> opsets = new ArrayList<>();
-    graph.opsets().forEach((domain, version) -> opsets.add((domain.isEmpty() ? "ai.onnx" : domain) + " " + version));
-    options.common.say("%s: opset %s, %s nodes, %s parameters (%s)", options.model.getFileName(), String.join(", ", opsets), json.get("nodes"), Common.count(parameters), Common.bytes(bytes));
+    graph
+        .opsets()
+        .forEach((domain, version) ->
+            opsets.add((domain.isEmpty() ? "ai.onnx" : domain) + " " + version));
+    options.common.say(
+        "%s: opset %s, %s nodes, %s parameters (%s)",
+        options.model.getFileName(),
+        String.join(", ", opsets),
+        json.get("nodes"),
+        Common.count(parameters),
+        Common.bytes(bytes));
     graph.inputs().forEach(v -> options.common.say("  input  %s: %s", v.name(), graph.type(v)));
     graph.outputs().forEach(v -> options.common.say("  output %s: %s", v.name(), graph.type(v)));
     options.common.say("  operators: %s", text(operators));
@@ -77,9 +91,14 @@ final class InspectCommand implements Callable<Integer> {
     return Exit.OK;
   }
 
-  private static void count(Compiler compiler, Graph graph, Map<String, Integer> operators, Map<String, Integer> missing) {
+  private static void count(
+      Compiler compiler,
+      Graph graph,
+      Map<String, Integer> operators,
+      Map<String, Integer> missing) {
     for (Node node : graph.nodes()) {
-      String name = (node.op().domain().isEmpty() ? "" : node.op().domain() + ".") + node.op().type();
+      String name =
+          (node.op().domain().isEmpty() ? "" : node.op().domain() + ".") + node.op().type();
       operators.merge(name, 1, Integer::sum);
       if (compiler.registry().operators().find(node.op()).isEmpty()) {
         missing.merge(name, 1, Integer::sum);

@@ -37,49 +37,88 @@ final class ModelOptions {
   @Parameters(paramLabel = "MODEL", description = "An .onnx file.")
   Path model;
 
-  @Option(names = "--dim", paramLabel = "NAME=N", description = "Value of a symbolic dimension; others are 1 when inputs are drawn.")
+  @Option(
+      names = "--dim",
+      paramLabel = "NAME=N",
+      description = "Value of a symbolic dimension; others are 1 when inputs are drawn.")
   Map<String, Long> dims = new LinkedHashMap<>();
 
   @Option(
       names = "--input",
       paramLabel = "NAME=FILE",
-      description = "An input: .npy, .npz (the array of that name, or the only one), .png or .jpg, .bin (raw little-endian), or the word random.")
+      description =
+          "An input: .npy, .npz (the array of that name, or the only one), .png or .jpg, .bin (raw little-endian), or the word random.")
   Map<String, String> inputs = new LinkedHashMap<>();
 
   @Option(names = "--inputs", paramLabel = "X.npz", description = "All inputs by name.")
   Optional<Path> archive = Optional.empty();
 
-  @Option(names = "--preprocess", paramLabel = "HOW", description = "For pictures: raw, or mean=A[:B:C],std=A[:B:C],layout=nchw|nhwc,order=rgb|bgr,scale=S.")
+  @Option(
+      names = "--preprocess",
+      paramLabel = "HOW",
+      description =
+          "For pictures: raw, or mean=A[:B:C],std=A[:B:C],layout=nchw|nhwc,order=rgb|bgr,scale=S.")
   Optional<String> preprocess = Optional.empty();
 
-  @Option(names = "--seed", defaultValue = "1", description = "Seed of random inputs (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--seed",
+      defaultValue = "1",
+      description = "Seed of random inputs (default: ${DEFAULT-VALUE}).")
   long seed;
 
-  @Option(names = "--backend", defaultValue = "jvm", description = "jvm, native, interpreter, loop-interpreter, cuda-emulated (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--backend",
+      defaultValue = "jvm",
+      description =
+          "jvm, native, interpreter, loop-interpreter, cuda-emulated (default: ${DEFAULT-VALUE}).")
   String backend;
 
-  @Option(names = "--target", description = "Target of the backend, e.g. jvm256, avx2; by default the best for this machine.")
+  @Option(
+      names = "--target",
+      description =
+          "Target of the backend, e.g. jvm256, avx2; by default the best for this machine.")
   Optional<String> target = Optional.empty();
 
-  @Option(names = "--threads", defaultValue = "1", description = "Threads (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--threads",
+      defaultValue = "1",
+      description = "Threads (default: ${DEFAULT-VALUE}).")
   int threads;
 
-  @Option(names = "--set", paramLabel = "NAME=VALUE", description = "A setting of a pass or backend.")
+  @Option(
+      names = "--set",
+      paramLabel = "NAME=VALUE",
+      description = "A setting of a pass or backend.")
   Map<String, String> settings = new LinkedHashMap<>();
 
-  @Option(names = "--print-ir-after", paramLabel = "PASS", split = ",", description = "Print the graph to standard error after these passes; * for every one that changed it.")
+  @Option(
+      names = "--print-ir-after",
+      paramLabel = "PASS",
+      split = ",",
+      description =
+          "Print the graph to standard error after these passes; * for every one that changed it.")
   Set<String> printAfter = new LinkedHashSet<>();
 
-  @Option(names = "--stop-after", paramLabel = "PASS", description = "End the pipeline after this pass.")
+  @Option(
+      names = "--stop-after",
+      paramLabel = "PASS",
+      description = "End the pipeline after this pass.")
   Optional<String> stopAfter = Optional.empty();
 
-  @Option(names = "--verify-numerics", description = "Evaluate the graph before and after every pass and compare.")
+  @Option(
+      names = "--verify-numerics",
+      description = "Evaluate the graph before and after every pass and compare.")
   boolean verifyNumerics;
 
-  @Option(names = "--external-data-root", paramLabel = "DIR", description = "Another folder that external data may lie in, after links are followed.")
+  @Option(
+      names = "--external-data-root",
+      paramLabel = "DIR",
+      description = "Another folder that external data may lie in, after links are followed.")
   Optional<Path> externalDataRoot = Optional.empty();
 
-  @Option(names = "--allow-hard-links", description = "Read external data that has several hard links.")
+  @Option(
+      names = "--allow-hard-links",
+      description = "Read external data that has several hard links.")
   boolean allowHardLinks;
 
   private final List<String> notes = new ArrayList<>();
@@ -132,20 +171,27 @@ final class ModelOptions {
     Map<String, RandomInputs.Drawn> drawn = RandomInputs.draw(loaded.graph(), ports, dims, seed);
     Map<String, RandomInputs.Drawn> result = new LinkedHashMap<>(drawn);
     if (archive.isPresent()) {
-      Npy.readAll(archive.get()).forEach((name, tensor) -> result.put(name, new RandomInputs.Drawn(name, tensor, archive.get().toString())));
+      Npy.readAll(archive.get())
+          .forEach((name, tensor) ->
+              result.put(name, new RandomInputs.Drawn(name, tensor, archive.get().toString())));
     }
     for (Map.Entry<String, String> entry : inputs.entrySet()) {
       Port port =
           ports.stream()
               .filter(p -> p.name().equals(entry.getKey()))
               .findFirst()
-              .orElseThrow(
-                  () ->
-                      new TersorException(
-                          "TSR-0702",
-                          "the model has no input '" + entry.getKey() + "'; its inputs are " + ports.stream().map(Port::name).toList()));
+              .orElseThrow(() ->
+                  new TersorException(
+                      "TSR-0702",
+                      "the model has no input '"
+                          + entry.getKey()
+                          + "'; its inputs are "
+                          + ports.stream().map(Port::name).toList()));
       if (!entry.getValue().equals("random")) {
-        result.put(port.name(), new RandomInputs.Drawn(port.name(), read(port, Path.of(entry.getValue())), entry.getValue()));
+        result.put(
+            port.name(),
+            new RandomInputs.Drawn(
+                port.name(), read(port, Path.of(entry.getValue())), entry.getValue()));
       }
     }
     return result;
@@ -162,15 +208,14 @@ final class ModelOptions {
     List<Map<String, Object>> list = new ArrayList<>();
     drawn
         .values()
-        .forEach(
-            d -> {
-              Map<String, Object> entry = new LinkedHashMap<>();
-              entry.put("name", d.name());
-              entry.put("dtype", d.tensor().dtype().text());
-              entry.put("shape", d.tensor().shape());
-              entry.put("from", d.from());
-              list.add(entry);
-            });
+        .forEach(d -> {
+          Map<String, Object> entry = new LinkedHashMap<>();
+          entry.put("name", d.name());
+          entry.put("dtype", d.tensor().dtype().text());
+          entry.put("shape", d.tensor().shape());
+          entry.put("from", d.from());
+          list.add(entry);
+        });
     return list;
   }
 
@@ -183,19 +228,36 @@ final class ModelOptions {
       Map<String, Tensor> all = Npy.readAll(file);
       Tensor only = all.size() == 1 ? all.values().iterator().next() : all.get(port.name());
       if (only == null) {
-        throw new TersorException("TSR-0903", file + " holds " + all.keySet() + ", none of them named '" + port.name() + "'");
+        throw new TersorException(
+            "TSR-0903",
+            file + " holds " + all.keySet() + ", none of them named '" + port.name() + "'");
       }
       return only;
     }
     long[] shape = RandomInputs.shape(port, dims);
-    if (name.endsWith(".png") || name.endsWith(".jpg") || name.endsWith(".jpeg") || name.endsWith(".bmp") || name.endsWith(".gif")) {
+    if (name.endsWith(".png")
+        || name.endsWith(".jpg")
+        || name.endsWith(".jpeg")
+        || name.endsWith(".bmp")
+        || name.endsWith(".gif")) {
       return picture(port, shape, file);
     }
     byte[] bytes = Files.readAllBytes(file);
-    long expected = port.dtype() == DType.STRING ? -1 : RawData.byteSize(port.dtype(), Tensor.count(shape));
+    long expected =
+        port.dtype() == DType.STRING ? -1 : RawData.byteSize(port.dtype(), Tensor.count(shape));
     if (bytes.length != expected) {
       throw new TersorException(
-          "TSR-0903", file + " holds " + bytes.length + " bytes; input '" + port.name() + "' " + port.dtype().text() + java.util.Arrays.toString(shape) + " takes " + expected);
+          "TSR-0903",
+          file
+              + " holds "
+              + bytes.length
+              + " bytes; input '"
+              + port.name()
+              + "' "
+              + port.dtype().text()
+              + java.util.Arrays.toString(shape)
+              + " takes "
+              + expected);
     }
     return RawData.decode(port.dtype(), shape, java.lang.foreign.MemorySegment.ofArray(bytes));
   }
@@ -203,14 +265,22 @@ final class ModelOptions {
   private Tensor picture(Port port, long[] shape, Path file) throws IOException {
     Preprocess how = preprocess.map(Preprocess::parse).orElse(Preprocess.UNIT);
     if (shape.length != 4) {
-      throw new TersorException("TSR-0903", "input '" + port.name() + "' of rank " + shape.length + " takes no picture");
+      throw new TersorException(
+          "TSR-0903", "input '" + port.name() + "' of rank " + shape.length + " takes no picture");
     }
     int channels = (int) shape[how.channelsFirst() ? 1 : 3];
     int height = (int) shape[how.channelsFirst() ? 2 : 1];
     int width = (int) shape[how.channelsFirst() ? 3 : 2];
     if (channels != 1 && channels != 3) {
-      throw new TersorException("TSR-0903", "input '" + port.name() + "' has " + channels + " channels; pictures have 1 or 3 (layout=nhwc?)");
+      throw new TersorException(
+          "TSR-0903",
+          "input '"
+              + port.name()
+              + "' has "
+              + channels
+              + " channels; pictures have 1 or 3 (layout=nhwc?)");
     }
-    return how.apply(Images.read(file, height, width, channels), 1, height, width, channels, port.dtype());
+    return how.apply(
+        Images.read(file, height, width, channels), 1, height, width, channels, port.dtype());
   }
 }

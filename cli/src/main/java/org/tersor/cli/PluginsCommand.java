@@ -11,7 +11,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
 /** {@code tersor plugins}: everything that can be plugged in, and where it comes from. */
-@Command(name = "plugins", description = "Lists frontends, backends, operators and number formats with the jar that each comes from.")
+@Command(
+    name = "plugins",
+    description =
+        "Lists frontends, backends, operators and number formats with the jar that each comes from.")
 final class PluginsCommand implements Callable<Integer> {
   @Mixin Common common;
 
@@ -24,16 +27,40 @@ final class PluginsCommand implements Callable<Integer> {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("plugins", entries);
     common.sayJson(json);
-    entries.forEach(e -> common.say("%-10s %-18s %s%s", e.kind(), e.id(), e.origin(), e.state().isEmpty() ? "" : " (" + e.state() + ")"));
+    entries.forEach(e ->
+        common.say(
+            "%-10s %-18s %s%s",
+            e.kind(), e.id(), e.origin(), e.state().isEmpty() ? "" : " (" + e.state() + ")"));
     return Exit.OK;
   }
 
   static List<Entry> entries(Registry registry) {
     List<Entry> entries = new ArrayList<>();
-    registry.frontends().forEach(f -> entries.add(new Entry("frontend", f.provider().id(), f.origin(), "." + String.join(", .", f.provider().suffixes()))));
-    registry.backends().forEach(b -> entries.add(new Entry("backend", b.provider().id(), b.origin(), b.provider().unavailable().orElse(""))));
+    registry
+        .frontends()
+        .forEach(f ->
+            entries.add(
+                new Entry(
+                    "frontend",
+                    f.provider().id(),
+                    f.origin(),
+                    "." + String.join(", .", f.provider().suffixes()))));
+    registry
+        .backends()
+        .forEach(b ->
+            entries.add(
+                new Entry(
+                    "backend",
+                    b.provider().id(),
+                    b.origin(),
+                    b.provider().unavailable().orElse(""))));
     for (Registry.Provided<OperatorProvider> pack : registry.providers(OperatorProvider.class)) {
-      entries.add(new Entry("operators", pack.provider().getClass().getSimpleName(), pack.origin(), pack.provider().operators().size() + " operators"));
+      entries.add(
+          new Entry(
+              "operators",
+              pack.provider().getClass().getSimpleName(),
+              pack.origin(),
+              pack.provider().operators().size() + " operators"));
     }
     return entries;
   }

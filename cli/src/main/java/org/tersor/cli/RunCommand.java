@@ -25,7 +25,10 @@ import picocli.CommandLine.Option;
 final class RunCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
 
-  @Option(names = {"-o", "--output"}, paramLabel = "OUT.npz", description = "Write all outputs by name.")
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "OUT.npz",
+      description = "Write all outputs by name.")
   Optional<Path> output = Optional.empty();
 
   @Override
@@ -34,11 +37,10 @@ final class RunCommand implements Callable<Integer> {
     Map<String, RandomInputs.Drawn> inputs = options.inputs(loaded);
     Map<String, Tensor> results = loaded.executable().run(ModelOptions.tensors(inputs));
     List<Map<String, Object>> outputs = new ArrayList<>();
-    results.forEach(
-        (name, tensor) -> {
-          outputs.add(summary(name, tensor));
-          options.common.say("%s %s: %s", name, tensor, text(tensor));
-        });
+    results.forEach((name, tensor) -> {
+      outputs.add(summary(name, tensor));
+      options.common.say("%s %s: %s", name, tensor, text(tensor));
+    });
     if (output.isPresent()) {
       Npy.writeAll(results, output.get());
       options.common.say("wrote %s", output.get());
@@ -74,7 +76,14 @@ final class RunCommand implements Callable<Integer> {
       return Arrays.stream(tensor.strings()).limit(16).toList().toString();
     }
     double[] values = Comparison.values(tensor);
-    String first = Arrays.stream(values).limit(10).mapToObj(v -> String.format(Locale.ROOT, "%.5g", v)).toList().toString();
-    return values.length <= 10 ? first : first + " ... top 5 at " + Arrays.toString(Comparison.top(values, 5));
+    String first =
+        Arrays.stream(values)
+            .limit(10)
+            .mapToObj(v -> String.format(Locale.ROOT, "%.5g", v))
+            .toList()
+            .toString();
+    return values.length <= 10
+        ? first
+        : first + " ... top 5 at " + Arrays.toString(Comparison.top(values, 5));
   }
 }

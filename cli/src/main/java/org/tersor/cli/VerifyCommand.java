@@ -20,7 +20,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code tersor verify}: the same inputs through Tersor and ONNX Runtime; {@link Verifier} is its Java API. */
+/**
+ * {@code tersor verify}: the same inputs through Tersor and ONNX Runtime; {@link Verifier} is its
+ * Java API.
+ */
 @Command(
     name = "verify",
     description = {
@@ -30,10 +33,17 @@ import picocli.CommandLine.Option;
 final class VerifyCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
 
-  @Option(names = "--reference", paramLabel = "X.onnx", description = "The model that ONNX Runtime runs, if it is not MODEL itself.")
+  @Option(
+      names = "--reference",
+      paramLabel = "X.onnx",
+      description = "The model that ONNX Runtime runs, if it is not MODEL itself.")
   Optional<Path> reference = Optional.empty();
 
-  @Option(names = "--reference-timeout", paramLabel = "SECONDS", defaultValue = "300", description = "Time limit of ONNX Runtime (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--reference-timeout",
+      paramLabel = "SECONDS",
+      defaultValue = "300",
+      description = "Time limit of ONNX Runtime (default: ${DEFAULT-VALUE}).")
   long timeout;
 
   @Override
@@ -43,7 +53,9 @@ final class VerifyCommand implements Callable<Integer> {
     Map<String, RandomInputs.Drawn> inputs = options.inputs(loaded);
     try (Reference ort = new OrtWorker(Duration.ofSeconds(timeout))) {
       Path judge = reference.orElse(options.model);
-      Verifier.Report report = new Verifier(ort, compiler).verify(judge, loaded.graph(), loaded.executable(), ModelOptions.tensors(inputs));
+      Verifier.Report report =
+          new Verifier(ort, compiler)
+              .verify(judge, loaded.graph(), loaded.executable(), ModelOptions.tensors(inputs));
       print(report, ort.name(), inputs);
       return report.passed() ? Exit.OK : Exit.CHECK_FAILED;
     }
@@ -78,11 +90,22 @@ final class VerifyCommand implements Callable<Integer> {
     json.put("notes", options.notes());
     options.common.sayJson(json);
     options.common.say(
-        "%s: %s on %s against %s (%s)", report.passed() ? "passed" : "FAILED", options.model.getFileName(), options.backend, judge, report.rule());
+        "%s: %s on %s against %s (%s)",
+        report.passed() ? "passed" : "FAILED",
+        options.model.getFileName(),
+        options.backend,
+        judge,
+        report.rule());
     for (Comparison c : report.outputs()) {
       options.common.say(
           "  %s %s%s: max abs %.3g, max rel %.3g, cosine %.8f%s",
-          c.name(), c.dtype().text(), java.util.Arrays.toString(c.shape()), c.maxAbs(), c.maxRel(), c.cosine(), c.note().isEmpty() ? "" : "; " + c.note());
+          c.name(),
+          c.dtype().text(),
+          java.util.Arrays.toString(c.shape()),
+          c.maxAbs(),
+          c.maxRel(),
+          c.cosine(),
+          c.note().isEmpty() ? "" : "; " + c.note());
     }
     options.notes().forEach(note -> options.common.say("  note: %s", note));
   }

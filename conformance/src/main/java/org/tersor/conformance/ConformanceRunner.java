@@ -42,25 +42,32 @@ public final class ConformanceRunner {
   public record Settings(String backend, CompileOptions options, int jobs, long secondsPerCase) {}
 
   /** The outcome of one case; {@code message} says why it failed. */
-  public record Outcome(String name, boolean passed, String message, int kernelNodes, int hostNodes, long millis) {}
+  public record Outcome(
+      String name, boolean passed, String message, int kernelNodes, int hostNodes, long millis) {}
 
   /** Totals, and every outcome in order of name. No case is ever skipped. */
-  public record Summary(int passed, int failed, int skipped, int kernelNodes, int hostNodes, List<Outcome> outcomes) {}
+  public record Summary(
+      int passed,
+      int failed,
+      int skipped,
+      int kernelNodes,
+      int hostNodes,
+      List<Outcome> outcomes) {}
 
   /** Runs cases side by side; {@code progress} hears of each as it ends. */
   public Summary run(List<SuiteCase> cases, Consumer<Outcome> progress) {
     List<Future<Outcome>> futures = new ArrayList<>();
-    try (ExecutorService pool = Executors.newFixedThreadPool(settings.jobs(), Thread.ofPlatform().daemon().factory())) {
+    try (ExecutorService pool =
+        Executors.newFixedThreadPool(settings.jobs(), Thread.ofPlatform().daemon().factory())) {
       for (SuiteCase suiteCase : cases) {
         futures.add(
-            pool.submit(
-                () -> {
-                  Outcome outcome = run(suiteCase);
-                  synchronized (progress) {
-                    progress.accept(outcome);
-                  }
-                  return outcome;
-                }));
+            pool.submit(() -> {
+              Outcome outcome = run(suiteCase);
+              synchronized (progress) {
+                progress.accept(outcome);
+              }
+              return outcome;
+            }));
       }
     }
     List<Outcome> outcomes = futures.stream().map(Future::resultNow).toList();
@@ -74,7 +81,10 @@ public final class ConformanceRunner {
         outcomes);
   }
 
-  /** Runs one case in a thread of its own, so that one that never ends or overflows its stack is only a failure. */
+  /**
+   * Runs one case in a thread of its own, so that one that never ends or overflows its stack is
+   * only a failure.
+   */
   public Outcome run(SuiteCase suiteCase) {
     long start = System.nanoTime();
     AtomicReference<Optional<Outcome>> result = new AtomicReference<>(Optional.empty());
@@ -89,7 +99,10 @@ public final class ConformanceRunner {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    return result.get().orElseGet(() -> failed(suiteCase, start, "takes more than " + settings.secondsPerCase() + " s"));
+    return result
+        .get()
+        .orElseGet(
+            () -> failed(suiteCase, start, "takes more than " + settings.secondsPerCase() + " s"));
   }
 
   private Outcome attempt(SuiteCase suiteCase, long start) {
@@ -98,7 +111,8 @@ public final class ConformanceRunner {
         return failed(suiteCase, start, "has no test data");
       }
       Graph imported = compiler.read(suiteCase.model(), Map.of());
-      LoadedModel model = LoadedModel.of(compiler, imported, settings.backend(), settings.options());
+      LoadedModel model =
+          LoadedModel.of(compiler, imported, settings.backend(), settings.options());
       String fault = "";
       if (suiteCase.lightOutput().isPresent()) {
         fault = checkLight(suiteCase, model, suiteCase.lightOutput().get());
@@ -106,12 +120,19 @@ public final class ConformanceRunner {
       for (Path set : suiteCase.sets()) {
         fault = fault.isEmpty() ? check(suiteCase, imported, model, set) : fault;
       }
-      return new Outcome(suiteCase.name(), fault.isEmpty(), fault, model.kernelNodes(), model.hostNodes(), millis(start));
+      return new Outcome(
+          suiteCase.name(),
+          fault.isEmpty(),
+          fault,
+          model.kernelNodes(),
+          model.hostNodes(),
+          millis(start));
     } catch (TersorException e) {
       return failed(suiteCase, start, e.code() + " " + e.getMessage());
     } catch (RuntimeException | Error e) {
       StackTraceElement[] trace = e.getStackTrace();
-      return failed(suiteCase, start, "internal: " + e + (trace.length > 0 ? " at " + trace[0] : ""));
+      return failed(
+          suiteCase, start, "internal: " + e + (trace.length > 0 ? " at " + trace[0] : ""));
     }
   }
 
@@ -130,13 +151,17 @@ public final class ConformanceRunner {
     for (int i = 0; i < values.size(); i++) {
       Path file = set.resolve("input_" + i + ".pb");
       if (Files.exists(file)) {
-        inputs.put(values.get(i).name(), tensor(OnnxTensors.read(file, imported.type(values.get(i))), values.get(i)));
+        inputs.put(
+            values.get(i).name(),
+            tensor(OnnxTensors.read(file, imported.type(values.get(i))), values.get(i)));
       }
     }
     List<Tensor> expected = new ArrayList<>();
     for (int i = 0; i < imported.outputs().size(); i++) {
       Value output = imported.outputs().get(i);
-      expected.add(tensor(OnnxTensors.read(set.resolve("output_" + i + ".pb"), imported.type(output)), output));
+      expected.add(
+          tensor(
+              OnnxTensors.read(set.resolve("output_" + i + ".pb"), imported.type(output)), output));
     }
     return compare(suiteCase, imported, model.executable().run(inputs), expected);
   }
@@ -151,10 +176,15 @@ public final class ConformanceRunner {
       }
       inputs.put(port.name(), tensor);
     }
-    return compare(suiteCase, model.graph(), model.executable().run(inputs), List.of(OnnxTensors.read(output)));
+    return compare(
+        suiteCase,
+        model.graph(),
+        model.executable().run(inputs),
+        List.of(OnnxTensors.read(output)));
   }
 
-  private static String compare(SuiteCase suiteCase, Graph graph, Map<String, Tensor> actual, List<Tensor> expected) {
+  private static String compare(
+      SuiteCase suiteCase, Graph graph, Map<String, Tensor> actual, List<Tensor> expected) {
     if (actual.size() != expected.size()) {
       return actual.size() + " outputs, but " + expected.size() + " are expected";
     }
@@ -175,9 +205,17 @@ public final class ConformanceRunner {
   private static Tensor tensor(OnnxValue value, Value port) {
     return switch (value) {
       case OnnxValue.OfTensor tensor -> tensor.tensor();
-      case OnnxValue.OfSequence _ -> throw new TersorException("TSR-0302", "'" + port.name() + "' is a sequence; only tensors enter and leave a model");
-      case OnnxValue.OfOptional _ -> throw new TersorException("TSR-0302", "'" + port.name() + "' is an optional; only tensors enter and leave a model");
-      case OnnxValue.OfMap _ -> throw new TersorException("TSR-0302", "'" + port.name() + "' is a map; only tensors enter and leave a model");
+      case OnnxValue.OfSequence _ ->
+          throw new TersorException(
+              "TSR-0302",
+              "'" + port.name() + "' is a sequence; only tensors enter and leave a model");
+      case OnnxValue.OfOptional _ ->
+          throw new TersorException(
+              "TSR-0302",
+              "'" + port.name() + "' is an optional; only tensors enter and leave a model");
+      case OnnxValue.OfMap _ ->
+          throw new TersorException(
+              "TSR-0302", "'" + port.name() + "' is a map; only tensors enter and leave a model");
     };
   }
 }

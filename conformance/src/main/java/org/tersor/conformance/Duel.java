@@ -5,7 +5,10 @@ import java.util.Map;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 
-/** Times an executable against the reference: both are warmed up, then take turns, with quiet in between. */
+/**
+ * Times an executable against the reference: both are warmed up, then take turns, with quiet in
+ * between.
+ */
 public final class Duel {
   private static final long QUIET_MILLIS = 20;
 
@@ -27,10 +30,15 @@ public final class Duel {
    * @param ratio reference time by own time: above 1 the executable is faster
    * @param spread of the ratios of single rounds: (third quartile - first quartile) / median
    */
-  public record Result(double tersorMs, double ortMs, double ratio, double spread, int rounds, int runsPerRound) {}
+  public record Result(
+      double tersorMs, double ortMs, double ratio, double spread, int rounds, int runsPerRound) {}
 
   /** Runs it; the outputs of the executable are allocated once and reused. */
-  public static Result run(Executable executable, Reference.Session session, Map<String, Tensor> inputs, Settings settings) {
+  public static Result run(
+      Executable executable,
+      Reference.Session session,
+      Map<String, Tensor> inputs,
+      Settings settings) {
     session.prepare(Reference.data(inputs));
     Map<String, Tensor> outputs = executable.run(inputs);
     long perRun = warmUp(executable, inputs, outputs, settings.warmupSeconds());
@@ -60,7 +68,9 @@ public final class Duel {
   /** Times the executable alone; {@code ortMs} and {@code ratio} are NaN. */
   public static Result alone(Executable executable, Map<String, Tensor> inputs, Settings settings) {
     Map<String, Tensor> outputs = executable.run(inputs);
-    int runs = runs(settings.roundSeconds(), warmUp(executable, inputs, outputs, settings.warmupSeconds()));
+    int runs =
+        runs(
+            settings.roundSeconds(), warmUp(executable, inputs, outputs, settings.warmupSeconds()));
     double[] own = new double[settings.rounds()];
     for (int round = 0; round < own.length; round++) {
       quiet();
@@ -68,14 +78,19 @@ public final class Duel {
     }
     Arrays.sort(own);
     int n = own.length;
-    return new Result(own[n / 2], Double.NaN, Double.NaN, (own[3 * n / 4] - own[n / 4]) / own[n / 2], n, runs);
+    return new Result(
+        own[n / 2], Double.NaN, Double.NaN, (own[3 * n / 4] - own[n / 4]) / own[n / 2], n, runs);
   }
 
   private static int runs(double seconds, long nanosPerRun) {
     return (int) Math.max(1, Math.min(100_000, seconds * 1e9 / Math.max(1, nanosPerRun)));
   }
 
-  private static long warmUp(Executable executable, Map<String, Tensor> inputs, Map<String, Tensor> outputs, double seconds) {
+  private static long warmUp(
+      Executable executable,
+      Map<String, Tensor> inputs,
+      Map<String, Tensor> outputs,
+      double seconds) {
     long end = System.nanoTime() + (long) (seconds * 1e9);
     long last = Long.MAX_VALUE;
     int runs = 0;
@@ -88,7 +103,8 @@ public final class Duel {
     return last;
   }
 
-  private static long[] time(Executable executable, Map<String, Tensor> inputs, Map<String, Tensor> outputs, int runs) {
+  private static long[] time(
+      Executable executable, Map<String, Tensor> inputs, Map<String, Tensor> outputs, int runs) {
     long[] times = new long[runs];
     for (int i = 0; i < runs; i++) {
       long start = System.nanoTime();

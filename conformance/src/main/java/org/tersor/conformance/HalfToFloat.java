@@ -12,7 +12,10 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** The same model with float32 wherever it has float16: the truth that rounding errors are measured against. */
+/**
+ * The same model with float32 wherever it has float16: the truth that rounding errors are measured
+ * against.
+ */
 final class HalfToFloat {
   private static final long ONNX_FLOAT = 1;
   private static final long ONNX_FLOAT16 = 10;
@@ -34,24 +37,35 @@ final class HalfToFloat {
     Map<Value, ValueType> types = new LinkedHashMap<>();
     graph.types().forEach((value, type) -> types.put(value, convert(type)));
     List<Node> nodes = graph.nodes().stream().map(HalfToFloat::convert).toList();
-    return new Graph(graph.name(), graph.inputs(), graph.outputs(), nodes, constants, types, graph.opsets(), graph.metadata());
+    return new Graph(
+        graph.name(),
+        graph.inputs(),
+        graph.outputs(),
+        nodes,
+        constants,
+        types,
+        graph.opsets(),
+        graph.metadata());
   }
 
   private static Node convert(Node node) {
     Map<String, Attribute> attributes = new LinkedHashMap<>();
     node.attributes()
-        .forEach(
-            (name, attribute) ->
-                attributes.put(
-                    name,
-                    switch (attribute) {
-                      case Attribute.GraphAttr g -> new Attribute.GraphAttr(convert(g.value()));
-                      case Attribute.GraphsAttr g -> new Attribute.GraphsAttr(g.values().stream().map(HalfToFloat::convert).toList());
-                      case Attribute.TensorAttr t -> new Attribute.TensorAttr(convert(t.value()));
-                      case Attribute.IntAttr i when i.value() == ONNX_FLOAT16 && (name.equals("to") || name.equals("dtype")) ->
-                          new Attribute.IntAttr(ONNX_FLOAT);
-                      default -> attribute;
-                    }));
+        .forEach((name, attribute) ->
+            attributes.put(
+                name,
+                switch (attribute) {
+                  case Attribute.GraphAttr g -> new Attribute.GraphAttr(convert(g.value()));
+                  case Attribute.GraphsAttr g ->
+                      new Attribute.GraphsAttr(
+                          g.values().stream().map(HalfToFloat::convert).toList());
+                  case Attribute.TensorAttr t -> new Attribute.TensorAttr(convert(t.value()));
+                  case Attribute.IntAttr i
+                      when i.value() == ONNX_FLOAT16
+                          && (name.equals("to") || name.equals("dtype")) ->
+                      new Attribute.IntAttr(ONNX_FLOAT);
+                  default -> attribute;
+                }));
     return node.withAttributes(attributes);
   }
 
@@ -60,7 +74,9 @@ final class HalfToFloat {
   }
 
   private static ValueType convert(ValueType type) {
-    return type instanceof ValueType.TensorType t && t.dtype() == DType.F16 ? t.withDtype(DType.F32) : type;
+    return type instanceof ValueType.TensorType t && t.dtype() == DType.F16
+        ? t.withDtype(DType.F32)
+        : type;
   }
 
   static Tensor convert(Tensor tensor) {

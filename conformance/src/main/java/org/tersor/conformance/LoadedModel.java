@@ -14,21 +14,31 @@ import org.tersor.runtime.Executable;
  * @param kernelNodes nodes of the prepared graph that run as generated code
  * @param hostNodes nodes that run in Java
  */
-public record LoadedModel(Graph graph, Executable executable, String backend, int kernelNodes, int hostNodes) {
+public record LoadedModel(
+    Graph graph, Executable executable, String backend, int kernelNodes, int hostNodes) {
 
   /** Compiles an imported graph for a backend. */
-  public static LoadedModel of(Compiler compiler, Graph imported, String backendId, CompileOptions options) {
+  public static LoadedModel of(
+      Compiler compiler, Graph imported, String backendId, CompileOptions options) {
     Graph graph = compiler.prepare(imported, options);
     int nodes = graph.nodes().size();
     Backend.Options backendOptions = new Backend.Options(options.threads(), options.settings());
     return switch (compiler.registry().backend(backendId)) {
       case InterpreterBackend _ ->
-          new LoadedModel(graph, InterpreterBackend.load(graph, compiler.registry().operators()), backendId, 0, nodes);
-      case Backend.OfGraph backend -> new LoadedModel(graph, backend.load(graph, backendOptions), backendId, 0, nodes);
+          new LoadedModel(
+              graph,
+              InterpreterBackend.load(graph, compiler.registry().operators()),
+              backendId,
+              0,
+              nodes);
+      case Backend.OfGraph backend ->
+          new LoadedModel(graph, backend.load(graph, backendOptions), backendId, 0, nodes);
       case Backend.OfProgram backend ->
           new LoadedModel(
               graph,
-              backend.load(compiler.program(graph, Compiler.target(backend, options), options), backendOptions),
+              backend.load(
+                  compiler.program(graph, Compiler.target(backend, options), options),
+                  backendOptions),
               backendId,
               nodes,
               0);

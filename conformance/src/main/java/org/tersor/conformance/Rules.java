@@ -12,20 +12,35 @@ import org.tersor.runtime.Tensor;
 /** Which differences an output of a model may show. */
 final class Rules {
   private static final Set<String> SAME_STEP =
-      Set.of("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Slice", "Gather", "Concat", "Split", "MaxPool", "Relu");
+      Set.of(
+          "Reshape",
+          "Flatten",
+          "Squeeze",
+          "Unsqueeze",
+          "Transpose",
+          "Identity",
+          "Slice",
+          "Gather",
+          "Concat",
+          "Split",
+          "MaxPool",
+          "Relu");
 
   private Rules() {}
 
   /** Whether the model computes with quantized integers. */
   static boolean isQuantized(Graph graph) {
-    return graph.nodes().stream().anyMatch(n -> n.op().type().contains("Quantize") || n.op().type().startsWith("QLinear"));
+    return graph.nodes().stream()
+        .anyMatch(n -> n.op().type().contains("Quantize") || n.op().type().startsWith("QLinear"));
   }
 
   /** The rule of an output; of a half precision model see {@link Verifier}. */
   static Rule of(Graph graph, Value output, Tensor expected) {
     DType dtype = expected.dtype();
     if (!dtype.isFloat() && !dtype.isComplex()) {
-      return isQuantized(graph) && dtype.isInteger() && dtype.bits() <= 8 ? new Rule.Steps(1, 1) : new Rule.Exact();
+      return isQuantized(graph) && dtype.isInteger() && dtype.bits() <= 8
+          ? new Rule.Steps(1, 1)
+          : new Rule.Exact();
     }
     if (isQuantized(graph)) {
       return new Rule.Steps(step(graph, output).orElseGet(() -> range(expected) / 255), 1);
@@ -34,8 +49,9 @@ final class Rules {
   }
 
   /**
-   * Size of one quantization step of a float output that comes from a DequantizeLinear. Through a Softmax a step s of one score moves a
-   * probability p by about p (1 - p) s, at most s / 4, and all others may move too: s / 2.
+   * Size of one quantization step of a float output that comes from a DequantizeLinear. Through a
+   * Softmax a step s of one score moves a probability p by about p (1 - p) s, at most s / 4, and
+   * all others may move too: s / 2.
    */
   private static Optional<Double> step(Graph graph, Value output) {
     double factor = 1;

@@ -20,9 +20,11 @@ import org.tersor.conformance.Comparison.Rule;
  * @param sets folders with input_N.pb and output_N.pb; empty for a light model
  * @param lightOutput the expected output of a light model, whose inputs are 0, 1/n, 2/n, ...
  */
-public record SuiteCase(String name, Path model, List<Path> sets, Optional<Path> lightOutput, Rule.Close tolerance) {
+public record SuiteCase(
+    String name, Path model, List<Path> sets, Optional<Path> lightOutput, Rule.Close tolerance) {
   private static final Pattern NUMBER = Pattern.compile("\"(rtol|atol)\"\\s*:\\s*([0-9.eE+-]+)");
-  private static final Pattern URL = Pattern.compile("\"url\"\\s*:\\s*\"[^\"]*/(light_[A-Za-z0-9_]+)\\.onnx\"");
+  private static final Pattern URL =
+      Pattern.compile("\"url\"\\s*:\\s*\"[^\"]*/(light_[A-Za-z0-9_]+)\\.onnx\"");
 
   /** All cases below a folder: the suite's, one group's, or a single case's. Sorted by name. */
   public static List<SuiteCase> find(Path folder) {
@@ -36,7 +38,10 @@ public record SuiteCase(String name, Path model, List<Path> sets, Optional<Path>
     Path model = folder.resolve("model.onnx");
     Path data = folder.resolve("data.json");
     if (Files.exists(model) || Files.exists(data)) {
-      String name = folder.equals(root) ? folder.toAbsolutePath().normalize().getFileName().toString() : root.relativize(folder).toString();
+      String name =
+          folder.equals(root)
+              ? folder.toAbsolutePath().normalize().getFileName().toString()
+              : root.relativize(folder).toString();
       cases.add(of(name.replace('\\', '/'), folder, model, read(data)));
     } else if (depth < 3) {
       list(folder).filter(Files::isDirectory).forEach(sub -> collect(root, sub, depth + 1, cases));
@@ -56,9 +61,11 @@ public record SuiteCase(String name, Path model, List<Path> sets, Optional<Path>
     if (url.find() && !Files.exists(model)) {
       Path light = folder.toAbsolutePath().normalize().getParent().resolveSibling("light");
       Path output = light.resolve(url.group(1) + "_output_0.pb");
-      return new SuiteCase(name, light.resolve(url.group(1) + ".onnx"), List.of(), Optional.of(output), tolerance);
+      return new SuiteCase(
+          name, light.resolve(url.group(1) + ".onnx"), List.of(), Optional.of(output), tolerance);
     }
-    List<Path> sets = list(folder).filter(f -> f.getFileName().toString().startsWith("test_data_set_")).toList();
+    List<Path> sets =
+        list(folder).filter(f -> f.getFileName().toString().startsWith("test_data_set_")).toList();
     return new SuiteCase(name, model, sets, Optional.empty(), tolerance);
   }
 

@@ -31,7 +31,13 @@ public final class Verifier {
    *
    * @param rule in words, the tolerance that applied
    */
-  public record Report(boolean passed, double maxAbs, double maxRel, double cosine, String rule, List<Comparison> outputs) {}
+  public record Report(
+      boolean passed,
+      double maxAbs,
+      double maxRel,
+      double cosine,
+      String rule,
+      List<Comparison> outputs) {}
 
   /**
    * Runs the executable and the reference, compares every output.
@@ -44,7 +50,8 @@ public final class Verifier {
   }
 
   /** Compares results that are there already. */
-  public Report judge(Path model, Graph graph, Map<String, Tensor> actual, Map<String, Tensor> inputs) {
+  public Report judge(
+      Path model, Graph graph, Map<String, Tensor> actual, Map<String, Tensor> inputs) {
     Map<String, Tensor> expected = reference.run(model, inputs, Reference.Options.DEFAULT);
     boolean half = HalfToFloat.usesHalf(graph);
     Map<String, Tensor> truth = half ? float32(graph, inputs) : Map.of();
@@ -55,10 +62,17 @@ public final class Verifier {
       Tensor ours = actual.get(output.name());
       if (theirs == null || ours == null) {
         throw new TersorException(
-            "TSR-0806", "output '" + output.name() + "' is missing in the results of " + (ours == null ? "Tersor" : "the reference"));
+            "TSR-0806",
+            "output '"
+                + output.name()
+                + "' is missing in the results of "
+                + (ours == null ? "Tersor" : "the reference"));
       }
       Tensor exact = truth.get(output.name());
-      Rule rule = exact != null && theirs.dtype().isFloat() ? new Rule.Half(exact) : Rules.of(graph, output, theirs);
+      Rule rule =
+          exact != null && theirs.dtype().isFloat()
+              ? new Rule.Half(exact)
+              : Rules.of(graph, output, theirs);
       comparisons.add(Comparison.of(output.name(), ours, theirs, rule));
       text = describe(rule);
     }
@@ -76,7 +90,8 @@ public final class Verifier {
       case Rule.Close close -> "rtol " + close.rtol() + ", atol " + close.atol();
       case Rule.Exact _ -> "equal";
       case Rule.Steps steps -> "within " + steps.max() + " quantization step of " + steps.step();
-      case Rule.Half _ -> "float16: same top 5, cosine at least 0.9999, error at most twice the reference's";
+      case Rule.Half _ ->
+          "float16: same top 5, cosine at least 0.9999, error at most twice the reference's";
     };
   }
 

@@ -22,16 +22,23 @@ public final class Images {
     System.setProperty("java.awt.headless", "true");
     BufferedImage image = ImageIO.read(file.toFile());
     if (image == null) {
-      throw new TersorException("TSR-0903", file + " is no picture that can be read (PNG, JPEG, GIF, BMP)");
+      throw new TersorException(
+          "TSR-0903", file + " is no picture that can be read (PNG, JPEG, GIF, BMP)");
     }
-    BufferedImage scaled = image.getWidth() == width && image.getHeight() == height ? image : scale(image, height, width);
+    BufferedImage scaled =
+        image.getWidth() == width && image.getHeight() == height
+            ? image
+            : scale(image, height, width);
     byte[] pixels = new byte[height * width * channels];
     for (int y = 0; y < height; y++) {
       for (int x = 0; x < width; x++) {
         int rgb = scaled.getRGB(x, y);
         int at = (y * width + x) * channels;
         if (channels == 1) {
-          pixels[at] = (byte) Math.round(.299 * (rgb >> 16 & 255) + .587 * (rgb >> 8 & 255) + .114 * (rgb & 255));
+          pixels[at] =
+              (byte)
+                  Math.round(
+                      .299 * (rgb >> 16 & 255) + .587 * (rgb >> 8 & 255) + .114 * (rgb & 255));
         } else {
           pixels[at] = (byte) (rgb >> 16);
           pixels[at + 1] = (byte) (rgb >> 8);
@@ -54,7 +61,8 @@ public final class Images {
   private static BufferedImage draw(BufferedImage image, int height, int width) {
     BufferedImage result = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
     Graphics2D graphics = result.createGraphics();
-    graphics.setRenderingHint(RenderingHints.KEY_INTERPOLATION, RenderingHints.VALUE_INTERPOLATION_BILINEAR);
+    graphics.setRenderingHint(
+        RenderingHints.KEY_INTERPOLATION, RenderingHints.VALUE_INTERPOLATION_BILINEAR);
     graphics.drawImage(image, 0, 0, width, height, null);
     graphics.dispose();
     return result;

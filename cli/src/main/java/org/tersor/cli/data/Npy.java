@@ -27,10 +27,14 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** NumPy's .npy (versions 1 to 3) and .npz files, in row-major and column-major order, of either byte order. */
+/**
+ * NumPy's .npy (versions 1 to 3) and .npz files, in row-major and column-major order, of either
+ * byte order.
+ */
 public final class Npy {
   private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y'};
-  private static final Pattern DESCR = Pattern.compile("'descr'\\s*:\\s*'([<>|=]?)([a-zA-Z])(\\d+)'");
+  private static final Pattern DESCR =
+      Pattern.compile("'descr'\\s*:\\s*'([<>|=]?)([a-zA-Z])(\\d+)'");
   private static final Pattern ORDER = Pattern.compile("'fortran_order'\\s*:\\s*(True|False)");
   private static final Pattern SHAPE = Pattern.compile("'shape'\\s*:\\s*\\(([^)]*)\\)");
   private static final int LARGEST_HEADER = 1 << 16;
@@ -47,7 +51,8 @@ public final class Npy {
   /** Reads all arrays of a .npz file, in the order of the archive. */
   public static Map<String, Tensor> readAll(Path file) throws IOException {
     Map<String, Tensor> arrays = new LinkedHashMap<>();
-    try (ZipInputStream zip = new ZipInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
+    try (ZipInputStream zip =
+        new ZipInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
       for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
         if (entry.getName().endsWith(".npy")) {
           String name = entry.getName().substring(0, entry.getName().length() - 4);
@@ -67,7 +72,8 @@ public final class Npy {
       throw fault(where, "is no .npy file");
     }
     byte[] lengthBytes = in.readNBytes(start[6] == 1 ? 2 : 4);
-    ByteBuffer length = ByteBuffer.wrap(Arrays.copyOf(lengthBytes, 4)).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer length =
+        ByteBuffer.wrap(Arrays.copyOf(lengthBytes, 4)).order(ByteOrder.LITTLE_ENDIAN);
     int headerLength = length.getInt();
     if (headerLength < 0 || headerLength > LARGEST_HEADER) {
       throw fault(where, "has a header of " + headerLength + " bytes");
@@ -84,7 +90,12 @@ public final class Npy {
     long bytes;
     try {
       itemSize = Integer.parseInt(descr.group(3)) * (descr.group(2).equals("U") ? 4 : 1);
-      shape = Arrays.stream(dims.group(1).split(",")).map(String::strip).filter(s -> !s.isEmpty()).mapToLong(Long::parseLong).toArray();
+      shape =
+          Arrays.stream(dims.group(1).split(","))
+              .map(String::strip)
+              .filter(s -> !s.isEmpty())
+              .mapToLong(Long::parseLong)
+              .toArray();
       bytes = Math.multiplyExact(Tensor.count(shape), (long) itemSize);
     } catch (NumberFormatException | ArithmeticException e) {
       throw fault(where, "has a shape that is not possible: " + dims.group(1));
@@ -96,12 +107,15 @@ public final class Npy {
     if (data.length < bytes) {
       throw fault(where, "ends after " + data.length + " of " + bytes + " bytes");
     }
-    ByteBuffer buffer = ByteBuffer.wrap(data).order(descr.group(1).equals(">") ? ByteOrder.BIG_ENDIAN : ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer buffer =
+        ByteBuffer.wrap(data)
+            .order(descr.group(1).equals(">") ? ByteOrder.BIG_ENDIAN : ByteOrder.LITTLE_ENDIAN);
     Tensor tensor = tensor(descr.group(2), itemSize, shape, buffer, where);
     return order.group(1).equals("True") ? fromColumnMajor(tensor) : tensor;
   }
 
-  private static Tensor tensor(String kind, int itemSize, long[] shape, ByteBuffer data, String where) {
+  private static Tensor tensor(
+      String kind, int itemSize, long[] shape, ByteBuffer data, String where) {
     if (kind.equals("U") || kind.equals("S")) {
       return texts(kind, itemSize, shape, data);
     }
@@ -121,7 +135,9 @@ public final class Npy {
           case "f8" -> DType.F64;
           case "c8" -> DType.C64;
           case "c16" -> DType.C128;
-          default -> throw fault(where, "has elements of type '" + kind + itemSize + "', which no tensor has");
+          default ->
+              throw fault(
+                  where, "has elements of type '" + kind + itemSize + "', which no tensor has");
         };
     Tensor tensor = Tensor.zeros(dtype, shape);
     switch (dtype.slot()) {
@@ -181,7 +197,8 @@ public final class Npy {
 
   /** Writes a .npz file; the same tensors give the same bytes. */
   public static void writeAll(Map<String, Tensor> tensors, Path file) throws IOException {
-    try (ZipOutputStream zip = new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(file)))) {
+    try (ZipOutputStream zip =
+        new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(file)))) {
       for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
         ZipEntry member = new ZipEntry(entry.getKey() + ".npy");
         member.setTime(315_532_800_000L); // 1980, the first time that a zip can hold
@@ -192,7 +209,10 @@ public final class Npy {
     }
   }
 
-  /** Types that NumPy does not have (bfloat16, 8-bit floats, 4-bit integers) are written as float32 or 8-bit integers. */
+  /**
+   * Types that NumPy does not have (bfloat16, 8-bit floats, 4-bit integers) are written as float32
+   * or 8-bit integers.
+   */
   private static void write(Tensor given, OutputStream out) throws IOException {
     Tensor tensor = asNumpyHasIt(given);
     int width = tensor.dtype() == DType.STRING ? longest(tensor) : tensor.dtype().memoryBytes();
@@ -219,7 +239,8 @@ public final class Npy {
       dims.add(Long.toString(dim));
     }
     String shape = dims.size() == 1 ? dims.getFirst() + "," : String.join(", ", dims);
-    String header = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+    String header =
+        "{'descr': '" + descr + "', 'fortran_order': False, 'shape': (" + shape + "), }";
     int padding = 64 - (10 + header.length() + 1) % 64;
     header += " ".repeat(padding % 64) + "\n";
     out.write(MAGIC);
@@ -261,7 +282,12 @@ public final class Npy {
   }
 
   private static int longest(Tensor tensor) {
-    return 4 * Math.max(1, Arrays.stream(tensor.strings()).collect(Collectors.summarizingInt(s -> s.codePointCount(0, s.length()))).getMax());
+    return 4
+        * Math.max(
+            1,
+            Arrays.stream(tensor.strings())
+                .collect(Collectors.summarizingInt(s -> s.codePointCount(0, s.length())))
+                .getMax());
   }
 
   private static TersorException fault(String where, String what) {

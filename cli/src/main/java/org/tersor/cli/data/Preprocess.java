@@ -11,22 +11,28 @@ import org.tersor.runtime.TersorException;
  *
  * @param mean one value, or one per channel
  * @param std one value, or one per channel
- * @param channelsFirst whether images are [channels, height, width] (else [height, width, channels])
+ * @param channelsFirst whether images are [channels, height, width] (else [height, width,
+ *     channels])
  * @param bgr whether blue comes first
  */
-public record Preprocess(double scale, double[] mean, double[] std, boolean channelsFirst, boolean bgr) {
+public record Preprocess(
+    double scale, double[] mean, double[] std, boolean channelsFirst, boolean bgr) {
   /** Pixels divided by 255. */
-  public static final Preprocess UNIT = new Preprocess(1 / 255.0, new double[] {0}, new double[] {1}, true, false);
+  public static final Preprocess UNIT =
+      new Preprocess(1 / 255.0, new double[] {0}, new double[] {1}, true, false);
 
   /** Pixels as they are. */
-  public static final Preprocess RAW = new Preprocess(1, new double[] {0}, new double[] {1}, true, false);
+  public static final Preprocess RAW =
+      new Preprocess(1, new double[] {0}, new double[] {1}, true, false);
 
   /** What is usual for MNIST: divided by 255, mean .1307, deviation .3081. */
-  public static final Preprocess MNIST = new Preprocess(1 / 255.0, new double[] {.1307}, new double[] {.3081}, true, false);
+  public static final Preprocess MNIST =
+      new Preprocess(1 / 255.0, new double[] {.1307}, new double[] {.3081}, true, false);
 
   /**
-   * Parses {@code raw}, or {@code mean=A,std=B,layout=nchw|nhwc,order=rgb|bgr,scale=S}; values per channel are separated by colons. With {@code raw}
-   * in front, pixels are not divided by 255 first.
+   * Parses {@code raw}, or {@code mean=A,std=B,layout=nchw|nhwc,order=rgb|bgr,scale=S}; values per
+   * channel are separated by colons. With {@code raw} in front, pixels are not divided by 255
+   * first.
    */
   public static Preprocess parse(String text) {
     Preprocess result = UNIT;
@@ -36,12 +42,43 @@ public record Preprocess(double scale, double[] mean, double[] std, boolean chan
       String value = equals < 0 ? "" : part.substring(equals + 1).strip();
       result =
           switch (key) {
-            case "raw" -> new Preprocess(1, result.mean, result.std, result.channelsFirst, result.bgr);
-            case "scale" -> new Preprocess(numbers(value, text)[0], result.mean, result.std, result.channelsFirst, result.bgr);
-            case "mean" -> new Preprocess(result.scale, numbers(value, text), result.std, result.channelsFirst, result.bgr);
-            case "std" -> new Preprocess(result.scale, result.mean, numbers(value, text), result.channelsFirst, result.bgr);
-            case "layout" -> new Preprocess(result.scale, result.mean, result.std, oneOf(value, "nchw", "nhwc", text), result.bgr);
-            case "order" -> new Preprocess(result.scale, result.mean, result.std, result.channelsFirst, oneOf(value, "bgr", "rgb", text));
+            case "raw" ->
+                new Preprocess(1, result.mean, result.std, result.channelsFirst, result.bgr);
+            case "scale" ->
+                new Preprocess(
+                    numbers(value, text)[0],
+                    result.mean,
+                    result.std,
+                    result.channelsFirst,
+                    result.bgr);
+            case "mean" ->
+                new Preprocess(
+                    result.scale,
+                    numbers(value, text),
+                    result.std,
+                    result.channelsFirst,
+                    result.bgr);
+            case "std" ->
+                new Preprocess(
+                    result.scale,
+                    result.mean,
+                    numbers(value, text),
+                    result.channelsFirst,
+                    result.bgr);
+            case "layout" ->
+                new Preprocess(
+                    result.scale,
+                    result.mean,
+                    result.std,
+                    oneOf(value, "nchw", "nhwc", text),
+                    result.bgr);
+            case "order" ->
+                new Preprocess(
+                    result.scale,
+                    result.mean,
+                    result.std,
+                    result.channelsFirst,
+                    oneOf(value, "bgr", "rgb", text));
             default -> throw fault(text, "'" + key + "' is unknown");
           };
     }
@@ -65,7 +102,12 @@ public record Preprocess(double scale, double[] mean, double[] std, boolean chan
 
   private static TersorException fault(String text, String why) {
     return new TersorException(
-        "TSR-0904", "--preprocess " + text + ": " + why + "; write raw, or mean=A[:B:C],std=A[:B:C],layout=nchw|nhwc,order=rgb|bgr,scale=S");
+        "TSR-0904",
+        "--preprocess "
+            + text
+            + ": "
+            + why
+            + "; write raw, or mean=A[:B:C],std=A[:B:C],layout=nchw|nhwc,order=rgb|bgr,scale=S");
   }
 
   /**
@@ -76,7 +118,10 @@ public record Preprocess(double scale, double[] mean, double[] std, boolean chan
    * @return [count, channels, height, width] or [count, height, width, channels]
    */
   public Tensor apply(byte[] pixels, int count, int height, int width, int channels, DType dtype) {
-    long[] shape = channelsFirst ? new long[] {count, channels, height, width} : new long[] {count, height, width, channels};
+    long[] shape =
+        channelsFirst
+            ? new long[] {count, channels, height, width}
+            : new long[] {count, height, width, channels};
     Tensor tensor = Tensor.zeros(dtype, shape);
     int plane = height * width;
     for (int n = 0; n < count; n++) {
