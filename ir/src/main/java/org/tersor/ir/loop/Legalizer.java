@@ -5,18 +5,18 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import org.tersor.ir.schedule.Target;
 
 /**
- * Replaces what a target lacks by other loop IR, so that a backend implements few operations: transcendental functions become the
- * text of {@code math.kern}; a fused multiply-add becomes a multiplication and an addition without {@link Target.Feature#FMA};
- * conversions of floats below 32 bits become integer operations (F16 stays with {@link Target.Feature#F16C}); Dot4 becomes shifts
+ * Replaces what a target lacks by other loop IR, so that a backend implements few operations:
+ * transcendental functions become the text of {@code math.kern}; a fused multiply-add becomes a
+ * multiplication and an addition without {@link Target.Feature#FMA}; conversions of floats below 32
+ * bits become integer operations (F16 stays with {@link Target.Feature#F16C}); Dot4 becomes shifts
  * and multiplications without {@link Target.Feature#DOT4}.
  *
- * <p>Steps are bound by {@link Stmt.Let} before the statement that needs them. Expressions have no side effects, so that changes
- * nothing; masked loads keep their masks.
+ * <p>Steps are bound by {@link Stmt.Let} before the statement that needs them. Expressions have no
+ * side effects, so that changes nothing; masked loads keep their masks.
  */
 public final class Legalizer {
   private final Target target;
@@ -36,7 +36,8 @@ public final class Legalizer {
     function.buffers().forEach(b -> legalizer.used.add(b.name()));
     legalizer.used.addAll(function.dims());
     legalizer.collect(function.body());
-    return new LoopFunction(function.name(), function.buffers(), function.dims(), legalizer.single(function.body()));
+    return new LoopFunction(
+        function.name(), function.buffers(), function.dims(), legalizer.single(function.body()));
   }
 
   private void collect(Stmt statement) {
@@ -74,9 +75,14 @@ public final class Legalizer {
     return name;
   }
 
-  /** The value under a name, by a Let before the statement; variables and constants stay as they are. */
+  /**
+   * The value under a name, by a Let before the statement; variables and constants stay as they
+   * are.
+   */
   Expr bind(String hint, Expr value) {
-    if (value instanceof Expr.Var || value instanceof Expr.IntConst || value instanceof Expr.FloatConst) {
+    if (value instanceof Expr.Var
+        || value instanceof Expr.IntConst
+        || value instanceof Expr.FloatConst) {
       return value;
     }
     String name = fresh(hint);
@@ -104,24 +110,41 @@ public final class Legalizer {
       case Stmt.For loop -> {
         Expr begin = expr(loop.begin());
         Expr end = expr(loop.end());
-        out.add(new Stmt.For(loop.kind(), loop.var(), begin, end, loop.step(), single(loop.body())));
+        out.add(
+            new Stmt.For(loop.kind(), loop.var(), begin, end, loop.step(), single(loop.body())));
       }
       case Stmt.While loop -> whileLoop(loop, out);
       case Stmt.Let let -> out.add(new Stmt.Let(let.name(), expr(let.value())));
       case Stmt.Local local -> out.add(new Stmt.Local(local.name(), expr(local.initial())));
       case Stmt.Assign assign -> out.add(new Stmt.Assign(assign.name(), expr(assign.value())));
       case Stmt.Store store ->
-          out.add(new Stmt.Store(store.buffer(), expr(store.index()), expr(store.value()), store.mask().map(this::expr)));
-      case Stmt.If branch -> out.add(new Stmt.If(expr(branch.condition()), single(branch.then()), branch.otherwise().map(this::single)));
-      case Stmt.Alloc alloc -> out.add(new Stmt.Alloc(alloc.buffer(), alloc.element(), expr(alloc.count()), alloc.space()));
-      case Stmt.Prefetch prefetch -> out.add(new Stmt.Prefetch(prefetch.buffer(), expr(prefetch.index())));
+          out.add(
+              new Stmt.Store(
+                  store.buffer(),
+                  expr(store.index()),
+                  expr(store.value()),
+                  store.mask().map(this::expr)));
+      case Stmt.If branch ->
+          out.add(
+              new Stmt.If(
+                  expr(branch.condition()),
+                  single(branch.then()),
+                  branch.otherwise().map(this::single)));
+      case Stmt.Alloc alloc ->
+          out.add(
+              new Stmt.Alloc(alloc.buffer(), alloc.element(), expr(alloc.count()), alloc.space()));
+      case Stmt.Prefetch prefetch ->
+          out.add(new Stmt.Prefetch(prefetch.buffer(), expr(prefetch.index())));
       case Stmt.Barrier barrier -> out.add(barrier);
     }
     pre = outerPre;
     done = outerDone;
   }
 
-  /** A condition that needs statements is computed before the loop and again at the end of each iteration. */
+  /**
+   * A condition that needs statements is computed before the loop and again at the end of each
+   * iteration.
+   */
   private void whileLoop(Stmt.While loop, List<Stmt> out) {
     List<Stmt> before = new ArrayList<>();
     pre = before;
@@ -144,10 +167,14 @@ public final class Legalizer {
       case Expr.IntConst c -> c;
       case Expr.FloatConst c -> c;
       case Expr.Var v -> v;
-      case Expr.Load load -> new Expr.Load(load.type(), load.buffer(), expr(load.index()), load.mask().map(this::expr));
+      case Expr.Load load ->
+          new Expr.Load(
+              load.type(), load.buffer(), expr(load.index()), load.mask().map(this::expr));
       case Expr.Unary u -> {
         Expr a = expr(u.a());
-        yield u.op().isTranscendental() ? inline(u.op(), new Expr.Unary(u.op(), a), List.of(a)) : new Expr.Unary(u.op(), a);
+        yield u.op().isTranscendental()
+            ? inline(u.op(), new Expr.Unary(u.op(), a), List.of(a))
+            : new Expr.Unary(u.op(), a);
       }
       case Expr.Binary b -> {
         Expr a = expr(b.a());
@@ -164,7 +191,8 @@ public final class Legalizer {
             ? new Expr.Fma(a, b, c)
             : new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, a, b), c);
       }
-      case Expr.Select s -> new Expr.Select(expr(s.condition()), expr(s.then()), expr(s.otherwise()));
+      case Expr.Select s ->
+          new Expr.Select(expr(s.condition()), expr(s.then()), expr(s.otherwise()));
       case Expr.Cast c -> cast(new Expr.Cast(c.type(), expr(c.a()), c.inRange()));
       case Expr.Bits b -> new Expr.Bits(b.type(), expr(b.a()));
       case Expr.Dot4 d -> {
@@ -209,7 +237,10 @@ public final class Legalizer {
     boolean half = target.has(Target.Feature.F16C);
     Expr single = c.a();
     if (from.isSmallFloat()) {
-      single = half && from == Scalar.F16 ? new Expr.Cast(c.type().withScalar(Scalar.F32), c.a(), false) : small.decode(from, codes(c.a()));
+      single =
+          half && from == Scalar.F16
+              ? new Expr.Cast(c.type().withScalar(Scalar.F32), c.a(), false)
+              : small.decode(from, codes(c.a()));
     } else if (from != Scalar.F32) {
       single = small.toSingle(c.a());
     }

@@ -39,7 +39,8 @@ final class RoutineCopy {
         Expr value = expr(local.initial());
         yield new Stmt.Local(rename(local.name(), value.type()), value);
       }
-      case Stmt.Assign assign -> new Stmt.Assign(((Expr.Var) variable(assign.name())).name(), expr(assign.value()));
+      case Stmt.Assign assign ->
+          new Stmt.Assign(((Expr.Var) variable(assign.name())).name(), expr(assign.value()));
       case Stmt.For s -> throw unfit(s);
       case Stmt.If s -> throw unfit(s);
       case Stmt.Store s -> throw unfit(s);
@@ -50,7 +51,8 @@ final class RoutineCopy {
   }
 
   private Expr variable(String name) {
-    return Optional.ofNullable(names.get(name)).orElseThrow(() -> new IllegalStateException("no variable " + name));
+    return Optional.ofNullable(names.get(name))
+        .orElseThrow(() -> new IllegalStateException("no variable " + name));
   }
 
   Expr expr(Expr e) {
@@ -62,7 +64,8 @@ final class RoutineCopy {
       case Expr.Binary b -> new Expr.Binary(b.op(), expr(b.a()), expr(b.b()));
       case Expr.Compare c -> new Expr.Compare(c.op(), expr(c.a()), expr(c.b()));
       case Expr.Fma f -> new Expr.Fma(expr(f.a()), expr(f.b()), expr(f.c()));
-      case Expr.Select s -> new Expr.Select(expr(s.condition()), expr(s.then()), expr(s.otherwise()));
+      case Expr.Select s ->
+          new Expr.Select(expr(s.condition()), expr(s.then()), expr(s.otherwise()));
       case Expr.Cast c -> new Expr.Cast(c.type().withLanes(lanes), expr(c.a()), c.inRange());
       case Expr.Bits b -> new Expr.Bits(b.type().withLanes(lanes), expr(b.a()));
       // Over the lanes of the copy: "any lane" as the condition of a loop.

@@ -4,8 +4,8 @@ import java.util.function.BinaryOperator;
 import org.tersor.runtime.Minifloat;
 
 /**
- * Conversions between F32 and the floats of 16 bits and fewer as integer operations on I32, with the results of {@link Minifloat}
- * (of a bfloat16 NaN: its payload).
+ * Conversions between F32 and the floats of 16 bits and fewer as integer operations on I32, with
+ * the results of {@link Minifloat} (of a bfloat16 NaN: its payload).
  */
 final class SmallFloats {
   /** Names a value that is used more than once. */
@@ -70,16 +70,20 @@ final class SmallFloats {
     int signBit = 1 << width;
     Expr magnitude = binder.bind("mag", op(BinaryOp.AND, c, signBit - 1));
     Expr sign = op(BinaryOp.SHL, op(BinaryOp.AND, c, signBit), 31 - width);
-    Expr normal = op(BinaryOp.ADD, op(BinaryOp.SHL, magnitude, 23 - m), (127 - format.bias()) << 23);
+    Expr normal =
+        op(BinaryOp.ADD, op(BinaryOp.SHL, magnitude, 23 - m), (127 - format.bias()) << 23);
     // Below the normal numbers a code counts steps; the product of two normal floats is exact.
     Expr steps = new Expr.Cast(c.type().withScalar(Scalar.F32), magnitude, false);
-    Expr subnormal = bits(op(BinaryOp.MUL, steps, f(steps, Math.scalb(1.0, 1 - format.bias() - m))));
-    Expr value = op(BinaryOp.OR, select(is(CompareOp.LT, magnitude, 1 << m), subnormal, normal), sign);
+    Expr subnormal =
+        bits(op(BinaryOp.MUL, steps, f(steps, Math.scalb(1.0, 1 - format.bias() - m))));
+    Expr value =
+        op(BinaryOp.OR, select(is(CompareOp.LT, magnitude, 1 << m), subnormal, normal), sign);
     int top = ((1 << format.exponentBits()) - 1) << m;
     return single(
         switch (format.special()) {
           case IEEE -> {
-            Expr infinite = select(is(CompareOp.EQ, magnitude, top), op(BinaryOp.OR, sign, INFINITY), value);
+            Expr infinite =
+                select(is(CompareOp.EQ, magnitude, top), op(BinaryOp.OR, sign, INFINITY), value);
             yield select(is(CompareOp.GT, magnitude, top), i(c, NAN), infinite);
           }
           case FINITE_NAN -> select(is(CompareOp.EQ, magnitude, signBit - 1), i(c, NAN), value);
@@ -93,12 +97,15 @@ final class SmallFloats {
     Minifloat format = Minifloat.of(type.dtype());
     Expr b = binder.bind("bits", bits(value));
     Expr magnitude = binder.bind("mag", op(BinaryOp.AND, b, 0x7FFFFFFF));
-    Expr code = format.special() == Minifloat.Special.SCALE ? scale(magnitude) : code(format, b, magnitude);
-    return new Expr.Cast(b.type().withScalar(type.bytes() == 1 ? Scalar.U8 : Scalar.U16), code, false);
+    Expr code =
+        format.special() == Minifloat.Special.SCALE ? scale(magnitude) : code(format, b, magnitude);
+    return new Expr.Cast(
+        b.type().withScalar(type.bytes() == 1 ? Scalar.U8 : Scalar.U16), code, false);
   }
 
   private static Expr scale(Expr magnitude) {
-    Expr subnormal = select(is(CompareOp.GE, magnitude, 0x00600000), i(magnitude, 1), i(magnitude, 0));
+    Expr subnormal =
+        select(is(CompareOp.GE, magnitude, 0x00600000), i(magnitude, 1), i(magnitude, 0));
     Expr normal = op(BinaryOp.SHR, op(BinaryOp.ADD, magnitude, 0x00400000), 23);
     Expr finite = select(is(CompareOp.LT, magnitude, 0x00800000), subnormal, normal);
     return select(is(CompareOp.GE, magnitude, INFINITY), i(magnitude, 0xFF), finite);
@@ -137,14 +144,15 @@ final class SmallFloats {
         Expr outside = new Expr.Binary(BinaryOp.OR, nan, is(CompareOp.GT, code, signBit - 1));
         yield select(outside, i(b, signBit), zero);
       }
-      case FINITE -> select(nan, i(b, 0), op(BinaryOp.OR, op(BinaryOp.MIN, code, signBit - 1), sign));
+      case FINITE ->
+          select(nan, i(b, 0), op(BinaryOp.OR, op(BinaryOp.MIN, code, signBit - 1), sign));
       case SCALE -> throw new AssertionError();
     };
   }
 
   /**
-   * An F32 that rounds to every float of 16 bits and fewer as the value (F64, an integer or bool) does: truncated, with the last bit
-   * set if anything was lost.
+   * An F32 that rounds to every float of 16 bits and fewer as the value (F64, an integer or bool)
+   * does: truncated, with the last bit set if anything was lost.
    */
   Expr toSingle(Expr value) {
     Type type = value.type();
@@ -172,7 +180,9 @@ final class SmallFloats {
     Expr x = binder.bind("wide", value);
     Expr nearest = binder.bind("near", new Expr.Cast(x.type().withScalar(Scalar.F32), x, false));
     Expr back = binder.bind("back", new Expr.Cast(x.type(), nearest, false));
-    Expr away = new Expr.Compare(CompareOp.GT, new Expr.Unary(UnaryOp.ABS, back), new Expr.Unary(UnaryOp.ABS, x));
+    Expr away =
+        new Expr.Compare(
+            CompareOp.GT, new Expr.Unary(UnaryOp.ABS, back), new Expr.Unary(UnaryOp.ABS, x));
     Expr b = binder.bind("bits", bits(nearest));
     Expr truncated = select(away, op(BinaryOp.SUB, b, 1), b);
     Expr inexact = new Expr.Compare(CompareOp.NE, back, x);

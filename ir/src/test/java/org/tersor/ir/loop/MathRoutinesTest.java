@@ -15,13 +15,18 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tersor.ir.schedule.Target;
 
-/** Measures math.kern against java.lang.Math, over random arguments of all magnitudes and special values. */
+/**
+ * Measures math.kern against java.lang.Math, over random arguments of all magnitudes and special
+ * values.
+ */
 class MathRoutinesTest {
   private static final int COUNT = 8000;
 
   private static Expr call(Enum<?> op, Type type) {
     Expr x = load(type, "x");
-    return op instanceof UnaryOp unary ? new Expr.Unary(unary, x) : new Expr.Binary((BinaryOp) op, x, load(type, "y"));
+    return op instanceof UnaryOp unary
+        ? new Expr.Unary(unary, x)
+        : new Expr.Binary((BinaryOp) op, x, load(type, "y"));
   }
 
   private static Expr load(Type type, String buffer) {
@@ -30,28 +35,45 @@ class MathRoutinesTest {
 
   private static LoopFunction kernel(Enum<?> op, Type type) {
     List<LoopFunction.BufferParam> buffers =
-        Stream.of("x", "y", "z").map(b -> new LoopFunction.BufferParam(b, type.scalar(), b.equals("z"))).toList();
+        Stream.of("x", "y", "z")
+            .map(b -> new LoopFunction.BufferParam(b, type.scalar(), b.equals("z")))
+            .toList();
     Expr zero = new Expr.IntConst(Type.INDEX, 0);
-    Stmt store = new Stmt.Store("z", new Expr.Var(Type.INDEX, "i"), call(op, type), Optional.empty());
-    Stmt loop = new Stmt.For(Stmt.LoopKind.SERIAL, "i", zero, new Expr.Var(Type.INDEX, "n"), type.lanes(), store);
-    LoopFunction legal = Legalizer.legalize(new LoopFunction("f", buffers, List.of("n"), loop), Target.jvm(0));
+    Stmt store =
+        new Stmt.Store("z", new Expr.Var(Type.INDEX, "i"), call(op, type), Optional.empty());
+    Stmt loop =
+        new Stmt.For(
+            Stmt.LoopKind.SERIAL, "i", zero, new Expr.Var(Type.INDEX, "n"), type.lanes(), store);
+    LoopFunction legal =
+        Legalizer.legalize(new LoopFunction("f", buffers, List.of("n"), loop), Target.jvm(0));
     assertEquals(List.of(), LoopVerifier.verify(legal));
     return legal;
   }
 
   private static float[] run(Enum<?> op, float[] x, float[] y, int lanes) {
     float[] z = new float[x.length];
-    LoopInterpreter.run(kernel(op, new Type(Scalar.F32, lanes)), new Object[] {x, y, z}, new int[3], new long[] {x.length});
+    LoopInterpreter.run(
+        kernel(op, new Type(Scalar.F32, lanes)),
+        new Object[] {x, y, z},
+        new int[3],
+        new long[] {x.length});
     return z;
   }
 
   private static double[] run(Enum<?> op, double[] x, double[] y) {
     double[] z = new double[x.length];
-    LoopInterpreter.run(kernel(op, new Type(Scalar.F64, 4)), new Object[] {x, y, z}, new int[3], new long[] {x.length});
+    LoopInterpreter.run(
+        kernel(op, new Type(Scalar.F64, 4)),
+        new Object[] {x, y, z},
+        new int[3],
+        new long[] {x.length});
     return z;
   }
 
-  /** A function, its reference, where it is measured, and the asserted errors in units of the last place. */
+  /**
+   * A function, its reference, where it is measured, and the asserted errors in units of the last
+   * place.
+   */
   record Case(Enum<?> op, DoubleUnaryOperator reference, double limit, double single, double full) {
     @Override
     public String toString() {
@@ -67,7 +89,12 @@ class MathRoutinesTest {
         new Case(UnaryOp.LOG, Math::log, all, 1.5, 2),
         new Case(UnaryOp.LOG1P, Math::log1p, all, 2, 3),
         new Case(UnaryOp.TANH, Math::tanh, all, 3, 4),
-        new Case(UnaryOp.SIGMOID, x -> x < 0 ? Math.exp(x) / (1 + Math.exp(x)) : 1 / (1 + Math.exp(-x)), all, 2.5, 4),
+        new Case(
+            UnaryOp.SIGMOID,
+            x -> x < 0 ? Math.exp(x) / (1 + Math.exp(x)) : 1 / (1 + Math.exp(-x)),
+            all,
+            2.5,
+            4),
         new Case(UnaryOp.ERF, MathRoutinesTest::erf, all, 2.5, Double.NaN),
         new Case(UnaryOp.SIN, Math::sin, 1e9, 0.51, 2),
         new Case(UnaryOp.COS, Math::cos, 1e9, 0.51, 2),
@@ -79,17 +106,27 @@ class MathRoutinesTest {
         new Case(UnaryOp.COSH, Math::cosh, all, 0.51, 4),
         new Case(UnaryOp.ASINH, MathRoutinesTest::asinh, all, 0.51, 5),
         new Case(UnaryOp.ACOSH, MathRoutinesTest::acosh, all, 0.51, 6),
-        new Case(UnaryOp.ATANH, x -> 0.5 * Math.log1p(2 * Math.abs(x) / (1 - Math.abs(x))) * Math.signum(x), all, 0.51, 5));
+        new Case(
+            UnaryOp.ATANH,
+            x -> 0.5 * Math.log1p(2 * Math.abs(x) / (1 - Math.abs(x))) * Math.signum(x),
+            all,
+            0.51,
+            5));
   }
 
   private static double asinh(double x) {
     double a = Math.abs(x);
-    double y = a > 1e8 ? Math.log(a) + Math.log(2) : Math.log1p(a + a * a / (1 + Math.sqrt(a * a + 1)));
+    double y =
+        a > 1e8 ? Math.log(a) + Math.log(2) : Math.log1p(a + a * a / (1 + Math.sqrt(a * a + 1)));
     return Math.copySign(y, x);
   }
 
   private static double acosh(double x) {
-    return x < 1 ? Double.NaN : x > 1e8 ? Math.log(x) + Math.log(2) : Math.log1p(x - 1 + Math.sqrt(2 * (x - 1) + (x - 1) * (x - 1)));
+    return x < 1
+        ? Double.NaN
+        : x > 1e8
+            ? Math.log(x) + Math.log(2)
+            : Math.log1p(x - 1 + Math.sqrt(2 * (x - 1) + (x - 1) * (x - 1)));
   }
 
   /** By the power series, or the continued fraction of erfc. */
@@ -119,15 +156,59 @@ class MathRoutinesTest {
     Random random = new Random(seed);
     double[] x = new double[COUNT];
     double[] special = {
-      0.0, -0.0, 1, -1, Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, Double.MIN_VALUE, -Double.MIN_VALUE,
-      Float.MIN_VALUE, Float.MIN_NORMAL, Double.MIN_NORMAL, 0x1.fffffep-127, Float.MAX_VALUE, -Float.MAX_VALUE, Double.MAX_VALUE,
-      88.7, 88.8, -87.4, -103.9, -104.1, 709.7, 709.8, 710.4, -745.1, -745.2, -708.5, 0.5, -0.5, 2, 3, -3, 0x1p24, 0x1p53, 1e5, 1e9,
-      Math.PI, Math.PI / 2, Math.PI / 4, 0.41421356, 2.41421356, 22, 9.01, 1 + 0x1p-23, 1 - 0x1p-24
+      0.0,
+      -0.0,
+      1,
+      -1,
+      Double.NaN,
+      Double.POSITIVE_INFINITY,
+      Double.NEGATIVE_INFINITY,
+      Double.MIN_VALUE,
+      -Double.MIN_VALUE,
+      Float.MIN_VALUE,
+      Float.MIN_NORMAL,
+      Double.MIN_NORMAL,
+      0x1.fffffep-127,
+      Float.MAX_VALUE,
+      -Float.MAX_VALUE,
+      Double.MAX_VALUE,
+      88.7,
+      88.8,
+      -87.4,
+      -103.9,
+      -104.1,
+      709.7,
+      709.8,
+      710.4,
+      -745.1,
+      -745.2,
+      -708.5,
+      0.5,
+      -0.5,
+      2,
+      3,
+      -3,
+      0x1p24,
+      0x1p53,
+      1e5,
+      1e9,
+      Math.PI,
+      Math.PI / 2,
+      Math.PI / 4,
+      0.41421356,
+      2.41421356,
+      22,
+      9.01,
+      1 + 0x1p-23,
+      1 - 0x1p-24
     };
     for (int i = 0; i < COUNT; i++) {
       double v =
           switch (i % 8) {
-            case 0 -> single ? Float.intBitsToFloat(random.nextInt()) : Double.longBitsToDouble(random.nextLong());
+            case 0 ->
+                single
+                    ? Float.intBitsToFloat(random.nextInt())
+                    : Double.longBitsToDouble(random.nextLong());
             case 1 -> random.nextGaussian();
             case 2 -> random.nextGaussian() * 10;
             case 3 -> random.nextGaussian() * 100;
@@ -152,7 +233,10 @@ class MathRoutinesTest {
     return f;
   }
 
-  /** The distance in units of the last place; special values must be equal, an overflow counts as the power of two above. */
+  /**
+   * The distance in units of the last place; special values must be equal, an overflow counts as
+   * the power of two above.
+   */
   private static double error(double actual, double expected, boolean single) {
     if (Double.isNaN(expected) || Double.isInfinite(expected) || expected == 0) {
       return Double.compare(actual, expected) == 0 ? 0 : Double.POSITIVE_INFINITY;
@@ -165,7 +249,14 @@ class MathRoutinesTest {
     return Math.abs(value - wanted) / Math.ulp((float) Math.min(Math.abs(wanted), Float.MAX_VALUE));
   }
 
-  private static double worst(String name, double[] x, double[] y, double[] actual, double[] expected, double limit, boolean single) {
+  private static double worst(
+      String name,
+      double[] x,
+      double[] y,
+      double[] actual,
+      double[] expected,
+      double limit,
+      boolean single) {
     double worst = 0;
     List<String> notes = new ArrayList<>();
     for (int i = 0; i < x.length; i++) {
@@ -180,7 +271,9 @@ class MathRoutinesTest {
       }
     }
     if (Boolean.getBoolean("tersor.print")) {
-      System.out.printf("%s %s %.3f %s%n", name, single ? "f32" : "f64", worst, notes.isEmpty() ? "" : notes.getLast());
+      System.out.printf(
+          "%s %s %.3f %s%n",
+          name, single ? "f32" : "f64", worst, notes.isEmpty() ? "" : notes.getLast());
     }
     return worst;
   }
@@ -376,7 +469,8 @@ class MathRoutinesTest {
       double expected = Double.parseDouble(pair[1]);
       double actual = run(UnaryOp.valueOf(name), new double[] {x, x, x, x}, new double[4])[0];
       double error = error(actual, expected, false);
-      assertTrue(error <= 3, name + " of " + x + " is " + actual + ", not " + expected + ": " + error);
+      assertTrue(
+          error <= 3, name + " of " + x + " is " + actual + ", not " + expected + ": " + error);
     }
   }
 
@@ -388,7 +482,8 @@ class MathRoutinesTest {
         float[] scalar = run(op, x, x, 1);
         float[] vector = run(op, x, x, 16);
         for (int i = 0; i < x.length; i++) {
-          assertEquals(Float.floatToIntBits(scalar[i]), Float.floatToIntBits(vector[i]), op + " " + x[i]);
+          assertEquals(
+              Float.floatToIntBits(scalar[i]), Float.floatToIntBits(vector[i]), op + " " + x[i]);
         }
       }
     }
