@@ -12,6 +12,7 @@ module org.tersor.passes {
   exports org.tersor.passes.graph;
   exports org.tersor.passes.infer;
   exports org.tersor.passes.lower;
+  exports org.tersor.passes.quant;
 
   provides org.tersor.ir.spi.Backend with
       org.tersor.passes.eval.InterpreterBackend,

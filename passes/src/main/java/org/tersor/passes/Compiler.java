@@ -12,6 +12,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.schedule.Scheduler;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
+import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
@@ -60,17 +61,30 @@ public final class Compiler {
     return manager(options).run(Pipelines.canonicalise(options.dims()), graph);
   }
 
-  /** A runnable form of a graph, prepared or not. */
+  /** A runnable form of a model. */
   public Executable executable(Graph graph, String backendId, CompileOptions options) {
-    Graph prepared = prepare(graph, options);
+    return link(prepare(graph, options), backendId, options);
+  }
+
+  /** A runnable form of a prepared graph. */
+  public Executable link(Graph prepared, String backendId, CompileOptions options) {
     Backend.Options backendOptions = new Backend.Options(options.threads(), options.settings());
     return switch (registry.backend(backendId)) {
-      case InterpreterBackend interpreter ->
-          InterpreterBackend.load(prepared, registry.operators());
+      case InterpreterBackend interpreter -> InterpreterBackend.load(prepared, registry.operators());
       case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
       case Backend.OfProgram backend ->
           backend.load(program(prepared, target(backend, options), options), backendOptions);
     };
+  }
+
+  /** Runs passes of the caller's choice, watched as the options say. */
+  public Graph run(List<Pass> passes, Graph graph, CompileOptions options) {
+    return manager(options).run(passes, graph);
+  }
+
+  /** A graph of standard operators only, as other tools read it. */
+  public Graph exportable(Graph prepared, CompileOptions options) {
+    return run(Pipelines.export(), prepared, options);
   }
 
   /** Writes an artifact for each of the targets, or for the backend's best one. */

@@ -5,11 +5,13 @@ import java.util.List;
 import java.util.Map;
 import org.tersor.ir.spi.Pass;
 import org.tersor.passes.graph.BindDims;
+import org.tersor.passes.graph.CommuteQdq;
 import org.tersor.passes.graph.Cse;
 import org.tersor.passes.graph.DeadCode;
 import org.tersor.passes.graph.Decompose;
 import org.tersor.passes.graph.FoldBatchNorm;
 import org.tersor.passes.graph.FoldConstants;
+import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
 import org.tersor.passes.graph.Simplify;
@@ -48,6 +50,11 @@ public final class Pipelines {
     return List.of(
         new TypeInference(),
         new LowerFakeQuant(),
+        new CommuteQdq(),
+        new TypeInference(),
+        new IntegerKernels(),
+        new TypeInference(),
+        new DeadCode(),
         new Decompose(),
         new FoldConstants(),
         new Simplify(),

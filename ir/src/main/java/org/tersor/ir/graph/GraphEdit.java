@@ -80,6 +80,11 @@ public final class GraphEdit {
     added.addAll(built.nodes());
   }
 
+  /** Adds a node made by hand; it is placed by dependency. */
+  public void add(Node node) {
+    added.add(node);
+  }
+
   private void adopt(GraphBuilder built) {
     newConstants.putAll(built.constants());
     newTypes.putAll(built.types());

@@ -1,0 +1,111 @@
+package org.tersor.passes.graph;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.spi.Pass;
+import org.tersor.ir.spi.PassContext;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+
+/**
+ * Computes a float16 model in float32: weights are widened, inputs and outputs keep their type behind a Cast. Graphs with bodies are
+ * left alone.
+ */
+public final class WidenFloat16 implements Pass {
+  private static final long ONNX_FLOAT = 1;
+  private static final long ONNX_FLOAT16 = 10;
+
+  @Override
+  public String id() {
+    return "widen-float16";
+  }
+
+  @Override
+  public Set<String> gives() {
+    return Set.of();
+  }
+
+  @Override
+  public Graph run(Graph graph, PassContext context) {
+    boolean any = graph.types().values().stream().anyMatch(WidenFloat16::isHalf);
+    if (!any || graph.nodes().stream().anyMatch(node -> !Graph.bodies(node).isEmpty())) {
+      return graph;
+    }
+    int next = graph.maxId() + 1;
+    int version = graph.opset("");
+    Map<Value, Value> wide = new HashMap<>();
+    Map<Value, ValueType> types = new LinkedHashMap<>();
+    List<Node> nodes = new ArrayList<>();
+    for (Value input : graph.inputs()) {
+      types.put(input, graph.type(input));
+      if (isHalf(graph.type(input))) {
+        Value inside = new Value(next++, "");
+        wide.put(input, inside);
+        nodes.add(cast(next++, version, input, inside, ONNX_FLOAT));
+      }
+    }
+    Map<Value, Constant> constants = new LinkedHashMap<>();
+    graph.constants().forEach((value, constant) -> constants.put(value, widen(constant)));
+    List<Node> casts = new ArrayList<>();
+    Set<Value> cast = new HashSet<>();
+    List<Value> outputs = new ArrayList<>();
+    for (Value output : graph.outputs()) {
+      if (isHalf(graph.type(output)) && !graph.inputs().contains(output)) {
+        Value outside = new Value(next++, output.name());
+        casts.add(cast(next++, version, output, outside, ONNX_FLOAT16));
+        outputs.add(outside);
+        cast.add(output);
+      } else {
+        outputs.add(output);
+      }
+    }
+    for (Node node : graph.nodes()) {
+      Map<String, Attribute> attributes = new LinkedHashMap<>(node.attributes());
+      boolean castToHalf = node.op().is("Cast") && attributes.get("to") instanceof Attribute.IntAttr to && to.value() == ONNX_FLOAT16;
+      if (castToHalf) {
+        attributes.put("to", new Attribute.IntAttr(ONNX_FLOAT));
+      }
+      attributes.replaceAll((name, value) -> value instanceof Attribute.TensorAttr t ? new Attribute.TensorAttr(widen(t.value())) : value);
+      List<Value> inputs = node.inputs().stream().map(v -> wide.getOrDefault(v, v)).toList();
+      // The name of an output belongs to the Cast that makes it.
+      List<Value> results = node.outputs().stream().map(v -> cast.contains(v) ? new Value(v.id(), "") : v).toList();
+      nodes.add(new Node(node.id(), node.name(), node.op(), inputs, results, attributes));
+    }
+    nodes.addAll(casts);
+    context.note().accept("widen-float16: values between float16 inputs and outputs are float32");
+    return new Graph(graph.name(), graph.inputs(), outputs, nodes, constants, types, graph.opsets(), graph.metadata());
+  }
+
+  private static boolean isHalf(ValueType type) {
+    return type instanceof TensorType tensor && tensor.dtype() == DType.F16;
+  }
+
+  private static Constant widen(Constant constant) {
+    if (constant.dtype() != DType.F16) {
+      return constant;
+    }
+    Tensor half = constant.load();
+    Tensor wide = Tensor.zeros(DType.F32, half.shape());
+    for (int i = 0; i < half.size(); i++) {
+      wide.setDouble(i, half.getDouble(i));
+    }
+    return Constant.of(wide);
+  }
+
+  private static Node cast(int id, int version, Value from, Value to, long type) {
+    return new Node(id, "", new OpKey("", "Cast", version), List.of(from), List.of(to), Map.of("to", new Attribute.IntAttr(type)));
+  }
+}

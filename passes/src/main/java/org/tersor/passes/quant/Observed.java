@@ -1,0 +1,49 @@
+package org.tersor.passes.quant;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Value;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Tensor;
+
+/** An executable of a graph that also gives the values in between. */
+final class Observed {
+  private final Executable executable;
+  private final Map<Value, String> names = new LinkedHashMap<>();
+  private final Map<Value, String> inputs = new LinkedHashMap<>();
+
+  Observed(Compiler compiler, Graph prepared, Collection<Value> values, String backend, CompileOptions options) {
+    List<Value> outputs = new ArrayList<>(prepared.outputs());
+    for (Value value : values) {
+      if (prepared.inputs().contains(value)) {
+        inputs.put(value, value.name());
+      } else if (prepared.isOutput(value)) {
+        names.put(value, prepared.outputs().get(prepared.outputs().indexOf(value)).name());
+      } else {
+        Value named = new Value(value.id(), "_observed_" + value.id());
+        outputs.add(named);
+        names.put(value, named.name());
+      }
+    }
+    Graph observed =
+        new Graph(
+            prepared.name(), prepared.inputs(), outputs, prepared.nodes(), prepared.constants(), prepared.types(), prepared.opsets(),
+            prepared.metadata());
+    this.executable = compiler.link(observed, backend, options);
+  }
+
+  /** The observed values of one call. */
+  Map<Value, Tensor> run(Map<String, Tensor> given) {
+    Map<String, Tensor> results = executable.run(given);
+    Map<Value, Tensor> observed = new LinkedHashMap<>();
+    inputs.forEach((value, name) -> observed.put(value, given.get(name)));
+    names.forEach((value, name) -> observed.put(value, results.get(name)));
+    return observed;
+  }
+}
