@@ -70,7 +70,8 @@ public final class Compiler {
   public Executable link(Graph prepared, String backendId, CompileOptions options) {
     Backend.Options backendOptions = new Backend.Options(options.threads(), options.settings());
     return switch (registry.backend(backendId)) {
-      case InterpreterBackend interpreter -> InterpreterBackend.load(prepared, registry.operators());
+      case InterpreterBackend interpreter ->
+          InterpreterBackend.load(prepared, registry.operators());
       case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
       case Backend.OfProgram backend ->
           backend.load(program(prepared, target(backend, options), options), backendOptions);

@@ -12,8 +12,8 @@ import java.util.Set;
 import java.util.function.Function;
 
 /**
- * Changes against a frozen graph, collected and applied in one rebuild that is linear in nodes plus changes. A pass makes one edit
- * (or finds nothing to do), then {@link #apply}.
+ * Changes against a frozen graph, collected and applied in one rebuild that is linear in nodes plus
+ * changes. A pass makes one edit (or finds nothing to do), then {@link #apply}.
  */
 public final class GraphEdit {
   private final Graph graph;
@@ -29,7 +29,9 @@ public final class GraphEdit {
     this(graph, graph.maxId() + 1);
   }
 
-  /** @param firstId ids from here on are free in the whole model (needed when the graph is a body) */
+  /**
+   * @param firstId ids from here on are free in the whole model (needed when the graph is a body)
+   */
   public GraphEdit(Graph graph, int firstId) {
     this.graph = graph;
     this.nextId = firstId;
@@ -39,7 +41,10 @@ public final class GraphEdit {
     return graph;
   }
 
-  /** A builder for new nodes; hand it to {@link #replace} or {@link #add}. Use one builder at a time. */
+  /**
+   * A builder for new nodes; hand it to {@link #replace} or {@link #add}. Use one builder at a
+   * time.
+   */
   public GraphBuilder builder() {
     Map<String, Integer> opsets = new LinkedHashMap<>(graph.opsets());
     opsets.putAll(newOpsets);
@@ -58,7 +63,10 @@ public final class GraphEdit {
     put(node, List.of());
   }
 
-  /** Puts nodes in the place of one node. They may define its outputs anew, or the caller redirects these. */
+  /**
+   * Puts nodes in the place of one node. They may define its outputs anew, or the caller redirects
+   * these.
+   */
   public void replace(Node node, List<Node> nodes) {
     put(node, nodes);
   }
@@ -142,7 +150,10 @@ public final class GraphEdit {
     return current;
   }
 
-  /** The changed graph: sorted, without unused nodes' leftovers in constants and types. Outputs keep their names. */
+  /**
+   * The changed graph: sorted, without unused nodes' leftovers in constants and types. Outputs keep
+   * their names.
+   */
   public Graph apply() {
     List<Node> nodes = new ArrayList<>();
     for (Node node : graph.nodes()) {
@@ -158,14 +169,20 @@ public final class GraphEdit {
     Map<Value, Value> renamed = new HashMap<>();
     for (Value output : graph.outputs()) {
       Value target = resolve(output);
-      boolean nameable = !target.equals(output) && !graph.inputs().contains(target) && !renamed.containsKey(target);
+      boolean nameable =
+          !target.equals(output)
+              && !graph.inputs().contains(target)
+              && !renamed.containsKey(target);
       if (nameable && !graph.outputs().contains(target)) {
         renamed.put(target, new Value(target.id(), output.name()));
       }
       outputs.add(renamed.getOrDefault(target, target));
     }
     if (!renamed.isEmpty()) {
-      nodes = nodes.stream().map(node -> renameAll(node, value -> renamed.getOrDefault(value, value))).toList();
+      nodes =
+          nodes.stream()
+              .map(node -> renameAll(node, value -> renamed.getOrDefault(value, value)))
+              .toList();
     }
     Set<Value> live = new HashSet<>(graph.inputs());
     live.addAll(outputs);
@@ -181,7 +198,8 @@ public final class GraphEdit {
     types.keySet().retainAll(live);
     Map<String, Integer> opsets = new LinkedHashMap<>(graph.opsets());
     opsets.putAll(newOpsets);
-    return new Graph(graph.name(), graph.inputs(), outputs, nodes, constants, types, opsets, graph.metadata());
+    return new Graph(
+        graph.name(), graph.inputs(), outputs, nodes, constants, types, opsets, graph.metadata());
   }
 
   private static Node rename(Node node, Function<Value, Value> map) {
@@ -195,16 +213,23 @@ public final class GraphEdit {
   private static Node renameUses(Node node, Function<Value, Value> map, List<Value> outputs) {
     Map<String, Attribute> attributes = new LinkedHashMap<>();
     node.attributes()
-        .forEach(
-            (key, attribute) ->
-                attributes.put(
-                    key,
-                    switch (attribute) {
-                      case Attribute.GraphAttr g -> new Attribute.GraphAttr(renameBody(g.value(), map));
-                      case Attribute.GraphsAttr g -> new Attribute.GraphsAttr(g.values().stream().map(b -> renameBody(b, map)).toList());
-                      default -> attribute;
-                    }));
-    return new Node(node.id(), node.name(), node.op(), node.inputs().stream().map(map).toList(), outputs, attributes);
+        .forEach((key, attribute) ->
+            attributes.put(
+                key,
+                switch (attribute) {
+                  case Attribute.GraphAttr g -> new Attribute.GraphAttr(renameBody(g.value(), map));
+                  case Attribute.GraphsAttr g ->
+                      new Attribute.GraphsAttr(
+                          g.values().stream().map(b -> renameBody(b, map)).toList());
+                  default -> attribute;
+                }));
+    return new Node(
+        node.id(),
+        node.name(),
+        node.op(),
+        node.inputs().stream().map(map).toList(),
+        outputs,
+        attributes);
   }
 
   private static Graph renameBody(Graph body, Function<Value, Value> map) {

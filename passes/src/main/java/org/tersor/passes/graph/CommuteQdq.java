@@ -10,9 +10,22 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 
-/** DequantizeLinear, an operator that only moves or compares elements, QuantizeLinear of the same codes: the operator works on codes. */
+/**
+ * DequantizeLinear, an operator that only moves or compares elements, QuantizeLinear of the same
+ * codes: the operator works on codes.
+ */
 public final class CommuteQdq implements Pass {
-  private static final Set<String> MOVES = Set.of("MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Concat", "Gather");
+  private static final Set<String> MOVES =
+      Set.of(
+          "MaxPool",
+          "Reshape",
+          "Transpose",
+          "Flatten",
+          "Squeeze",
+          "Unsqueeze",
+          "Slice",
+          "Concat",
+          "Gather");
 
   @Override
   public String id() {
@@ -29,10 +42,19 @@ public final class CommuteQdq implements Pass {
     Rewrite rewrite = new Rewrite(graph);
     int count = 0;
     for (Node quantize : graph.nodes()) {
-      Optional<QuantParams> params = QuantParams.isQuantize(quantize) ? QuantParams.of(graph, quantize) : Optional.empty();
+      Optional<QuantParams> params =
+          QuantParams.isQuantize(quantize) ? QuantParams.of(graph, quantize) : Optional.empty();
       Optional<Node> mover =
-          graph.producer(quantize.input(0)).filter(n -> n.op().domain().isEmpty() && MOVES.contains(n.op().type()) && n.outputs().size() == 1);
-      if (params.isEmpty() || !params.get().perTensor() || mover.isEmpty() || rewrite.onlyUser(quantize.input(0)).isEmpty()) {
+          graph
+              .producer(quantize.input(0))
+              .filter(n ->
+                  n.op().domain().isEmpty()
+                      && MOVES.contains(n.op().type())
+                      && n.outputs().size() == 1);
+      if (params.isEmpty()
+          || !params.get().perTensor()
+          || mover.isEmpty()
+          || rewrite.onlyUser(quantize.input(0)).isEmpty()) {
         continue;
       }
       int data = mover.get().op().is("Concat") ? mover.get().inputs().size() : 1;
@@ -40,7 +62,11 @@ public final class CommuteQdq implements Pass {
       boolean all = true;
       for (int i = 0; i < data; i++) {
         Optional<Node> dequantize = graph.producer(inputs.get(i)).filter(QuantParams::isDequantize);
-        all &= dequantize.flatMap(d -> QuantParams.of(graph, d)).filter(params.get()::same).isPresent();
+        all &=
+            dequantize
+                .flatMap(d -> QuantParams.of(graph, d))
+                .filter(params.get()::same)
+                .isPresent();
         if (all) {
           inputs.set(i, dequantize.orElseThrow().input(0));
         }
@@ -48,7 +74,12 @@ public final class CommuteQdq implements Pass {
       if (all) {
         Node moved =
             new Node(
-                mover.get().id(), mover.get().name(), mover.get().op(), inputs, quantize.outputs(), mover.get().attributes());
+                mover.get().id(),
+                mover.get().name(),
+                mover.get().op(),
+                inputs,
+                quantize.outputs(),
+                mover.get().attributes());
         rewrite.edit().replace(mover.get(), List.of(moved));
         rewrite.edit().remove(quantize);
         count++;

@@ -18,8 +18,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * DequantizeLinear of both operands, Conv, Gemm or MatMul, bias, ReLU or Clip that saturation does anyway, QuantizeLinear: one integer
- * operator. The report says how many layers compute with integers and how many do not.
+ * DequantizeLinear of both operands, Conv, Gemm or MatMul, bias, ReLU or Clip that saturation does
+ * anyway, QuantizeLinear: one integer operator. The report says how many layers compute with
+ * integers and how many do not.
  */
 public final class IntegerKernels implements Pass {
   private static final int VERSION = 13;
@@ -50,7 +51,14 @@ public final class IntegerKernels implements Pass {
       decoded += linear && coded && !rewrite.isTouched(node) ? 1 : 0;
     }
     if (integer + decoded > 0) {
-      context.note().accept("integer-kernels: " + integer + " layers compute with integers, " + decoded + " decode their weights to floats");
+      context
+          .note()
+          .accept(
+              "integer-kernels: "
+                  + integer
+                  + " layers compute with integers, "
+                  + decoded
+                  + " decode their weights to floats");
     }
     return rewrite.apply();
   }
@@ -71,7 +79,8 @@ public final class IntegerKernels implements Pass {
     }
 
     boolean apply() {
-      Optional<QuantParams> out = QuantParams.of(graph, quantize).filter(p -> p.perTensor() && isByte(p.codes()));
+      Optional<QuantParams> out =
+          QuantParams.of(graph, quantize).filter(p -> p.perTensor() && isByte(p.codes()));
       if (out.isEmpty()) {
         return false;
       }
@@ -84,47 +93,78 @@ public final class IntegerKernels implements Pass {
       if (current.isPresent() && current.get().op().is("Add")) {
         Node add = current.get();
         for (int side = 0; side < 2 && addend.isEmpty(); side++) {
-          if (real(add.input(1 - side)).isPresent() && before(add.input(side)).filter(n -> n.op().is("MatMul")).isPresent()) {
+          if (real(add.input(1 - side)).isPresent()
+              && before(add.input(side)).filter(n -> n.op().is("MatMul")).isPresent()) {
             addend = Optional.of(add.input(1 - side));
             swallowed.add(add);
             current = before(add.input(side));
           }
         }
       }
-      if (current.isEmpty() || rewrite.isTouched(current.get()) || !current.get().op().domain().isEmpty()) {
+      if (current.isEmpty()
+          || rewrite.isTouched(current.get())
+          || !current.get().op().domain().isEmpty()) {
         return false;
       }
       Node layer = current.get();
       Optional<Node> input = graph.producer(layer.input(0)).filter(QuantParams::isDequantize);
       Optional<Node> weight = graph.producer(layer.input(1)).filter(QuantParams::isDequantize);
-      Optional<QuantParams> x = input.flatMap(n -> QuantParams.of(graph, n)).filter(p -> p.perTensor() && isByte(p.codes()));
-      Optional<QuantParams> w = weight.flatMap(n -> QuantParams.of(graph, n)).filter(p -> isByte(p.codes()));
+      Optional<QuantParams> x =
+          input
+              .flatMap(n -> QuantParams.of(graph, n))
+              .filter(p -> p.perTensor() && isByte(p.codes()));
+      Optional<QuantParams> w =
+          weight.flatMap(n -> QuantParams.of(graph, n)).filter(p -> isByte(p.codes()));
       if (x.isEmpty() || w.isEmpty()) {
         return false;
       }
       Optional<Constant> codes = graph.constant(weight.get().input(0));
-      return codes.isPresent() && switch (layer.op().type()) {
-        case "Conv" -> conv(layer, input.get(), weight.get(), x.get(), w.get(), codes.get(), out.get());
-        case "Gemm" -> gemm(layer, input.get(), weight.get(), x.get(), w.get(), codes.get(), out.get(), Optional.of(layer.input(2)));
-        case "MatMul" -> {
-          Optional<Value> bias = addend;
-          yield bias.isEmpty()
-              ? matMul(layer, input.get(), weight.get(), w.get(), codes.get(), out.get())
-              : gemm(layer, input.get(), weight.get(), x.get(), w.get(), codes.get(), out.get(), bias);
-        }
-        default -> false;
-      };
+      return codes.isPresent()
+          && switch (layer.op().type()) {
+            case "Conv" ->
+                conv(layer, input.get(), weight.get(), x.get(), w.get(), codes.get(), out.get());
+            case "Gemm" ->
+                gemm(
+                    layer,
+                    input.get(),
+                    weight.get(),
+                    x.get(),
+                    w.get(),
+                    codes.get(),
+                    out.get(),
+                    Optional.of(layer.input(2)));
+            case "MatMul" -> {
+              Optional<Value> bias = addend;
+              yield bias.isEmpty()
+                  ? matMul(layer, input.get(), weight.get(), w.get(), codes.get(), out.get())
+                  : gemm(
+                      layer,
+                      input.get(),
+                      weight.get(),
+                      x.get(),
+                      w.get(),
+                      codes.get(),
+                      out.get(),
+                      bias);
+            }
+            default -> false;
+          };
     }
 
     private Optional<Node> before(Value value) {
-      return rewrite.onlyUser(value).isPresent() ? graph.producer(value).filter(n -> !rewrite.isTouched(n)) : Optional.empty();
+      return rewrite.onlyUser(value).isPresent()
+          ? graph.producer(value).filter(n -> !rewrite.isTouched(n))
+          : Optional.empty();
     }
 
     private static boolean isByte(DType type) {
       return type == DType.U8 || type == DType.I8;
     }
 
-    /** Whether a ReLU or Clip changes nothing that rounding and saturation of the codes after it do not. */
+    /**
+     * Whether a ReLU or Clip changes nothing that rounding and saturation of the codes after it do
+     * not.
+     */
     private boolean saturates(Node node, QuantParams out) {
       double low = Double.NEGATIVE_INFINITY;
       double high = Double.POSITIVE_INFINITY;
@@ -149,7 +189,9 @@ public final class IntegerKernels implements Pass {
       if (node.attributes().get(name) instanceof Attribute.FloatAttr f) {
         return Optional.of((double) f.value());
       }
-      return node.input(index).isPresent() ? real(node.input(index)).map(t -> t.getDouble(0)) : Optional.of(otherwise);
+      return node.input(index).isPresent()
+          ? real(node.input(index)).map(t -> t.getDouble(0))
+          : Optional.of(otherwise);
     }
 
     /** Elements of a float constant, or of decoded constant codes. */
@@ -161,18 +203,30 @@ public final class IntegerKernels implements Pass {
       Optional<Node> decode = graph.producer(value).filter(QuantParams::isDequantize);
       Optional<Tensor> codes = decode.flatMap(d -> rewrite.constant(d.input(0)));
       Optional<QuantParams> params = decode.flatMap(d -> QuantParams.of(graph, d));
-      if (codes.isEmpty() || params.isEmpty() || (codes.get().rank() > 1 && !params.get().perTensor())) {
+      if (codes.isEmpty()
+          || params.isEmpty()
+          || (codes.get().rank() > 1 && !params.get().perTensor())) {
         return Optional.empty();
       }
       Tensor result = Tensor.zeros(DType.F64, codes.get().shape());
       for (int i = 0; i < result.size(); i++) {
         int c = params.get().perTensor() ? 0 : i;
-        result.setDouble(i, (codes.get().getLong(i) - (double) params.get().zeroPoint().getLong(c)) * params.get().scale().getDouble(c));
+        result.setDouble(
+            i,
+            (codes.get().getLong(i) - (double) params.get().zeroPoint().getLong(c))
+                * params.get().scale().getDouble(c));
       }
       return Optional.of(result);
     }
 
-    private boolean conv(Node layer, Node input, Node weight, QuantParams x, QuantParams w, Constant codes, QuantParams out) {
+    private boolean conv(
+        Node layer,
+        Node input,
+        Node weight,
+        QuantParams x,
+        QuantParams w,
+        Constant codes,
+        QuantParams out) {
       int channels = (int) codes.shape()[0];
       if ((!w.perTensor() && w.axis() != 0) || !exists("", "QLinearConv")) {
         return false;
@@ -185,27 +239,56 @@ public final class IntegerKernels implements Pass {
         }
         inputs.add(rewrite.edit().constant("", Constant.of(bias.get())));
       }
-      return replace(layer, new OpKey("", "QLinearConv", Math.max(VERSION, layer.op().version())), inputs, layer.attributes());
+      return replace(
+          layer,
+          new OpKey("", "QLinearConv", Math.max(VERSION, layer.op().version())),
+          inputs,
+          layer.attributes());
     }
 
-    private boolean matMul(Node layer, Node input, Node weight, QuantParams w, Constant codes, QuantParams out) {
-      boolean columns = w.perTensor() || (codes.shape().length == 2 && (w.axis() == 1 || w.axis() == -1));
+    private boolean matMul(
+        Node layer, Node input, Node weight, QuantParams w, Constant codes, QuantParams out) {
+      boolean columns =
+          w.perTensor() || (codes.shape().length == 2 && (w.axis() == 1 || w.axis() == -1));
       if (!columns || !exists("", "QLinearMatMul")) {
         return false;
       }
-      return replace(layer, new OpKey("", "QLinearMatMul", Math.max(VERSION, layer.op().version())), operands(input, weight, w, out), Map.of());
+      return replace(
+          layer,
+          new OpKey("", "QLinearMatMul", Math.max(VERSION, layer.op().version())),
+          operands(input, weight, w, out),
+          Map.of());
     }
 
     private boolean gemm(
-        Node layer, Node input, Node weight, QuantParams x, QuantParams w, Constant codes, QuantParams out, Optional<Value> bias) {
-      boolean transB = layer.attributes().get("transB") instanceof Attribute.IntAttr t && t.value() != 0;
-      boolean transA = layer.attributes().get("transA") instanceof Attribute.IntAttr t && t.value() != 0;
+        Node layer,
+        Node input,
+        Node weight,
+        QuantParams x,
+        QuantParams w,
+        Constant codes,
+        QuantParams out,
+        Optional<Value> bias) {
+      boolean transB =
+          layer.attributes().get("transB") instanceof Attribute.IntAttr t && t.value() != 0;
+      boolean transA =
+          layer.attributes().get("transA") instanceof Attribute.IntAttr t && t.value() != 0;
       boolean scaled =
           (layer.attributes().get("alpha") instanceof Attribute.FloatAttr a && a.value() != 1)
-              || (layer.attributes().get("beta") instanceof Attribute.FloatAttr b && b.value() != 1);
-      boolean rank2 = codes.shape().length == 2 && rewrite.tensorType(layer.input(0)).filter(t -> t.isRanked() && t.rank() == 2).isPresent();
+              || (layer.attributes().get("beta") instanceof Attribute.FloatAttr b
+                  && b.value() != 1);
+      boolean rank2 =
+          codes.shape().length == 2
+              && rewrite
+                  .tensorType(layer.input(0))
+                  .filter(t -> t.isRanked() && t.rank() == 2)
+                  .isPresent();
       int outputAxis = transB ? 0 : 1;
-      if (transA || scaled || !rank2 || (!w.perTensor() && w.axis() != outputAxis) || !exists("com.microsoft", "QGemm")) {
+      if (transA
+          || scaled
+          || !rank2
+          || (!w.perTensor() && w.axis() != outputAxis)
+          || !exists("com.microsoft", "QGemm")) {
         return false;
       }
       int channels = (int) codes.shape()[outputAxis];
@@ -228,26 +311,41 @@ public final class IntegerKernels implements Pass {
     }
 
     private boolean exists(String domain, String type) {
-      return context.operators().find(new OpKey(domain, type, domain.isEmpty() ? VERSION : 1)).isPresent();
+      return context
+          .operators()
+          .find(new OpKey(domain, type, domain.isEmpty() ? VERSION : 1))
+          .isPresent();
     }
 
     /** x, its scale and zero point, the same of w, scale and zero point of the result. */
     private List<Value> operands(Node input, Node weight, QuantParams w, QuantParams out) {
       return List.of(
-          input.input(0), input.input(1), zero(input), weight.input(0), weight.input(1),
-          weight.input(2).isPresent() ? weight.input(2) : rewrite.edit().constant("", Constant.of(w.zeroPoint())),
+          input.input(0),
+          input.input(1),
+          zero(input),
+          weight.input(0),
+          weight.input(1),
+          weight.input(2).isPresent()
+              ? weight.input(2)
+              : rewrite.edit().constant("", Constant.of(w.zeroPoint())),
           quantize.input(1),
-          quantize.input(2).isPresent() ? quantize.input(2) : rewrite.edit().constant("", Constant.of(out.zeroPoint())));
+          quantize.input(2).isPresent()
+              ? quantize.input(2)
+              : rewrite.edit().constant("", Constant.of(out.zeroPoint())));
     }
 
     private Value zero(Node dequantize) {
       return dequantize.input(2).isPresent()
           ? dequantize.input(2)
-          : rewrite.edit().constant("", Constant.of(QuantParams.of(graph, dequantize).orElseThrow().zeroPoint()));
+          : rewrite
+              .edit()
+              .constant(
+                  "", Constant.of(QuantParams.of(graph, dequantize).orElseThrow().zeroPoint()));
     }
 
     /** Bias as int32 codes of scale (x scale * w scale). */
-    private static Optional<Tensor> biasCodes(Tensor bias, int channels, QuantParams x, QuantParams w) {
+    private static Optional<Tensor> biasCodes(
+        Tensor bias, int channels, QuantParams x, QuantParams w) {
       if (bias.size() != channels && bias.size() != 1) {
         return Optional.empty();
       }
@@ -263,7 +361,8 @@ public final class IntegerKernels implements Pass {
       return Optional.of(codes);
     }
 
-    private boolean replace(Node layer, OpKey op, List<Value> inputs, Map<String, Attribute> attributes) {
+    private boolean replace(
+        Node layer, OpKey op, List<Value> inputs, Map<String, Attribute> attributes) {
       Node integer = new Node(layer.id(), layer.name(), op, inputs, quantize.outputs(), attributes);
       rewrite.edit().replace(layer, List.of(integer));
       swallowed.forEach(node -> rewrite.edit().remove(node));

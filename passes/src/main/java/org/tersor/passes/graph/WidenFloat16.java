@@ -21,8 +21,8 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * Computes a float16 model in float32: weights are widened, inputs and outputs keep their type behind a Cast. Graphs with bodies are
- * left alone.
+ * Computes a float16 model in float32: weights are widened, inputs and outputs keep their type
+ * behind a Cast. Graphs with bodies are left alone.
  */
 public final class WidenFloat16 implements Pass {
   private static final long ONNX_FLOAT = 1;
@@ -74,19 +74,34 @@ public final class WidenFloat16 implements Pass {
     }
     for (Node node : graph.nodes()) {
       Map<String, Attribute> attributes = new LinkedHashMap<>(node.attributes());
-      boolean castToHalf = node.op().is("Cast") && attributes.get("to") instanceof Attribute.IntAttr to && to.value() == ONNX_FLOAT16;
+      boolean castToHalf =
+          node.op().is("Cast")
+              && attributes.get("to") instanceof Attribute.IntAttr to
+              && to.value() == ONNX_FLOAT16;
       if (castToHalf) {
         attributes.put("to", new Attribute.IntAttr(ONNX_FLOAT));
       }
-      attributes.replaceAll((name, value) -> value instanceof Attribute.TensorAttr t ? new Attribute.TensorAttr(widen(t.value())) : value);
+      attributes.replaceAll((name, value) ->
+          value instanceof Attribute.TensorAttr t
+              ? new Attribute.TensorAttr(widen(t.value()))
+              : value);
       List<Value> inputs = node.inputs().stream().map(v -> wide.getOrDefault(v, v)).toList();
       // The name of an output belongs to the Cast that makes it.
-      List<Value> results = node.outputs().stream().map(v -> cast.contains(v) ? new Value(v.id(), "") : v).toList();
+      List<Value> results =
+          node.outputs().stream().map(v -> cast.contains(v) ? new Value(v.id(), "") : v).toList();
       nodes.add(new Node(node.id(), node.name(), node.op(), inputs, results, attributes));
     }
     nodes.addAll(casts);
     context.note().accept("widen-float16: values between float16 inputs and outputs are float32");
-    return new Graph(graph.name(), graph.inputs(), outputs, nodes, constants, types, graph.opsets(), graph.metadata());
+    return new Graph(
+        graph.name(),
+        graph.inputs(),
+        outputs,
+        nodes,
+        constants,
+        types,
+        graph.opsets(),
+        graph.metadata());
   }
 
   private static boolean isHalf(ValueType type) {
@@ -106,6 +121,12 @@ public final class WidenFloat16 implements Pass {
   }
 
   private static Node cast(int id, int version, Value from, Value to, long type) {
-    return new Node(id, "", new OpKey("", "Cast", version), List.of(from), List.of(to), Map.of("to", new Attribute.IntAttr(type)));
+    return new Node(
+        id,
+        "",
+        new OpKey("", "Cast", version),
+        List.of(from),
+        List.of(to),
+        Map.of("to", new Attribute.IntAttr(type)));
   }
 }

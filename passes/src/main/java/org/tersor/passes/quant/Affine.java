@@ -15,13 +15,16 @@ public record Affine(DType codes, float scale, long zeroPoint) {
       return new Affine(codes, 1, 0);
     }
     double zero = Math.rint(codes.minValue() - low / scale);
-    return new Affine(codes, (float) scale, (long) Math.max(codes.minValue(), Math.min(codes.maxValue(), zero)));
+    return new Affine(
+        codes, (float) scale, (long) Math.max(codes.minValue(), Math.min(codes.maxValue(), zero)));
   }
 
   /** For weights: zero point 0, codes -largest to largest (127 for s8: the restricted range). */
   public static Affine symmetric(DType codes, double magnitude) {
     double scale = magnitude / codes.maxValue();
-    return !Double.isFinite(scale) || (float) scale < Float.MIN_NORMAL ? new Affine(codes, 1, 0) : new Affine(codes, (float) scale, 0);
+    return !Double.isFinite(scale) || (float) scale < Float.MIN_NORMAL
+        ? new Affine(codes, 1, 0)
+        : new Affine(codes, (float) scale, 0);
   }
 
   /** Nearest code of a weight, within the restricted range. */

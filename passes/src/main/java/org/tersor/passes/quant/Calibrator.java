@@ -63,6 +63,10 @@ public sealed interface Calibrator {
   }
 
   private static TersorException bad(String text) {
-    return new TersorException("TSR-0410", "unknown calibrator '" + text + "'; there are minmax, percentile and percentile:P with P above 50 up to 100");
+    return new TersorException(
+        "TSR-0410",
+        "unknown calibrator '"
+            + text
+            + "'; there are minmax, percentile and percentile:P with P above 50 up to 100");
   }
 }

@@ -3,9 +3,10 @@ package org.tersor.passes.quant;
 import org.tersor.runtime.Tensor;
 
 /**
- * Distribution of a stream of numbers in constant memory. Bins are half-open, of a power-of-two width and anchored at zero, so that two
- * bins of one width are exactly one bin of the next: the result depends neither on the order nor on how the stream was divided, and
- * merging is exact. The width is the smallest at which the numbers seen fit into {@link #BINS} bins.
+ * Distribution of a stream of numbers in constant memory. Bins are half-open, of a power-of-two
+ * width and anchored at zero, so that two bins of one width are exactly one bin of the next: the
+ * result depends neither on the order nor on how the stream was divided, and merging is exact. The
+ * width is the smallest at which the numbers seen fit into {@link #BINS} bins.
  */
 public final class Histogram {
   static final int BINS = 8192;
@@ -113,7 +114,10 @@ public final class Histogram {
     return total == 0 ? 0 : max;
   }
 
-  /** The number below which a share {@code q} in 0..1 of the stream lies, by linear interpolation inside a bin. */
+  /**
+   * The number below which a share {@code q} in 0..1 of the stream lies, by linear interpolation
+   * inside a bin.
+   */
   public double quantile(double q) {
     if (total == 0) {
       return 0;

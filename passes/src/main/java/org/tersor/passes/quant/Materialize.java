@@ -22,8 +22,8 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * Writes a {@link QuantPlan} into a float graph: one {@code fq} node per activation, codes and a DequantizeLinear per weight, int32
- * codes with scale (activation scale * weight scale) per bias.
+ * Writes a {@link QuantPlan} into a float graph: one {@code fq} node per activation, codes and a
+ * DequantizeLinear per weight, int32 codes with scale (activation scale * weight scale) per bias.
  */
 public final class Materialize implements Pass {
   private final QuantPlan plan;
@@ -91,19 +91,30 @@ public final class Materialize implements Pass {
           }
         }
       }
-      newInputs.forEach(
-          (node, changes) -> {
-            List<Value> inputs = new ArrayList<>(node.inputs());
-            changes.forEach(inputs::set);
-            edit.replace(node, List.of(node.withInputs(inputs)));
-          });
+      newInputs.forEach((node, changes) -> {
+        List<Value> inputs = new ArrayList<>(node.inputs());
+        changes.forEach(inputs::set);
+        edit.replace(node, List.of(node.withInputs(inputs)));
+      });
       for (Node node : added) {
         edit.add(node);
       }
       for (String name : unused) {
-        context.note().accept("materialize-plan: warning: the plan names '" + name + "', which this graph has no use for");
+        context
+            .note()
+            .accept(
+                "materialize-plan: warning: the plan names '"
+                    + name
+                    + "', which this graph has no use for");
       }
-      context.note().accept("materialize-plan: " + quantized.size() + " activations, " + encoded.size() + " weights and biases");
+      context
+          .note()
+          .accept(
+              "materialize-plan: "
+                  + quantized.size()
+                  + " activations, "
+                  + encoded.size()
+                  + " weights and biases");
       Graph result = edit.apply();
       Map<String, String> metadata = new LinkedHashMap<>(result.metadata());
       metadata.put("tersor.plan.sha256", plan.hash());
@@ -113,30 +124,40 @@ public final class Materialize implements Pass {
 
     private void quantize(Value value) {
       Affine scheme = plan.activations().get(names.of(value));
-      if (scheme == null || !(graph.type(value) instanceof ValueType.TensorType type) || type.dtype() != DType.F32) {
+      if (scheme == null
+          || !(graph.type(value) instanceof ValueType.TensorType type)
+          || type.dtype() != DType.F32) {
         return;
       }
       unused.remove(names.of(value));
-      Value scale = edit.constant("", Constant.of(new Tensor(DType.F32, new long[0], new float[] {scheme.scale()})));
+      Value scale =
+          edit.constant(
+              "", Constant.of(new Tensor(DType.F32, new long[0], new float[] {scheme.scale()})));
       Tensor zero = Tensor.zeros(scheme.codes());
       zero.setLong(0, scheme.zeroPoint());
       Value output = edit.value("", type);
       added.add(
           new Node(
-              edit.freshId(), "", new OpKey(OpKey.TERSOR, FakeQuant.TYPE, 1), List.of(value, scale, edit.constant("", Constant.of(zero))),
-              List.of(output), Map.of()));
+              edit.freshId(),
+              "",
+              new OpKey(OpKey.TERSOR, FakeQuant.TYPE, 1),
+              List.of(value, scale, edit.constant("", Constant.of(zero))),
+              List.of(output),
+              Map.of()));
       quantized.put(value, output);
       affine.put(value, scheme);
     }
 
     private boolean encode(Node node, QuantPlan.WeightScheme scheme) {
-      Optional<Tensor> weight = graph.constant(node.input(1)).map(Constant::load).filter(t -> t.dtype() == DType.F32);
+      Optional<Tensor> weight =
+          graph.constant(node.input(1)).map(Constant::load).filter(t -> t.dtype() == DType.F32);
       if (weight.isEmpty() || scheme.axis() >= weight.get().rank()) {
         return false;
       }
       Affine input = affine.get(node.input(0));
       Optional<Tensor> bias = input == null ? Optional.empty() : bias(node);
-      Weights weights = Weights.encode(weight.get(), scheme, input == null ? 0 : input.scale(), bias);
+      Weights weights =
+          Weights.encode(weight.get(), scheme, input == null ? 0 : input.scale(), bias);
       set(node, 1, decode(node.input(1), weights.codes(), weights.scales(), scheme.axis()));
       if (bias.isPresent() && node.input(2).isPresent()) {
         Tensor codes = weights.biasCodes(bias.get(), input.scale());
@@ -148,14 +169,20 @@ public final class Materialize implements Pass {
 
     /** A bias that can be int32 codes: a vector of one number per output channel. */
     private Optional<Tensor> bias(Node node) {
-      return graph.constant(node.input(2)).map(Constant::load).filter(b -> b.dtype() == DType.F32 && b.rank() == 1);
+      return graph
+          .constant(node.input(2))
+          .map(Constant::load)
+          .filter(b -> b.dtype() == DType.F32 && b.rank() == 1);
     }
 
     private void set(Node node, int index, Value value) {
       newInputs.computeIfAbsent(node, n -> new HashMap<>()).put(index, value);
     }
 
-    /** A DequantizeLinear of constant codes; the com.microsoft one where the model's opset has no axis. */
+    /**
+     * A DequantizeLinear of constant codes; the com.microsoft one where the model's opset has no
+     * axis.
+     */
     private Value decode(Value original, Tensor codes, Tensor scales, int axis) {
       List<Object> key = List.of(original, axis, java.util.Arrays.toString(scales.floats()));
       Value known = encoded.get(key);
@@ -170,11 +197,20 @@ public final class Materialize implements Pass {
       Value scale = edit.constant("", Constant.of(scales));
       Value zero = edit.constant("", Constant.of(Tensor.zeros(codes.dtype(), scales.shape())));
       Value output = edit.value("", ValueType.TensorType.of(DType.F32, codes.shape()));
-      Map<String, Attribute> attributes = axis < 0 ? Map.of() : Map.of("axis", new Attribute.IntAttr(axis));
-      OpKey op = standard ? new OpKey("", "DequantizeLinear", version) : new OpKey("com.microsoft", "DequantizeLinear", 1);
+      Map<String, Attribute> attributes =
+          axis < 0 ? Map.of() : Map.of("axis", new Attribute.IntAttr(axis));
+      OpKey op =
+          standard
+              ? new OpKey("", "DequantizeLinear", version)
+              : new OpKey("com.microsoft", "DequantizeLinear", 1);
       added.add(
           new Node(
-              edit.freshId(), "", op, List.of(edit.constant(original.name(), Constant.of(codes)), scale, zero), List.of(output), attributes));
+              edit.freshId(),
+              "",
+              op,
+              List.of(edit.constant(original.name(), Constant.of(codes)), scale, zero),
+              List.of(output),
+              attributes));
       encoded.put(key, output);
       return output;
     }

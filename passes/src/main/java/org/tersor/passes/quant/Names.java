@@ -6,7 +6,10 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 
-/** Names that plans use: the file's where it is given once, else with the id, which is the same for the same file. */
+/**
+ * Names that plans use: the file's where it is given once, else with the id, which is the same for
+ * the same file.
+ */
 final class Names {
   private final Map<String, Integer> values = new HashMap<>();
   private final Map<String, Integer> nodes = new HashMap<>();
@@ -20,10 +23,14 @@ final class Names {
   }
 
   String of(Value value) {
-    return value.name().isEmpty() || values.getOrDefault(value.name(), 0) != 1 ? value.name() + "%" + value.id() : value.name();
+    return value.name().isEmpty() || values.getOrDefault(value.name(), 0) != 1
+        ? value.name() + "%" + value.id()
+        : value.name();
   }
 
   String of(Node node) {
-    return node.name().isEmpty() || nodes.getOrDefault(node.name(), 0) != 1 ? node.op().type() + "%" + node.id() : node.name();
+    return node.name().isEmpty() || nodes.getOrDefault(node.name(), 0) != 1
+        ? node.op().type() + "%" + node.id()
+        : node.name();
   }
 }

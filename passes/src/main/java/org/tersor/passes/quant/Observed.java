@@ -18,7 +18,12 @@ final class Observed {
   private final Map<Value, String> names = new LinkedHashMap<>();
   private final Map<Value, String> inputs = new LinkedHashMap<>();
 
-  Observed(Compiler compiler, Graph prepared, Collection<Value> values, String backend, CompileOptions options) {
+  Observed(
+      Compiler compiler,
+      Graph prepared,
+      Collection<Value> values,
+      String backend,
+      CompileOptions options) {
     List<Value> outputs = new ArrayList<>(prepared.outputs());
     for (Value value : values) {
       if (prepared.inputs().contains(value)) {
@@ -33,7 +38,13 @@ final class Observed {
     }
     Graph observed =
         new Graph(
-            prepared.name(), prepared.inputs(), outputs, prepared.nodes(), prepared.constants(), prepared.types(), prepared.opsets(),
+            prepared.name(),
+            prepared.inputs(),
+            outputs,
+            prepared.nodes(),
+            prepared.constants(),
+            prepared.types(),
+            prepared.opsets(),
             prepared.metadata());
     this.executable = compiler.link(observed, backend, options);
   }

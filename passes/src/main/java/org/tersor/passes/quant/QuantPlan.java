@@ -11,14 +11,17 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.TersorException;
 
 /**
- * Every decision of a quantization, as a text that a person can read, edit, compare and replay. Weights list their scheme; their scales
- * follow from the weights.
+ * Every decision of a quantization, as a text that a person can read, edit, compare and replay.
+ * Weights list their scheme; their scales follow from the weights.
  *
  * @param header facts: calibrator, samples, hash of the calibration data
  * @param activations by name of the value
  * @param weights by name of the node that uses them
  */
-public record QuantPlan(Map<String, String> header, Map<String, Affine> activations, Map<String, WeightScheme> weights) {
+public record QuantPlan(
+    Map<String, String> header,
+    Map<String, Affine> activations,
+    Map<String, WeightScheme> weights) {
   private static final String FIRST_LINE = "tersor quantization plan 1";
 
   /**
@@ -37,15 +40,29 @@ public record QuantPlan(Map<String, String> header, Map<String, Affine> activati
   /** The text form. */
   public String text() {
     StringBuilder out = new StringBuilder(FIRST_LINE).append('\n');
-    header.forEach((key, value) -> out.append("# ").append(key).append(": ").append(value.replaceAll("\\s+", " ")).append('\n'));
-    weights.forEach(
-        (name, scheme) ->
-            out.append("weight ").append(quote(name)).append(' ').append(scheme.codes().text())
-                .append(scheme.axis() < 0 ? " per-tensor" : " axis " + scheme.axis()).append('\n'));
-    activations.forEach(
-        (name, affine) ->
-            out.append("activation ").append(quote(name)).append(' ').append(affine.codes().text()).append(" scale ")
-                .append(affine.scale()).append(" zero ").append(affine.zeroPoint()).append('\n'));
+    header.forEach((key, value) ->
+        out.append("# ")
+            .append(key)
+            .append(": ")
+            .append(value.replaceAll("\\s+", " "))
+            .append('\n'));
+    weights.forEach((name, scheme) ->
+        out.append("weight ")
+            .append(quote(name))
+            .append(' ')
+            .append(scheme.codes().text())
+            .append(scheme.axis() < 0 ? " per-tensor" : " axis " + scheme.axis())
+            .append('\n'));
+    activations.forEach((name, affine) ->
+        out.append("activation ")
+            .append(quote(name))
+            .append(' ')
+            .append(affine.codes().text())
+            .append(" scale ")
+            .append(affine.scale())
+            .append(" zero ")
+            .append(affine.zeroPoint())
+            .append('\n'));
     return out.toString();
   }
 
@@ -56,7 +73,8 @@ public record QuantPlan(Map<String, String> header, Map<String, Affine> activati
     Map<String, WeightScheme> weights = new TreeMap<>();
     String[] lines = text.split("\r?\n", -1);
     if (!lines[0].strip().equals(FIRST_LINE)) {
-      throw new TersorException("TSR-0411", "this is no quantization plan: its first line must be '" + FIRST_LINE + "'");
+      throw new TersorException(
+          "TSR-0411", "this is no quantization plan: its first line must be '" + FIRST_LINE + "'");
     }
     for (int n = 1; n < lines.length; n++) {
       String line = lines[n].strip();
@@ -77,21 +95,35 @@ public record QuantPlan(Map<String, String> header, Map<String, Affine> activati
             weights.put(name, new WeightScheme(codes, -1));
           } else if (kind.equals("weight") && words[1].equals("axis")) {
             weights.put(name, new WeightScheme(codes, Integer.parseInt(words[2])));
-          } else if (kind.equals("activation") && words[1].equals("scale") && words[3].equals("zero")) {
-            activations.put(name, activation(codes, Float.parseFloat(words[2]), Long.parseLong(words[4])));
+          } else if (kind.equals("activation")
+              && words[1].equals("scale")
+              && words[3].equals("zero")) {
+            activations.put(
+                name, activation(codes, Float.parseFloat(words[2]), Long.parseLong(words[4])));
           } else {
             throw new IllegalArgumentException("unknown kind of line");
           }
         }
       } catch (IllegalArgumentException | IndexOutOfBoundsException e) {
-        throw new TersorException("TSR-0411", "line " + (n + 1) + " of the quantization plan cannot be read (" + e.getMessage() + "): " + line, e);
+        throw new TersorException(
+            "TSR-0411",
+            "line "
+                + (n + 1)
+                + " of the quantization plan cannot be read ("
+                + e.getMessage()
+                + "): "
+                + line,
+            e);
       }
     }
     return new QuantPlan(header, activations, weights);
   }
 
   private static Affine activation(DType codes, float scale, long zero) {
-    if (!(scale > 0) || !Float.isFinite(scale) || zero < codes.minValue() || zero > codes.maxValue()) {
+    if (!(scale > 0)
+        || !Float.isFinite(scale)
+        || zero < codes.minValue()
+        || zero > codes.maxValue()) {
       throw new IllegalArgumentException("the scale must be positive and the zero point a code");
     }
     return new Affine(codes, scale, zero);
@@ -100,7 +132,9 @@ public record QuantPlan(Map<String, String> header, Map<String, Affine> activati
   /** SHA-256 of the text form, in hexadecimal digits. */
   public String hash() {
     try {
-      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text().getBytes(StandardCharsets.UTF_8)));
+      return HexFormat.of()
+          .formatHex(
+              MessageDigest.getInstance("SHA-256").digest(text().getBytes(StandardCharsets.UTF_8)));
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException(e);
     }

@@ -12,10 +12,11 @@ import org.tersor.runtime.Tensor;
 record Weights(Tensor codes, Tensor scales) {
 
   /**
-   * Symmetric codes in the restricted range. Where the bias would not fit int32 codes of scale {@code inputScale * scale}, the scale of
-   * its channel is raised until it does.
+   * Symmetric codes in the restricted range. Where the bias would not fit int32 codes of scale
+   * {@code inputScale * scale}, the scale of its channel is raised until it does.
    */
-  static Weights encode(Tensor weight, QuantPlan.WeightScheme scheme, double inputScale, Optional<Tensor> bias) {
+  static Weights encode(
+      Tensor weight, QuantPlan.WeightScheme scheme, double inputScale, Optional<Tensor> bias) {
     int channels = scheme.axis() < 0 ? 1 : (int) weight.shape()[scheme.axis()];
     int inner = 1;
     for (int d = scheme.axis() + 1; scheme.axis() >= 0 && d < weight.rank(); d++) {
@@ -31,7 +32,8 @@ record Weights(Tensor codes, Tensor scales) {
     for (int c = 0; c < channels; c++) {
       affine[c] = Affine.symmetric(scheme.codes(), magnitude[c]);
       double largestBias = largest(bias, c, channels);
-      double needed = inputScale == 0 ? 0 : 1.0001 * 2 * largestBias / (4294967296.0 - 2) / inputScale;
+      double needed =
+          inputScale == 0 ? 0 : 1.0001 * 2 * largestBias / (4294967296.0 - 2) / inputScale;
       if (affine[c].scale() < needed) {
         affine[c] = new Affine(scheme.codes(), (float) needed, 0);
       }
@@ -70,7 +72,8 @@ record Weights(Tensor codes, Tensor scales) {
     Tensor result = Tensor.zeros(DType.I32, bias.shape());
     Tensor biasScales = biasScales(inputScale);
     for (int i = 0; i < result.size(); i++) {
-      double code = Math.rint(bias.getDouble(i) / biasScales.getDouble(biasScales.size() == 1 ? 0 : i));
+      double code =
+          Math.rint(bias.getDouble(i) / biasScales.getDouble(biasScales.size() == 1 ? 0 : i));
       result.setLong(i, (long) Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, code)));
     }
     return result;
