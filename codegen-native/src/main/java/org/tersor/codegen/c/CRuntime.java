@@ -1,8 +1,25 @@
 package org.tersor.codegen.c;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+
 /** Fixed C text that every unit has. */
 final class CRuntime {
   private CRuntime() {}
+
+  /** The text of a file beside this class. */
+  static String resource(String name) {
+    try (InputStream in = CRuntime.class.getResourceAsStream(name)) {
+      if (in == null) {
+        throw new IllegalStateException("resource " + name + " is missing");
+      }
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
 
   /**
    * The functions that a compiler may call without being asked to; hidden, so that they are nobody

@@ -1,0 +1,148 @@
+package org.tersor.codegen.c;
+
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
+import org.tersor.ir.spi.Program;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Plan;
+
+/** The header of a library, and the description that it gives at run time. */
+final class ArtifactHeader {
+  private final List<Program> programs;
+  private final Plan plan;
+  private final String prefix;
+
+  ArtifactHeader(List<Program> programs, String prefix) {
+    this.programs = programs;
+    this.plan = programs.getFirst().plan();
+    this.prefix = prefix;
+  }
+
+  /** Text from a model for a comment: nothing that could end it. */
+  private static String comment(String text) {
+    return text.replaceAll("[^A-Za-z0-9_.,:+() \\[\\]-]", "?");
+  }
+
+  String text() {
+    StringBuilder ports = new StringBuilder();
+    for (int i = 0; i < plan.dims().size(); i++) {
+      ports.append("   dims[").append(i).append("]: ").append(comment(plan.dims().get(i))).append('\n');
+    }
+    describe(ports, "inputs", plan.inputs());
+    describe(ports, "outputs", plan.outputs());
+    String upper = prefix.toUpperCase(Locale.ROOT);
+    String levels = programs.stream().map(p -> p.target().name()).collect(Collectors.joining(", "));
+    return TEMPLATE
+        .replace("@PORTS@", ports)
+        .replace("@LEVELS@", levels)
+        .replace("@DIMS@", Integer.toString(plan.dims().size()))
+        .replace("@INPUTS@", Integer.toString(plan.inputs().size()))
+        .replace("@OUTPUTS@", Integer.toString(plan.outputs().size()))
+        .replace("@P@", prefix)
+        .replace("@U@", upper);
+  }
+
+  private static void describe(StringBuilder out, String what, List<Executable.Port> ports) {
+    for (int i = 0; i < ports.size(); i++) {
+      Executable.Port port = ports.get(i);
+      out.append("   ").append(what).append('[').append(i).append("]: ").append(comment(port.name() + " " + port.dtype().text() + port.shape())).append('\n');
+    }
+  }
+
+  /** JSON: dims, inputs, outputs, levels, facts. */
+  String description() {
+    return "{\"name\":" + json(plan.name()) + ",\"levels\":[" + programs.stream().map(p -> json(p.target().name())).collect(Collectors.joining(",")) + "],\"dims\":["
+        + plan.dims().stream().map(ArtifactHeader::json).collect(Collectors.joining(",")) + "],\"inputs\":" + json(plan.inputs()) + ",\"outputs\":"
+        + json(plan.outputs()) + ",\"facts\":{"
+        + programs.getFirst().facts().entrySet().stream().sorted(Map.Entry.comparingByKey()).map(e -> json(e.getKey()) + ":" + json(e.getValue())).collect(Collectors.joining(","))
+        + "}}";
+  }
+
+  private static String json(List<Executable.Port> ports) {
+    return ports.stream()
+        .map(
+            p ->
+                "{\"name\":" + json(p.name()) + ",\"type\":" + json(p.dtype().text()) + ",\"shape\":["
+                    + p.shape().stream().map(d -> d.isConst() ? d.toString() : json(d.toString())).collect(Collectors.joining(",")) + "]}")
+        .collect(Collectors.joining(",", "[", "]"));
+  }
+
+  private static String json(String text) {
+    StringBuilder out = new StringBuilder("\"");
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (c == '"' || c == '\\') {
+        out.append('\\').append(c);
+      } else if (c < 0x20 || Character.isSurrogate(c)) {
+        out.append(String.format(Locale.ROOT, "\\u%04x", (int) c));
+      } else {
+        out.append(c);
+      }
+    }
+    return out.append('"').toString();
+  }
+
+  private static final String TEMPLATE =
+      """
+      #ifndef @U@_H
+      #define @U@_H
+      /* A compiled model. No function keeps state or allocates: all memory is the caller's, and any number of threads may call at once.
+
+      @PORTS@
+         Elements are dense, row-major, in the byte order of the machine; types below 8 bits take a byte each. Inputs, outputs, arena and
+         packed weights must not overlap, outputs neither each other.
+         Code for: @LEVELS@; the first that the processor can run is used.
+
+         void *packed = malloc(@P@_packed_size());        once: the weights as this processor wants them
+         @P@_prepare(packed);
+         int64_t bytes = @P@_arena_size(dims);            once for each value of dims
+         @P@_run(inputs, outputs, dims, packed, arena, bytes, NULL, NULL); */
+      #include <stddef.h>
+      #include <stdint.h>
+
+      #ifdef __cplusplus
+      extern "C" {
+      #endif
+
+      enum {
+        @U@_OK = 0,
+        @U@_ERROR_NULL = -1,   /* a pointer is missing */
+        @U@_ERROR_DIMS = -2,   /* a dimension is negative, or a size overflows */
+        @U@_ERROR_ARENA = -3,  /* the arena is smaller than @P@_arena_size(dims) */
+        @U@_ERROR_CPU = -4,    /* the processor can run none of the levels */
+        @U@_ERROR_PACKED = -5  /* @P@_prepare was not called, or on another kind of processor */
+      };
+      enum { @U@_DIMS = @DIMS@, @U@_INPUTS = @INPUTS@, @U@_OUTPUTS = @OUTPUTS@ };
+
+      /* Runs tasks from (inclusive) to to (exclusive); calls at the same time need different workers. */
+      typedef void (*@P@_task)(void *data, int64_t from, int64_t to, int32_t worker);
+
+      /* Must run task for all of 0 to tasks, in any split and order, on workers 0 to workers-1, and return when all are done. */
+      typedef void (*@P@_parallel_for)(void *context, int64_t tasks, int32_t workers, @P@_task task, void *data);
+
+      /* Writes at most size bytes of JSON, ended by a zero; gives the length of the whole text. */
+      int @P@_describe(char *text, size_t size);
+
+      /* Number of the level in use, counted from 0, or an error. */
+      int @P@_level(void);
+
+      /* Bytes of the packed weights; they may be shared by threads and calls, not by machines. Or an error. */
+      int64_t @P@_packed_size(void);
+      int @P@_prepare(void *packed);
+
+      /* Bytes of arena for one worker, and what each further worker adds; or an error. */
+      int64_t @P@_arena_size(const int64_t *dims);
+      int64_t @P@_worker_size(const int64_t *dims);
+
+      /* Runs the model; parallel may be NULL, and uses as many workers as the arena has room for. */
+      int @P@_run(const void *const *inputs, void *const *outputs, const int64_t *dims, const void *packed, void *arena, size_t arena_bytes,
+                  @P@_parallel_for parallel, void *context);
+
+      #ifdef __cplusplus
+      }
+      #endif
+      #endif
+      """;
+}

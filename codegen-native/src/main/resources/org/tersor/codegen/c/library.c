@@ -1,0 +1,153 @@
+/* The public functions; everything is in the caller's memory, so they may run in any number of threads at once. */
+
+static void cpuid(uint32_t leaf, uint32_t sub, uint32_t *r) {
+  __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
+}
+
+/* Bit i: the processor and the system allow instruction set i (see the constants LEVEL_...). */
+static uint32_t allowed(void) {
+  uint32_t a[4], b[4], c[4], low, high, has = 1u << LEVEL_SCALAR;
+  cpuid(0, 0, a);
+  if (a[0] < 7) return has;
+  cpuid(1, 0, a);
+  cpuid(7, 0, b);
+  cpuid(0x80000001u, 0, c);
+  /* fma, popcnt, osxsave, avx, f16c; bmi1, avx2, bmi2; lzcnt */
+  const uint32_t need1 = 1u << 12 | 1u << 23 | 1u << 27 | 1u << 28 | 1u << 29, need7 = 1u << 3 | 1u << 5 | 1u << 8;
+  if ((a[2] & need1) != need1 || (b[1] & need7) != need7 || !(c[2] & 1u << 5)) return has;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low & 6u) != 6u) return has;
+  has |= 1u << LEVEL_AVX2;
+  const uint32_t need512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  if ((low & 0xe6u) != 0xe6u || (b[1] & need512) != need512) return has;
+  has |= 1u << LEVEL_AVX512;
+  if (b[2] & 1u << 11) has |= 1u << LEVEL_AVX512VNNI;
+  return has;
+}
+
+static const tsr_level *choose(void) {
+  uint32_t has = allowed();
+  for (int32_t i = 0; i < LEVELS; i++) {
+    if (has >> levels[i].isa & 1u) return &levels[i];
+  }
+  return 0;
+}
+
+static int64_t round64(int64_t n) { return (n + 63) / 64 * 64; }
+
+/* Bytes before the slots: their offsets, the extents of the steps. */
+static int64_t head(const tsr_level *level) { return round64(8 * (int64_t)level->slots) + round64(8 * (int64_t)(level->load + level->run)); }
+
+/* Bytes of arena for one worker, or an error. */
+static int64_t needed(const tsr_level *level, const int64_t *dims, int64_t *each) {
+  int64_t offsets[SLOTS + 1];
+  if (DIMS > 0 && !dims) return ERROR_NULL;
+  for (int32_t i = 0; i < DIMS; i++) {
+    if (dims[i] < 0) return ERROR_DIMS;
+  }
+  int64_t slots = level->layout(dims, offsets), total;
+  if (slots < 0) return ERROR_DIMS;
+  *each = level->scratch(dims);
+  if (*each < 0 || __builtin_add_overflow(slots, *each, &total) || total > INT64_MAX - head(level) - 64) return ERROR_DIMS;
+  return total + head(level) + 64;
+}
+
+API int FN(describe)(char *text, size_t size) {
+  if (text && size > 0) {
+    size_t n = sizeof description - 1 < size - 1 ? sizeof description - 1 : size - 1;
+    memcpy(text, description, n);
+    text[n] = 0;
+  }
+  return (int)(sizeof description - 1);
+}
+
+API int FN(level)(void) {
+  const tsr_level *level = choose();
+  return level ? (int)(level - levels) : ERROR_CPU;
+}
+
+API int64_t FN(packed_size)(void) {
+  const tsr_level *level = choose();
+  return level ? level->packed + 128 : ERROR_CPU;
+}
+
+API int64_t FN(arena_size)(const int64_t *dims) {
+  const tsr_level *level = choose();
+  int64_t each;
+  return level ? needed(level, dims, &each) : ERROR_CPU;
+}
+
+API int64_t FN(worker_size)(const int64_t *dims) {
+  const tsr_level *level = choose();
+  int64_t each, total = level ? needed(level, dims, &each) : ERROR_CPU;
+  return total < 0 ? total : each;
+}
+
+/* The packed weights begin at a cache line; the one before says which level they are for. */
+static unsigned char *packed_start(const void *packed) { return (unsigned char *)(((uintptr_t)packed + 63) / 64 * 64); }
+#define MARK 0x746572736f720000ull
+
+API int FN(prepare)(void *packed) {
+  const tsr_level *level = choose();
+  if (!level) return ERROR_CPU;
+  if (!packed) return ERROR_NULL;
+  unsigned char *start = packed_start(packed);
+  int64_t dims[DIMS + 1], offsets[SLOTS + 1];
+  for (int32_t i = 0; i <= DIMS; i++) dims[i] = 0;
+  for (int32_t i = 0; i <= SLOTS; i++) offsets[i] = 0;
+  _Alignas(64) unsigned char scratch[LOAD_SCRATCH];
+  tsr_call call = {0, 0, level->constants, start + 64, 0, offsets, scratch, 0, dims};
+  level->steps(&call, 0, level->load);
+  *(uint64_t *)start = MARK + (uint64_t)(level - levels);
+  return OK;
+}
+
+typedef struct {
+  const tsr_level *level;
+  const tsr_call *call;
+  int32_t step;
+} tsr_part;
+
+static void part(void *data, int64_t from, int64_t to, int32_t worker) {
+  const tsr_part *p = (const tsr_part *)data;
+  p->level->step(p->call, p->step, from, to, worker);
+}
+
+API int FN(run)(const void *const *inputs, void *const *outputs, const int64_t *dims, const void *packed, void *arena, size_t arena_bytes,
+                FN(parallel_for) parallel, void *context) {
+  const tsr_level *level = choose();
+  if (!level) return ERROR_CPU;
+  if ((INPUTS > 0 && !inputs) || (OUTPUTS > 0 && !outputs) || !packed || !arena) return ERROR_NULL;
+  for (int32_t i = 0; i < INPUTS; i++) {
+    if (!inputs[i]) return ERROR_NULL;
+  }
+  for (int32_t i = 0; i < OUTPUTS; i++) {
+    if (!outputs[i]) return ERROR_NULL;
+  }
+  int64_t each, need = needed(level, dims, &each);
+  if (need < 0) return (int)need;
+  if ((uint64_t)need > arena_bytes) return ERROR_ARENA;
+  unsigned char *weights = packed_start(packed);
+  if (*(uint64_t *)weights != MARK + (uint64_t)(level - levels)) return ERROR_PACKED;
+  unsigned char *base = (unsigned char *)(((uintptr_t)arena + 63) / 64 * 64);
+  int64_t *offsets = (int64_t *)base, *tasks = (int64_t *)(base + round64(8 * (int64_t)level->slots));
+  unsigned char *slots = base + head(level);
+  int64_t size = level->layout(dims, offsets);
+  tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each, dims};
+  if (!parallel) {
+    level->steps(&call, level->load, level->load + level->run);
+    return OK;
+  }
+  uint64_t more = each > 0 ? (arena_bytes - (uint64_t)need) / (uint64_t)each : 0;
+  int32_t workers = 1 + (int32_t)(more > 1023 ? 1023 : more);
+  level->tasks(dims, tasks);
+  for (int32_t step = level->load; step < level->load + level->run; step++) {
+    tsr_part p = {level, &call, step};
+    if (tasks[step] <= 1) {
+      level->step(&call, step, 0, tasks[step], 0);
+    } else {
+      parallel(context, tasks[step], workers, part, &p);
+    }
+  }
+  return OK;
+}

@@ -1,0 +1,114 @@
+package org.tersor.codegen.c;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Backend;
+import org.tersor.ir.spi.Program;
+
+class ArtifactTest {
+  @TempDir Path folder;
+
+  private static final String USER =
+      """
+      #include "tiny.h"
+      #include <stdio.h>
+      #include <stdlib.h>
+
+      static void split(void *context, int64_t tasks, int32_t workers, tiny_net_task task, void *data) {
+        ++*(int *)context;
+        for (int64_t i = 0; i < tasks; i += 2) task(data, i, i + 2 < tasks ? i + 2 : tasks, (int32_t)(i / 2 % workers));
+      }
+
+      int main(int argc, char **argv) {
+        int64_t n = 5, bad = -1, huge = INT64_MAX / 64;
+        static float x[5 * 37], y[5 * 37], z[5 * 37];
+        if (fread(x, 4, 5 * 37, stdin) != 5 * 37) return 1;
+        const void *inputs[] = {x};
+        void *outputs[] = {y}, *again[] = {z};
+        void *packed = malloc(tiny_net_packed_size());
+        int64_t bytes = tiny_net_arena_size(&n), more = bytes + 2 * tiny_net_worker_size(&n);
+        void *arena = malloc(more);
+        if (tiny_net_run(inputs, outputs, &n, packed, arena, bytes, NULL, NULL) != TINY_NET_ERROR_PACKED) return 2;
+        if (tiny_net_prepare(packed) != TINY_NET_OK || tiny_net_prepare(NULL) != TINY_NET_ERROR_NULL) return 3;
+        if (tiny_net_run(inputs, outputs, &n, packed, arena, bytes - 1, NULL, NULL) != TINY_NET_ERROR_ARENA) return 4;
+        if (tiny_net_arena_size(&bad) != TINY_NET_ERROR_DIMS || tiny_net_arena_size(&huge) != TINY_NET_ERROR_DIMS) return 5;
+        if (tiny_net_run(inputs, outputs, NULL, packed, arena, bytes, NULL, NULL) != TINY_NET_ERROR_NULL) return 6;
+        if (tiny_net_run(inputs, outputs, &n, packed, arena, bytes, NULL, NULL) != TINY_NET_OK) return 7;
+        int calls = 0;
+        if (tiny_net_run(inputs, again, &n, packed, arena, more, split, &calls) != TINY_NET_OK || calls != 2) return 8;
+        for (int i = 0; i < 5 * 37; i++) if (y[i] != z[i]) return 9;
+        char text[2000];
+        if (tiny_net_describe(text, sizeof text) >= (int)sizeof text) return 10;
+        fprintf(stderr, "%d %s", tiny_net_level(), text);
+        return fwrite(y, 4, 5 * 37, stdout) == 5 * 37 ? 0 : 11;
+      }
+      """;
+
+  private Path write(List<String> targets, String name) {
+    List<Program> programs = targets.stream().map(t -> Programs.program("Tiny Net!", Target.nativeTarget(t))).toList();
+    Path file = folder.resolve(name);
+    new NativeBackend().write(programs, file, Backend.Options.threads(1));
+    return file;
+  }
+
+  @Test
+  void aProgramInCUsesTheLibrary() throws Exception {
+    assumeTrue(Toolchain.unavailable().isEmpty(), () -> Toolchain.unavailable().orElse(""));
+    Path library = write(List.of("scalar", "avx2", "avx512vnni"), "tiny.so");
+    Files.writeString(folder.resolve("user.c"), USER);
+    List<String> command = new ArrayList<>(Toolchain.cc());
+    command.addAll(List.of("-Wall", "-Werror", "-o", "user", "user.c", library.toString()));
+    Toolchain.run(folder, command);
+    ByteBuffer x = ByteBuffer.allocate(5 * Programs.K * 4).order(ByteOrder.LITTLE_ENDIAN);
+    x.asFloatBuffer().put(Programs.input(5).floats());
+    Files.write(folder.resolve("x"), x.array());
+    Process process =
+        new ProcessBuilder(folder.resolve("user").toString())
+            .redirectInput(folder.resolve("x").toFile())
+            .redirectOutput(folder.resolve("y").toFile())
+            .redirectError(folder.resolve("text").toFile())
+            .start();
+    assertEquals(0, process.waitFor());
+    float[] y = new float[5 * Programs.K];
+    ByteBuffer.wrap(Files.readAllBytes(folder.resolve("y"))).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(y);
+    assertArrayEquals(Programs.expected(5), y);
+    String text = Files.readString(folder.resolve("text"), StandardCharsets.UTF_8);
+    String best = new NativeBackend().targets().getFirst().name();
+    assertEquals(best.equals("avx512vnni") ? '0' : best.equals("scalar") ? '2' : '1', text.charAt(0));
+    assertTrue(text.contains("\"inputs\":[{\"name\":\"x\\\"*/ evil\",\"type\":\"f32\""), text);
+    assertFalse(Files.readString(folder.resolve("tiny.h")).contains("\"*/ evil"));
+    assertEquals(List.of(), MicroKernelTest.output(List.of("nm", "-D", "-u", library.toString())));
+  }
+
+  @Test
+  void equalInputsGiveEqualBytes() throws Exception {
+    assumeTrue(Toolchain.unavailable().isEmpty(), () -> Toolchain.unavailable().orElse(""));
+    assertArrayEquals(Files.readAllBytes(write(List.of("avx2"), "a.so")), Files.readAllBytes(write(List.of("avx2"), "b.so")));
+    try (Stream<Path> files = Files.list(folder)) {
+      assertEquals(List.of("a.h", "a.so", "b.h", "b.so"), files.map(f -> f.getFileName().toString()).sorted().toList());
+    }
+  }
+
+  @Test
+  void namesOfModelsBecomeIdentifiers() {
+    assertEquals("m3d_net", Artifact.identifier("3D Net \u00e9"));
+    assertEquals("model", Artifact.identifier("../"));
+    assertEquals(Map.of(), Map.of());
+  }
+}
