@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -76,13 +77,17 @@ final class Artifact {
   void writeWeights(Path file) throws IOException {
     try (Arena arena = Arena.ofConfined();
         FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      MemorySegment chunk = arena.allocate(1 << 20);
       long position = 0;
       for (Constant constant : weights) {
         MemorySegment elements = constant.dtype().bits() >= 8 && constant.raw().isPresent() ? constant.raw().get() : NativeMemory.heap(constant.load());
         position = weightOffsets.getOrDefault(constant, 0L);
         for (long at = 0; at < elements.byteSize(); ) {
-          int n = (int) Math.min(1 << 28, elements.byteSize() - at);
-          at += channel.write(elements.asSlice(at, n).asByteBuffer(), position + at);
+          long n = Math.min(chunk.byteSize(), elements.byteSize() - at);
+          ByteBuffer bytes = chunk.asSlice(0, n).copyFrom(elements.asSlice(at, n)).asByteBuffer();
+          while (bytes.hasRemaining()) {
+            at += channel.write(bytes, position + at);
+          }
         }
         position += elements.byteSize();
       }
@@ -106,7 +111,7 @@ final class Artifact {
     out.append("#define LEVELS ").append(codes.size()).append("\n#define DIMS ").append(plan.dims().size());
     out.append("\n#define INPUTS ").append(plan.inputs().size()).append("\n#define OUTPUTS ").append(plan.outputs().size());
     out.append("\n#define SLOTS ").append(codes.stream().mapToInt(ProgramC::slots).max().orElse(0));
-    out.append("\n#define LOAD_SCRATCH ").append(65536).append("\n\n");
+    out.append("\n\n");
     out.append(CRuntime.MEMORY_FUNCTIONS).append(ProgramC.CALL_TYPE);
     out.append(
         """

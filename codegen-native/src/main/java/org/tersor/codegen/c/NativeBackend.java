@@ -1,5 +1,6 @@
 package org.tersor.codegen.c;
 
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -68,6 +69,26 @@ public final class NativeBackend implements Backend.OfProgram {
         .facts()
         .forEach((key, value) -> description.append(key).append(": ").append(value).append('\n'));
     return new NativeExecutable(program, code, library, options.threads(), description.toString());
+  }
+
+  @Override
+  public List<String> artifacts() {
+    return List.of("so");
+  }
+
+  /**
+   * Writes {@code file} and a header of the same name. Settings: {@code prefix} of the C functions (default: from the model's name),
+   * {@code keep-source=true} leaves the C text in a folder beside.
+   */
+  @Override
+  public void write(List<Program> programs, Path file, Options options) {
+    unavailable()
+        .ifPresent(
+            why -> {
+              throw Faults.toolchain(why);
+            });
+    String prefix = Artifact.identifier(options.settings().getOrDefault("prefix", programs.getFirst().plan().name()));
+    new Artifact(programs, prefix).write(file, Boolean.parseBoolean(options.settings().getOrDefault("keep-source", "false")));
   }
 
   /**

@@ -66,9 +66,12 @@ API int FN(level)(void) {
   return level ? (int)(level - levels) : ERROR_CPU;
 }
 
+static const int64_t no_dims[DIMS + 1];
+
+/* Behind the packed weights is the scratch area of their making. */
 API int64_t FN(packed_size)(void) {
   const tsr_level *level = choose();
-  return level ? level->packed + 128 : ERROR_CPU;
+  return level ? level->packed + level->scratch(no_dims) + 128 : ERROR_CPU;
 }
 
 API int64_t FN(arena_size)(const int64_t *dims) {
@@ -92,11 +95,7 @@ API int FN(prepare)(void *packed) {
   if (!level) return ERROR_CPU;
   if (!packed) return ERROR_NULL;
   unsigned char *start = packed_start(packed);
-  int64_t dims[DIMS + 1], offsets[SLOTS + 1];
-  for (int32_t i = 0; i <= DIMS; i++) dims[i] = 0;
-  for (int32_t i = 0; i <= SLOTS; i++) offsets[i] = 0;
-  _Alignas(64) unsigned char scratch[LOAD_SCRATCH];
-  tsr_call call = {0, 0, level->constants, start + 64, 0, offsets, scratch, 0, dims};
+  tsr_call call = {0, 0, level->constants, start + 64, 0, 0, start + 64 + level->packed, 0, no_dims};
   level->steps(&call, 0, level->load);
   *(uint64_t *)start = MARK + (uint64_t)(level - levels);
   return OK;
