@@ -21,7 +21,10 @@ import org.tersor.ir.graph.Constant;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Plan;
 
-/** A shared library with a C header: programs of one model for one or more instruction sets, chosen when it runs. */
+/**
+ * A shared library with a C header: programs of one model for one or more instruction sets, chosen
+ * when it runs.
+ */
 final class Artifact {
   private final List<Program> programs;
   private final List<ProgramC> codes = new ArrayList<>();
@@ -31,14 +34,20 @@ final class Artifact {
   private long weightBytes;
 
   Artifact(List<Program> programs, String prefix) {
-    this.programs = programs.stream().sorted(Comparator.comparing((Program p) -> Isa.of(p.target())).reversed()).toList();
+    this.programs =
+        programs.stream()
+            .sorted(Comparator.comparing((Program p) -> Isa.of(p.target())).reversed())
+            .toList();
     this.prefix = prefix;
     for (Program program : this.programs) {
-      codes.add(new ProgramC(program, prefix + "_" + Isa.of(program.target()).name().toLowerCase(Locale.ROOT)));
+      codes.add(
+          new ProgramC(
+              program, prefix + "_" + Isa.of(program.target()).name().toLowerCase(Locale.ROOT)));
       for (Constant constant : program.constants()) {
         if (weightOffsets.putIfAbsent(constant, weightBytes) == null) {
           weights.add(constant);
-          long bytes = Math.multiplyExact(constant.elements(), (long) constant.dtype().memoryBytes());
+          long bytes =
+              Math.multiplyExact(constant.elements(), (long) constant.dtype().memoryBytes());
           weightBytes = Math.addExact(weightBytes, Math.addExact(bytes, 127L) / 64 * 64);
         }
       }
@@ -47,7 +56,8 @@ final class Artifact {
 
   /** A C identifier from a model's name. */
   static String identifier(String name) {
-    String text = name.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "_").replaceAll("^_+|_+$", "");
+    String text =
+        name.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "_").replaceAll("^_+|_+$", "");
     if (text.length() > 40) {
       text = text.substring(0, 40);
     }
@@ -62,7 +72,12 @@ final class Artifact {
   Map<String, NativeBuild.Source> sources() {
     Map<String, NativeBuild.Source> sources = new LinkedHashMap<>();
     for (ProgramC code : codes) {
-      code.files().forEach((name, text) -> sources.put(name, new NativeBuild.Source(text, name.endsWith("_steps.c") ? List.of() : code.isa().flags())));
+      code.files()
+          .forEach((name, text) ->
+              sources.put(
+                  name,
+                  new NativeBuild.Source(
+                      text, name.endsWith("_steps.c") ? List.of() : code.isa().flags())));
     }
     sources.put(prefix + ".c", new NativeBuild.Source(main(), List.of()));
     sources.put(
@@ -76,11 +91,15 @@ final class Artifact {
 
   void writeWeights(Path file) throws IOException {
     try (Arena arena = Arena.ofConfined();
-        FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+        FileChannel channel =
+            FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
       MemorySegment chunk = arena.allocate(1 << 20);
       long position = 0;
       for (Constant constant : weights) {
-        MemorySegment elements = constant.dtype().bits() >= 8 && constant.raw().isPresent() ? constant.raw().get() : NativeMemory.heap(constant.load());
+        MemorySegment elements =
+            constant.dtype().bits() >= 8 && constant.raw().isPresent()
+                ? constant.raw().get()
+                : NativeMemory.heap(constant.load());
         position = weightOffsets.getOrDefault(constant, 0L);
         for (long at = 0; at < elements.byteSize(); ) {
           long n = Math.min(chunk.byteSize(), elements.byteSize() - at);
@@ -100,16 +119,37 @@ final class Artifact {
   private String main() {
     Plan plan = programs.getFirst().plan();
     String upper = prefix.toUpperCase(Locale.ROOT);
-    StringBuilder out = new StringBuilder("#include \"" + prefix + ".h\"\n#define API __attribute__((visibility(\"default\")))\n");
+    StringBuilder out =
+        new StringBuilder(
+            "#include \""
+                + prefix
+                + ".h\"\n#define API __attribute__((visibility(\"default\")))\n");
     out.append("#define FN(name) ").append(prefix).append("_##name\n");
-    for (String name : List.of("OK", "ERROR_NULL", "ERROR_DIMS", "ERROR_ARENA", "ERROR_CPU", "ERROR_PACKED")) {
-      out.append("#define ").append(name).append(' ').append(upper).append('_').append(name).append('\n');
+    for (String name :
+        List.of("OK", "ERROR_NULL", "ERROR_DIMS", "ERROR_ARENA", "ERROR_CPU", "ERROR_PACKED")) {
+      out.append("#define ")
+          .append(name)
+          .append(' ')
+          .append(upper)
+          .append('_')
+          .append(name)
+          .append('\n');
     }
     for (Isa isa : Isa.values()) {
-      out.append("#define LEVEL_").append(isa.name()).append(' ').append(isa.ordinal()).append('\n');
+      out.append("#define LEVEL_")
+          .append(isa.name())
+          .append(' ')
+          .append(isa.ordinal())
+          .append('\n');
     }
-    out.append("#define LEVELS ").append(codes.size()).append("\n#define DIMS ").append(plan.dims().size());
-    out.append("\n#define INPUTS ").append(plan.inputs().size()).append("\n#define OUTPUTS ").append(plan.outputs().size());
+    out.append("#define LEVELS ")
+        .append(codes.size())
+        .append("\n#define DIMS ")
+        .append(plan.dims().size());
+    out.append("\n#define INPUTS ")
+        .append(plan.inputs().size())
+        .append("\n#define OUTPUTS ")
+        .append(plan.outputs().size());
     out.append("\n#define SLOTS ").append(codes.stream().mapToInt(ProgramC::slots).max().orElse(0));
     out.append("\n\n");
     out.append(CRuntime.MEMORY_FUNCTIONS).append(ProgramC.CALL_TYPE);
@@ -131,15 +171,35 @@ final class Artifact {
     for (int i = 0; i < codes.size(); i++) {
       String p = codes.get(i).prefix();
       Program program = programs.get(i);
-      out.append("int64_t ").append(p).append("_layout(const int64_t *, int64_t *);\nint64_t ").append(p).append("_scratch(const int64_t *);\n");
+      out.append("int64_t ")
+          .append(p)
+          .append("_layout(const int64_t *, int64_t *);\nint64_t ")
+          .append(p)
+          .append("_scratch(const int64_t *);\n");
       out.append("void ").append(p).append("_tasks(const int64_t *, int64_t *);\n");
-      out.append("void ").append(p).append("_step(const tsr_call *, int32_t, int64_t, int64_t, int32_t);\n");
+      out.append("void ")
+          .append(p)
+          .append("_step(const tsr_call *, int32_t, int64_t, int64_t, int32_t);\n");
       out.append("void ").append(p).append("_steps(const tsr_call *, int32_t, int32_t);\n");
       out.append("static const void *const constants").append(i).append("[] = {");
-      program.constants().forEach(c -> out.append("tsr_weights + ").append(weightOffsets.get(c)).append(", "));
+      program
+          .constants()
+          .forEach(c -> out.append("tsr_weights + ").append(weightOffsets.get(c)).append(", "));
       out.append("0};\n");
-      table.append("  {").append(codes.get(i).isa().ordinal()).append(", ").append(codes.get(i).slots()).append(", ").append(program.plan().loadSteps().size());
-      table.append(", ").append(program.plan().runSteps().size()).append(", ").append(codes.get(i).packedBytes()).append(", constants").append(i);
+      table
+          .append("  {")
+          .append(codes.get(i).isa().ordinal())
+          .append(", ")
+          .append(codes.get(i).slots())
+          .append(", ")
+          .append(program.plan().loadSteps().size());
+      table
+          .append(", ")
+          .append(program.plan().runSteps().size())
+          .append(", ")
+          .append(codes.get(i).packedBytes())
+          .append(", constants")
+          .append(i);
       for (String function : List.of("layout", "scratch", "tasks", "step", "steps")) {
         table.append(", ").append(p).append('_').append(function);
       }
@@ -147,37 +207,40 @@ final class Artifact {
     }
     out.append(table).append("};\nstatic const char description[] = {");
     // As numbers: no text of the model is read by the compiler.
-    for (byte b : new ArtifactHeader(programs, prefix).description().getBytes(StandardCharsets.UTF_8)) {
+    for (byte b :
+        new ArtifactHeader(programs, prefix).description().getBytes(StandardCharsets.UTF_8)) {
       out.append(b).append(',');
     }
     return out.append("0};\n\n").append(CRuntime.resource("library.c")).toString();
   }
 
-  /** Builds and moves into place, the header first; {@code keepSource}: the C files stay in a folder beside. */
+  /**
+   * Builds and moves into place, the header first; {@code keepSource}: the C files stay in a folder
+   * beside.
+   */
   void write(Path file, boolean keepSource) {
-    Toolchain.inFolder(
-        folder -> {
-          Map<String, NativeBuild.Source> sources = sources();
-          Files.writeString(folder.resolve(prefix + ".h"), header(), StandardCharsets.UTF_8);
-          writeWeights(folder.resolve("weights.bin"));
-          Path built = NativeBuild.build(folder, sources, "library.so");
-          Path parent = file.toAbsolutePath().getParent();
-          String base = base(file);
-          try {
-            Files.createDirectories(parent);
-            place(folder.resolve(prefix + ".h"), parent.resolve(base + ".h"));
-            place(built, file.toAbsolutePath());
-            if (keepSource) {
-              Path kept = Files.createDirectories(parent.resolve(base + ".src"));
-              for (String name : sources.keySet()) {
-                place(folder.resolve(name), kept.resolve(name));
-              }
-            }
-          } catch (IOException e) {
-            throw new UncheckedIOException("cannot write " + file, e);
+    Toolchain.inFolder(folder -> {
+      Map<String, NativeBuild.Source> sources = sources();
+      Files.writeString(folder.resolve(prefix + ".h"), header(), StandardCharsets.UTF_8);
+      writeWeights(folder.resolve("weights.bin"));
+      Path built = NativeBuild.build(folder, sources, "library.so");
+      Path parent = file.toAbsolutePath().getParent();
+      String base = base(file);
+      try {
+        Files.createDirectories(parent);
+        place(folder.resolve(prefix + ".h"), parent.resolve(base + ".h"));
+        place(built, file.toAbsolutePath());
+        if (keepSource) {
+          Path kept = Files.createDirectories(parent.resolve(base + ".src"));
+          for (String name : sources.keySet()) {
+            place(folder.resolve(name), kept.resolve(name));
           }
-          return file;
-        });
+        }
+      } catch (IOException e) {
+        throw new UncheckedIOException("cannot write " + file, e);
+      }
+      return file;
+    });
   }
 
   private static String base(Path file) {
@@ -191,7 +254,8 @@ final class Artifact {
     Path beside = Files.createTempFile(parent, "new", ".tmp");
     try {
       Files.copy(from, beside, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
-      Files.setPosixFilePermissions(beside, java.nio.file.attribute.PosixFilePermissions.fromString("rw-r--r--"));
+      Files.setPosixFilePermissions(
+          beside, java.nio.file.attribute.PosixFilePermissions.fromString("rw-r--r--"));
       NativeBuild.move(beside, to);
     } finally {
       Files.deleteIfExists(beside);

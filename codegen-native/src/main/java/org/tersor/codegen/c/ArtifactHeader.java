@@ -28,7 +28,12 @@ final class ArtifactHeader {
   String text() {
     StringBuilder ports = new StringBuilder();
     for (int i = 0; i < plan.dims().size(); i++) {
-      ports.append("   dims[").append(i).append("]: ").append(comment(plan.dims().get(i))).append('\n');
+      ports
+          .append("   dims[")
+          .append(i)
+          .append("]: ")
+          .append(comment(plan.dims().get(i)))
+          .append('\n');
     }
     describe(ports, "inputs", plan.inputs());
     describe(ports, "outputs", plan.outputs());
@@ -47,25 +52,48 @@ final class ArtifactHeader {
   private static void describe(StringBuilder out, String what, List<Executable.Port> ports) {
     for (int i = 0; i < ports.size(); i++) {
       Executable.Port port = ports.get(i);
-      out.append("   ").append(what).append('[').append(i).append("]: ").append(comment(port.name() + " " + port.dtype().text() + port.shape())).append('\n');
+      out.append("   ")
+          .append(what)
+          .append('[')
+          .append(i)
+          .append("]: ")
+          .append(comment(port.name() + " " + port.dtype().text() + port.shape()))
+          .append('\n');
     }
   }
 
   /** JSON: dims, inputs, outputs, levels, facts. */
   String description() {
-    return "{\"name\":" + json(plan.name()) + ",\"levels\":[" + programs.stream().map(p -> json(p.target().name())).collect(Collectors.joining(",")) + "],\"dims\":["
-        + plan.dims().stream().map(ArtifactHeader::json).collect(Collectors.joining(",")) + "],\"inputs\":" + json(plan.inputs()) + ",\"outputs\":"
-        + json(plan.outputs()) + ",\"facts\":{"
-        + programs.getFirst().facts().entrySet().stream().sorted(Map.Entry.comparingByKey()).map(e -> json(e.getKey()) + ":" + json(e.getValue())).collect(Collectors.joining(","))
+    return "{\"name\":"
+        + json(plan.name())
+        + ",\"levels\":["
+        + programs.stream().map(p -> json(p.target().name())).collect(Collectors.joining(","))
+        + "],\"dims\":["
+        + plan.dims().stream().map(ArtifactHeader::json).collect(Collectors.joining(","))
+        + "],\"inputs\":"
+        + json(plan.inputs())
+        + ",\"outputs\":"
+        + json(plan.outputs())
+        + ",\"facts\":{"
+        + programs.getFirst().facts().entrySet().stream()
+            .sorted(Map.Entry.comparingByKey())
+            .map(e -> json(e.getKey()) + ":" + json(e.getValue()))
+            .collect(Collectors.joining(","))
         + "}}";
   }
 
   private static String json(List<Executable.Port> ports) {
     return ports.stream()
-        .map(
-            p ->
-                "{\"name\":" + json(p.name()) + ",\"type\":" + json(p.dtype().text()) + ",\"shape\":["
-                    + p.shape().stream().map(d -> d.isConst() ? d.toString() : json(d.toString())).collect(Collectors.joining(",")) + "]}")
+        .map(p ->
+            "{\"name\":"
+                + json(p.name())
+                + ",\"type\":"
+                + json(p.dtype().text())
+                + ",\"shape\":["
+                + p.shape().stream()
+                    .map(d -> d.isConst() ? d.toString() : json(d.toString()))
+                    .collect(Collectors.joining(","))
+                + "]}")
         .collect(Collectors.joining(",", "[", "]"));
   }
 

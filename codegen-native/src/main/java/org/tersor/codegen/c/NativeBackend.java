@@ -77,18 +77,21 @@ public final class NativeBackend implements Backend.OfProgram {
   }
 
   /**
-   * Writes {@code file} and a header of the same name. Settings: {@code prefix} of the C functions (default: from the model's name),
-   * {@code keep-source=true} leaves the C text in a folder beside.
+   * Writes {@code file} and a header of the same name. Settings: {@code prefix} of the C functions
+   * (default: from the model's name), {@code keep-source=true} leaves the C text in a folder
+   * beside.
    */
   @Override
   public void write(List<Program> programs, Path file, Options options) {
     unavailable()
-        .ifPresent(
-            why -> {
-              throw Faults.toolchain(why);
-            });
-    String prefix = Artifact.identifier(options.settings().getOrDefault("prefix", programs.getFirst().plan().name()));
-    new Artifact(programs, prefix).write(file, Boolean.parseBoolean(options.settings().getOrDefault("keep-source", "false")));
+        .ifPresent(why -> {
+          throw Faults.toolchain(why);
+        });
+    String prefix =
+        Artifact.identifier(
+            options.settings().getOrDefault("prefix", programs.getFirst().plan().name()));
+    new Artifact(programs, prefix)
+        .write(file, Boolean.parseBoolean(options.settings().getOrDefault("keep-source", "false")));
   }
 
   /**

@@ -60,7 +60,8 @@ class ArtifactTest {
       """;
 
   private Path write(List<String> targets, String name) {
-    List<Program> programs = targets.stream().map(t -> Programs.program("Tiny Net!", Target.nativeTarget(t))).toList();
+    List<Program> programs =
+        targets.stream().map(t -> Programs.program("Tiny Net!", Target.nativeTarget(t))).toList();
     Path file = folder.resolve(name);
     new NativeBackend().write(programs, file, Backend.Options.threads(1));
     return file;
@@ -85,11 +86,15 @@ class ArtifactTest {
             .start();
     assertEquals(0, process.waitFor());
     float[] y = new float[5 * Programs.K];
-    ByteBuffer.wrap(Files.readAllBytes(folder.resolve("y"))).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(y);
+    ByteBuffer.wrap(Files.readAllBytes(folder.resolve("y")))
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .asFloatBuffer()
+        .get(y);
     assertArrayEquals(Programs.expected(5), y);
     String text = Files.readString(folder.resolve("text"), StandardCharsets.UTF_8);
     String best = new NativeBackend().targets().getFirst().name();
-    assertEquals(best.equals("avx512vnni") ? '0' : best.equals("scalar") ? '2' : '1', text.charAt(0));
+    assertEquals(
+        best.equals("avx512vnni") ? '0' : best.equals("scalar") ? '2' : '1', text.charAt(0));
     assertTrue(text.contains("\"inputs\":[{\"name\":\"x\\\"*/ evil\",\"type\":\"f32\""), text);
     assertFalse(Files.readString(folder.resolve("tiny.h")).contains("\"*/ evil"));
     assertEquals(List.of(), MicroKernelTest.output(List.of("nm", "-D", "-u", library.toString())));
@@ -98,9 +103,13 @@ class ArtifactTest {
   @Test
   void equalInputsGiveEqualBytes() throws Exception {
     assumeTrue(Toolchain.unavailable().isEmpty(), () -> Toolchain.unavailable().orElse(""));
-    assertArrayEquals(Files.readAllBytes(write(List.of("avx2"), "a.so")), Files.readAllBytes(write(List.of("avx2"), "b.so")));
+    assertArrayEquals(
+        Files.readAllBytes(write(List.of("avx2"), "a.so")),
+        Files.readAllBytes(write(List.of("avx2"), "b.so")));
     try (Stream<Path> files = Files.list(folder)) {
-      assertEquals(List.of("a.h", "a.so", "b.h", "b.so"), files.map(f -> f.getFileName().toString()).sorted().toList());
+      assertEquals(
+          List.of("a.h", "a.so", "b.h", "b.so"),
+          files.map(f -> f.getFileName().toString()).sorted().toList());
     }
   }
 

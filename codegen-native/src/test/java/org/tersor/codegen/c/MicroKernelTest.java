@@ -23,7 +23,10 @@ import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 import org.tersor.ir.schedule.Target;
 
-/** The two register tiles that everything heavy is made of: values on every target, and the machine code of their k loops. */
+/**
+ * The two register tiles that everything heavy is made of: values on every target, and the machine
+ * code of their k loops.
+ */
 class MicroKernelTest {
   private static final int ROWS = 6;
   private static final int COLUMNS = 64;
@@ -45,7 +48,8 @@ class MicroKernelTest {
   }
 
   /**
-   * C[6][64] = bias + sum over k of A[k][6] * B[k][64], both packed; of bytes four at a time. The tile is a register buffer.
+   * C[6][64] = bias + sum over k of A[k][6] * B[k][64], both packed; of bytes four at a time. The
+   * tile is a register buffer.
    *
    * @param rows rows of the tile; targets with fewer registers want fewer
    */
@@ -53,28 +57,45 @@ class MicroKernelTest {
     Type vector = new Type(bytes ? Scalar.I32 : Scalar.F32, lanes);
     int columns = COLUMNS / lanes;
     List<Stmt> body = new ArrayList<>();
-    body.add(new Stmt.Alloc("acc", vector, Kernels.index((long) rows * columns), Stmt.Space.REGISTER));
+    body.add(
+        new Stmt.Alloc("acc", vector, Kernels.index((long) rows * columns), Stmt.Space.REGISTER));
     for (int i = 0; i < rows * columns; i++) {
-      Expr bias = new Expr.Load(vector, "bias", Kernels.index((long) i % columns * lanes), Optional.empty());
+      Expr bias =
+          new Expr.Load(
+              vector, "bias", Kernels.index((long) i % columns * lanes), Optional.empty());
       body.add(new Stmt.Store("acc", Kernels.index(i), bias, Optional.empty()));
     }
     List<Stmt> step = new ArrayList<>();
     for (int j = 0; j < columns; j++) {
-      Expr at = plus(times(var("k"), (long) COLUMNS * (bytes ? 4 : 1)), (long) j * lanes * (bytes ? 4 : 1));
+      Expr at =
+          plus(
+              times(var("k"), (long) COLUMNS * (bytes ? 4 : 1)),
+              (long) j * lanes * (bytes ? 4 : 1));
       step.add(new Stmt.Let("b" + j, new Expr.Load(vector, "B", at, Optional.empty())));
     }
     for (int i = 0; i < rows; i++) {
       Expr at = plus(times(var("k"), (long) rows * (bytes ? 4 : 1)), (long) i * (bytes ? 4 : 1));
-      step.add(new Stmt.Let("a" + i, new Expr.Broadcast(new Expr.Load(vector.withLanes(1), "A", at, Optional.empty()), lanes)));
+      step.add(
+          new Stmt.Let(
+              "a" + i,
+              new Expr.Broadcast(
+                  new Expr.Load(vector.withLanes(1), "A", at, Optional.empty()), lanes)));
       for (int j = 0; j < columns; j++) {
-        Expr acc = new Expr.Load(vector, "acc", Kernels.index((long) i * columns + j), Optional.empty());
+        Expr acc =
+            new Expr.Load(vector, "acc", Kernels.index((long) i * columns + j), Optional.empty());
         Expr a = new Expr.Var(vector, "a" + i);
         Expr b = new Expr.Var(vector, "b" + j);
         step.add(
-            new Stmt.Store("acc", Kernels.index((long) i * columns + j), bytes ? new Expr.Dot4(acc, a, b) : new Expr.Fma(a, b, acc), Optional.empty()));
+            new Stmt.Store(
+                "acc",
+                Kernels.index((long) i * columns + j),
+                bytes ? new Expr.Dot4(acc, a, b) : new Expr.Fma(a, b, acc),
+                Optional.empty()));
       }
     }
-    body.add(new Stmt.For(Stmt.LoopKind.SERIAL, "k", Kernels.index(0), var("K"), 1, new Stmt.Block(step)));
+    body.add(
+        new Stmt.For(
+            Stmt.LoopKind.SERIAL, "k", Kernels.index(0), var("K"), 1, new Stmt.Block(step)));
     for (int i = 0; i < rows * columns; i++) {
       Expr acc = new Expr.Load(vector, "acc", Kernels.index(i), Optional.empty());
       body.add(new Stmt.Store("C", Kernels.index((long) i * lanes), acc, Optional.empty()));
@@ -119,18 +140,23 @@ class MicroKernelTest {
         Object c = bytes ? new int[rows * COLUMNS] : new float[rows * COLUMNS];
         List<Object> arrays = List.of(a, b, bias, c);
         long[] dims = {k};
-        assertEquals("", Kernels.difference(Kernels.runInterpreter(function, arrays, dims).get(3), Kernels.runNative(kernel, arrays, dims, 0, 1).get(3)));
+        assertEquals(
+            "",
+            Kernels.difference(
+                Kernels.runInterpreter(function, arrays, dims).get(3),
+                Kernels.runNative(kernel, arrays, dims, 0, 1).get(3)));
       }
     }
   }
 
   /** The machine code of a function, one instruction a line. */
   static List<String> disassemble(LoopFunction function, Target target) {
-    return Toolchain.inFolder(
-        folder -> {
-          Path library = NativeKernel.build(NativeKernel.source(List.of(function), target), target, folder);
-          return output(List.of("objdump", "-d", "--no-show-raw-insn", "-M", "intel", library.toString()));
-        });
+    return Toolchain.inFolder(folder -> {
+      Path library =
+          NativeKernel.build(NativeKernel.source(List.of(function), target), target, folder);
+      return output(
+          List.of("objdump", "-d", "--no-show-raw-insn", "-M", "intel", library.toString()));
+    });
   }
 
   static List<String> output(List<String> command) throws java.io.IOException {
@@ -139,7 +165,10 @@ class MicroKernelTest {
     return text.lines().toList();
   }
 
-  /** The instructions between the first and the last that contain {@code instruction}: the unrolled body of the k loop. */
+  /**
+   * The instructions between the first and the last that contain {@code instruction}: the unrolled
+   * body of the k loop.
+   */
   private static List<String> loop(List<String> code, String instruction) {
     List<Integer> at = new ArrayList<>();
     for (int i = 0; i < code.size(); i++) {
@@ -153,31 +182,51 @@ class MicroKernelTest {
 
   @Test
   void instructionsOfTheLoops() {
-    assumeTrue(Toolchain.unavailable().isEmpty() && Toolchain.find("objdump").isPresent(), "needs cc and objdump");
+    assumeTrue(
+        Toolchain.unavailable().isEmpty() && Toolchain.find("objdump").isPresent(),
+        "needs cc and objdump");
     Target vnni = Target.nativeTarget("avx512vnni");
     List<String> floats = loop(disassemble(gemm(false, ROWS, 16), vnni), "vfmadd231ps");
-    assertEquals(24, floats.stream().filter(i -> i.contains("vfmadd231ps") && i.contains("zmm")).count());
-    assertTrue(floats.stream().noneMatch(i -> i.contains("rsp") || i.contains("rbp")), () -> "spills: " + floats);
-    assertTrue(floats.stream().noneMatch(i -> i.matches(".*vmovaps\\s+zmm\\d+,zmm\\d+.*")), () -> "copies: " + floats);
+    assertEquals(
+        24, floats.stream().filter(i -> i.contains("vfmadd231ps") && i.contains("zmm")).count());
+    assertTrue(
+        floats.stream().noneMatch(i -> i.contains("rsp") || i.contains("rbp")),
+        () -> "spills: " + floats);
+    assertTrue(
+        floats.stream().noneMatch(i -> i.matches(".*vmovaps\\s+zmm\\d+,zmm\\d+.*")),
+        () -> "copies: " + floats);
     List<String> bytes = loop(disassemble(gemm(true, ROWS, 16), vnni), "vpdpbusd");
-    assertEquals(24, bytes.stream().filter(i -> i.contains("vpdpbusd") && i.contains("zmm")).count());
-    assertTrue(bytes.stream().noneMatch(i -> i.contains("rsp") || i.contains("rbp")), () -> "spills: " + bytes);
-    assertTrue(bytes.stream().noneMatch(i -> i.matches(".*vmovdqa\\d*\\s+zmm\\d+,zmm\\d+.*")), () -> "copies: " + bytes);
-    List<String> avx2 = loop(disassemble(gemm(false, 1, 8), Target.nativeTarget("avx2")), "vfmadd231ps");
+    assertEquals(
+        24, bytes.stream().filter(i -> i.contains("vpdpbusd") && i.contains("zmm")).count());
+    assertTrue(
+        bytes.stream().noneMatch(i -> i.contains("rsp") || i.contains("rbp")),
+        () -> "spills: " + bytes);
+    assertTrue(
+        bytes.stream().noneMatch(i -> i.matches(".*vmovdqa\\d*\\s+zmm\\d+,zmm\\d+.*")),
+        () -> "copies: " + bytes);
+    List<String> avx2 =
+        loop(disassemble(gemm(false, 1, 8), Target.nativeTarget("avx2")), "vfmadd231ps");
     assertTrue(avx2.stream().anyMatch(i -> i.contains("ymm")));
   }
 
   @Test
   void nothingIsUndefined() {
-    assumeTrue(Toolchain.unavailable().isEmpty() && Toolchain.find("nm").isPresent(), "needs cc and nm");
+    assumeTrue(
+        Toolchain.unavailable().isEmpty() && Toolchain.find("nm").isPresent(), "needs cc and nm");
     for (String name : Kernels.TARGETS) {
       Target target = Target.nativeTarget(name);
       List<String> undefined =
-          Toolchain.inFolder(
-              folder ->
-                  output(
-                      List.of(
-                          "nm", "-D", "-u", NativeKernel.build(NativeKernel.source(List.of(gemm(true, 1, target.lanes(4))), target), target, folder).toString())));
+          Toolchain.inFolder(folder ->
+              output(
+                  List.of(
+                      "nm",
+                      "-D",
+                      "-u",
+                      NativeKernel.build(
+                              NativeKernel.source(List.of(gemm(true, 1, target.lanes(4))), target),
+                              target,
+                              folder)
+                          .toString())));
       assertEquals(List.of(), undefined);
     }
   }
