@@ -25,6 +25,7 @@ import picocli.CommandLine.Spec;
       VerifyCommand.class,
       BenchCommand.class,
       ConformanceCommand.class,
+      ZooCommand.class,
       DoctorCommand.class,
       PluginsCommand.class,
       HelpCommand.class,
