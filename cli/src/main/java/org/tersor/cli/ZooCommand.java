@@ -42,31 +42,57 @@ final class ZooCommand implements Callable<Integer> {
   @Parameters(paramLabel = "NAME", description = "The model.")
   String name;
 
-  @Option(names = {"-o", "--output"}, paramLabel = "X.onnx", required = true, description = "The file to write.")
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "X.onnx",
+      required = true,
+      description = "The file to write.")
   Path output;
 
-  @Option(names = "--batch", defaultValue = "1", description = "Batch size (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--batch",
+      defaultValue = "1",
+      description = "Batch size (default: ${DEFAULT-VALUE}).")
   int batch;
 
-  @Option(names = "--seed", defaultValue = "1", description = "Seed of the weights (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--seed",
+      defaultValue = "1",
+      description = "Seed of the weights (default: ${DEFAULT-VALUE}).")
   long seed;
 
-  @Option(names = "--qdq", description = "A quantized network: s8 or u8 activations, int8 weights per channel, as Q and DQ nodes.")
+  @Option(
+      names = "--qdq",
+      description =
+          "A quantized network: s8 or u8 activations, int8 weights per channel, as Q and DQ nodes.")
   Optional<Quantized> qdq = Optional.empty();
 
-  @Option(names = "--dtype", defaultValue = "F32", description = "Of matmul and conv: f32, or int8 (MatMulInteger, ConvInteger; u8 input, s8 weights) (default: f32).")
+  @Option(
+      names = "--dtype",
+      defaultValue = "F32",
+      description =
+          "Of matmul and conv: f32, or int8 (MatMulInteger, ConvInteger; u8 input, s8 weights) (default: f32).")
   Elements dtype = Elements.F32;
 
-  @Option(names = "--zero-point", defaultValue = "128", description = "Zero point of the u8 input of int8 (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--zero-point",
+      defaultValue = "128",
+      description = "Zero point of the u8 input of int8 (default: ${DEFAULT-VALUE}).")
   int zeroPoint;
 
-  @Option(names = "--column-zero-points", description = "A zero point for every column of B (matmul, int8).")
+  @Option(
+      names = "--column-zero-points",
+      description = "A zero point for every column of B (matmul, int8).")
   boolean columnZeroPoints;
 
   @Override
   public Integer call() throws IOException {
     Optional<DType> activations = qdq.map(q -> q == Quantized.S8 ? DType.I8 : DType.U8);
-    Graph graph = Zoo.build(name, new Zoo.Options(batch, seed, activations, dtype == Elements.INT8, zeroPoint, columnZeroPoints));
+    Graph graph =
+        Zoo.build(
+            name,
+            new Zoo.Options(
+                batch, seed, activations, dtype == Elements.INT8, zeroPoint, columnZeroPoints));
     common.compiler().write(graph, output, Map.of());
     long parameters = graph.constants().values().stream().mapToLong(Constant::elements).sum();
     Map<String, Object> json = new LinkedHashMap<>();
@@ -76,7 +102,13 @@ final class ZooCommand implements Callable<Integer> {
     json.put("parameters", parameters);
     json.put("bytes", Files.size(output));
     common.sayJson(json);
-    common.say("%s: %d nodes, %s parameters, %s (%s)", name, graph.nodes().size(), Common.count(parameters), output, Common.bytes(Files.size(output)));
+    common.say(
+        "%s: %d nodes, %s parameters, %s (%s)",
+        name,
+        graph.nodes().size(),
+        Common.count(parameters),
+        output,
+        Common.bytes(Files.size(output)));
     return Exit.OK;
   }
 }

@@ -34,12 +34,20 @@ class ZooTest {
 
   /** Parameters without running statistics, as published. */
   @ParameterizedTest
-  @CsvSource({"mobilenetv2, 3504872", "squeezenet11, 1235496", "resnet18, 11689512", "resnet50, 25557032"})
+  @CsvSource({
+    "mobilenetv2, 3504872",
+    "squeezenet11, 1235496",
+    "resnet18, 11689512",
+    "resnet50, 25557032"
+  })
   void architecturesHaveThePublishedSizes(String name, long parameters) {
     Graph graph = Zoo.build(name, Zoo.Options.DEFAULT);
     long found =
         graph.constants().entrySet().stream()
-            .filter(e -> e.getKey().name().contains(".") && !e.getKey().name().endsWith(".mean") && !e.getKey().name().endsWith(".var"))
+            .filter(e ->
+                e.getKey().name().contains(".")
+                    && !e.getKey().name().endsWith(".mean")
+                    && !e.getKey().name().endsWith(".var"))
             .map(Map.Entry::getValue)
             .mapToLong(Constant::elements)
             .sum();
@@ -49,7 +57,8 @@ class ZooTest {
   @ParameterizedTest
   @CsvSource({"mobilenetv2, none", "mobilenetv2, I8", "squeezenet11, U8"})
   void onnxRuntimeRunsThemAndNothingExplodes(String name, String qdq) {
-    Optional<DType> activations = qdq.equals("none") ? Optional.empty() : Optional.of(DType.valueOf(qdq));
+    Optional<DType> activations =
+        qdq.equals("none") ? Optional.empty() : Optional.of(DType.valueOf(qdq));
     Graph graph = Zoo.build(name, new Zoo.Options(1, 1, activations, false, 128, false));
     Path file = folder.resolve(name + qdq + ".onnx");
     Compiler.standard().write(graph, file, Map.of());
@@ -62,13 +71,15 @@ class ZooTest {
     double[] values = Comparison.values(scores);
     double deviation = Math.sqrt(Arrays.stream(values).map(v -> v * v).average().orElse(0));
     assertEquals(1000, values.length);
-    assertTrue(deviation > .02 && deviation < 20, name + ": scores have a deviation of " + deviation);
+    assertTrue(
+        deviation > .02 && deviation < 20, name + ": scores have a deviation of " + deviation);
   }
 
   @Test
   void integerMatmulIsExact() {
     Path file = folder.resolve("matmul.onnx");
-    Graph graph = Zoo.build("matmul-3x5x7", new Zoo.Options(1, 1, Optional.empty(), true, 128, true));
+    Graph graph =
+        Zoo.build("matmul-3x5x7", new Zoo.Options(1, 1, Optional.empty(), true, 128, true));
     Compiler.standard().write(graph, file, Map.of());
     Tensor a = Tensor.zeros(DType.U8, 3, 7);
     SeededRandom random = new SeededRandom(5);
@@ -93,6 +104,8 @@ class ZooTest {
 
   @Test
   void anUnknownNameIsADiagnostic() {
-    assertEquals("TSR-0905", assertThrows(TersorException.class, () -> Zoo.build("vgg", Zoo.Options.DEFAULT)).code());
+    assertEquals(
+        "TSR-0905",
+        assertThrows(TersorException.class, () -> Zoo.build("vgg", Zoo.Options.DEFAULT)).code());
   }
 }

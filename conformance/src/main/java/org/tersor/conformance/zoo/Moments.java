@@ -3,8 +3,9 @@ package org.tersor.conformance.zoo;
 import java.util.Arrays;
 
 /**
- * Mean and variance of each channel of an activation, as they follow from the weights if channels were independent and normal: what
- * keeps random networks from exploding, and where their quantization scales come from.
+ * Mean and variance of each channel of an activation, as they follow from the weights if channels
+ * were independent and normal: what keeps random networks from exploding, and where their
+ * quantization scales come from.
  */
 record Moments(double[] mean, double[] variance) {
 
@@ -26,7 +27,12 @@ record Moments(double[] mean, double[] variance) {
       double density = StrictMath.exp(-z * z / 2) / StrictMath.sqrt(2 * StrictMath.PI);
       double below = distribution(z);
       means[c] = mean[c] * below + s * density;
-      variances[c] = Math.max(1e-6, (mean[c] * mean[c] + variance[c]) * below + mean[c] * s * density - means[c] * means[c]);
+      variances[c] =
+          Math.max(
+              1e-6,
+              (mean[c] * mean[c] + variance[c]) * below
+                  + mean[c] * s * density
+                  - means[c] * means[c]);
     }
     return new Moments(means, variances);
   }
@@ -76,7 +82,8 @@ record Moments(double[] mean, double[] variance) {
         StrictMath.exp(-z * z / 2)
             / StrictMath.sqrt(2 * StrictMath.PI)
             * t
-            * (.319381530 + t * (-.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+            * (.319381530
+                + t * (-.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
     return z >= 0 ? 1 - tail : tail;
   }
 }

@@ -16,9 +16,10 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * Layers of image classifiers over a {@link GraphBuilder}. Weights are He-initialised, batch norm statistics fit the activations. With
- * {@code qdq} batch norms are folded, weights are int8 per output channel, biases int32, and every activation that a quantized runtime
- * would hold as integers goes through QuantizeLinear and DequantizeLinear.
+ * Layers of image classifiers over a {@link GraphBuilder}. Weights are He-initialised, batch norm
+ * statistics fit the activations. With {@code qdq} batch norms are folded, weights are int8 per
+ * output channel, biases int32, and every activation that a quantized runtime would hold as
+ * integers goes through QuantizeLinear and DequantizeLinear.
  */
 final class NetBuilder {
   /** Activation after a layer. */
@@ -28,7 +29,10 @@ final class NetBuilder {
     RELU6
   }
 
-  /** An activation [batch, channels, height, width] with its statistics; scale 0 if it is not quantized. */
+  /**
+   * An activation [batch, channels, height, width] with its statistics; scale 0 if it is not
+   * quantized.
+   */
   record Layer(Value value, Moments moments, boolean positive, double scale) {}
 
   private static final float EPSILON = 1e-5f;
@@ -38,7 +42,9 @@ final class NetBuilder {
   private final Optional<DType> qdq;
   private int count;
 
-  /** @param qdq element type of quantized activations, I8 or U8 */
+  /**
+   * @param qdq element type of quantized activations, I8 or U8
+   */
   NetBuilder(long seed, Optional<DType> qdq) {
     this.random = new SeededRandom(seed);
     this.qdq = qdq;
@@ -49,7 +55,8 @@ final class NetBuilder {
     return quantized(value, Moments.normal((int) shape[1], 0, 1), false);
   }
 
-  Layer conv(Layer x, int out, int kernel, int stride, int pad, int groups, boolean batchNorm, Act act) {
+  Layer conv(
+      Layer x, int out, int kernel, int stride, int pad, int groups, boolean batchNorm, Act act) {
     int in = x.moments.mean().length / groups;
     String name = "conv" + ++count;
     int fan = in * kernel * kernel;
@@ -58,24 +65,49 @@ final class NetBuilder {
     Moments y = convolved(x.moments, weights, bias, out, in, kernel * kernel, groups);
     Map<String, Attribute> attributes =
         Map.of(
-            "kernel_shape", ints(kernel, kernel), "strides", ints(stride, stride), "pads", ints(pad, pad, pad, pad), "dilations", ints(1, 1), "group",
+            "kernel_shape",
+            ints(kernel, kernel),
+            "strides",
+            ints(stride, stride),
+            "pads",
+            ints(pad, pad, pad, pad),
+            "dilations",
+            ints(1, 1),
+            "group",
             new Attribute.IntAttr(groups));
     long[] shape = {out, in, kernel, kernel};
     Value value;
     if (!batchNorm) {
-      value = g.add("Conv", attributes, x.value, weight(name, weights, shape, fan), bias(name, bias, x, weights, fan));
+      value =
+          g.add(
+              "Conv",
+              attributes,
+              x.value,
+              weight(name, weights, shape, fan),
+              bias(name, bias, x, weights, fan));
     } else {
       Norm norm = norm(y, out);
       y = new Moments(doubles(norm.beta), squares(norm.gamma));
       if (qdq.isPresent()) {
         float[] offset = norm.fold(weights, fan);
-        value = g.add("Conv", attributes, x.value, weight(name, weights, shape, fan), bias(name, offset, x, weights, fan));
+        value =
+            g.add(
+                "Conv",
+                attributes,
+                x.value,
+                weight(name, weights, shape, fan),
+                bias(name, offset, x, weights, fan));
       } else {
         value = g.add("Conv", attributes, x.value, weight(name, weights, shape, fan));
         value =
             g.add(
-                "BatchNormalization", Map.of("epsilon", new Attribute.FloatAttr(EPSILON)), value, vector(name + ".gamma", norm.gamma),
-                vector(name + ".beta", norm.beta), vector(name + ".mean", norm.mean), vector(name + ".var", norm.variance));
+                "BatchNormalization",
+                Map.of("epsilon", new Attribute.FloatAttr(EPSILON)),
+                value,
+                vector(name + ".gamma", norm.gamma),
+                vector(name + ".beta", norm.beta),
+                vector(name + ".mean", norm.mean),
+                vector(name + ".var", norm.variance));
       }
     }
     return activate(value, y, act);
@@ -85,7 +117,9 @@ final class NetBuilder {
     return switch (act) {
       case NONE -> quantized(value, y, false);
       case RELU -> quantized(g.add("Relu", value), y.relu(), true);
-      case RELU6 -> quantized(g.add("Clip", value, g.constant(scalar(0)), g.constant(scalar(6))), y.relu(), true);
+      case RELU6 ->
+          quantized(
+              g.add("Clip", value, g.constant(scalar(0)), g.constant(scalar(6))), y.relu(), true);
     };
   }
 
@@ -94,25 +128,42 @@ final class NetBuilder {
   }
 
   Layer concat(Layer a, Layer b) {
-    return quantized(g.add("Concat", Map.of("axis", new Attribute.IntAttr(1)), a.value, b.value), a.moments.concat(b.moments), a.positive && b.positive);
+    return quantized(
+        g.add("Concat", Map.of("axis", new Attribute.IntAttr(1)), a.value, b.value),
+        a.moments.concat(b.moments),
+        a.positive && b.positive);
   }
 
   Layer maxPool(Layer x, int kernel, int stride, int pad, boolean ceil) {
     Map<String, Attribute> attributes =
         Map.of(
-            "kernel_shape", ints(kernel, kernel), "strides", ints(stride, stride), "pads", ints(pad, pad, pad, pad), "ceil_mode",
+            "kernel_shape",
+            ints(kernel, kernel),
+            "strides",
+            ints(stride, stride),
+            "pads",
+            ints(pad, pad, pad, pad),
+            "ceil_mode",
             new Attribute.IntAttr(ceil ? 1 : 0));
     Value value = g.add("MaxPool", attributes, x.value);
-    return qdq.isPresent() ? new Layer(again(value, x), x.moments.pooled(), x.positive, x.scale) : new Layer(value, x.moments.pooled(), x.positive, 0);
+    return qdq.isPresent()
+        ? new Layer(again(value, x), x.moments.pooled(), x.positive, x.scale)
+        : new Layer(value, x.moments.pooled(), x.positive, 0);
   }
 
   Layer globalAverage(Layer x) {
-    Moments average = new Moments(x.moments.mean(), Arrays.stream(x.moments.variance()).map(v -> .05 * v).toArray());
+    Moments average =
+        new Moments(
+            x.moments.mean(), Arrays.stream(x.moments.variance()).map(v -> .05 * v).toArray());
     return quantized(g.add("GlobalAveragePool", x.value), average, x.positive);
   }
 
   Layer flatten(Layer x) {
-    return new Layer(g.add("Flatten", Map.of("axis", new Attribute.IntAttr(1)), x.value), x.moments, x.positive, x.scale);
+    return new Layer(
+        g.add("Flatten", Map.of("axis", new Attribute.IntAttr(1)), x.value),
+        x.moments,
+        x.positive,
+        x.scale);
   }
 
   Layer linear(Layer x, int out) {
@@ -122,7 +173,11 @@ final class NetBuilder {
     Moments y = convolved(x.moments, weights, bias, out, in, 1, 1);
     Value value =
         g.add(
-            "Gemm", Map.of("transB", new Attribute.IntAttr(1)), x.value, weight("fc", weights, new long[] {out, in}, in), bias("fc", bias, x, weights, in));
+            "Gemm",
+            Map.of("transB", new Attribute.IntAttr(1)),
+            x.value,
+            weight("fc", weights, new long[] {out, in}, in),
+            bias("fc", bias, x, weights, in));
     return quantized(value, y, false);
   }
 
@@ -144,7 +199,8 @@ final class NetBuilder {
   }
 
   /** What a convolution makes of independent channels. */
-  private static Moments convolved(Moments x, float[] w, float[] bias, int out, int in, int area, int groups) {
+  private static Moments convolved(
+      Moments x, float[] w, float[] bias, int out, int in, int area, int groups) {
     double[] mean = new double[out];
     double[] variance = new double[out];
     for (int o = 0; o < out; o++) {
@@ -196,8 +252,14 @@ final class NetBuilder {
       codes[i] = (byte) Math.max(-127, Math.min(127, Math.rint(weights[i] / scales[i / fan])));
     }
     Value q = g.constant(name + ".weight_q", Constant.of(new Tensor(DType.I8, shape, codes)));
-    Value zero = g.constant(name + ".weight_zp", Constant.of(Tensor.zeros(DType.I8, scales.length)));
-    return g.add("DequantizeLinear", Map.of("axis", new Attribute.IntAttr(0)), q, vector(name + ".weight_scale", scales), zero);
+    Value zero =
+        g.constant(name + ".weight_zp", Constant.of(Tensor.zeros(DType.I8, scales.length)));
+    return g.add(
+        "DequantizeLinear",
+        Map.of("axis", new Attribute.IntAttr(0)),
+        q,
+        vector(name + ".weight_scale", scales),
+        zero);
   }
 
   private static float[] scales(float[] weights, int fan) {
@@ -220,12 +282,20 @@ final class NetBuilder {
     }
     Value q = g.constant(name + ".bias_q", Constant.of(Tensor.of(codes, codes.length)));
     Value zero = g.constant(name + ".bias_zp", Constant.of(Tensor.zeros(DType.I32, codes.length)));
-    return g.add("DequantizeLinear", Map.of("axis", new Attribute.IntAttr(0)), q, vector(name + ".bias_scale", scales), zero);
+    return g.add(
+        "DequantizeLinear",
+        Map.of("axis", new Attribute.IntAttr(0)),
+        q,
+        vector(name + ".bias_scale", scales),
+        zero);
   }
 
   // --- activations ---
 
-  /** Through a Q and DQ pair, if that is wanted: positive ones use all codes, others lie around the middle. */
+  /**
+   * Through a Q and DQ pair, if that is wanted: positive ones use all codes, others lie around the
+   * middle.
+   */
   private Layer quantized(Value value, Moments moments, boolean positive) {
     if (qdq.isEmpty()) {
       return new Layer(value, moments, positive, 0);

@@ -21,13 +21,15 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * Models by name. Architectures as published and as torchvision builds them: MobileNetV2 (Sandler 2018), SqueezeNet 1.1 (Iandola 2016),
- * ResNet-18 and -50 (He 2015, stride in the 3x3 convolution), all 224 x 224, 1000 classes.
+ * Models by name. Architectures as published and as torchvision builds them: MobileNetV2 (Sandler
+ * 2018), SqueezeNet 1.1 (Iandola 2016), ResNet-18 and -50 (He 2015, stride in the 3x3 convolution),
+ * all 224 x 224, 1000 classes.
  */
 public final class Zoo {
   private static final Pattern MATMUL = Pattern.compile("matmul-(\\d{1,5})x(\\d{1,5})x(\\d{1,5})");
   private static final Pattern CONV =
-      Pattern.compile("conv-(\\d{1,4})x(\\d{1,4})x(\\d{1,4})-(\\d{1,4})x(\\d{1,2})x(\\d{1,2})(?:-s(\\d))?(?:-p(\\d))?(?:-g(\\d{1,4}))?");
+      Pattern.compile(
+          "conv-(\\d{1,4})x(\\d{1,4})x(\\d{1,4})-(\\d{1,4})x(\\d{1,2})x(\\d{1,2})(?:-s(\\d))?(?:-p(\\d))?(?:-g(\\d{1,4}))?");
 
   private Zoo() {}
 
@@ -39,13 +41,25 @@ public final class Zoo {
    * @param zeroPoint zero point of their u8 input
    * @param columnZeroPoints whether each column of B has a zero point of its own (MatMulInteger)
    */
-  public record Options(int batch, long seed, Optional<DType> qdq, boolean int8, int zeroPoint, boolean columnZeroPoints) {
+  public record Options(
+      int batch,
+      long seed,
+      Optional<DType> qdq,
+      boolean int8,
+      int zeroPoint,
+      boolean columnZeroPoints) {
     public static final Options DEFAULT = new Options(1, 1, Optional.empty(), false, 128, false);
   }
 
   /** Names that can be built. */
   public static List<String> names() {
-    return List.of("mobilenetv2", "squeezenet11", "resnet18", "resnet50", "matmul-MxNxK", "conv-CxHxW-OxKxK[-sS][-pP][-gG]");
+    return List.of(
+        "mobilenetv2",
+        "squeezenet11",
+        "resnet18",
+        "resnet50",
+        "matmul-MxNxK",
+        "conv-CxHxW-OxKxK[-sS][-pP][-gG]");
   }
 
   /** Builds a model; the same arguments give the same weights. */
@@ -60,7 +74,10 @@ public final class Zoo {
       return conv(key, conv, options);
     }
     NetBuilder net = new NetBuilder(options.seed(), options.qdq());
-    Layer x = key.equals("mobilenetv2") || key.equals("squeezenet11") || key.startsWith("resnet") ? net.input(options.batch(), 3, 224, 224) : unknown(name);
+    Layer x =
+        key.equals("mobilenetv2") || key.equals("squeezenet11") || key.startsWith("resnet")
+            ? net.input(options.batch(), 3, 224, 224)
+            : unknown(name);
     return net.build(
         key,
         switch (key) {
@@ -73,7 +90,8 @@ public final class Zoo {
   }
 
   private static Layer unknown(String name) {
-    throw new TersorException("TSR-0905", "the zoo has no '" + name + "'; it has " + String.join(", ", names()));
+    throw new TersorException(
+        "TSR-0905", "the zoo has no '" + name + "'; it has " + String.join(", ", names()));
   }
 
   private static int number(Matcher matcher, int group) {
@@ -81,7 +99,15 @@ public final class Zoo {
   }
 
   private static Layer mobilenetV2(NetBuilder net, Layer image) {
-    int[][] settings = {{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2}, {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+    int[][] settings = {
+      {1, 16, 1, 1},
+      {6, 24, 2, 2},
+      {6, 32, 3, 2},
+      {6, 64, 4, 2},
+      {6, 96, 3, 1},
+      {6, 160, 3, 2},
+      {6, 320, 1, 1}
+    };
     Layer x = net.conv(image, 32, 3, 2, 1, 1, true, Act.RELU6);
     int in = 32;
     for (int[] s : settings) {
@@ -113,7 +139,9 @@ public final class Zoo {
 
   private static Layer fire(NetBuilder net, Layer x, int squeeze, int expand) {
     Layer s = net.conv(x, squeeze, 1, 1, 0, 1, false, Act.RELU);
-    return net.concat(net.conv(s, expand, 1, 1, 0, 1, false, Act.RELU), net.conv(s, expand, 3, 1, 1, 1, false, Act.RELU));
+    return net.concat(
+        net.conv(s, expand, 1, 1, 0, 1, false, Act.RELU),
+        net.conv(s, expand, 3, 1, 1, 1, false, Act.RELU));
   }
 
   private static Layer resnet(NetBuilder net, Layer image, int[] blocks, boolean bottleneck) {
@@ -133,7 +161,8 @@ public final class Zoo {
           y = net.conv(x, width, 3, stride, 1, 1, true, Act.RELU);
           y = net.conv(y, out, 3, 1, 1, 1, true, Act.NONE);
         }
-        Layer shortcut = stride != 1 || in != out ? net.conv(x, out, 1, stride, 0, 1, true, Act.NONE) : x;
+        Layer shortcut =
+            stride != 1 || in != out ? net.conv(x, out, 1, stride, 0, 1, true, Act.NONE) : x;
         x = net.add(y, shortcut, Act.RELU);
         in = out;
       }
@@ -152,10 +181,18 @@ public final class Zoo {
         zeros.bytes()[i] = (byte) random.between(-5, 5);
       }
       g.addNode(
-          "", "MatMulInteger", Map.of(), List.of(a, weight(g, "B", true, random, k, n), zeroPoint(g, options.zeroPoint()), g.constant("b_zero_point", Constant.of(zeros))),
+          "",
+          "MatMulInteger",
+          Map.of(),
+          List.of(
+              a,
+              weight(g, "B", true, random, k, n),
+              zeroPoint(g, options.zeroPoint()),
+              g.constant("b_zero_point", Constant.of(zeros))),
           List.of(y));
     } else {
-      g.addNode("", "MatMul", Map.of(), List.of(a, weight(g, "B", false, random, k, n)), List.of(y));
+      g.addNode(
+          "", "MatMul", Map.of(), List.of(a, weight(g, "B", false, random, k, n)), List.of(y));
     }
     g.output(y);
     return g.build(name, Map.of());
@@ -172,15 +209,33 @@ public final class Zoo {
     long stride = shape.group(7) == null ? 1 : number(shape, 7);
     long pad = shape.group(8) == null ? number(shape, 5) / 2 : number(shape, 8);
     GraphBuilder g = new GraphBuilder(Map.of("", 17), 0);
-    Value x = g.input("X", TensorType.of(options.int8() ? DType.U8 : DType.F32, options.batch(), channels, number(shape, 2), number(shape, 3)));
-    Value w = weight(g, "W", options.int8(), random, out, channels / groups, number(shape, 5), number(shape, 6));
+    Value x =
+        g.input(
+            "X",
+            TensorType.of(
+                options.int8() ? DType.U8 : DType.F32,
+                options.batch(),
+                channels,
+                number(shape, 2),
+                number(shape, 3)));
+    Value w =
+        weight(
+            g,
+            "W",
+            options.int8(),
+            random,
+            out,
+            channels / groups,
+            number(shape, 5),
+            number(shape, 6));
     Value y = g.value("Y", ValueType.UNKNOWN);
     Map<String, Attribute> attributes =
         Map.of(
             "strides", new Attribute.IntsAttr(List.of(stride, stride)),
             "pads", new Attribute.IntsAttr(List.of(pad, pad, pad, pad)),
             "group", new Attribute.IntAttr(groups));
-    List<Value> inputs = options.int8() ? List.of(x, w, zeroPoint(g, options.zeroPoint())) : List.of(x, w);
+    List<Value> inputs =
+        options.int8() ? List.of(x, w, zeroPoint(g, options.zeroPoint())) : List.of(x, w);
     g.addNode("", options.int8() ? "ConvInteger" : "Conv", attributes, inputs, List.of(y));
     g.output(y);
     return g.build(name, Map.of());
@@ -192,7 +247,8 @@ public final class Zoo {
     return g.constant("a_zero_point", Constant.of(zero));
   }
 
-  private static Value weight(GraphBuilder g, String name, boolean int8, SeededRandom random, long... shape) {
+  private static Value weight(
+      GraphBuilder g, String name, boolean int8, SeededRandom random, long... shape) {
     Tensor tensor = Tensor.zeros(int8 ? DType.I8 : DType.F32, shape);
     double deviation = StrictMath.sqrt(2.0 * shape[0] / Math.max(1, tensor.size()));
     for (int i = 0; i < tensor.size(); i++) {
