@@ -15,6 +15,16 @@ public final class StandardOperators implements OperatorProvider {
     all.add(CastOperator.castLike());
     all.addAll(ViewOperator.all());
     all.add(new TransposeOperator());
+    all.add(new ConcatOperator());
+    all.add(new SplitOperator());
+    all.add(new SliceOperator());
+    all.addAll(GatherOperators.all());
+    all.addAll(RepeatOperators.all());
+    all.add(new PadOperator());
+    all.addAll(BlockOperator.all());
+    all.addAll(ShapeOperators.all());
+    all.add(ShapeOperators.size());
+    all.addAll(PositionOperators.all());
     return List.copyOf(all);
   }
 }

@@ -54,6 +54,7 @@ public final class OperatorTestKit {
   private final List<Optional<Tensor>> inputs = new ArrayList<>();
   private final List<Boolean> constant = new ArrayList<>();
   private final Map<String, Attribute> attributes = new LinkedHashMap<>();
+  private final java.util.Set<Integer> fixed = new java.util.HashSet<>();
   private int outputs = 1;
   private double tolerance = 1e-5;
 
@@ -70,6 +71,12 @@ public final class OperatorTestKit {
     inputs.add(Optional.of(tensor));
     constant.add(false);
     return this;
+  }
+
+  /** An input whose dimensions are always constant. */
+  public OperatorTestKit fixed(Tensor tensor) {
+    fixed.add(inputs.size());
+    return input(tensor);
   }
 
   /** An input that is known at compile time. */
@@ -155,7 +162,7 @@ public final class OperatorTestKit {
       values.add(
           constant.get(i)
               ? builder.constant("in" + i, Constant.of(tensor))
-              : builder.input("in" + i, TensorType.of(tensor.dtype(), dims(tensor, symbolicDims))));
+              : builder.input("in" + i, TensorType.of(tensor.dtype(), dims(tensor, symbolicDims && !fixed.contains(i)))));
     }
     List<Value> results = new ArrayList<>();
     for (int i = 0; i < outputs; i++) {

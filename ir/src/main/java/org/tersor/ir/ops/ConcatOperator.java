@@ -1,0 +1,122 @@
+package org.tersor.ir.ops;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.op.EvalContext;
+import org.tersor.ir.op.Lowering;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
+
+/** Concat: inputs one after another along an axis (1 by default in version 1). */
+final class ConcatOperator extends OpBase {
+  ConcatOperator() {
+    super(
+        OpSchema.of("", "Concat", 1, 4, 11, 13)
+            .variadic("inputs", "T")
+            .output("concat_result", "T")
+            .types("T", Types.ALL)
+            .attribute("axis", OpSchema.AttributeKind.INT)
+            .tolerance(OpSchema.Tolerance.EXACT));
+  }
+
+  private static int axis(OpContext c) {
+    if (!c.has("axis") && c.version() >= 4) {
+      throw c.error("TSR-0304", "attribute 'axis' is missing");
+    }
+    return c.axis(c.intAttr("axis", 1), c.rank(0));
+  }
+
+  @Override
+  List<ValueType> types(OpContext c) {
+    if (c.inputCount() == 0) {
+      throw c.error("TSR-0301", "there are no inputs");
+    }
+    Optional<List<List<DimExpr>>> shapes = shapes(c, 0, c.inputCount());
+    if (shapes.isEmpty()) {
+      return List.of(TensorType.unranked(c.dtype(0)));
+    }
+    int axis = axis(c);
+    List<DimExpr> dims = new ArrayList<>(shapes.get().getFirst());
+    for (List<DimExpr> shape : shapes.get().subList(1, shapes.get().size())) {
+      if (shape.size() != dims.size()) {
+        throw c.error("TSR-0303", "inputs differ in rank");
+      }
+      for (int d = 0; d < dims.size(); d++) {
+        DimExpr dim = shape.get(d);
+        if (d == axis) {
+          dims.set(d, dims.get(d).plus(dim));
+        } else if (!dims.get(d).isConst() && dim.isConst()) {
+          dims.set(d, dim);
+        } else if (dims.get(d).isConst() && dim.isConst() && !dims.get(d).equals(dim)) {
+          throw c.error("TSR-0303", "dimension " + d + " is " + dims.get(d) + " and " + dim);
+        }
+      }
+    }
+    return List.of(TensorType.of(c.dtype(0), dims));
+  }
+
+  @Override
+  List<Tensor> values(EvalContext c) {
+    int axis = axis(c);
+    Tensor out = Shapes.allocate(c, c.dtype(0), outType(c, 0).staticShape());
+    long offset = 0;
+    for (int k = 0; k < c.inputCount(); k++) {
+      Tensor x = c.input(k);
+      long[] index = new long[x.rank()];
+      for (int i = 0; i < x.size(); i++) {
+        long[] to = index.clone();
+        to[axis] += offset;
+        Shapes.copy(x, i, out, Shapes.ravel(to, out.shape()));
+        Shapes.next(index, x.shape());
+      }
+      offset += x.shape()[axis];
+    }
+    return List.of(out);
+  }
+
+  @Override
+  Lowering code(OpContext c) {
+    if (c.inputCount() == 1) {
+      return new Lowering.View(0);
+    }
+    int axis = axis(c);
+    Buf out = out(c, 0, outType(c, 0));
+    List<Buf> inputs = new ArrayList<>();
+    List<Stage> stages = new ArrayList<>();
+    DimExpr offset = DimExpr.ZERO;
+    for (int k = 0; k < c.inputCount(); k++) {
+      Buf x = in(c, k);
+      inputs.add(x);
+      List<Axis> axes = Shapes.axes("i" + k + "_", x.shape());
+      List<KExpr> at = Shapes.refs(axes);
+      List<KExpr> to = new ArrayList<>(at);
+      to.set(axis, K.add(at.get(axis), K.dim(offset)));
+      stages.add(new Stage(out, axes, to, K.at(x, at)));
+      offset = offset.plus(x.shape().get(axis));
+    }
+    return compute(inputs, out, stages);
+  }
+
+  @Override
+  public Optional<List<DimExpr>> symbolicOutput(OpContext c) {
+    List<DimExpr> all = new ArrayList<>();
+    for (int i = 0; i < c.inputCount(); i++) {
+      Optional<List<DimExpr>> elements = c.symbolic(i);
+      if (elements.isEmpty()) {
+        return Optional.empty();
+      }
+      all.addAll(elements.get());
+    }
+    return Optional.of(all);
+  }
+}
