@@ -32,7 +32,9 @@ final class BlockOperator extends OpBase {
   }
 
   static List<OpBase> all() {
-    return List.of(new BlockOperator("DepthToSpace", true, 1, 11, 13), new BlockOperator("SpaceToDepth", false, 1, 13));
+    return List.of(
+        new BlockOperator("DepthToSpace", true, 1, 11, 13),
+        new BlockOperator("SpaceToDepth", false, 1, 13));
   }
 
   private static long block(OpContext c) {
@@ -64,11 +66,17 @@ final class BlockOperator extends OpBase {
     List<DimExpr> d = c.dims(0);
     if (toSpace) {
       divides(c, d.get(1), b * b);
-      return List.of(TensorType.of(c.dtype(0), List.of(d.get(0), d.get(1).floorDiv(b * b), d.get(2).times(b), d.get(3).times(b))));
+      return List.of(
+          TensorType.of(
+              c.dtype(0),
+              List.of(d.get(0), d.get(1).floorDiv(b * b), d.get(2).times(b), d.get(3).times(b))));
     }
     divides(c, d.get(2), b);
     divides(c, d.get(3), b);
-    return List.of(TensorType.of(c.dtype(0), List.of(d.get(0), d.get(1).times(b * b), d.get(2).floorDiv(b), d.get(3).floorDiv(b))));
+    return List.of(
+        TensorType.of(
+            c.dtype(0),
+            List.of(d.get(0), d.get(1).times(b * b), d.get(2).floorDiv(b), d.get(3).floorDiv(b))));
   }
 
   private static void divides(OpContext c, DimExpr dim, long by) {
@@ -90,8 +98,12 @@ final class BlockOperator extends OpBase {
     for (int i = 0; i < wide.size(); i++) {
       long row = index[2] % b;
       long column = index[3] % b;
-      long channel = toSpace && channelFirst ? (index[1] * b + row) * b + column : (row * b + column) * channels + index[1];
-      int at = Shapes.ravel(new long[] {index[0], channel, index[2] / b, index[3] / b}, deep.shape());
+      long channel =
+          toSpace && channelFirst
+              ? (index[1] * b + row) * b + column
+              : (row * b + column) * channels + index[1];
+      int at =
+          Shapes.ravel(new long[] {index[0], channel, index[2] / b, index[3] / b}, deep.shape());
       if (toSpace) {
         Shapes.copy(x, at, out, i);
       } else {
@@ -119,10 +131,20 @@ final class BlockOperator extends OpBase {
     KExpr channel =
         toSpace && channelFirst(c)
             ? K.add(K.mul(K.add(K.mul(K.axis(ch), size), K.axis(bh)), size), K.axis(bw))
-            : K.add(K.mul(K.add(K.mul(K.axis(bh), size), K.axis(bw)), K.dim(ch.extent())), K.axis(ch));
+            : K.add(
+                K.mul(K.add(K.mul(K.axis(bh), size), K.axis(bw)), K.dim(ch.extent())), K.axis(ch));
     List<KExpr> inDeep = List.of(K.axis(n), channel, K.axis(h), K.axis(w));
-    List<KExpr> inWide = List.of(K.axis(n), K.axis(ch), K.add(K.mul(K.axis(h), size), K.axis(bh)), K.add(K.mul(K.axis(w), size), K.axis(bw)));
+    List<KExpr> inWide =
+        List.of(
+            K.axis(n),
+            K.axis(ch),
+            K.add(K.mul(K.axis(h), size), K.axis(bh)),
+            K.add(K.mul(K.axis(w), size), K.axis(bw)));
     List<Axis> axes = toSpace ? List.of(n, ch, h, bh, w, bw) : List.of(n, bh, bw, ch, h, w);
-    return compute(List.of(x), out, List.of(new Stage(out, axes, toSpace ? inWide : inDeep, K.at(x, toSpace ? inDeep : inWide))));
+    return compute(
+        List.of(x),
+        out,
+        List.of(
+            new Stage(out, axes, toSpace ? inWide : inDeep, K.at(x, toSpace ? inDeep : inWide))));
   }
 }

@@ -18,7 +18,10 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
-/** Gather, GatherElements, GatherND. An index out of range is a diagnostic in evaluation and is clamped in a kernel. */
+/**
+ * Gather, GatherElements, GatherND. An index out of range is a diagnostic in evaluation and is
+ * clamped in a kernel.
+ */
 final class GatherOperators {
   private GatherOperators() {}
 
@@ -79,7 +82,8 @@ final class GatherOperators {
         long[] from = new long[x.rank()];
         System.arraycopy(index, 0, from, 0, axis);
         long[] which = Arrays.copyOfRange(index, axis, axis + indices.rank());
-        from[axis] = checked(c, indices.getLong(Shapes.ravel(which, indices.shape())), x.shape()[axis]);
+        from[axis] =
+            checked(c, indices.getLong(Shapes.ravel(which, indices.shape())), x.shape()[axis]);
         System.arraycopy(index, axis + indices.rank(), from, axis + 1, x.rank() - axis - 1);
         Shapes.copy(x, Shapes.ravel(from, x.shape()), out, i);
         Shapes.next(index, out.shape());
@@ -97,7 +101,8 @@ final class GatherOperators {
       List<KExpr> all = Shapes.refs(axes);
       int middle = axis + indices.shape().size();
       List<KExpr> from = new ArrayList<>(all.subList(0, axis));
-      from.add(Moves.position(K.at(indices, all.subList(axis, middle)), K.dim(x.shape().get(axis))));
+      from.add(
+          Moves.position(K.at(indices, all.subList(axis, middle)), K.dim(x.shape().get(axis))));
       from.addAll(all.subList(middle, all.size()));
       return compute(List.of(x, indices), out, List.of(Stage.of(out, axes, K.at(x, from))));
     }
@@ -110,7 +115,10 @@ final class GatherOperators {
         return Optional.empty();
       }
       int n = elements.get().size();
-      return Optional.of(Arrays.stream(indices.get()).mapToObj(i -> elements.get().get((int) checked(c, i, n))).toList());
+      return Optional.of(
+          Arrays.stream(indices.get())
+              .mapToObj(i -> elements.get().get((int) checked(c, i, n)))
+              .toList());
     }
   }
 
@@ -179,7 +187,13 @@ final class GatherOperators {
       long tuple = last.constValue();
       long batch = batch(c);
       if (tuple < 1 || batch < 0 || batch >= c.rank(1) || batch + tuple > c.rank(0)) {
-        throw c.error("TSR-0303", "indices of " + tuple + " numbers with " + batch + " batch dimensions do not fit the data");
+        throw c.error(
+            "TSR-0303",
+            "indices of "
+                + tuple
+                + " numbers with "
+                + batch
+                + " batch dimensions do not fit the data");
       }
       return (int) tuple;
     }
@@ -214,7 +228,9 @@ final class GatherOperators {
         long[] which = Arrays.copyOf(index, points + 1);
         for (int k = 0; k < tuple; k++) {
           which[points] = k;
-          from[batch + k] = checked(c, indices.getLong(Shapes.ravel(which, indices.shape())), x.shape()[batch + k]);
+          from[batch + k] =
+              checked(
+                  c, indices.getLong(Shapes.ravel(which, indices.shape())), x.shape()[batch + k]);
         }
         System.arraycopy(index, points, from, batch + tuple, x.rank() - batch - tuple);
         Shapes.copy(x, Shapes.ravel(from, x.shape()), out, i);

@@ -4,14 +4,20 @@ import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.loop.Scalar;
 
-/** Kernel expressions that move elements without looking at them, of types without arithmetic, too. */
+/**
+ * Kernel expressions that move elements without looking at them, of types without arithmetic, too.
+ */
 final class Moves {
   private Moves() {}
 
-  /** {@code condition ? then : otherwise}; types that may only be moved are chosen by their bits. */
+  /**
+   * {@code condition ? then : otherwise}; types that may only be moved are chosen by their bits.
+   */
   static KExpr select(KExpr condition, KExpr then, KExpr otherwise) {
     Scalar type = then.scalar();
-    return hasArithmetic(type) ? K.select(condition, then, otherwise) : narrow(type, K.select(condition, wide(then), wide(otherwise)));
+    return hasArithmetic(type)
+        ? K.select(condition, then, otherwise)
+        : narrow(type, K.select(condition, wide(then), wide(otherwise)));
   }
 
   static boolean hasArithmetic(Scalar type) {
@@ -40,10 +46,15 @@ final class Moves {
   static KExpr literal(Scalar type, double value) {
     return type.isSmallFloat()
         ? K.cast(type, K.f32(value))
-        : type == Scalar.BOOL ? K.bool(value != 0) : type.isFloat() ? K.literal(type, value) : K.literal(type, (long) value);
+        : type == Scalar.BOOL
+            ? K.bool(value != 0)
+            : type.isFloat() ? K.literal(type, value) : K.literal(type, (long) value);
   }
 
-  /** An element of an integer tensor as an index in 0..extent-1: negative ones count from the end, wrong ones are clamped. */
+  /**
+   * An element of an integer tensor as an index in 0..extent-1: negative ones count from the end,
+   * wrong ones are clamped.
+   */
   static KExpr position(KExpr index, KExpr extent) {
     KExpr at = K.cast(Scalar.INDEX, index);
     KExpr counted = K.select(K.lt(at, K.index(0)), K.add(at, extent), at);

@@ -18,7 +18,10 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
-/** Pad: constant, edge, reflect, wrap; negative pads cut. By attributes before version 11, by inputs from it on. */
+/**
+ * Pad: constant, edge, reflect, wrap; negative pads cut. By attributes before version 11, by inputs
+ * from it on.
+ */
 final class PadOperator extends OpBase {
   PadOperator() {
     super(
@@ -60,7 +63,9 @@ final class PadOperator extends OpBase {
   private static Optional<Pads> pads(OpContext c) {
     int rank = c.rank(0);
     Optional<List<DimExpr>> given =
-        c.version() < 11 ? c.intsAttr("pads").or(() -> c.intsAttr("paddings")).map(DimExpr::list) : c.hasInput(1) ? c.symbolic(1) : Optional.empty();
+        c.version() < 11
+            ? c.intsAttr("pads").or(() -> c.intsAttr("paddings")).map(DimExpr::list)
+            : c.hasInput(1) ? c.symbolic(1) : Optional.empty();
     if (given.isEmpty()) {
       return Optional.empty();
     }
@@ -94,7 +99,10 @@ final class PadOperator extends OpBase {
     Optional<Pads> pads = pads(c);
     List<DimExpr> dims = new ArrayList<>();
     for (int d = 0; d < c.rank(0); d++) {
-      DimExpr dim = pads.isPresent() ? c.dims(0).get(d).plus(pads.get().before().get(d)).plus(pads.get().after().get(d)) : unknown(c, d);
+      DimExpr dim =
+          pads.isPresent()
+              ? c.dims(0).get(d).plus(pads.get().before().get(d)).plus(pads.get().after().get(d))
+              : unknown(c, d);
       if (dim.isConst() && dim.constValue() < 0) {
         throw c.error("TSR-0303", "axis " + d + " would have " + dim + " positions");
       }

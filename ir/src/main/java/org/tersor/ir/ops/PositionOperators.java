@@ -45,7 +45,8 @@ final class PositionOperators {
       if (c.in(0).isRanked() && c.rank(0) != 2) {
         throw c.error("TSR-0303", "the input must have rank 2");
       }
-      return List.of(c.in(0).withDtype(c.has("dtype") ? OnnxTypes.of(c, c.intAttr("dtype", 1)) : c.dtype(0)));
+      return List.of(
+          c.in(0).withDtype(c.has("dtype") ? OnnxTypes.of(c, c.intAttr("dtype", 1)) : c.dtype(0)));
     }
 
     @Override
@@ -67,7 +68,8 @@ final class PositionOperators {
       Buf out = out(c, 0, outType(c, 0));
       List<Axis> axes = Shapes.axes(out.shape());
       KExpr on = K.eq(K.sub(K.axis(axes.get(1)), K.axis(axes.get(0))), K.index(c.intAttr("k", 0)));
-      KExpr value = Moves.select(on, Moves.literal(out.element(), 1), Moves.literal(out.element(), 0));
+      KExpr value =
+          Moves.select(on, Moves.literal(out.element(), 1), Moves.literal(out.element(), 0));
       return compute(List.of(), out, List.of(Stage.of(out, axes, value)));
     }
   }
@@ -136,7 +138,10 @@ final class PositionOperators {
     }
   }
 
-  /** values[1] where the new axis' position is the index, values[0] elsewhere and for indices out of range. */
+  /**
+   * values[1] where the new axis' position is the index, values[0] elsewhere and for indices out of
+   * range.
+   */
   static final class OneHot extends OpBase {
     OneHot() {
       super(
@@ -161,7 +166,9 @@ final class PositionOperators {
       if (symbolic.isPresent() && symbolic.get().size() == 1) {
         return symbolic.get().getFirst();
       }
-      return c.constant(1).map(t -> DimExpr.of((long) t.getDouble(0))).orElseGet(() -> unknown(c, 0));
+      return c.constant(1)
+          .map(t -> DimExpr.of((long) t.getDouble(0)))
+          .orElseGet(() -> unknown(c, 0));
     }
 
     @Override
@@ -204,8 +211,10 @@ final class PositionOperators {
       KExpr position = K.cast(Scalar.I64, from.remove(axis));
       KExpr wanted = K.cast(Scalar.I64, K.at(indices, from));
       KExpr depth = K.cast(Scalar.I64, K.dim(out.shape().get(axis)));
-      KExpr counted = K.select(K.lt(wanted, K.literal(Scalar.I64, 0L)), K.add(wanted, depth), wanted);
-      KExpr value = Moves.select(K.eq(counted, position), K.at(values, K.index(1)), K.at(values, K.index(0)));
+      KExpr counted =
+          K.select(K.lt(wanted, K.literal(Scalar.I64, 0L)), K.add(wanted, depth), wanted);
+      KExpr value =
+          Moves.select(K.eq(counted, position), K.at(values, K.index(1)), K.at(values, K.index(0)));
       return compute(List.of(indices, values), out, List.of(Stage.of(out, axes, value)));
     }
   }
@@ -247,7 +256,8 @@ final class PositionOperators {
       for (int i = 0; i < x.size(); i++) {
         long length = c.input(1).getLong((int) index[batch(c)]);
         if (length < 0 || length > x.shape()[time]) {
-          throw c.error("TSR-0705", "sequence length " + length + " is outside 0.." + x.shape()[time]);
+          throw c.error(
+              "TSR-0705", "sequence length " + length + " is outside 0.." + x.shape()[time]);
         }
         long[] from = index.clone();
         from[time] = index[time] < length ? length - 1 - index[time] : index[time];
@@ -266,7 +276,8 @@ final class PositionOperators {
       List<Axis> axes = Shapes.axes(out.shape());
       List<KExpr> from = Shapes.refs(axes);
       KExpr extent = K.dim(x.shape().get(time));
-      KExpr length = K.max(K.min(K.cast(Scalar.INDEX, K.at(lengths, from.get(batch(c)))), extent), K.index(0));
+      KExpr length =
+          K.max(K.min(K.cast(Scalar.INDEX, K.at(lengths, from.get(batch(c)))), extent), K.index(0));
       KExpr t = from.get(time);
       from.set(time, K.select(K.lt(t, length), K.sub(K.sub(length, K.index(1)), t), t));
       return compute(List.of(x, lengths), out, List.of(Stage.of(out, axes, K.at(x, from))));

@@ -45,13 +45,16 @@ final class RepeatOperators {
       }
       Optional<List<DimExpr>> shape = c.symbolic(1);
       if (shape.isPresent()) {
-        return List.of(TensorType.of(c.dtype(0), Shapes.broadcast(c, List.of(c.dims(0), shape.get()))));
+        return List.of(
+            TensorType.of(c.dtype(0), Shapes.broadcast(c, List.of(c.dims(0), shape.get()))));
       }
       if (!c.in(1).isRanked() || !c.dims(1).getFirst().isConst()) {
         return List.of(TensorType.unranked(c.dtype(0)));
       }
       List<DimExpr> dims = new ArrayList<>();
-      for (int d = 0; d < Math.max(c.rank(0), Math.min(64, c.dims(1).getFirst().constValue())); d++) {
+      for (int d = 0;
+          d < Math.max(c.rank(0), Math.min(64, c.dims(1).getFirst().constValue()));
+          d++) {
         dims.add(unknown(c, d));
       }
       return List.of(TensorType.of(c.dtype(0), dims));
@@ -83,11 +86,16 @@ final class RepeatOperators {
       }
       Buf out = out(c, 0, type);
       List<Axis> axes = Shapes.axes(out.shape());
-      return compute(List.of(x), out, List.of(Stage.of(out, axes, K.at(x, Shapes.index(x.shape(), out.shape(), axes)))));
+      return compute(
+          List.of(x),
+          out,
+          List.of(Stage.of(out, axes, K.at(x, Shapes.index(x.shape(), out.shape(), axes)))));
     }
   }
 
-  /** Repeats whole inputs along axes; in version 1 one axis and one count, both as scalar inputs. */
+  /**
+   * Repeats whole inputs along axes; in version 1 one axis and one count, both as scalar inputs.
+   */
   static final class Tile extends OpBase {
     Tile() {
       super(
@@ -128,7 +136,8 @@ final class RepeatOperators {
       Optional<List<DimExpr>> repeats = repeats(c);
       List<DimExpr> dims = new ArrayList<>();
       for (int d = 0; d < c.rank(0); d++) {
-        dims.add(repeats.isPresent() ? c.dims(0).get(d).times(repeats.get().get(d)) : unknown(c, d));
+        dims.add(
+            repeats.isPresent() ? c.dims(0).get(d).times(repeats.get().get(d)) : unknown(c, d));
       }
       return List.of(TensorType.of(c.dtype(0), dims));
     }
@@ -151,7 +160,8 @@ final class RepeatOperators {
 
     @Override
     Lowering code(OpContext c) {
-      List<DimExpr> repeats = repeats(c).orElseThrow(() -> notLowered(c, "the repeats are only known when it runs"));
+      List<DimExpr> repeats =
+          repeats(c).orElseThrow(() -> notLowered(c, "the repeats are only known when it runs"));
       Buf x = in(c, 0);
       Buf out = out(c, 0, outType(c, 0));
       List<Axis> copies = Shapes.axes("r", repeats);
@@ -163,7 +173,8 @@ final class RepeatOperators {
         axes.add(inner.get(d));
         to.add(K.add(K.mul(K.axis(copies.get(d)), K.dim(x.shape().get(d))), K.axis(inner.get(d))));
       }
-      return compute(List.of(x), out, List.of(new Stage(out, axes, to, K.at(x, Shapes.refs(inner)))));
+      return compute(
+          List.of(x), out, List.of(new Stage(out, axes, to, K.at(x, Shapes.refs(inner)))));
     }
   }
 }

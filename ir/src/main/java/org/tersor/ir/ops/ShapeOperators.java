@@ -35,7 +35,12 @@ final class ShapeOperators {
   private static List<Stage> write(Buf out, List<DimExpr> dims) {
     List<Stage> stages = new ArrayList<>();
     for (int d = 0; d < dims.size(); d++) {
-      stages.add(new Stage(out, List.of(), out.shape().isEmpty() ? List.of() : List.of(K.index(d)), K.cast(Scalar.I64, K.dim(dims.get(d)))));
+      stages.add(
+          new Stage(
+              out,
+              List.of(),
+              out.shape().isEmpty() ? List.of() : List.of(K.index(d)),
+              K.cast(Scalar.I64, K.dim(dims.get(d)))));
     }
     return stages;
   }
@@ -67,7 +72,9 @@ final class ShapeOperators {
 
     @Override
     List<ValueType> types(OpContext c) {
-      return List.of(TensorType.of(DType.I64, List.of(c.in(0).isRanked() ? DimExpr.of(dims(c).size()) : unknown(c, 0))));
+      return List.of(
+          TensorType.of(
+              DType.I64, List.of(c.in(0).isRanked() ? DimExpr.of(dims(c).size()) : unknown(c, 0))));
     }
 
     @Override
@@ -177,7 +184,10 @@ final class ShapeOperators {
     Lowering code(OpContext c) {
       Tensor value = value(c);
       Buf out = out(c, 0, outType(c, 0));
-      KExpr literal = value.dtype().isInteger() ? K.literal(out.element(), value.getLong(0)) : Moves.literal(out.element(), value.getDouble(0));
+      KExpr literal =
+          value.dtype().isInteger()
+              ? K.literal(out.element(), value.getLong(0))
+              : Moves.literal(out.element(), value.getDouble(0));
       return compute(List.of(), out, List.of(Stage.of(out, Shapes.axes(out.shape()), literal)));
     }
 
@@ -185,11 +195,16 @@ final class ShapeOperators {
     public Optional<List<DimExpr>> symbolicOutput(OpContext c) {
       Tensor value = value(c);
       Optional<List<DimExpr>> dims = c.symbolic(0);
-      if (!value.dtype().isInteger() || dims.isEmpty() || dims.get().size() > 1 || !dims.get().stream().allMatch(DimExpr::isConst)) {
+      if (!value.dtype().isInteger()
+          || dims.isEmpty()
+          || dims.get().size() > 1
+          || !dims.get().stream().allMatch(DimExpr::isConst)) {
         return Optional.empty();
       }
       long count = dims.get().isEmpty() ? 1 : dims.get().getFirst().constValue();
-      return count > 4096 ? Optional.empty() : Optional.of(java.util.Collections.nCopies((int) count, DimExpr.of(value.getLong(0))));
+      return count > 4096
+          ? Optional.empty()
+          : Optional.of(java.util.Collections.nCopies((int) count, DimExpr.of(value.getLong(0))));
     }
   }
 
@@ -209,14 +224,22 @@ final class ShapeOperators {
       Optional<List<DimExpr>> start = c.symbolic(0);
       Optional<List<DimExpr>> limit = c.symbolic(1);
       Optional<List<DimExpr>> delta = c.symbolic(2);
-      if (start.isPresent() && limit.isPresent() && delta.isPresent() && delta.get().getFirst().isConst()) {
+      if (start.isPresent()
+          && limit.isPresent()
+          && delta.isPresent()
+          && delta.get().getFirst().isConst()) {
         long step = delta.get().getFirst().constValue();
         if (step == 0) {
           throw c.error("TSR-0303", "delta is 0");
         }
-        DimExpr way = step > 0 ? limit.get().getFirst().minus(start.get().getFirst()) : start.get().getFirst().minus(limit.get().getFirst());
+        DimExpr way =
+            step > 0
+                ? limit.get().getFirst().minus(start.get().getFirst())
+                : start.get().getFirst().minus(limit.get().getFirst());
         DimExpr n = way.ceilDiv(Math.absExact(step));
-        return n.isConst() ? DimExpr.of(Math.max(0, n.constValue())) : way.toString().contains("-") ? n.max(DimExpr.ZERO) : n;
+        return n.isConst()
+            ? DimExpr.of(Math.max(0, n.constValue()))
+            : way.toString().contains("-") ? n.max(DimExpr.ZERO) : n;
       }
       Optional<Tensor> a = c.constant(0);
       Optional<Tensor> b = c.constant(1);
@@ -257,8 +280,12 @@ final class ShapeOperators {
       Buf out = out(c, 0, outType(c, 0));
       List<Axis> axes = Shapes.axes(out.shape());
       Scalar type = Elementwise.compute(c.dtype(0));
-      KExpr value = K.add(K.cast(type, K.at(start)), K.mul(K.cast(type, K.axis(axes.getFirst())), K.cast(type, K.at(delta))));
-      return compute(List.of(start, delta), out, List.of(Stage.of(out, axes, K.cast(out.element(), value))));
+      KExpr value =
+          K.add(
+              K.cast(type, K.at(start)),
+              K.mul(K.cast(type, K.axis(axes.getFirst())), K.cast(type, K.at(delta))));
+      return compute(
+          List.of(start, delta), out, List.of(Stage.of(out, axes, K.cast(out.element(), value))));
     }
 
     @Override

@@ -43,7 +43,9 @@ final class SliceOperator extends OpBase {
   private record Part(int axis, DimExpr start, long step, DimExpr count) {}
 
   private static Optional<List<DimExpr>> list(OpContext c, String name, int input) {
-    return c.version() < 10 ? c.intsAttr(name).map(DimExpr::list) : c.hasInput(input) ? c.symbolic(input) : Optional.empty();
+    return c.version() < 10
+        ? c.intsAttr(name).map(DimExpr::list)
+        : c.hasInput(input) ? c.symbolic(input) : Optional.empty();
   }
 
   /** What is cut from each sliced axis; empty if bounds are not known. */
@@ -59,7 +61,9 @@ final class SliceOperator extends OpBase {
     if (axes.isEmpty() || ((c.version() >= 10 && c.hasInput(4)) && steps.isEmpty())) {
       return Optional.empty();
     }
-    if (ends.get().size() != n || axes.get().length != n || (steps.isPresent() && steps.get().size() != n)) {
+    if (ends.get().size() != n
+        || axes.get().length != n
+        || (steps.isPresent() && steps.get().size() != n)) {
       throw c.error("TSR-0303", "starts, ends, axes and steps differ in length");
     }
     List<Part> parts = new ArrayList<>();
@@ -72,7 +76,9 @@ final class SliceOperator extends OpBase {
         throw c.error("TSR-0303", "a step is 0");
       }
       int axis = axes.get()[i];
-      Optional<Part> part = part(axis, c.dims(0).get(axis), starts.get().get(i), ends.get().get(i), step.constValue());
+      Optional<Part> part =
+          part(
+              axis, c.dims(0).get(axis), starts.get().get(i), ends.get().get(i), step.constValue());
       if (part.isEmpty()) {
         return Optional.empty();
       }
@@ -105,7 +111,8 @@ final class SliceOperator extends OpBase {
       return Optional.empty();
     }
     DimExpr length = up ? to.get().minus(from.get()) : from.get().minus(to.get());
-    boolean cannotBeNegative = up ? from.get().isConst(0) || to.get().equals(dim) : to.get().isConst(-1);
+    boolean cannotBeNegative =
+        up ? from.get().isConst(0) || to.get().equals(dim) : to.get().isConst(-1);
     if (dim.isConst(0)) {
       return Optional.of(new Part(axis, DimExpr.ZERO, step, DimExpr.ZERO));
     }
@@ -114,12 +121,15 @@ final class SliceOperator extends OpBase {
   }
 
   /** A bound counted from the start and clamped; empty where its sign is not known. */
-  private static Optional<DimExpr> bound(DimExpr value, DimExpr dim, DimExpr lowest, DimExpr highest) {
+  private static Optional<DimExpr> bound(
+      DimExpr value, DimExpr dim, DimExpr lowest, DimExpr highest) {
     if (value.isConst()) {
       long v = value.constValue();
       if (dim.isConst()) {
-        long counted = v < 0 ? Math.max(v, Long.MIN_VALUE + dim.constValue() + 1) + dim.constValue() : v;
-        return Optional.of(DimExpr.of(Math.max(lowest.constValue(), Math.min(highest.constValue(), counted))));
+        long counted =
+            v < 0 ? Math.max(v, Long.MIN_VALUE + dim.constValue() + 1) + dim.constValue() : v;
+        return Optional.of(
+            DimExpr.of(Math.max(lowest.constValue(), Math.min(highest.constValue(), counted))));
       }
       if (v >= FAR) {
         return Optional.of(highest);
@@ -128,12 +138,15 @@ final class SliceOperator extends OpBase {
         return Optional.of(lowest);
       }
       if (v < 0) {
-        return Optional.of(v == -1 && highest.equals(dim.minus(1)) ? highest : dim.plus(v).max(lowest));
+        return Optional.of(
+            v == -1 && highest.equals(dim.minus(1)) ? highest : dim.plus(v).max(lowest));
       }
       return Optional.of(v == 0 && lowest.isConst(0) ? DimExpr.ZERO : DimExpr.of(v).min(highest));
     }
     // Symbols are not negative; a difference may be.
-    return value.toString().contains("-") ? Optional.empty() : Optional.of(value.equals(dim) ? highest : value.min(highest));
+    return value.toString().contains("-")
+        ? Optional.empty()
+        : Optional.of(value.equals(dim) ? highest : value.min(highest));
   }
 
   @Override
@@ -146,10 +159,15 @@ final class SliceOperator extends OpBase {
     if (parts.isPresent()) {
       parts.get().forEach(p -> dims.set(p.axis(), p.count()));
     } else {
-      boolean axesKnown = c.version() < 10 || (c.hasInput(3) && Shapes.constantLongs(c, 3).isPresent());
+      boolean axesKnown =
+          c.version() < 10 || (c.hasInput(3) && Shapes.constantLongs(c, 3).isPresent());
       for (int d = 0; d < dims.size(); d++) {
         int axis = d;
-        boolean sliced = !axesKnown || axes(c, dims.size()).map(a -> Arrays.stream(a).anyMatch(x -> x == axis)).orElse(true);
+        boolean sliced =
+            !axesKnown
+                || axes(c, dims.size())
+                    .map(a -> Arrays.stream(a).anyMatch(x -> x == axis))
+                    .orElse(true);
         if (sliced) {
           dims.set(d, unknown(c, d));
         }
@@ -185,7 +203,8 @@ final class SliceOperator extends OpBase {
 
   @Override
   Lowering code(OpContext c) {
-    List<Part> parts = parts(c).orElseThrow(() -> notLowered(c, "the bounds are only known when it runs"));
+    List<Part> parts =
+        parts(c).orElseThrow(() -> notLowered(c, "the bounds are only known when it runs"));
     Buf x = in(c, 0);
     Buf out = out(c, 0, outType(c, 0));
     List<Axis> axes = Shapes.axes(out.shape());
@@ -204,17 +223,16 @@ final class SliceOperator extends OpBase {
     }
     return parts(c)
         .filter(ps -> ps.stream().allMatch(p -> p.start().isConst() && p.count().isConst()))
-        .map(
-            ps -> {
-              List<DimExpr> current = elements.get();
-              for (Part p : ps) {
-                List<DimExpr> next = new ArrayList<>();
-                for (long i = 0; i < p.count().constValue(); i++) {
-                  next.add(current.get((int) (p.start().constValue() + i * p.step())));
-                }
-                current = next;
-              }
-              return current;
-            });
+        .map(ps -> {
+          List<DimExpr> current = elements.get();
+          for (Part p : ps) {
+            List<DimExpr> next = new ArrayList<>();
+            for (long i = 0; i < p.count().constValue(); i++) {
+              next.add(current.get((int) (p.start().constValue() + i * p.step())));
+            }
+            current = next;
+          }
+          return current;
+        });
   }
 }

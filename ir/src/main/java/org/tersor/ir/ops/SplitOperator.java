@@ -18,7 +18,10 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
-/** Split: parts along an axis, of sizes given by attribute (before 13) or input, or equal ones (the last may be smaller from 18 on). */
+/**
+ * Split: parts along an axis, of sizes given by attribute (before 13) or input, or equal ones (the
+ * last may be smaller from 18 on).
+ */
 final class SplitOperator extends OpBase {
   SplitOperator() {
     super(
@@ -43,7 +46,8 @@ final class SplitOperator extends OpBase {
     DimExpr all = c.dims(0).get(axis(c));
     int parts = c.outputCount();
     if (c.hasInput(1)) {
-      Optional<List<DimExpr>> given = c.symbolic(1).or(() -> c.constant(1).map(t -> DimExpr.list(Shapes.longs(t))));
+      Optional<List<DimExpr>> given =
+          c.symbolic(1).or(() -> c.constant(1).map(t -> DimExpr.list(Shapes.longs(t))));
       given.ifPresent(sizes -> check(c, all, sizes));
       return given;
     }
@@ -53,7 +57,13 @@ final class SplitOperator extends OpBase {
       return Optional.of(sizes);
     }
     if (c.version() >= 18 && c.has("num_outputs") && c.intAttr("num_outputs", 0) != parts) {
-      throw c.error("TSR-0304", "num_outputs is " + c.intAttr("num_outputs", 0) + ", but there are " + parts + " outputs");
+      throw c.error(
+          "TSR-0304",
+          "num_outputs is "
+              + c.intAttr("num_outputs", 0)
+              + ", but there are "
+              + parts
+              + " outputs");
     }
     if (parts == 0) {
       return Optional.of(List.of());
@@ -75,8 +85,18 @@ final class SplitOperator extends OpBase {
   private static void check(OpContext c, DimExpr all, List<DimExpr> sizes) {
     DimExpr sum = sizes.stream().reduce(DimExpr.ZERO, DimExpr::plus);
     boolean negative = sizes.stream().anyMatch(s -> s.isConst() && s.constValue() < 0);
-    if (sizes.size() < c.outputCount() || negative || (sum.isConst() && all.isConst() && !sum.equals(all))) {
-      throw c.error("TSR-0303", "parts of " + sizes + " do not make up the " + all + " positions of the axis for " + c.outputCount() + " outputs");
+    if (sizes.size() < c.outputCount()
+        || negative
+        || (sum.isConst() && all.isConst() && !sum.equals(all))) {
+      throw c.error(
+          "TSR-0303",
+          "parts of "
+              + sizes
+              + " do not make up the "
+              + all
+              + " positions of the axis for "
+              + c.outputCount()
+              + " outputs");
     }
   }
 
@@ -123,7 +143,8 @@ final class SplitOperator extends OpBase {
   @Override
   Lowering code(OpContext c) {
     int axis = axis(c);
-    List<DimExpr> sizes = sizes(c).orElseThrow(() -> notLowered(c, "the sizes of the parts are not known"));
+    List<DimExpr> sizes =
+        sizes(c).orElseThrow(() -> notLowered(c, "the sizes of the parts are not known"));
     Buf x = in(c, 0);
     List<ValueType> types = types(c);
     List<Buf> outputs = new ArrayList<>();

@@ -31,24 +31,49 @@ class MovementTest {
   @Test
   void views() {
     Tensor x = count(2, 3, 4);
-    assertArrayEquals(new long[] {4, 6}, node("Reshape", 14).input(x).longs(4, -1).check().getFirst().shape());
-    assertArrayEquals(new long[] {2, 12}, node("Reshape", 14).input(x).longs(0, 12).check().getFirst().shape());
-    assertArrayEquals(new long[] {2, 12}, node("Reshape", 1).input(x).attr("shape", new long[] {0, -1}).check().getFirst().shape());
-    assertArrayEquals(new long[] {0, 3}, node("Reshape", 14).input(count(3, 0)).longs(0, 3).attr("allowzero", 1).eval().getFirst().shape());
-    assertArrayEquals(new long[] {6, 4}, node("Flatten", 13).input(x).attr("axis", 2).check().getFirst().shape());
-    assertArrayEquals(new long[] {1, 24}, node("Flatten", 13).input(x).attr("axis", 0).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {4, 6}, node("Reshape", 14).input(x).longs(4, -1).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {2, 12}, node("Reshape", 14).input(x).longs(0, 12).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {2, 12},
+        node("Reshape", 1).input(x).attr("shape", new long[] {0, -1}).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {0, 3},
+        node("Reshape", 14)
+            .input(count(3, 0))
+            .longs(0, 3)
+            .attr("allowzero", 1)
+            .eval()
+            .getFirst()
+            .shape());
+    assertArrayEquals(
+        new long[] {6, 4}, node("Flatten", 13).input(x).attr("axis", 2).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {1, 24},
+        node("Flatten", 13).input(x).attr("axis", 0).check().getFirst().shape());
     Tensor ones = count(1, 3, 1);
     assertArrayEquals(new long[] {3}, node("Squeeze", 13).input(ones).check().getFirst().shape());
-    assertArrayEquals(new long[] {1, 3}, node("Squeeze", 13).input(ones).longs(-1).check().getFirst().shape());
-    assertArrayEquals(new long[] {3, 1}, node("Squeeze", 11).input(ones).attr("axes", new long[] {0}).check().getFirst().shape());
-    assertArrayEquals(new long[] {2, 1, 3, 4, 1}, node("Unsqueeze", 13).input(x).longs(-1, 1).check().getFirst().shape());
-    assertArrayEquals(new long[] {1, 2, 3, 4}, node("Unsqueeze", 1).input(x).attr("axes", new long[] {0}).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {1, 3}, node("Squeeze", 13).input(ones).longs(-1).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {3, 1},
+        node("Squeeze", 11).input(ones).attr("axes", new long[] {0}).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {2, 1, 3, 4, 1},
+        node("Unsqueeze", 13).input(x).longs(-1, 1).check().getFirst().shape());
+    assertArrayEquals(
+        new long[] {1, 2, 3, 4},
+        node("Unsqueeze", 1).input(x).attr("axes", new long[] {0}).check().getFirst().shape());
     assertThrows(TersorException.class, () -> node("Reshape", 14).input(x).longs(5, -1).infer());
     assertThrows(TersorException.class, () -> node("Squeeze", 13).input(x).longs(0).infer());
   }
 
   @ParameterizedTest
-  @EnumSource(value = DType.class, mode = EnumSource.Mode.EXCLUDE, names = {"C64", "C128", "STRING"})
+  @EnumSource(
+      value = DType.class,
+      mode = EnumSource.Mode.EXCLUDE,
+      names = {"C64", "C128", "STRING"})
   void everyType(DType dtype) {
     Tensor x = random(dtype, 3, 2, 3, 4);
     node("Transpose", 13).input(x).attr("perm", new long[] {2, 0, 1}).check();
@@ -61,32 +86,69 @@ class MovementTest {
 
   @Test
   void transposeByDefaultReverses() {
-    assertArrayEquals(new float[] {0, 3, 1, 4, 2, 5}, node("Transpose", 1).input(count(2, 3)).check().getFirst().floats());
+    assertArrayEquals(
+        new float[] {0, 3, 1, 4, 2, 5},
+        node("Transpose", 1).input(count(2, 3)).check().getFirst().floats());
     node("Transpose", 13).input(count(1, 3, 4)).attr("perm", new long[] {1, 0, 2}).check();
   }
 
   @Test
   void splits() {
     Tensor x = count(2, 7);
-    List<Tensor> three = node("Split", 18).input(x).attr("axis", 1).attr("num_outputs", 3).outputs(3).check();
+    List<Tensor> three =
+        node("Split", 18).input(x).attr("axis", 1).attr("num_outputs", 3).outputs(3).check();
     assertArrayEquals(new long[] {2, 1}, three.get(2).shape());
     assertArrayEquals(new float[] {3, 4, 5, 10, 11, 12}, three.get(1).floats());
     node("Split", 13).input(x).longs(2, 5).attr("axis", -1).outputs(2).check();
     node("Split", 11).input(x).attr("split", new long[] {2, 5}).attr("axis", 1).outputs(2).check();
     node("Split", 2).input(x).outputs(2).check();
-    assertThrows(TersorException.class, () -> node("Split", 13).input(x).attr("axis", 1).outputs(2).infer());
+    assertThrows(
+        TersorException.class, () -> node("Split", 13).input(x).attr("axis", 1).outputs(2).infer());
   }
 
   @Test
   void slices() {
     Tensor x = count(5, 6);
-    assertArrayEquals(new float[] {7, 8, 13, 14}, node("Slice", 13).input(x).longs(1, 1).longs(3, 3).check().getFirst().floats());
-    assertArrayEquals(new float[] {5, 3, 1}, node("Slice", 13).input(count(6)).longs(-1).longs(-100).longs(0).longs(-2).check().getFirst().floats());
-    assertArrayEquals(new float[] {4, 3}, node("Slice", 13).input(count(6)).longs(4).longs(2).longs(0).longs(-1).check().getFirst().floats());
+    assertArrayEquals(
+        new float[] {7, 8, 13, 14},
+        node("Slice", 13).input(x).longs(1, 1).longs(3, 3).check().getFirst().floats());
+    assertArrayEquals(
+        new float[] {5, 3, 1},
+        node("Slice", 13)
+            .input(count(6))
+            .longs(-1)
+            .longs(-100)
+            .longs(0)
+            .longs(-2)
+            .check()
+            .getFirst()
+            .floats());
+    assertArrayEquals(
+        new float[] {4, 3},
+        node("Slice", 13)
+            .input(count(6))
+            .longs(4)
+            .longs(2)
+            .longs(0)
+            .longs(-1)
+            .check()
+            .getFirst()
+            .floats());
     node("Slice", 13).input(x).longs(-2).longs(Long.MAX_VALUE).longs(-1).check();
     node("Slice", 13).input(x).longs(0).longs(-1).longs(1).longs(2).check();
-    node("Slice", 13).input(x).longs(Long.MAX_VALUE).longs(Long.MIN_VALUE).longs(0).longs(-1).check();
-    node("Slice", 1).input(x).attr("starts", new long[] {1}).attr("ends", new long[] {-1}).attr("axes", new long[] {1}).check();
+    node("Slice", 13)
+        .input(x)
+        .longs(Long.MAX_VALUE)
+        .longs(Long.MIN_VALUE)
+        .longs(0)
+        .longs(-1)
+        .check();
+    node("Slice", 1)
+        .input(x)
+        .attr("starts", new long[] {1})
+        .attr("ends", new long[] {-1})
+        .attr("axes", new long[] {1})
+        .check();
     assertEquals(0, node("Slice", 13).input(x).longs(10).longs(20).check().getFirst().size());
   }
 
@@ -98,8 +160,14 @@ class MovementTest {
     node("Gather", 13).input(x).input(Tensor.of(new int[] {1})).check();
     node("GatherElements", 13).input(count(3, 4)).input(indices).attr("axis", 1).check();
     node("GatherND", 13).input(x).fixed(indices).check();
-    node("GatherND", 13).input(x).fixed(Tensor.of(new long[] {0, 3, -1}, 3, 1)).attr("batch_dims", 1).check();
-    TersorException e = assertThrows(TersorException.class, () -> node("Gather", 13).input(x).input(longs(3)).eval());
+    node("GatherND", 13)
+        .input(x)
+        .fixed(Tensor.of(new long[] {0, 3, -1}, 3, 1))
+        .attr("batch_dims", 1)
+        .check();
+    TersorException e =
+        assertThrows(
+            TersorException.class, () -> node("Gather", 13).input(x).input(longs(3)).eval());
     assertEquals("TSR-0705", e.code());
   }
 
@@ -107,44 +175,79 @@ class MovementTest {
   void repeats() {
     node("Expand", 13).input(count(3, 1)).longs(2, 1, 4).check();
     node("Expand", 13).input(count(3)).longs(1).check();
-    node("Tile", 1).input(count(2, 3)).constant(Tensor.of(new float[] {2})).constant(Tensor.of(new float[] {1})).check();
+    node("Tile", 1)
+        .input(count(2, 3))
+        .constant(Tensor.of(new float[] {2}))
+        .constant(Tensor.of(new float[] {1}))
+        .check();
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"constant", "reflect", "edge", "wrap"})
   void pads(String mode) {
     Tensor x = count(3, 5);
-    node("Pad", 19).input(x).longs(1, 2, 2, 4).input(Tensor.of(new float[] {9})).attr("mode", mode).check();
+    node("Pad", 19)
+        .input(x)
+        .longs(1, 2, 2, 4)
+        .input(Tensor.of(new float[] {9}))
+        .attr("mode", mode)
+        .check();
     node("Pad", 19).input(x).longs(-1, 2, 1, -2).attr("mode", mode).check();
     node("Pad", 19).input(x).longs(3, 1).absent().longs(-1).attr("mode", mode).check();
     if (!mode.equals("wrap")) {
-      node("Pad", 2).input(x).attr("pads", new long[] {1, 2, 2, 4}).attr("value", 3f).attr("mode", mode).check();
+      node("Pad", 2)
+          .input(x)
+          .attr("pads", new long[] {1, 2, 2, 4})
+          .attr("value", 3f)
+          .attr("mode", mode)
+          .check();
     }
   }
 
   @Test
   void padValues() {
     assertArrayEquals(
-        new float[] {2, 1, 0, 1, 2, 1, 0}, node("Pad", 13).input(count(3)).longs(2, 2).attr("mode", "reflect").check().getFirst().floats());
-    assertArrayEquals(new float[] {1, 2, 0, 1, 2, 0}, node("Pad", 19).input(count(3)).longs(2, 1).attr("mode", "wrap").check().getFirst().floats());
+        new float[] {2, 1, 0, 1, 2, 1, 0},
+        node("Pad", 13)
+            .input(count(3))
+            .longs(2, 2)
+            .attr("mode", "reflect")
+            .check()
+            .getFirst()
+            .floats());
+    assertArrayEquals(
+        new float[] {1, 2, 0, 1, 2, 0},
+        node("Pad", 19)
+            .input(count(3))
+            .longs(2, 1)
+            .attr("mode", "wrap")
+            .check()
+            .getFirst()
+            .floats());
   }
 
   @Test
   void blocks() {
     Tensor x = count(2, 8, 2, 3);
     Tensor wide = node("DepthToSpace", 13).input(x).attr("blocksize", 2).check().getFirst();
-    assertArrayEquals(x.floats(), node("SpaceToDepth", 13).input(wide).attr("blocksize", 2).check().getFirst().floats());
+    assertArrayEquals(
+        x.floats(),
+        node("SpaceToDepth", 13).input(wide).attr("blocksize", 2).check().getFirst().floats());
     node("DepthToSpace", 13).input(x).attr("blocksize", 2).attr("mode", "CRD").check();
   }
 
   @Test
   void shapes() {
     Tensor x = count(2, 3, 4);
-    assertArrayEquals(new long[] {3, 4}, node("Shape", 15).input(x).attr("start", -2).check().getFirst().longs());
+    assertArrayEquals(
+        new long[] {3, 4}, node("Shape", 15).input(x).attr("start", -2).check().getFirst().longs());
     assertArrayEquals(new long[] {24}, node("Size", 13).input(x).check().getFirst().longs());
     Tensor seven = new Tensor(DType.I32, new long[] {1}, new int[] {7});
-    assertArrayEquals(new int[] {7, 7, 7, 7}, node("ConstantOfShape", 9).longs(2, 2).attr("value", seven).check().getFirst().ints());
-    assertArrayEquals(new float[4], node("ConstantOfShape", 9).longs(4).check().getFirst().floats());
+    assertArrayEquals(
+        new int[] {7, 7, 7, 7},
+        node("ConstantOfShape", 9).longs(2, 2).attr("value", seven).check().getFirst().ints());
+    assertArrayEquals(
+        new float[4], node("ConstantOfShape", 9).longs(4).check().getFirst().floats());
     assertArrayEquals(
         new int[] {10, 7, 4},
         node("Range", 11)
@@ -154,7 +257,11 @@ class MovementTest {
             .check()
             .getFirst()
             .ints());
-    node("Range", 11).constant(Tensor.of(new float[] {1})).constant(Tensor.of(new float[] {2})).constant(Tensor.of(new float[] {0.3f})).check();
+    node("Range", 11)
+        .constant(Tensor.of(new float[] {1}))
+        .constant(Tensor.of(new float[] {2}))
+        .constant(Tensor.of(new float[] {0.3f}))
+        .check();
   }
 
   @Test
@@ -162,7 +269,12 @@ class MovementTest {
     node("EyeLike", 9).input(count(3, 5)).attr("k", 1).attr("dtype", 6).check();
     node("Trilu", 14).input(count(3, 5)).longs(-1).attr("upper", 0).check();
     node("Trilu", 14).input(count(3, 5)).input(Tensor.of(new long[] {1})).check();
-    node("OneHot", 11).input(Tensor.of(new float[] {1, -1, 9}, 3)).constant(Tensor.of(new float[] {4})).input(count(2)).attr("axis", 0).check();
+    node("OneHot", 11)
+        .input(Tensor.of(new float[] {1, -1, 9}, 3))
+        .constant(Tensor.of(new float[] {4}))
+        .input(count(2))
+        .attr("axis", 0)
+        .check();
     node("ReverseSequence", 10).input(count(4, 3)).input(longs(1, 4, 2)).check();
   }
 }

@@ -43,8 +43,8 @@ import org.tersor.runtime.KernelCode;
 import org.tersor.runtime.Tensor;
 
 /**
- * A graph of one node: evaluates it, checks the inferred types against the result, and checks its kernel against the result: as written
- * and scheduled, with constant and with symbolic dimensions.
+ * A graph of one node: evaluates it, checks the inferred types against the result, and checks its
+ * kernel against the result: as written and scheduled, with constant and with symbolic dimensions.
  */
 public final class OperatorTestKit {
   private static final OpRegistry OPERATORS = OpRegistry.standard();
@@ -162,7 +162,9 @@ public final class OperatorTestKit {
       values.add(
           constant.get(i)
               ? builder.constant("in" + i, Constant.of(tensor))
-              : builder.input("in" + i, TensorType.of(tensor.dtype(), dims(tensor, symbolicDims && !fixed.contains(i)))));
+              : builder.input(
+                  "in" + i,
+                  TensorType.of(tensor.dtype(), dims(tensor, symbolicDims && !fixed.contains(i)))));
     }
     List<Value> results = new ArrayList<>();
     for (int i = 0; i < outputs; i++) {
@@ -174,12 +176,15 @@ public final class OperatorTestKit {
   }
 
   private static List<DimExpr> dims(Tensor tensor, boolean symbolic) {
-    return java.util.Arrays.stream(tensor.shape()).mapToObj(n -> symbolic && n > 1 ? DimExpr.symbol("n" + n) : DimExpr.of(n)).toList();
+    return java.util.Arrays.stream(tensor.shape())
+        .mapToObj(n -> symbolic && n > 1 ? DimExpr.symbol("n" + n) : DimExpr.of(n))
+        .toList();
   }
 
   private Map<String, Long> symbols() {
     Map<String, Long> values = new TreeMap<>();
-    inputs.forEach(t -> t.ifPresent(x -> java.util.Arrays.stream(x.shape()).forEach(n -> values.put("n" + n, n))));
+    inputs.forEach(t ->
+        t.ifPresent(x -> java.util.Arrays.stream(x.shape()).forEach(n -> values.put("n" + n, n))));
     return values;
   }
 
@@ -193,7 +198,9 @@ public final class OperatorTestKit {
 
     @Override
     public Optional<List<DimExpr>> symbolic(int index) {
-      return index < kit.inputs.size() && kit.constant.get(index) ? kit.inputs.get(index).flatMap(OperatorTestKit::elements) : Optional.empty();
+      return index < kit.inputs.size() && kit.constant.get(index)
+          ? kit.inputs.get(index).flatMap(OperatorTestKit::elements)
+          : Optional.empty();
     }
   }
 
@@ -229,7 +236,10 @@ public final class OperatorTestKit {
   private static Optional<List<DimExpr>> elements(Tensor tensor) {
     return tensor.rank() > 1 || !tensor.dtype().isInteger()
         ? Optional.empty()
-        : Optional.of(IntStream.range(0, tensor.size()).mapToObj(i -> DimExpr.of(tensor.getLong(i))).toList());
+        : Optional.of(
+            IntStream.range(0, tensor.size())
+                .mapToObj(i -> DimExpr.of(tensor.getLong(i)))
+                .toList());
   }
 
   private Operator operator(Built built) {
@@ -254,11 +264,15 @@ public final class OperatorTestKit {
         TensorType inferred = types.get(i).tensor();
         assertEquals(inferred.dtype(), results.get(i).dtype(), "element type of output " + i);
         if (inferred.isRanked()) {
-          assertEquals(results.get(i).rank(), inferred.rank(), "rank of output " + i + ": " + inferred);
+          assertEquals(
+              results.get(i).rank(), inferred.rank(), "rank of output " + i + ": " + inferred);
           for (int d = 0; d < inferred.rank(); d++) {
             DimExpr dim = inferred.dims().get(d);
             if (symbols().keySet().containsAll(dim.symbols())) {
-              assertEquals(results.get(i).shape()[d], dim.eval(symbols()), "dimension " + d + " of output " + i + ": " + inferred);
+              assertEquals(
+                  results.get(i).shape()[d],
+                  dim.eval(symbols()),
+                  "dimension " + d + " of output " + i + ": " + inferred);
             }
           }
         }
@@ -277,7 +291,10 @@ public final class OperatorTestKit {
       switch (lowering) {
         case Lowering.View view -> {
           Object array = inputs.get(view.input()).orElseThrow().array();
-          same(how + " as view", expected.getFirst(), new Tensor(expected.getFirst().dtype(), expected.getFirst().shape(), array));
+          same(
+              how + " as view",
+              expected.getFirst(),
+              new Tensor(expected.getFirst().dtype(), expected.getFirst().shape(), array));
         }
         case Lowering.Compute compute -> compare(how, compute.kernel(), expected, symbolic);
         case Lowering.Host host -> fail(how + " is a host operation: " + host.hostOp());
@@ -288,11 +305,17 @@ public final class OperatorTestKit {
   }
 
   private void compare(String how, Kernel kernel, List<Tensor> expected, boolean symbolic) {
-    List<Tensor> given = kernel.inputs().stream().map(b -> inputs.get(Integer.parseInt(b.name().substring(2))).orElseThrow()).toList();
+    List<Tensor> given =
+        kernel.inputs().stream()
+            .map(b -> inputs.get(Integer.parseInt(b.name().substring(2))).orElseThrow())
+            .toList();
     List<Tensor> results = KernelInterpreter.run(kernel, given, symbols());
     for (int i = 0; i < kernel.outputs().size(); i++) {
       Tensor wanted = expected.get(Integer.parseInt(kernel.outputs().get(i).name().substring(3)));
-      same(how + " by the kernel interpreter", wanted, new Tensor(wanted.dtype(), wanted.shape(), results.get(i).array()));
+      same(
+          how + " by the kernel interpreter",
+          wanted,
+          new Tensor(wanted.dtype(), wanted.shape(), results.get(i).array()));
     }
     if (hasFunctions(kernel)) {
       return;
@@ -301,17 +324,20 @@ public final class OperatorTestKit {
       Map<String, Object> arrays = scheduled(kernel, target, given);
       for (Buf output : kernel.outputs()) {
         Tensor wanted = expected.get(Integer.parseInt(output.name().substring(3)));
-        same(how + " scheduled for " + target.name(), wanted, new Tensor(wanted.dtype(), wanted.shape(), arrays.get(output.name())));
+        same(
+            how + " scheduled for " + target.name(),
+            wanted,
+            new Tensor(wanted.dtype(), wanted.shape(), arrays.get(output.name())));
       }
     }
   }
 
   private static boolean hasFunctions(Kernel kernel) {
     return kernel.stages().stream()
-        .anyMatch(
-            s ->
-                KExprs.all(s.value(), KExpr.Un.class).stream().anyMatch(u -> u.op().isTranscendental())
-                    || KExprs.all(s.value(), KExpr.Bin.class).stream().anyMatch(b -> b.op().isTranscendental()));
+        .anyMatch(s ->
+            KExprs.all(s.value(), KExpr.Un.class).stream().anyMatch(u -> u.op().isTranscendental())
+                || KExprs.all(s.value(), KExpr.Bin.class).stream()
+                    .anyMatch(b -> b.op().isTranscendental()));
   }
 
   private Map<String, Object> scheduled(Kernel kernel, Target target, List<Tensor> given) {
@@ -321,7 +347,9 @@ public final class OperatorTestKit {
       arrays.put(kernel.inputs().get(i).name(), given.get(i).array());
     }
     for (Buf output : kernel.outputs()) {
-      arrays.put(output.name(), output.element().dtype().slot().newArray((int) output.elements().eval(symbols)));
+      arrays.put(
+          output.name(),
+          output.element().dtype().slot().newArray((int) output.elements().eval(symbols)));
     }
     Scheduled scheduled = Scheduler.schedule(kernel, target, Set.of());
     for (Scheduled.Temporary t : scheduled.temporaries()) {
@@ -354,7 +382,9 @@ public final class OperatorTestKit {
             default -> 0;
           };
       double allowed = Math.max(tolerance, step) * Math.max(1, Math.abs(a));
-      assertTrue(Double.compare(a, b) == 0 || a == b || Math.abs(a - b) <= allowed, how + ", element " + i + ": expected " + a + ", got " + b);
+      assertTrue(
+          Double.compare(a, b) == 0 || a == b || Math.abs(a - b) <= allowed,
+          how + ", element " + i + ": expected " + a + ", got " + b);
     }
   }
 }
