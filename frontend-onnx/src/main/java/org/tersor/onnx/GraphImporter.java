@@ -218,6 +218,10 @@ final class GraphImporter {
               .orElseThrow(() ->
                   graphError("output " + Diag.quote(output.getName()) + " is made by no node"));
       outputs.add(value);
+      int declared = output.getType().getTensorType().getElemType();
+      if (OnnxTypes.dtype(declared).isPresent()) {
+        env.frame().metadata().put(Metadata.VALUE + value.id() + Metadata.ELEMENT_SUFFIX, Integer.toString(declared));
+      }
     }
     return outputs;
   }
