@@ -1,7 +1,9 @@
 package org.tersor.onnx;
 
 import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
 import java.util.function.Function;
@@ -15,6 +17,7 @@ import org.tersor.runtime.TersorException;
 final class AttributeReader {
   private final TensorReader tensors;
   private final TypeReader types;
+  private final Map<AttributeProto, Attribute> read = new IdentityHashMap<>();
   private final BiFunction<GraphProto, GraphImporter.Env, Graph> bodies;
 
   AttributeReader(
@@ -58,7 +61,15 @@ final class AttributeReader {
       given = bound.attribute();
       here = bound.env();
     }
-    return Optional.of(value(given, here, where));
+    Attribute known = read.get(given);
+    if (known == null) {
+      known = value(given, here, where);
+      // A body is read anew for each call of a function: its values are others.
+      if (!(known instanceof Attribute.GraphAttr || known instanceof Attribute.GraphsAttr)) {
+        read.put(given, known);
+      }
+    }
+    return Optional.of(known);
   }
 
   /** The one kind of value that is given; 0 if none is. */

@@ -37,6 +37,9 @@ final class GraphImporter {
 
   private static final int MAX_NODES = 1_000_000;
 
+  /** Operands, attributes and body inputs that inlining may make; outside of functions the file's size bounds them. */
+  private static final long MAX_INLINED = 20_000_000;
+
   private final ModelProto model;
   private final TensorReader tensors;
   private final AttributeReader attributes;
@@ -45,6 +48,7 @@ final class GraphImporter {
   private final TypeReader types = new TypeReader(metadata);
   private int nextId;
   private int nodesRead;
+  private long namesInlined;
 
   /**
    * What the nodes of one list see.
@@ -124,6 +128,7 @@ final class GraphImporter {
     Scope.Frame frame = new Scope.Frame();
     Env env = around.inside(new Scope(Optional.of(around.scope())), frame);
     checkDepth(env);
+    charge(env, proto.getInputCount() + proto.getOutputCount() + proto.getInitializerCount());
     List<Value> inputs = new ArrayList<>();
     for (ValueInfoProto input : proto.getInputList()) {
       Value value = define(env, input.getName());
@@ -230,7 +235,7 @@ final class GraphImporter {
    * Reads nodes into the frame. Names are declared first, since their order in a file is not always
    * topological.
    */
-  private void nodes(List<NodeProto> protos, Env env) {
+  void nodes(List<NodeProto> protos, Env env) {
     for (NodeProto proto : protos) {
       for (String output : proto.getOutputList()) {
         if (!output.isEmpty()) {
@@ -249,6 +254,7 @@ final class GraphImporter {
           Diag.LIMIT,
           "the model has more than " + MAX_NODES + " nodes once its functions are inlined");
     }
+    charge(env, proto.getInputCount() + proto.getOutputCount() + proto.getAttributeCount());
     if (proto.getOpType().isEmpty()) {
       throw nodeError(proto, "it has no op_type");
     }
@@ -273,7 +279,7 @@ final class GraphImporter {
     Optional<FunctionProto> function =
         functions.find(domain, proto.getOpType(), proto.getOverload());
     if (function.isPresent()) {
-      call(proto, function.get(), inputs, outputs, env);
+      new FunctionCall(this, functions, proto, function.get(), env).inline(inputs, outputs);
       return;
     }
     Map<String, Attribute> attrs = new LinkedHashMap<>();
@@ -309,7 +315,7 @@ final class GraphImporter {
         proto);
   }
 
-  private void add(
+  void add(
       Env env,
       String name,
       OpKey op,
@@ -319,7 +325,11 @@ final class GraphImporter {
       NodeProto proto) {
     int id = nextId++;
     env.frame().nodes().add(new Node(id, name, op, trimmed(inputs), trimmed(outputs), attrs));
-    describe(env.frame(), Metadata.NODE + id, proto.getDocString(), proto.getMetadataPropsList());
+    // Inlined notes would multiply.
+    if (env.calls().isEmpty()) {
+      describe(
+          env.frame(), Metadata.NODE + id, proto.getDocString(), proto.getMetadataPropsList());
+    }
   }
 
   private static List<Value> trimmed(List<Value> values) {
@@ -338,101 +348,14 @@ final class GraphImporter {
     props.forEach(p -> frame.metadata().put(key + Metadata.PROP_SUFFIX + p.getKey(), p.getValue()));
   }
 
-  private void call(
-      NodeProto proto, FunctionProto function, List<Value> inputs, List<Value> outputs, Env env) {
-    String key = Functions.key(function);
-    if (env.calls().contains(key)) {
-      throw Diag.error(
-          Diag.FUNCTION,
-          label(proto)
-              + ": the function calls itself: "
-              + Diag.quote(String.join(" -> ", env.calls()) + " -> " + key));
-    }
-    if (inputs.size() > function.getInputCount() || outputs.size() > function.getOutputCount()) {
-      throw Diag.error(
-          Diag.FUNCTION,
-          label(proto)
-              + ": the function has "
-              + function.getInputCount()
-              + " inputs and "
-              + function.getOutputCount()
-              + " outputs, the call "
-              + inputs.size()
-              + " and "
-              + outputs.size());
-    }
-    List<String> calls = new ArrayList<>(env.calls());
-    calls.add(key);
-    Scope scope = new Scope(Optional.empty());
-    Env inside =
-        new Env(
-            scope,
-            env.frame(),
-            functions.opsets(function, label(proto)),
-            Optional.of(bindings(proto, function, env)),
-            calls,
-            env.depth() + 1);
-    checkDepth(inside);
-    for (int i = 0; i < function.getInputCount(); i++) {
-      if (scope.definesHere(function.getInput(i))) {
-        throw Diag.error(
-            Diag.FUNCTION,
-            label(proto)
-                + ": input "
-                + Diag.quote(function.getInput(i))
-                + " of the function is given twice");
-      }
-      scope.define(function.getInput(i), i < inputs.size() ? inputs.get(i) : Value.NONE);
-    }
-    for (int i = 0; i < outputs.size(); i++) {
-      if (outputs.get(i).isPresent() && scope.reserved(function.getOutput(i)).isEmpty()) {
-        scope.reserve(function.getOutput(i), outputs.get(i));
-      }
-    }
-    nodes(function.getNodeList(), inside);
-    for (int i = 0; i < outputs.size(); i++) {
-      String name = function.getOutput(i);
-      Value made =
-          scope
-              .find(name)
-              .orElseThrow(() ->
-                  Diag.error(
-                      Diag.FUNCTION,
-                      label(proto)
-                          + ": output "
-                          + Diag.quote(name)
-                          + " is made by no node of the function"));
-      if (outputs.get(i).isPresent() && !made.equals(outputs.get(i))) {
-        // The function hands an input through, or one value out twice.
-        OpKey identity =
-            new OpKey(
-                "", "Identity", inside.opsets().getOrDefault("", env.opsets().getOrDefault("", 1)));
-        add(
-            env,
-            "",
-            identity,
-            List.of(made),
-            List.of(outputs.get(i)),
-            Map.of(),
-            NodeProto.getDefaultInstance());
-      }
+  private void charge(Env env, int names) {
+    namesInlined += env.calls().isEmpty() ? 0 : names;
+    if (namesInlined > MAX_INLINED) {
+      throw Diag.error(Diag.LIMIT, "the model is too large once its functions are inlined");
     }
   }
 
-  private static Map<String, Bound> bindings(NodeProto proto, FunctionProto function, Env env) {
-    Map<String, Bound> bindings = new HashMap<>();
-    for (AttributeProto attribute : proto.getAttributeList()) {
-      if (bindings.put(attribute.getName(), new Bound(attribute, env)) != null) {
-        throw nodeError(proto, "attribute " + Diag.quote(attribute.getName()) + " is given twice");
-      }
-    }
-    for (AttributeProto attribute : function.getAttributeProtoList()) {
-      bindings.putIfAbsent(attribute.getName(), new Bound(attribute, env));
-    }
-    return bindings;
-  }
-
-  private static void checkDepth(Env env) {
+  static void checkDepth(Env env) {
     if (env.depth() > MAX_DEPTH) {
       throw Diag.error(
           Diag.LIMIT,
@@ -444,7 +367,7 @@ final class GraphImporter {
     return "node " + Diag.quote(proto.getName()) + " (" + Diag.quote(proto.getOpType()) + ")";
   }
 
-  private static TersorException nodeError(NodeProto proto, String why) {
+  static TersorException nodeError(NodeProto proto, String why) {
     return Diag.error(Diag.NODE, label(proto) + ": " + why);
   }
 

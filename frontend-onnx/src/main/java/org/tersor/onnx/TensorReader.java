@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import org.tersor.ir.graph.Constant;
@@ -32,6 +33,8 @@ final class TensorReader {
 
   private final ExternalData external;
   private final Map<TensorProto, MemorySegment> large;
+  private final Map<TensorProto, Constant> read = new IdentityHashMap<>();
+  private final Map<SparseTensorProto, Constant> dense = new IdentityHashMap<>();
   private long sparseBytes;
 
   /**
@@ -314,76 +317,24 @@ final class TensorReader {
 
   /** A sparse tensor as a dense one; {@code where} names it in messages. */
   Constant densify(SparseTensorProto proto, String where) {
+    Constant known = dense.get(proto);
+    if (known == null) {
+      known = densifyNew(proto, where);
+      dense.put(proto, known);
+    }
+    return known;
+  }
+
+  private Constant densifyNew(SparseTensorProto proto, String where) {
     Tensor values = read(proto.getValues(), where + ", values").load();
     Tensor indices = read(proto.getIndices(), where + ", indices").load();
-    DType dtype = values.dtype();
     long[] shape = shape(proto.getDimsList(), where);
-    long elements = count(dtype, shape, where);
-    if (dtype == DType.STRING || dtype.isComplex()) {
-      throw sparse(where, "sparse tensors of " + dtype.text() + " are not supported");
-    }
-    if (values.rank() != 1) {
-      throw sparse(where, "values must have rank 1, not " + values.rank());
-    }
-    int nonZero = values.size();
-    boolean linear = indices.rank() == 1;
-    if (indices.dtype() != DType.I64 || (!linear && indices.rank() != 2)) {
-      throw sparse(where, "indices must be i64 of rank 1 or 2, not " + indices);
-    }
-    if (indices.shape()[0] != nonZero || (!linear && indices.shape()[1] != shape.length)) {
-      throw sparse(
-          where,
-          "indices " + indices + " do not fit " + nonZero + " values of rank " + shape.length);
-    }
-    sparseBytes += Math.min(SPARSE_BUDGET + 1, elements * dtype.memoryBytes());
+    long elements = count(values.dtype(), shape, where);
+    sparseBytes += Math.min(SPARSE_BUDGET + 1, elements * Math.max(1, values.dtype().memoryBytes()));
     if (sparseBytes > SPARSE_BUDGET || elements > Integer.MAX_VALUE - 8) {
-      throw Diag.error(
-          Diag.LIMIT,
-          where
-              + ": sparse tensors take more than "
-              + (SPARSE_BUDGET >> 20)
-              + " MiB when made dense");
+      throw Diag.error(Diag.LIMIT, where + ": sparse tensors take more than " + (SPARSE_BUDGET >> 20) + " MiB when made dense");
     }
-    int[] positions = positions(indices, linear, shape, elements, nonZero, where);
-    Tensor dense = Tensor.zeros(dtype, shape);
-    for (int i = 0; i < nonZero; i++) {
-      System.arraycopy(values.array(), i, dense.array(), positions[i], 1);
-    }
-    return Constant.of(dense);
-  }
-
-  private static int[] positions(
-      Tensor indices, boolean linear, long[] shape, long elements, int nonZero, String where) {
-    int[] positions = new int[nonZero];
-    long last = -1;
-    for (int i = 0; i < nonZero; i++) {
-      long position = 0;
-      if (linear) {
-        position = indices.longs()[i];
-      } else {
-        for (int d = 0; d < shape.length; d++) {
-          long index = indices.longs()[i * shape.length + d];
-          if (index < 0 || index >= shape[d]) {
-            throw sparse(
-                where, "index " + index + " is outside dimension " + d + " of " + shape[d]);
-          }
-          position = position * shape[d] + index;
-        }
-      }
-      if (position < 0 || position >= elements) {
-        throw sparse(where, "index " + position + " is outside " + elements + " elements");
-      }
-      if (position <= last) {
-        throw sparse(where, "indices must ascend");
-      }
-      last = position;
-      positions[i] = (int) position;
-    }
-    return positions;
-  }
-
-  private static TersorException sparse(String where, String why) {
-    return Diag.error(Diag.SPARSE, where + ": " + why);
+    return Constant.of(SparseTensors.dense(values, indices, shape, where));
   }
 
   private static TersorException error(String where, String why) {

@@ -122,7 +122,7 @@ class HostileModelsTest {
       spoilt(Arrays.copyOf(whole, length), false);
     }
     Random random = new Random(2);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 600; i++) {
       byte[] copy = (i % 4 == 0 ? whole : small).clone();
       for (int k = 0; k <= i % 3; k++) {
         copy[random.nextInt(Math.min(copy.length, 200))] ^= (byte) (1 << random.nextInt(8));

@@ -11,15 +11,19 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.GraphParser;
+import org.tersor.ir.graph.GraphPrinter;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.GraphVerifier;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
@@ -49,6 +53,20 @@ class RoundTripTest {
     for (Path file : TestData.models("onnx-backend")) {
       Graph graph = ONNX.read(file, Map.of());
       Same.check(graph, again(graph, Map.of()), file.toString());
+    }
+  }
+
+  @Test
+  void textFormOfRealModels() throws IOException {
+    for (Path file : TestData.models("models")) {
+      Graph graph = ONNX.read(file, Map.of());
+      assertEquals(List.of(), GraphVerifier.check(graph, Optional.empty()), file.toString());
+      String text = GraphPrinter.print(graph);
+      assertTrue(text.length() < 5_000_000, file + ": " + text.length());
+      Map<String, Constant> references = GraphPrinter.references(graph);
+      Graph read = GraphParser.parse(text, name -> Optional.ofNullable(references.get(name)));
+      Same.check(graph, read, file.toString());
+      assertEquals(text, GraphPrinter.print(read));
     }
   }
 
