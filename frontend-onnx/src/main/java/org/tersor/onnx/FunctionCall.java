@@ -11,7 +11,10 @@ import org.tersor.onnx.proto.AttributeProto;
 import org.tersor.onnx.proto.FunctionProto;
 import org.tersor.onnx.proto.NodeProto;
 
-/** A node that calls a function of the model: the function's nodes are read into the graph of the call. */
+/**
+ * A node that calls a function of the model: the function's nodes are read into the graph of the
+ * call.
+ */
 final class FunctionCall {
   private final GraphImporter importer;
   private final Functions functions;
@@ -20,7 +23,12 @@ final class FunctionCall {
   private final GraphImporter.Env env;
   private final String label;
 
-  FunctionCall(GraphImporter importer, Functions functions, NodeProto proto, FunctionProto function, GraphImporter.Env env) {
+  FunctionCall(
+      GraphImporter importer,
+      Functions functions,
+      NodeProto proto,
+      FunctionProto function,
+      GraphImporter.Env env) {
     this.importer = importer;
     this.functions = functions;
     this.proto = proto;
@@ -113,7 +121,8 @@ final class FunctionCall {
     Map<String, GraphImporter.Bound> bindings = new HashMap<>();
     for (AttributeProto attribute : proto.getAttributeList()) {
       if (bindings.put(attribute.getName(), new GraphImporter.Bound(attribute, env)) != null) {
-        throw GraphImporter.nodeError(proto, "attribute " + Diag.quote(attribute.getName()) + " is given twice");
+        throw GraphImporter.nodeError(
+            proto, "attribute " + Diag.quote(attribute.getName()) + " is given twice");
       }
     }
     for (AttributeProto attribute : function.getAttributeProtoList()) {

@@ -169,9 +169,12 @@ final class GraphExporter {
   /** The type, or the element type that the file declared where none was inferred. */
   private static ValueType outputType(Graph graph, Value output) {
     ValueType type = graph.type(output);
-    String declared = graph.metadata().getOrDefault(Metadata.VALUE + output.id() + Metadata.ELEMENT_SUFFIX, "");
+    String declared =
+        graph.metadata().getOrDefault(Metadata.VALUE + output.id() + Metadata.ELEMENT_SUFFIX, "");
     if (type instanceof ValueType.UnknownType && declared.matches("[0-9]{1,3}")) {
-      return OnnxTypes.dtype(Integer.parseInt(declared)).<ValueType>map(ValueType.TensorType::unranked).orElse(type);
+      return OnnxTypes.dtype(Integer.parseInt(declared))
+          .<ValueType>map(ValueType.TensorType::unranked)
+          .orElse(type);
     }
     return type;
   }

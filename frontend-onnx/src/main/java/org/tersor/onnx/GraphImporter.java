@@ -1,7 +1,6 @@
 package org.tersor.onnx;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -37,7 +36,10 @@ final class GraphImporter {
 
   private static final int MAX_NODES = 1_000_000;
 
-  /** Operands, attributes and body inputs that inlining may make; outside of functions the file's size bounds them. */
+  /**
+   * Operands, attributes and body inputs that inlining may make; outside of functions the file's
+   * size bounds them.
+   */
   private static final long MAX_INLINED = 20_000_000;
 
   private final ModelProto model;
@@ -225,7 +227,9 @@ final class GraphImporter {
       outputs.add(value);
       int declared = output.getType().getTensorType().getElemType();
       if (OnnxTypes.dtype(declared).isPresent()) {
-        env.frame().metadata().put(Metadata.VALUE + value.id() + Metadata.ELEMENT_SUFFIX, Integer.toString(declared));
+        env.frame()
+            .metadata()
+            .put(Metadata.VALUE + value.id() + Metadata.ELEMENT_SUFFIX, Integer.toString(declared));
       }
     }
     return outputs;
@@ -327,8 +331,7 @@ final class GraphImporter {
     env.frame().nodes().add(new Node(id, name, op, trimmed(inputs), trimmed(outputs), attrs));
     // Inlined notes would multiply.
     if (env.calls().isEmpty()) {
-      describe(
-          env.frame(), Metadata.NODE + id, proto.getDocString(), proto.getMetadataPropsList());
+      describe(env.frame(), Metadata.NODE + id, proto.getDocString(), proto.getMetadataPropsList());
     }
   }
 

@@ -34,7 +34,10 @@ final class Metadata {
   static final String DOC_SUFFIX = ".doc_string";
   static final String PROP_SUFFIX = ".prop.";
 
-  /** After a graph output's {@link #VALUE}: the element type that the file declares, for export before types are inferred. */
+  /**
+   * After a graph output's {@link #VALUE}: the element type that the file declares, for export
+   * before types are inferred.
+   */
   static final String ELEMENT_SUFFIX = ".elem_type";
 
   /**

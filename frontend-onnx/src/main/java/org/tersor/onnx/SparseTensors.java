@@ -23,7 +23,9 @@ final class SparseTensors {
       throw error(where, "indices must be i64 of rank 1 or 2, not " + indices);
     }
     if (indices.shape()[0] != nonZero || (!linear && indices.shape()[1] != shape.length)) {
-      throw error(where, "indices " + indices + " do not fit " + nonZero + " values of rank " + shape.length);
+      throw error(
+          where,
+          "indices " + indices + " do not fit " + nonZero + " values of rank " + shape.length);
     }
     Tensor dense = Tensor.zeros(dtype, shape);
     int last = -1;
@@ -38,7 +40,8 @@ final class SparseTensors {
     return dense;
   }
 
-  private static int position(Tensor indices, int i, boolean linear, long[] shape, int elements, String where) {
+  private static int position(
+      Tensor indices, int i, boolean linear, long[] shape, int elements, String where) {
     long position = 0;
     if (linear) {
       position = indices.longs()[i];

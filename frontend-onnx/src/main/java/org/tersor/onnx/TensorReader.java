@@ -330,9 +330,15 @@ final class TensorReader {
     Tensor indices = read(proto.getIndices(), where + ", indices").load();
     long[] shape = shape(proto.getDimsList(), where);
     long elements = count(values.dtype(), shape, where);
-    sparseBytes += Math.min(SPARSE_BUDGET + 1, elements * Math.max(1, values.dtype().memoryBytes()));
+    sparseBytes +=
+        Math.min(SPARSE_BUDGET + 1, elements * Math.max(1, values.dtype().memoryBytes()));
     if (sparseBytes > SPARSE_BUDGET || elements > Integer.MAX_VALUE - 8) {
-      throw Diag.error(Diag.LIMIT, where + ": sparse tensors take more than " + (SPARSE_BUDGET >> 20) + " MiB when made dense");
+      throw Diag.error(
+          Diag.LIMIT,
+          where
+              + ": sparse tensors take more than "
+              + (SPARSE_BUDGET >> 20)
+              + " MiB when made dense");
     }
     return Constant.of(SparseTensors.dense(values, indices, shape, where));
   }

@@ -14,7 +14,10 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
-/** Reads the text form of {@link GraphPrinter}. Errors are diagnostics TSR-105x that begin with line:column. */
+/**
+ * Reads the text form of {@link GraphPrinter}. Errors are diagnostics TSR-105x that begin with
+ * line:column.
+ */
 public final class GraphParser {
   private static final int MAX_DEPTH = 100;
   private static final int MAX_RANK = 64;
@@ -37,7 +40,9 @@ public final class GraphParser {
     return parse(text, reference -> Optional.empty());
   }
 
-  /** @param resolver finds constants by their reference, {@code sha256:...} */
+  /**
+   * @param resolver finds constants by their reference, {@code sha256:...}
+   */
   public static Graph parse(String text, Function<String, Optional<Constant>> resolver) {
     GraphParser parser = new GraphParser(text, resolver);
     Graph graph = parser.graph();
@@ -151,7 +156,8 @@ public final class GraphParser {
         String key = in.identifier();
         in.expect("=");
         if (attributes.put(key, attribute()) != null) {
-          throw in.errorAt(start, "TSR-1053", "attribute '" + TextScanner.shortened(key) + "' is given twice");
+          throw in.errorAt(
+              start, "TSR-1053", "attribute '" + TextScanner.shortened(key) + "' is given twice");
         }
       } while (in.accept(","));
       in.expect("}");
@@ -234,7 +240,8 @@ public final class GraphParser {
     try {
       return new Attribute.IntAttr(Long.parseLong(literal));
     } catch (NumberFormatException e) {
-      throw in.errorAt(at, "TSR-1050", "a number is expected, not '" + TextScanner.shortened(literal) + "'");
+      throw in.errorAt(
+          at, "TSR-1050", "a number is expected, not '" + TextScanner.shortened(literal) + "'");
     }
   }
 
@@ -246,7 +253,9 @@ public final class GraphParser {
     } catch (NumberFormatException e) {
       // The same message as without the f.
     }
-    throw in.error("TSR-1050", "a float such as 0.5f is expected, not '" + TextScanner.shortened(literal) + "'");
+    throw in.error(
+        "TSR-1050",
+        "a float such as 0.5f is expected, not '" + TextScanner.shortened(literal) + "'");
   }
 
   private ValueType type(int nesting) {
@@ -263,7 +272,9 @@ public final class GraphParser {
         in.expect("(");
         ValueType element = type(nesting + 1);
         in.expect(")");
-        return word.equals("seq") ? new ValueType.SequenceType(element) : new ValueType.OptionalType(element);
+        return word.equals("seq")
+            ? new ValueType.SequenceType(element)
+            : new ValueType.OptionalType(element);
       }
       case "map" -> {
         in.expect("(");
@@ -283,7 +294,8 @@ public final class GraphParser {
     try {
       return DType.of(word);
     } catch (IllegalArgumentException e) {
-      throw in.errorAt(at, "TSR-1050", "unknown element type '" + TextScanner.shortened(word) + "'");
+      throw in.errorAt(
+          at, "TSR-1050", "unknown element type '" + TextScanner.shortened(word) + "'");
     }
   }
 
@@ -302,11 +314,13 @@ public final class GraphParser {
               try {
                 return DimExpr.parse(in.until(",]", MAX_RANK));
               } catch (IllegalArgumentException | ArithmeticException e) {
-                throw in.errorAt(start, "TSR-1050", TextScanner.shortened(String.valueOf(e.getMessage())));
+                throw in.errorAt(
+                    start, "TSR-1050", TextScanner.shortened(String.valueOf(e.getMessage())));
               }
             });
     if (dims.size() > MAX_RANK) {
-      throw in.errorAt(at, "TSR-1051", "rank " + dims.size() + "; at most " + MAX_RANK + " is supported");
+      throw in.errorAt(
+          at, "TSR-1051", "rank " + dims.size() + "; at most " + MAX_RANK + " is supported");
     }
     return ValueType.TensorType.of(dtype, dims);
   }
@@ -323,7 +337,10 @@ public final class GraphParser {
       reference = reference + ":" + in.word();
       Optional<Constant> constant = resolver.apply(reference);
       if (constant.isEmpty() || !constant.get().type().equals(type)) {
-        throw in.errorAt(at, "TSR-1054", "there is no constant of type " + type + " with the content " + reference);
+        throw in.errorAt(
+            at,
+            "TSR-1054",
+            "there is no constant of type " + type + " with the content " + reference);
       }
       return constant.get();
     }
@@ -336,13 +353,20 @@ public final class GraphParser {
       throw in.errorAt(at, "TSR-1050", "the size of " + type + " is negative or beyond 64 bits");
     }
     if (slots != literals.size() || slots > MAX_INLINE) {
-      throw in.errorAt(at, "TSR-1050", type + " needs " + slots + " numbers, there are " + literals.size());
+      throw in.errorAt(
+          at, "TSR-1050", type + " needs " + slots + " numbers, there are " + literals.size());
     }
     Tensor tensor = Tensor.zeros(type.dtype(), type.staticShape());
     for (int i = 0; i < literals.size(); i++) {
       String literal = literals.get(i);
       if (GraphText.store(tensor, i, literal).isEmpty()) {
-        throw in.errorAt(at, "TSR-1050", "'" + TextScanner.shortened(literal) + "' is no element of type " + type.dtype().text());
+        throw in.errorAt(
+            at,
+            "TSR-1050",
+            "'"
+                + TextScanner.shortened(literal)
+                + "' is no element of type "
+                + type.dtype().text());
       }
     }
     return Constant.of(tensor);

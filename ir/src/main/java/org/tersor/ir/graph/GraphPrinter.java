@@ -23,8 +23,8 @@ import org.tersor.runtime.Tensor;
  * }
  * }</pre>
  *
- * Constants of more than a few elements are printed as the digest of their content; {@link #references} gives what the parser needs to
- * find them again.
+ * Constants of more than a few elements are printed as the digest of their content; {@link
+ * #references} gives what the parser needs to find them again.
  */
 public final class GraphPrinter {
   /** Constants of up to this many elements are printed in full. */
@@ -53,14 +53,21 @@ public final class GraphPrinter {
   private void graph(Graph graph, String indent) {
     String inner = indent + "  ";
     out.append("graph ").append(GraphText.quote(graph.name())).append(" {\n");
-    graph.opsets().forEach((domain, version) -> line(inner, "opset " + GraphText.quote(domain) + " " + version));
-    graph.metadata().forEach((key, value) -> line(inner, "meta " + GraphText.quote(key) + " " + GraphText.quote(value)));
+    graph
+        .opsets()
+        .forEach(
+            (domain, version) -> line(inner, "opset " + GraphText.quote(domain) + " " + version));
+    graph
+        .metadata()
+        .forEach((key, value) ->
+            line(inner, "meta " + GraphText.quote(key) + " " + GraphText.quote(value)));
     for (Value input : graph.inputs()) {
       line(inner, "input " + definition(graph, input));
     }
     graph
         .constants()
-        .forEach((value, constant) -> line(inner, "const " + value + name(value.name()) + ": " + constant(constant)));
+        .forEach((value, constant) ->
+            line(inner, "const " + value + name(value.name()) + ": " + constant(constant)));
     for (Node node : graph.nodes()) {
       out.append(inner);
       node(graph, node, inner);
@@ -85,9 +92,20 @@ public final class GraphPrinter {
   }
 
   private void node(Graph graph, Node node, String indent) {
-    String outputs = node.outputs().stream().map(value -> definition(graph, value)).collect(Collectors.joining(", "));
-    String inputs = node.inputs().stream().map(value -> value.isPresent() ? value.toString() : "-").collect(Collectors.joining(", "));
-    out.append(outputs).append(outputs.isEmpty() ? "= " : " = ").append(op(node.op())).append('(').append(inputs).append(") #");
+    String outputs =
+        node.outputs().stream()
+            .map(value -> definition(graph, value))
+            .collect(Collectors.joining(", "));
+    String inputs =
+        node.inputs().stream()
+            .map(value -> value.isPresent() ? value.toString() : "-")
+            .collect(Collectors.joining(", "));
+    out.append(outputs)
+        .append(outputs.isEmpty() ? "= " : " = ")
+        .append(op(node.op()))
+        .append('(')
+        .append(inputs)
+        .append(") #");
     out.append(node.id()).append(name(node.name())).append(" {");
     String separator = "";
     for (var attribute : node.attributes().entrySet()) {
@@ -99,11 +117,16 @@ public final class GraphPrinter {
   }
 
   private static String op(OpKey op) {
-    return (op.domain().isEmpty() ? "" : domain(op.domain()) + "::") + identifier(op.type()) + "-" + op.version();
+    return (op.domain().isEmpty() ? "" : domain(op.domain()) + "::")
+        + identifier(op.type())
+        + "-"
+        + op.version();
   }
 
   private static String domain(String domain) {
-    return domain.matches("[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*") ? domain : GraphText.quote(domain);
+    return domain.matches("[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*")
+        ? domain
+        : GraphText.quote(domain);
   }
 
   private static String identifier(String text) {

@@ -26,7 +26,12 @@ final class GraphText {
         case '\r' -> out.append("\\r");
         case '\t' -> out.append("\\t");
         default -> {
-          if (c < 0x20 || c == 0x7F || (c >= 0x80 && c < 0xA0) || Character.isSurrogate(c) || c == '\u2028' || c == '\u2029') {
+          if (c < 0x20
+              || c == 0x7F
+              || (c >= 0x80 && c < 0xA0)
+              || Character.isSurrogate(c)
+              || c == '\u2028'
+              || c == '\u2029') {
             out.append(String.format("\\u%04x", (int) c));
           } else {
             out.append(c);
@@ -44,9 +49,11 @@ final class GraphText {
       case F64, C128 -> number(tensor.doubles()[slot]);
       case STRING -> quote(tensor.strings()[slot]);
       case F16, BF16 -> String.format("0x%04x", tensor.shorts()[slot] & 0xFFFF);
-      case F4E2M1, F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0 -> String.format("0x%02x", tensor.bytes()[slot] & 0xFF);
+      case F4E2M1, F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0 ->
+          String.format("0x%02x", tensor.bytes()[slot] & 0xFF);
       case U64 -> Long.toUnsignedString(tensor.longs()[slot]);
-      case BOOL, I2, U2, I4, U4, I8, U8, I16, U16, I32, U32, I64 -> Long.toString(tensor.getLong(slot));
+      case BOOL, I2, U2, I4, U4, I8, U8, I16, U16, I32, U32, I64 ->
+          Long.toString(tensor.getLong(slot));
     };
   }
 
@@ -74,7 +81,8 @@ final class GraphText {
         case F64, C128 -> tensor.doubles()[slot] = parseDouble(literal);
         case STRING -> tensor.strings()[slot] = literal;
         case F16, BF16 -> tensor.shorts()[slot] = (short) parseBits(literal, 16);
-        case F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0 -> tensor.bytes()[slot] = (byte) parseBits(literal, 8);
+        case F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0 ->
+            tensor.bytes()[slot] = (byte) parseBits(literal, 8);
         case F4E2M1 -> tensor.bytes()[slot] = (byte) parseBits(literal, 4);
         case U64 -> tensor.longs()[slot] = Long.parseUnsignedLong(literal);
         case BOOL, I2, U2, I4, U4, I8, U8, I16, U16, I32, U32, I64 -> {
@@ -96,7 +104,10 @@ final class GraphText {
       case "nan" -> Float.NaN;
       case "inf" -> Float.POSITIVE_INFINITY;
       case "-inf" -> Float.NEGATIVE_INFINITY;
-      default -> literal.startsWith("0x") ? Float.intBitsToFloat((int) parseBits(literal, 32)) : Float.parseFloat(literal);
+      default ->
+          literal.startsWith("0x")
+              ? Float.intBitsToFloat((int) parseBits(literal, 32))
+              : Float.parseFloat(literal);
     };
   }
 
@@ -105,7 +116,10 @@ final class GraphText {
       case "nan" -> Double.NaN;
       case "inf" -> Double.POSITIVE_INFINITY;
       case "-inf" -> Double.NEGATIVE_INFINITY;
-      default -> literal.startsWith("0x") ? Double.longBitsToDouble(parseBits(literal, 64)) : Double.parseDouble(literal);
+      default ->
+          literal.startsWith("0x")
+              ? Double.longBitsToDouble(parseBits(literal, 64))
+              : Double.parseDouble(literal);
     };
   }
 

@@ -69,13 +69,17 @@ final class TextScanner {
     return peek() == '"' ? string() : word();
   }
 
-  /** A number as it is written: digits, sign, point, exponent, {@code 0x}, {@code nan}, {@code inf}. */
+  /**
+   * A number as it is written: digits, sign, point, exponent, {@code 0x}, {@code nan}, {@code inf}.
+   */
   String number() {
     peek();
     int start = at;
     while (at < text.length()) {
       char c = text.charAt(at);
-      boolean sign = (c == '-' || c == '+') && (at == start || text.charAt(at - 1) == 'E' || text.charAt(at - 1) == 'e');
+      boolean sign =
+          (c == '-' || c == '+')
+              && (at == start || text.charAt(at - 1) == 'E' || text.charAt(at - 1) == 'e');
       if (!isWord(c) && c != '.' && !sign) {
         break;
       }
@@ -149,7 +153,10 @@ final class TextScanner {
     throw error("TSR-1050", "unknown escape in a string");
   }
 
-  /** Text up to one of {@code ends} outside of parentheses, which stays unread; at most {@code depth} parentheses deep. */
+  /**
+   * Text up to one of {@code ends} outside of parentheses, which stays unread; at most {@code
+   * depth} parentheses deep.
+   */
   String until(String ends, int depth) {
     peek();
     int start = at;

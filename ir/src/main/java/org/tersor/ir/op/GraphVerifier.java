@@ -15,8 +15,9 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.runtime.TersorException;
 
 /**
- * Checks what every pass must leave behind: each value defined once, before its uses, in a place they can see; nodes that fit the schema
- * of their operator. Linear in the size of the graph, bodies included.
+ * Checks what every pass must leave behind: each value defined once, before its uses, in a place
+ * they can see; nodes that fit the schema of their operator. Linear in the size of the graph,
+ * bodies included.
  */
 public final class GraphVerifier {
   private static final int SHOWN = 10;
@@ -31,13 +32,17 @@ public final class GraphVerifier {
     this.operators = operators;
   }
 
-  /** @param code TSR-0310: not a well-formed graph; TSR-0311: a node that its operator's schema does not allow */
+  /**
+   * @param code TSR-0310: not a well-formed graph; TSR-0311: a node that its operator's schema does
+   *     not allow
+   */
   public record Problem(String code, String message) {}
 
   /**
    * A value of unknown rank.
    *
-   * @param node label of the node that makes it from inputs of known rank, so that it alone is to blame; "input" for an input
+   * @param node label of the node that makes it from inputs of known rank, so that it alone is to
+   *     blame; "input" for an input
    */
   public record Unranked(Value value, String node) {}
 
@@ -48,7 +53,9 @@ public final class GraphVerifier {
     return List.copyOf(verifier.problems);
   }
 
-  /** @param when for the message, e.g. "after fold-constants" */
+  /**
+   * @param when for the message, e.g. "after fold-constants"
+   */
   public static void verify(Graph graph, Optional<OpRegistry> operators, String when) {
     List<Problem> problems = check(graph, operators);
     if (problems.isEmpty()) {
@@ -72,21 +79,29 @@ public final class GraphVerifier {
   }
 
   private static void collectUntyped(Graph graph, List<Value> untyped) {
-    graph.inputs().stream().filter(v -> graph.type(v) instanceof ValueType.UnknownType).forEach(untyped::add);
+    graph.inputs().stream()
+        .filter(v -> graph.type(v) instanceof ValueType.UnknownType)
+        .forEach(untyped::add);
     for (Node node : graph.nodes()) {
-      node.outputs().stream().filter(v -> v.isPresent() && graph.type(v) instanceof ValueType.UnknownType).forEach(untyped::add);
+      node.outputs().stream()
+          .filter(v -> v.isPresent() && graph.type(v) instanceof ValueType.UnknownType)
+          .forEach(untyped::add);
       Graph.bodies(node).forEach(body -> collectUntyped(body, untyped));
     }
   }
 
-  /** Tensors of unknown rank, each with the node that is the cause: the first that makes one although all its inputs have a rank. */
+  /**
+   * Tensors of unknown rank, each with the node that is the cause: the first that makes one
+   * although all its inputs have a rank.
+   */
   public static List<Unranked> unranked(Graph graph) {
     List<Unranked> found = new ArrayList<>();
     collectUnranked(graph, new HashMap<>(), found);
     return found;
   }
 
-  private static void collectUnranked(Graph graph, Map<Value, String> causes, List<Unranked> found) {
+  private static void collectUnranked(
+      Graph graph, Map<Value, String> causes, List<Unranked> found) {
     for (Value input : graph.inputs()) {
       if (isUnranked(graph.type(input))) {
         causes.put(input, "input");
@@ -112,7 +127,8 @@ public final class GraphVerifier {
   }
 
   private static boolean isUnranked(ValueType type) {
-    return type instanceof ValueType.UnknownType || (type instanceof ValueType.TensorType tensor && !tensor.isRanked());
+    return type instanceof ValueType.UnknownType
+        || (type instanceof ValueType.TensorType tensor && !tensor.isRanked());
   }
 
   private void graph(Graph graph) {
@@ -160,7 +176,9 @@ public final class GraphVerifier {
         define(output, node.label(), defined);
       }
     }
-    operators.flatMap(registry -> registry.find(node.op())).ifPresent(operator -> schema(node, operator.schema()));
+    operators
+        .flatMap(registry -> registry.find(node.op()))
+        .ifPresent(operator -> schema(node, operator.schema()));
   }
 
   private static String name(Value value) {
@@ -175,7 +193,9 @@ public final class GraphVerifier {
     List<OpSchema.Formal> inputs = schema.inputs();
     boolean variadic = !inputs.isEmpty() && inputs.getLast().arity() == OpSchema.Arity.VARIADIC;
     if (node.inputs().size() > inputs.size() && !variadic) {
-      schema(node, "has " + node.inputs().size() + " inputs, at most " + inputs.size() + " are allowed");
+      schema(
+          node,
+          "has " + node.inputs().size() + " inputs, at most " + inputs.size() + " are allowed");
     }
     for (int i = 0; i < inputs.size(); i++) {
       if (inputs.get(i).arity() == OpSchema.Arity.SINGLE && !node.input(i).isPresent()) {
@@ -183,26 +203,39 @@ public final class GraphVerifier {
       }
     }
     List<OpSchema.Formal> outputs = schema.outputs();
-    boolean variadicOutput = !outputs.isEmpty() && outputs.getLast().arity() == OpSchema.Arity.VARIADIC;
+    boolean variadicOutput =
+        !outputs.isEmpty() && outputs.getLast().arity() == OpSchema.Arity.VARIADIC;
     if (node.outputs().size() > outputs.size() && !variadicOutput) {
-      schema(node, "has " + node.outputs().size() + " outputs, at most " + outputs.size() + " are allowed");
+      schema(
+          node,
+          "has " + node.outputs().size() + " outputs, at most " + outputs.size() + " are allowed");
     }
-    // A schema covers all versions of its operator, so it is no fault that an attribute is not in it.
+    // A schema covers all versions of its operator, so it is no fault that an attribute is not in
+    // it.
     schema
         .attributes()
-        .forEach(
-            (name, spec) -> {
-              Attribute given = node.attributes().get(name);
-              if (given == null && spec.required()) {
-                schema(node, "lacks attribute '" + name + "'");
-              } else if (given != null && kind(given) != spec.kind()) {
-                schema(node, "has attribute '" + name + "' of kind " + kind(given) + " where " + spec.kind() + " is expected");
-              }
-            });
+        .forEach((name, spec) -> {
+          Attribute given = node.attributes().get(name);
+          if (given == null && spec.required()) {
+            schema(node, "lacks attribute '" + name + "'");
+          } else if (given != null && kind(given) != spec.kind()) {
+            schema(
+                node,
+                "has attribute '"
+                    + name
+                    + "' of kind "
+                    + kind(given)
+                    + " where "
+                    + spec.kind()
+                    + " is expected");
+          }
+        });
   }
 
   private void schema(Node node, String message) {
-    problems.add(new Problem("TSR-0311", node.op() + " '" + node.name() + "' (node " + node.id() + ") " + message));
+    problems.add(
+        new Problem(
+            "TSR-0311", node.op() + " '" + node.name() + "' (node " + node.id() + ") " + message));
   }
 
   private static OpSchema.AttributeKind kind(Attribute attribute) {

@@ -26,8 +26,16 @@ class GraphTextTest {
     opsets.put("odd domain", 2);
     GraphBuilder b = new GraphBuilder(opsets, 0);
     DimExpr n = DimExpr.symbol("N");
-    Value x = b.input("x \"quoted\"\n\u2028\ud800", ValueType.TensorType.of(DType.F32, List.of(n, n.times(2).plus(1).floorDiv(3), DimExpr.of(4))));
-    Value s = b.input("", new ValueType.SequenceType(new ValueType.OptionalType(ValueType.TensorType.unranked(DType.I64))));
+    Value x =
+        b.input(
+            "x \"quoted\"\n\u2028\ud800",
+            ValueType.TensorType.of(
+                DType.F32, List.of(n, n.times(2).plus(1).floorDiv(3), DimExpr.of(4))));
+    Value s =
+        b.input(
+            "",
+            new ValueType.SequenceType(
+                new ValueType.OptionalType(ValueType.TensorType.unranked(DType.I64))));
     Value m = b.input("m", new ValueType.MapType(DType.STRING, ValueType.TensorType.of(DType.F32)));
     Value c = b.input("c", ValueType.UNKNOWN);
     GraphBuilder inner = new GraphBuilder(opsets, 1000);
@@ -49,16 +57,19 @@ class GraphTextTest {
     attributes.put("strings", new Attribute.StringsAttr(List.of("", "ü")));
     attributes.put("types", new Attribute.TypesAttr(List.of(ValueType.TensorType.of(DType.F64))));
     attributes.put("t", new Attribute.TensorAttr(Constant.of(Tensor.of(new long[] {5, -6}, 2))));
-    attributes.put("ts", new Attribute.TensorsAttr(List.of(Constant.of(Tensor.of(new float[100], 10, 10)))));
+    attributes.put(
+        "ts", new Attribute.TensorsAttr(List.of(Constant.of(Tensor.of(new float[100], 10, 10)))));
     Value y = b.value("y", ValueType.UNKNOWN);
     b.addNode("a node", "", "If", attributes, List.of(c, Value.NONE, s), List.of(Value.NONE, y));
     b.addNode("com.microsoft", "QLinearAdd", Map.of(), List.of(y, m), List.of());
-    b.addNode("odd domain", "odd type", Map.of(), List.of(), List.of(b.value("", ValueType.UNKNOWN)));
+    b.addNode(
+        "odd domain", "odd type", Map.of(), List.of(), List.of(b.value("", ValueType.UNKNOWN)));
     for (DType dtype : DType.values()) {
       Tensor tensor = Tensor.zeros(dtype, 2, 3);
       for (int i = 0; i < 6 * dtype.slots(); i++) {
         switch (dtype.slot()) {
-          case BYTE -> tensor.bytes()[i] = (byte) (dtype.isInteger() || dtype == DType.BOOL ? i & 1 : i + 9);
+          case BYTE ->
+              tensor.bytes()[i] = (byte) (dtype.isInteger() || dtype == DType.BOOL ? i & 1 : i + 9);
           case SHORT -> tensor.shorts()[i] = (short) (i * 12345);
           case INT -> tensor.ints()[i] = i * 1234567890;
           case LONG -> tensor.longs()[i] = i * 1234567890123456789L;
@@ -122,11 +133,15 @@ class GraphTextTest {
     for (int i = 0; i < 5000; i++) {
       deep.append("graph \"\" { = A-1() #").append(i).append(" {a = ");
     }
-    assertEquals("TSR-1051", assertThrows(TersorException.class, () -> GraphParser.parse(deep.toString())).code());
+    assertEquals(
+        "TSR-1051",
+        assertThrows(TersorException.class, () -> GraphParser.parse(deep.toString())).code());
     String types = "graph \"\" { input %0: " + "seq(".repeat(5000);
-    assertEquals("TSR-1051", assertThrows(TersorException.class, () -> GraphParser.parse(types)).code());
+    assertEquals(
+        "TSR-1051", assertThrows(TersorException.class, () -> GraphParser.parse(types)).code());
     String dims = "graph \"\" { input %0: f32[" + "min(".repeat(5000);
-    assertEquals("TSR-1051", assertThrows(TersorException.class, () -> GraphParser.parse(dims)).code());
+    assertEquals(
+        "TSR-1051", assertThrows(TersorException.class, () -> GraphParser.parse(dims)).code());
   }
 
   @Test
@@ -157,19 +172,43 @@ class GraphTextTest {
     Value z = new Value(2, "z");
     Node late = new Node(3, "late", new OpKey("", "Relu", 17), List.of(y), List.of(z), Map.of());
     Node early = new Node(4, "early", new OpKey("", "Relu", 17), List.of(x), List.of(y), Map.of());
-    Map<Value, ValueType> types = Map.of(x, ValueType.TensorType.unranked(DType.F32), y, ValueType.TensorType.unranked(DType.F32));
-    Graph unsorted = new Graph("g", List.of(x), List.of(z), List.of(late, early), Map.of(), types, opsets, Map.of());
+    Map<Value, ValueType> types =
+        Map.of(
+            x,
+            ValueType.TensorType.unranked(DType.F32),
+            y,
+            ValueType.TensorType.unranked(DType.F32));
+    Graph unsorted =
+        new Graph(
+            "g", List.of(x), List.of(z), List.of(late, early), Map.of(), types, opsets, Map.of());
     List<GraphVerifier.Problem> problems = GraphVerifier.check(unsorted, Optional.empty());
     assertEquals(1, problems.size());
-    assertTrue(problems.getFirst().message().contains("'late' uses %1 'y' before it is defined"), problems.toString());
-    Graph twice = new Graph("g", List.of(x, y), List.of(z), List.of(early, late), Map.of(), types, opsets, Map.of());
-    assertTrue(GraphVerifier.check(twice, Optional.empty()).getFirst().message().contains("second time"));
-    Graph good = new Graph("g", List.of(x), List.of(z), List.of(early, late), Map.of(), types, opsets, Map.of());
+    assertTrue(
+        problems.getFirst().message().contains("'late' uses %1 'y' before it is defined"),
+        problems.toString());
+    Graph twice =
+        new Graph(
+            "g",
+            List.of(x, y),
+            List.of(z),
+            List.of(early, late),
+            Map.of(),
+            types,
+            opsets,
+            Map.of());
+    assertTrue(
+        GraphVerifier.check(twice, Optional.empty()).getFirst().message().contains("second time"));
+    Graph good =
+        new Graph(
+            "g", List.of(x), List.of(z), List.of(early, late), Map.of(), types, opsets, Map.of());
     assertEquals(List.of(), GraphVerifier.check(good, Optional.empty()));
     assertEquals(List.of(z), GraphVerifier.untyped(good));
     assertEquals("input", GraphVerifier.unranked(good).getLast().node());
-    Graph lost = new Graph("g", List.of(), List.of(z), List.of(), Map.of(), Map.of(), opsets, Map.of());
-    TersorException e = assertThrows(TersorException.class, () -> GraphVerifier.verify(lost, Optional.empty(), "after x"));
+    Graph lost =
+        new Graph("g", List.of(), List.of(z), List.of(), Map.of(), Map.of(), opsets, Map.of());
+    TersorException e =
+        assertThrows(
+            TersorException.class, () -> GraphVerifier.verify(lost, Optional.empty(), "after x"));
     assertEquals("TSR-0310", e.code());
     assertFalse(String.valueOf(e.getMessage()).isEmpty());
   }
