@@ -20,6 +20,25 @@ public final class StructuredOperators implements OperatorProvider {
     all.add(new Conv());
     all.add(Conv.fused());
     all.add(new MaxPool());
+    all.add(new AveragePool());
+    all.add(new LpPool());
+    all.add(new GlobalPool(GlobalPool.Kind.AVERAGE));
+    all.add(new GlobalPool(GlobalPool.Kind.MAX));
+    all.add(new GlobalPool(GlobalPool.Kind.LP));
+    all.add(QLinearConv.qlinear());
+    all.add(QLinearConv.integer());
+    all.add(QLinearMatMul.qlinear());
+    all.add(QLinearMatMul.integer());
+    all.add(QLinearMatMul.gemm());
+    all.add(new Softmax(Softmax.Kind.SOFTMAX));
+    all.add(new Softmax(Softmax.Kind.LOG_SOFTMAX));
+    all.add(new Softmax(Softmax.Kind.HARDMAX));
+    all.add(new BatchNormalization());
+    all.add(new QuantizeLinear(""));
+    all.add(new QuantizeLinear("com.microsoft"));
+    all.add(new DequantizeLinear(""));
+    all.add(new DequantizeLinear("com.microsoft"));
+    all.add(new DynamicQuantizeLinear());
     return List.copyOf(all);
   }
 }
