@@ -15,8 +15,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * AveragePool (1, 7, 10, 11, 19, 22): the mean of each window over its elements inside X or, with count_include_pad (from 7), over those
- * inside X and its padding. ceil_mode from 10, dilations from 19.
+ * AveragePool (1, 7, 10, 11, 19, 22): the mean of each window over its elements inside X or, with
+ * count_include_pad (from 7), over those inside X and its padding. ceil_mode from 10, dilations
+ * from 19.
  */
 final class AveragePool extends OpBase {
   AveragePool() {
@@ -70,7 +71,10 @@ final class AveragePool extends OpBase {
     DimExpr constant = DimExpr.ONE;
     KExpr variable = K.index(1);
     for (int d = 0; d < w.rank(); d++) {
-      boolean whole = includesPad ? !w.reachesBeyondPadding(d) : w.inside(d, K.axis(new Axis("p", DimExpr.of(2)))) instanceof KExpr.IntLit;
+      boolean whole =
+          includesPad
+              ? !w.reachesBeyondPadding(d)
+              : w.inside(d, K.axis(new Axis("p", DimExpr.of(2)))) instanceof KExpr.IntLit;
       if (whole) {
         constant = constant.times(w.kernel().get(d));
       } else {
@@ -78,7 +82,9 @@ final class AveragePool extends OpBase {
       }
     }
     KExpr count = K.mul(K.dim(constant), variable);
-    return count instanceof KExpr.IntLit literal ? K.literal(type, (double) literal.value()) : K.cast(type, count);
+    return count instanceof KExpr.IntLit literal
+        ? K.literal(type, (double) literal.value())
+        : K.cast(type, count);
   }
 
   /** Taps of a window in dimension {@code d} inside the input, or the input and its padding. */

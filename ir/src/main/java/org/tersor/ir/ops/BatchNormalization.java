@@ -18,10 +18,11 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * BatchNormalization (1, 6, 7, 9, 14, 15): Y = scale * (X - mean) / sqrt(var + epsilon) + B per channel (dimension 1; with spatial = 0, until
- * opset 8, per element of a sample). With training_mode = 1 (from 14) mean and variance are those of the batch and outputs 1 and 2 the
- * running statistics: running = input * momentum + batch * (1 - momentum). Before 14 further outputs are for training only: a model
- * that uses them is refused.
+ * BatchNormalization (1, 6, 7, 9, 14, 15): Y = scale * (X - mean) / sqrt(var + epsilon) + B per
+ * channel (dimension 1; with spatial = 0, until opset 8, per element of a sample). With
+ * training_mode = 1 (from 14) mean and variance are those of the batch and outputs 1 and 2 the
+ * running statistics: running = input * momentum + batch * (1 - momentum). Before 14 further
+ * outputs are for training only: a model that uses them is refused.
  */
 final class BatchNormalization extends OpBase {
   BatchNormalization() {
@@ -121,8 +122,14 @@ final class BatchNormalization extends OpBase {
     List<DimExpr> dims = c.dims(0);
     List<Axis> axes = Shapes.axes(dims);
     KernelBuilder kernel = new KernelBuilder(this, c);
-    var type = Elementwise.compute(c.dtype(0)) == Elementwise.compute(DType.F64) ? Elementwise.compute(DType.F64) : Elementwise.compute(DType.F32);
-    List<KExpr> channel = dims.size() < 2 ? List.of(K.index(0)) : spatial(c) ? List.of(K.axis(axes.get(1))) : Shapes.refs(axes.subList(1, axes.size()));
+    var type =
+        Elementwise.compute(c.dtype(0)) == Elementwise.compute(DType.F64)
+            ? Elementwise.compute(DType.F64)
+            : Elementwise.compute(DType.F32);
+    List<KExpr> channel =
+        dims.size() < 2
+            ? List.of(K.index(0))
+            : spatial(c) ? List.of(K.axis(axes.get(1))) : Shapes.refs(axes.subList(1, axes.size()));
     KExpr x = K.cast(type, kernel.value(0, Shapes.refs(axes)));
     KExpr scale = K.cast(type, kernel.value(1, channel));
     KExpr bias = K.cast(type, kernel.value(2, channel));
@@ -140,15 +147,30 @@ final class BatchNormalization extends OpBase {
       KExpr rest = K.literal(type, 1.0 - c.floatAttr("momentum", 0.9f));
       List<KExpr> at = dims.size() < 2 ? List.of(K.index(0)) : Shapes.refs(kept);
       if (c.hasOutput(1)) {
-        kernel.stage(kernel.out(1), kept, at, K.cast(kernel.out(1).element(), K.add(K.mul(mean, momentum), K.mul(batchMean, rest))));
+        kernel.stage(
+            kernel.out(1),
+            kept,
+            at,
+            K.cast(kernel.out(1).element(), K.add(K.mul(mean, momentum), K.mul(batchMean, rest))));
       }
       if (c.hasOutput(2)) {
-        kernel.stage(kernel.out(2), kept, at, K.cast(kernel.out(2).element(), K.add(K.mul(variance, momentum), K.mul(batchVariance, rest))));
+        kernel.stage(
+            kernel.out(2),
+            kept,
+            at,
+            K.cast(
+                kernel.out(2).element(),
+                K.add(K.mul(variance, momentum), K.mul(batchVariance, rest))));
       }
       mean = batchMean;
       variance = batchVariance;
     }
-    KExpr gain = K.div(scale, K.unary(UnaryOp.SQRT, K.add(variance, K.literal(type, (double) c.floatAttr("epsilon", 1e-5f)))));
+    KExpr gain =
+        K.div(
+            scale,
+            K.unary(
+                UnaryOp.SQRT,
+                K.add(variance, K.literal(type, (double) c.floatAttr("epsilon", 1e-5f)))));
     kernel.stage(kernel.out(0), axes, K.add(K.mul(K.sub(x, mean), gain), bias));
     return kernel.build();
   }

@@ -15,8 +15,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * DequantizeLinear (10, 13, 19, 21, 23, 24, 25) and com.microsoft DequantizeLinear: y = (x - zero) * scale, computed in float32, granularity
- * as in QuantizeLinear. The result has the scale's type, or from 23 the one that output_dtype names.
+ * DequantizeLinear (10, 13, 19, 21, 23, 24, 25) and com.microsoft DequantizeLinear: y = (x - zero)
+ * * scale, computed in float32, granularity as in QuantizeLinear. The result has the scale's type,
+ * or from 23 the one that output_dtype names.
  */
 final class DequantizeLinear extends OpBase {
   DequantizeLinear(String domain) {

@@ -16,8 +16,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * DynamicQuantizeLinear (11): u8 codes of x, their scale = (max - min) / 255 and zero point = saturate(rint(-min / scale)), the range being
- * widened to contain 0. Where all of x is 0 the scale is 1.
+ * DynamicQuantizeLinear (11): u8 codes of x, their scale = (max - min) / 255 and zero point =
+ * saturate(rint(-min / scale)), the range being widened to contain 0. Where all of x is 0 the scale
+ * is 1.
  */
 final class DynamicQuantizeLinear extends OpBase {
   DynamicQuantizeLinear() {
@@ -74,7 +75,8 @@ final class DynamicQuantizeLinear extends OpBase {
     if (c.hasOutput(2)) {
       kernel.stage(kernel.out(2), List.of(), zero);
     }
-    kernel.stage(kernel.out(0), axes, Quant.saturated(DType.U8, K.div(x, scale), K.cast(Scalar.I32, zero)));
+    kernel.stage(
+        kernel.out(0), axes, Quant.saturated(DType.U8, K.div(x, scale), K.cast(Scalar.I32, zero)));
     return kernel.build();
   }
 }

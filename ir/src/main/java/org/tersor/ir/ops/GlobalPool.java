@@ -18,8 +18,8 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * GlobalAveragePool (1, 22), GlobalMaxPool (1, 22) and GlobalLpPool (1, 2, 22): [N, C, spatial...] to [N, C, 1...].
- * p was a float in version 1 of GlobalLpPool.
+ * GlobalAveragePool (1, 22), GlobalMaxPool (1, 22) and GlobalLpPool (1, 2, 22): [N, C, spatial...]
+ * to [N, C, 1...]. p was a float in version 1 of GlobalLpPool.
  */
 final class GlobalPool extends OpBase {
   enum Kind {
@@ -38,9 +38,14 @@ final class GlobalPool extends OpBase {
   private static OpSchema.Builder schema(Kind kind) {
     OpSchema.Builder schema =
         switch (kind) {
-          case AVERAGE -> OpSchema.of("", "GlobalAveragePool", 1, 22).tolerance(OpSchema.Tolerance.ACCUMULATION);
+          case AVERAGE ->
+              OpSchema.of("", "GlobalAveragePool", 1, 22)
+                  .tolerance(OpSchema.Tolerance.ACCUMULATION);
           case MAX -> OpSchema.of("", "GlobalMaxPool", 1, 22).tolerance(OpSchema.Tolerance.EXACT);
-          case LP -> OpSchema.of("", "GlobalLpPool", 1, 2, 22).attribute("p", AttributeKind.INT).tolerance(OpSchema.Tolerance.ACCUMULATION);
+          case LP ->
+              OpSchema.of("", "GlobalLpPool", 1, 2, 22)
+                  .attribute("p", AttributeKind.INT)
+                  .tolerance(OpSchema.Tolerance.ACCUMULATION);
         };
     return schema.input("X", "T").output("Y", "T").types("T", Types.FLOATS);
   }
@@ -63,7 +68,9 @@ final class GlobalPool extends OpBase {
 
   /** The exponent: an integer, in version 1 a float. */
   static double exponent(OpContext c) {
-    return c.attribute("p").isPresent() && c.version() < 2 ? c.floatAttr("p", 2) : c.intAttr("p", 2);
+    return c.attribute("p").isPresent() && c.version() < 2
+        ? c.floatAttr("p", 2)
+        : c.intAttr("p", 2);
   }
 
   @Override
@@ -104,7 +111,10 @@ final class GlobalPool extends OpBase {
     KExpr x = kernel.value(0, index);
     KExpr value =
         switch (kind) {
-          case AVERAGE -> K.div(K.sum(fold, x), K.cast(x.scalar(), K.dim(DimExpr.product(dims.subList(2, dims.size())))));
+          case AVERAGE ->
+              K.div(
+                  K.sum(fold, x),
+                  K.cast(x.scalar(), K.dim(DimExpr.product(dims.subList(2, dims.size())))));
           case MAX -> K.fold(ReduceOp.MAX, fold, x);
           case LP -> root(K.sum(fold, power(x, exponent(c))), exponent(c));
         };
@@ -117,13 +127,17 @@ final class GlobalPool extends OpBase {
     if (p == 1) {
       return K.unary(UnaryOp.ABS, x);
     }
-    return p == 2 ? K.mul(x, x) : K.binary(BinaryOp.POW, K.unary(UnaryOp.ABS, x), K.literal(x.scalar(), p));
+    return p == 2
+        ? K.mul(x, x)
+        : K.binary(BinaryOp.POW, K.unary(UnaryOp.ABS, x), K.literal(x.scalar(), p));
   }
 
   static KExpr root(KExpr x, double p) {
     if (p == 1) {
       return x;
     }
-    return p == 2 ? K.unary(UnaryOp.SQRT, x) : K.binary(BinaryOp.POW, x, K.literal(x.scalar(), 1 / p));
+    return p == 2
+        ? K.unary(UnaryOp.SQRT, x)
+        : K.binary(BinaryOp.POW, x, K.literal(x.scalar(), 1 / p));
   }
 }

@@ -11,7 +11,10 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.Tensor;
 
-/** LpPool (1, 2, 11, 18, 22): the p-norm of each window; dilations and ceil_mode from 18. p was a float in version 1. */
+/**
+ * LpPool (1, 2, 11, 18, 22): the p-norm of each window; dilations and ceil_mode from 18. p was a
+ * float in version 1.
+ */
 final class LpPool extends OpBase {
   LpPool() {
     super(

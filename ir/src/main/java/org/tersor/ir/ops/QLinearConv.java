@@ -13,8 +13,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * QLinearConv (10): a convolution of 8-bit integers with an int32 bias, requantised: Y = saturate(rint(i32 sum * (sx * sw / sy)) + zy),
- * W quantized per tensor or per output channel. ConvInteger (10): the int32 sum itself.
+ * QLinearConv (10): a convolution of 8-bit integers with an int32 bias, requantised: Y =
+ * saturate(rint(i32 sum * (sx * sw / sy)) + zy), W quantized per tensor or per output channel.
+ * ConvInteger (10): the int32 sum itself.
  */
 final class QLinearConv extends OpBase {
   private final boolean requantised;
@@ -79,7 +80,10 @@ final class QLinearConv extends OpBase {
   List<? extends ValueType> types(OpContext c) {
     DType out = requantised ? c.dtype(7) : DType.I32;
     boolean known = c.in(0).isRanked() && c.in(w()).isRanked();
-    return List.of(known ? ValueType.TensorType.of(out, ConvPlan.of(c, 0, w()).out()) : ValueType.TensorType.unranked(out));
+    return List.of(
+        known
+            ? ValueType.TensorType.of(out, ConvPlan.of(c, 0, w()).out())
+            : ValueType.TensorType.unranked(out));
   }
 
   @Override
@@ -103,7 +107,8 @@ final class QLinearConv extends OpBase {
         (at, channel) -> {
           if (requantised) {
             int total = sum[0] + (c.hasInput(8) ? (int) c.input(8).getLong(channel) : 0);
-            float scale = Quant.scaleAt(c, 1, 0) * Quant.scaleAt(c, 4, channel) / Quant.scaleAt(c, 6, 0);
+            float scale =
+                Quant.scaleAt(c, 1, 0) * Quant.scaleAt(c, 4, channel) / Quant.scaleAt(c, 6, 0);
             y.setLong(at, Quant.saturate(y.dtype(), (float) total * scale, c.input(7).getLong(0)));
           } else {
             y.setLong(at, sum[0]);
@@ -121,11 +126,24 @@ final class QLinearConv extends OpBase {
   Lowering code(OpContext c) {
     ConvPlan plan = ConvPlan.of(c, 0, w());
     KernelBuilder kernel = new KernelBuilder(this, c);
-    KExpr zx = Quant.zero(kernel, c, xZero(), c.hasInput(xZero()) ? Quant.perChannel(c, xZero(), K.index(0)) : List.of());
-    KExpr zw = Quant.zero(kernel, c, wZero(), c.hasInput(wZero()) ? Quant.perChannel(c, wZero(), plan.channel()) : List.of());
+    KExpr zx =
+        Quant.zero(
+            kernel,
+            c,
+            xZero(),
+            c.hasInput(xZero()) ? Quant.perChannel(c, xZero(), K.index(0)) : List.of());
+    KExpr zw =
+        Quant.zero(
+            kernel,
+            c,
+            wZero(),
+            c.hasInput(wZero()) ? Quant.perChannel(c, wZero(), plan.channel()) : List.of());
     // Padding is the zero point, so that the difference is 0 there.
     KExpr x = plan.guarded(K.cast(Scalar.I32, K.at(kernel.in(0), plan.x())), zx);
-    KExpr sum = K.sum(plan.fold(), K.mul(Quant.centered(x, zx), Quant.centered(K.at(kernel.in(w()), plan.w()), zw)));
+    KExpr sum =
+        K.sum(
+            plan.fold(),
+            K.mul(Quant.centered(x, zx), Quant.centered(K.at(kernel.in(w()), plan.w()), zw)));
     if (!requantised) {
       kernel.stage(kernel.out(0), plan.axes(), plan.target(), sum);
       return kernel.build();

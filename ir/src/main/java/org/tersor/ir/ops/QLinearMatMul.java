@@ -17,9 +17,11 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * Matrix products of 8-bit integers with int32 sums. MatMulInteger (10): the sum itself. QLinearMatMul (10, 21): Y = saturate(rint(sum *
- * (sa * sb / sy)) + zy). com.microsoft QGemm: with transposition, alpha and an int32 C, and float32 output where y_zero_point is
- * absent. Scales and zero points are one number, one per row of A (or of Y) or per column of B, or broadcast where of higher rank.
+ * Matrix products of 8-bit integers with int32 sums. MatMulInteger (10): the sum itself.
+ * QLinearMatMul (10, 21): Y = saturate(rint(sum * (sa * sb / sy)) + zy). com.microsoft QGemm: with
+ * transposition, alpha and an int32 C, and float32 output where y_zero_point is absent. Scales and
+ * zero points are one number, one per row of A (or of Y) or per column of B, or broadcast where of
+ * higher rank.
  */
 final class QLinearMatMul extends OpBase {
 
@@ -29,11 +31,19 @@ final class QLinearMatMul extends OpBase {
    * @param aScale of A, and so on
    * @param bias int32 addend
    */
-  private record Operands(int a, int aScale, int aZero, int b, int bScale, int bZero, int yScale, int yZero, int bias) {}
+  private record Operands(
+      int a,
+      int aScale,
+      int aZero,
+      int b,
+      int bScale,
+      int bZero,
+      int yScale,
+      int yZero,
+      int bias) {}
 
   private static final java.util.Set<DType> BYTES = Types.set(DType.U8, DType.I8);
   private final Operands at;
-
 
   private QLinearMatMul(OpSchema.Builder schema, Operands at) {
     super(schema);
@@ -120,8 +130,12 @@ final class QLinearMatMul extends OpBase {
     return List.of(type(outputType(c), known ? Optional.of(product(c).out()) : Optional.empty()));
   }
 
-  /** Dimensions of a parameter of A (rows), B (columns) or Y (rows), so that they broadcast to the result. */
-  private static List<DimExpr> aligned(OpContext c, int index, boolean rows, Product p, boolean aIsMatrix) {
+  /**
+   * Dimensions of a parameter of A (rows), B (columns) or Y (rows), so that they broadcast to the
+   * result.
+   */
+  private static List<DimExpr> aligned(
+      OpContext c, int index, boolean rows, Product p, boolean aIsMatrix) {
     List<DimExpr> dims = c.dims(index);
     if (Quant.isScalar(c, index)) {
       return List.of();
@@ -166,24 +180,38 @@ final class QLinearMatMul extends OpBase {
             return;
           }
           sum += (int) parameter(c, at.bias, false, p, matrix, index, 0);
-          float scale = (float) parameter(c, at.aScale, true, p, matrix, index, 1) * (float) parameter(c, at.bScale, false, p, matrix, index, 1);
+          float scale =
+              (float) parameter(c, at.aScale, true, p, matrix, index, 1)
+                  * (float) parameter(c, at.bScale, false, p, matrix, index, 1);
           scale = alpha == 1 ? scale : alpha * scale;
           if (y.dtype() == DType.F32) {
             y.setDouble(pos, (float) sum * scale);
             return;
           }
           float ratio = scale / (float) parameter(c, at.yScale, true, p, matrix, index, 1);
-          y.setLong(pos, Quant.saturate(y.dtype(), (float) sum * ratio, (long) parameter(c, at.yZero, true, p, matrix, index, 0)));
+          y.setLong(
+              pos,
+              Quant.saturate(
+                  y.dtype(),
+                  (float) sum * ratio,
+                  (long) parameter(c, at.yZero, true, p, matrix, index, 0)));
         });
     return List.of(y);
   }
 
   private static double parameter(
-      EvalContext c, int operand, boolean rows, Product p, boolean matrix, long[] index, double otherwise) {
+      EvalContext c,
+      int operand,
+      boolean rows,
+      Product p,
+      boolean matrix,
+      long[] index,
+      double otherwise) {
     if (operand < 0 || !c.hasInput(operand)) {
       return otherwise;
     }
-    long[] strides = Shapes.broadcastStrides(Window.numbers(aligned(c, operand, rows, p, matrix)), index.length);
+    long[] strides =
+        Shapes.broadcastStrides(Window.numbers(aligned(c, operand, rows, p, matrix)), index.length);
     int position = 0;
     for (int d = 0; d < index.length; d++) {
       position += (int) (index[d] * strides[d]);
@@ -203,7 +231,9 @@ final class QLinearMatMul extends OpBase {
   }
 
   private KExpr zero(KernelBuilder kernel, OpContext c, int operand, boolean rows, Product p) {
-    return Quant.isZero(c, operand) ? K.i32(0) : Quant.zero(kernel, c, operand, index(c, operand, rows, p));
+    return Quant.isZero(c, operand)
+        ? K.i32(0)
+        : Quant.zero(kernel, c, operand, index(c, operand, rows, p));
   }
 
   @Override
@@ -221,7 +251,9 @@ final class QLinearMatMul extends OpBase {
       sum = K.add(sum, K.at(kernel.in(at.bias), index(c, at.bias, false, p)));
     }
     KExpr scale =
-        K.mul(Quant.scale(kernel, at.aScale, index(c, at.aScale, true, p)), Quant.scale(kernel, at.bScale, index(c, at.bScale, false, p)));
+        K.mul(
+            Quant.scale(kernel, at.aScale, index(c, at.aScale, true, p)),
+            Quant.scale(kernel, at.bScale, index(c, at.bScale, false, p)));
     scale = MatMul.scaled(scale, c.floatAttr("alpha", 1));
     KExpr value = K.cast(Scalar.F32, sum);
     if (outputType(c) == DType.F32) {
@@ -230,7 +262,9 @@ final class QLinearMatMul extends OpBase {
     }
     KExpr ratio = K.div(scale, Quant.scale(kernel, at.yScale, index(c, at.yScale, true, p)));
     kernel.stage(
-        kernel.out(0), p.axes(), Quant.saturated(outputType(c), K.mul(value, ratio), zero(kernel, c, at.yZero, true, p)));
+        kernel.out(0),
+        p.axes(),
+        Quant.saturated(outputType(c), K.mul(value, ratio), zero(kernel, c, at.yZero, true, p)));
     return kernel.build();
   }
 }

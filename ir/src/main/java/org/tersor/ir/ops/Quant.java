@@ -14,9 +14,9 @@ import org.tersor.runtime.Minifloat;
 import org.tersor.runtime.Tensor;
 
 /**
- * Arithmetic that the quantized operators share. Requantisation is in float32 in the order that ONNX Runtime uses: the scales are
- * combined first, the accumulator is converted and multiplied, the product is rounded half to even, the zero point is added and the
- * result saturates.
+ * Arithmetic that the quantized operators share. Requantisation is in float32 in the order that
+ * ONNX Runtime uses: the scales are combined first, the accumulator is converted and multiplied,
+ * the product is rounded half to even, the zero point is added and the result saturates.
  */
 final class Quant {
   private Quant() {}
@@ -108,7 +108,9 @@ final class Quant {
     return (float) c.input(index).getDouble(at(c.input(index), at));
   }
 
-  /** Output type of a quantizing operator: of its zero point, else as an attribute says, else u8. */
+  /**
+   * Output type of a quantizing operator: of its zero point, else as an attribute says, else u8.
+   */
   static DType outputType(OpContext c, int zeroPoint) {
     if (c.hasInput(zeroPoint)) {
       return c.dtype(zeroPoint);

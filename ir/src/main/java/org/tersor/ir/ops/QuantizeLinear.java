@@ -18,15 +18,27 @@ import org.tersor.runtime.Minifloat;
 import org.tersor.runtime.Tensor;
 
 /**
- * QuantizeLinear (10, 13, 19, 21, 23, 24, 25) and com.microsoft QuantizeLinear: y = saturate(rint(x / scale) + zero). One scale for the
- * tensor; from 13 also one per index of axis; from 21 also one per block of block_size along axis. Small float types from 19: x / scale
- * is rounded to the type, saturating unless saturate = 0.
+ * QuantizeLinear (10, 13, 19, 21, 23, 24, 25) and com.microsoft QuantizeLinear: y = saturate(rint(x
+ * / scale) + zero). One scale for the tensor; from 13 also one per index of axis; from 21 also one
+ * per block of block_size along axis. Small float types from 19: x / scale is rounded to the type,
+ * saturating unless saturate = 0.
  */
 final class QuantizeLinear extends OpBase {
   static final Set<DType> CODES =
       Types.set(
-          DType.U2, DType.I2, DType.U4, DType.I4, DType.U8, DType.I8, DType.U16, DType.I16, DType.F8E4M3FN, DType.F8E4M3FNUZ, DType.F8E5M2,
-          DType.F8E5M2FNUZ, DType.F4E2M1);
+          DType.U2,
+          DType.I2,
+          DType.U4,
+          DType.I4,
+          DType.U8,
+          DType.I8,
+          DType.U16,
+          DType.I16,
+          DType.F8E4M3FN,
+          DType.F8E4M3FNUZ,
+          DType.F8E5M2,
+          DType.F8E5M2FNUZ,
+          DType.F4E2M1);
 
   QuantizeLinear(String domain) {
     super(
@@ -47,7 +59,9 @@ final class QuantizeLinear extends OpBase {
   }
 
   static OpSchema.Builder versions(String domain, String name) {
-    return domain.isEmpty() ? OpSchema.of(domain, name, 10, 13, 19, 21, 23, 24, 25) : OpSchema.of(domain, name, 1);
+    return domain.isEmpty()
+        ? OpSchema.of(domain, name, 10, 13, 19, 21, 23, 24, 25)
+        : OpSchema.of(domain, name, 1);
   }
 
   @Override
@@ -70,7 +84,8 @@ final class QuantizeLinear extends OpBase {
       return List.of(K.axis(axes.get(axis)));
     }
     if (rank != axes.size()) {
-      throw c.error("TSR-0303", "input " + operand + " must be a scalar, of rank 1, or of the rank of x");
+      throw c.error(
+          "TSR-0303", "input " + operand + " must be a scalar, of rank 1, or of the rank of x");
     }
     long block = blockSize(c, operand, axis);
     for (int d = 0; d < rank; d++) {
@@ -86,7 +101,10 @@ final class QuantizeLinear extends OpBase {
       throw c.error("TSR-0304", "block_size is " + block);
     }
     if (block == 0 && c.dims(0).get(axis).isConst() && c.dims(operand).get(axis).isConst()) {
-      block = Math.ceilDiv(c.dims(0).get(axis).constValue(), Math.max(1, c.dims(operand).get(axis).constValue()));
+      block =
+          Math.ceilDiv(
+              c.dims(0).get(axis).constValue(),
+              Math.max(1, c.dims(operand).get(axis).constValue()));
     }
     if (block == 0) {
       throw c.error("TSR-0304", "block_size is missing");
@@ -139,7 +157,9 @@ final class QuantizeLinear extends OpBase {
     if (type.isFloat()) {
       double max = Minifloat.of(type).max();
       boolean saturate = c.intAttr("saturate", 1) != 0;
-      value = K.cast(Scalar.of(type), saturate ? K.min(K.max(scaled, K.f32(-max)), K.f32(max)) : scaled);
+      value =
+          K.cast(
+              Scalar.of(type), saturate ? K.min(K.max(scaled, K.f32(-max)), K.f32(max)) : scaled);
     } else {
       KExpr zero = Quant.isZero(c, 2) ? K.i32(0) : Quant.zero(kernel, c, 2, index(c, 2, axes));
       value = Quant.saturated(type, scaled, zero);

@@ -17,8 +17,8 @@ import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.Tensor;
 
 /**
- * Softmax, LogSoftmax, Hardmax (1, 11, 13). From version 13 along one axis, the last unless told; before over all dimensions from axis (1
- * unless told) on, taken together.
+ * Softmax, LogSoftmax, Hardmax (1, 11, 13). From version 13 along one axis, the last unless told;
+ * before over all dimensions from axis (1 unless told) on, taken together.
  */
 final class Softmax extends OpBase {
   enum Kind {
@@ -42,7 +42,8 @@ final class Softmax extends OpBase {
             .output("output", "T")
             .attribute("axis", AttributeKind.INT)
             .types("T", Types.FLOATS)
-            .tolerance(kind == Kind.HARDMAX ? OpSchema.Tolerance.EXACT : OpSchema.Tolerance.ACCUMULATION));
+            .tolerance(
+                kind == Kind.HARDMAX ? OpSchema.Tolerance.EXACT : OpSchema.Tolerance.ACCUMULATION));
     this.kind = kind;
   }
 
@@ -126,8 +127,11 @@ final class Softmax extends OpBase {
               at = K.add(K.mul(at, K.dim(axis.extent())), K.axis(axis));
             }
             KExpr place = K.cast(Scalar.I32, at);
-            KExpr first = r.reduce("first", ReduceOp.MIN, K.select(K.eq(x, max), place, K.i32(Integer.MAX_VALUE)));
-            yield K.select(K.eq(place, first), K.literal(x.scalar(), 1.0), K.literal(x.scalar(), 0.0));
+            KExpr first =
+                r.reduce(
+                    "first", ReduceOp.MIN, K.select(K.eq(x, max), place, K.i32(Integer.MAX_VALUE)));
+            yield K.select(
+                K.eq(place, first), K.literal(x.scalar(), 1.0), K.literal(x.scalar(), 0.0));
           }
         };
     kernel.stage(kernel.out(0), axes, value);
