@@ -81,6 +81,15 @@ public final class JvmEmitter {
         null,
         "java/lang/Object",
         new String[] {KERNEL_CODE});
+    try {
+      return emit(writer, function, internalClassName);
+    } catch (org.objectweb.asm.MethodTooLargeException | org.objectweb.asm.LimitExceededException e) {
+      throw new TersorException(
+          "TSR-0601", "kernel " + function.name() + " is too large for a Java method: " + e.getMessage() + ". Use smaller tiles", e);
+    }
+  }
+
+  private Emitted emit(ClassWriter writer, LoopFunction function, String internalClassName) {
     ClassCode owner = new ClassCode(internalClassName);
     constructor(writer);
     run(writer, function, internalClassName);
@@ -93,18 +102,7 @@ public final class JvmEmitter {
     sizes.put(BODY, body(writer, function, second, owner));
     owner.emit(writer);
     writer.visitEnd();
-    try {
-      return new Emitted(writer.toByteArray(), sizes);
-    } catch (org.objectweb.asm.MethodTooLargeException e) {
-      throw new TersorException(
-          "TSR-0601",
-          "kernel "
-              + function.name()
-              + " needs "
-              + e.getCodeSize()
-              + " bytes of bytecode; a Java method holds 65535. Use smaller tiles",
-          e);
-    }
+    return new Emitted(writer.toByteArray(), sizes);
   }
 
   private static void constructor(ClassWriter writer) {

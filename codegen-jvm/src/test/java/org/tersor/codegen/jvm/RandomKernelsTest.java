@@ -1,0 +1,20 @@
+package org.tersor.codegen.jvm;
+
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+class RandomKernelsTest {
+  /** More with -Dtersor.random.kernels=N; the seed of a failure is in its message. */
+  @Test
+  void compiledFunctionsDoWhatTheInterpreterDoes() {
+    int count = Integer.getInteger("tersor.random.kernels", 100);
+    int first = Integer.getInteger("tersor.random.first", 0);
+    for (int seed = first; seed < first + count; seed++) {
+      try {
+        Differential.check(new RandomKernels(seed).function(), RandomKernels.ELEMENTS, new Random(seed), 5);
+      } catch (AssertionError e) {
+        throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
+      }
+    }
+  }
+}
