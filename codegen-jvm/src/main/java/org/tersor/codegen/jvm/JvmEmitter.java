@@ -83,9 +83,16 @@ public final class JvmEmitter {
         new String[] {KERNEL_CODE});
     try {
       return emit(writer, function, internalClassName);
-    } catch (org.objectweb.asm.MethodTooLargeException | org.objectweb.asm.LimitExceededException e) {
+    } catch (org.objectweb.asm.MethodTooLargeException
+        | org.objectweb.asm.LimitExceededException e) {
       throw new TersorException(
-          "TSR-0601", "kernel " + function.name() + " is too large for a Java method: " + e.getMessage() + ". Use smaller tiles", e);
+          "TSR-0601",
+          "kernel "
+              + function.name()
+              + " is too large for a Java method: "
+              + e.getMessage()
+              + ". Use smaller tiles",
+          e);
     }
   }
 

@@ -46,8 +46,9 @@ final class HandKernels {
   }
 
   /**
-   * C[m, n] = relu(bias[n] + sum(k) A[m, k] * B[k, n]), fp32, in tiles of {@code rows} x {@code columns}; A packed as [m / rows][k][rows],
-   * B as [n / columns][k][columns]; a task per row of tiles; dims: K, tiles in n.
+   * C[m, n] = relu(bias[n] + sum(k) A[m, k] * B[k, n]), fp32, in tiles of {@code rows} x {@code
+   * columns}; A packed as [m / rows][k][rows], B as [n / columns][k][columns]; a task per row of
+   * tiles; dims: K, tiles in n.
    */
   static LoopFunction gemm(int rows, int columns, int lanes) {
     Type vector = new Type(Scalar.F32, lanes);
@@ -56,7 +57,11 @@ final class HandKernels {
     tile.add(new Stmt.Alloc("acc", vector, index(rows * parts), Stmt.Space.REGISTER));
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < parts; c++) {
-        tile.add(store("acc", index(r * parts + c), load(vector, "bias", add(mul(var("n"), index(columns)), index(c * lanes)))));
+        tile.add(
+            store(
+                "acc",
+                index(r * parts + c),
+                load(vector, "bias", add(mul(var("n"), index(columns)), index(c * lanes)))));
       }
     }
     tile.add(new Stmt.Let("a0", mul(mul(var("m"), var("K")), index(rows))));
@@ -64,7 +69,12 @@ final class HandKernels {
     List<Stmt> step = new ArrayList<>();
     for (int c = 0; c < parts; c++) {
       step.add(
-          new Stmt.Let("b" + "v" + c, load(vector, "B", add(add(var("b0"), mul(var("k"), index(columns))), index(c * lanes)))));
+          new Stmt.Let(
+              "b" + "v" + c,
+              load(
+                  vector,
+                  "B",
+                  add(add(var("b0"), mul(var("k"), index(columns))), index(c * lanes)))));
     }
     for (int r = 0; r < rows; r++) {
       Expr a = load(Type.F32, "A", add(add(var("a0"), mul(var("k"), index(rows))), index(r)));
@@ -72,7 +82,10 @@ final class HandKernels {
       for (int c = 0; c < parts; c++) {
         Expr acc = load(vector, "acc", index(r * parts + c));
         step.add(
-            store("acc", index(r * parts + c), new Expr.Fma(new Expr.Var(vector, "av" + r), new Expr.Var(vector, "bv" + c), acc)));
+            store(
+                "acc",
+                index(r * parts + c),
+                new Expr.Fma(new Expr.Var(vector, "av" + r), new Expr.Var(vector, "bv" + c), acc)));
       }
     }
     tile.add(loop(Stmt.LoopKind.SERIAL, "k", var("K"), step.toArray(Stmt[]::new)));
@@ -80,7 +93,11 @@ final class HandKernels {
       for (int c = 0; c < parts; c++) {
         Expr row = mul(add(mul(var("m"), index(rows)), index(r)), mul(var("N"), index(columns)));
         Expr at = add(add(row, mul(var("n"), index(columns))), index(c * lanes));
-        Expr relu = new Expr.Binary(BinaryOp.MAX, load(vector, "acc", index(r * parts + c)), new Expr.FloatConst(vector, 0));
+        Expr relu =
+            new Expr.Binary(
+                BinaryOp.MAX,
+                load(vector, "acc", index(r * parts + c)),
+                new Expr.FloatConst(vector, 0));
         tile.add(store("C", at, relu));
       }
     }
@@ -92,7 +109,8 @@ final class HandKernels {
             loop(Stmt.LoopKind.SERIAL, "n", var("N"), tile.toArray(Stmt[]::new)));
     return new LoopFunction(
         "gemm",
-        List.of(in("A", Scalar.F32), in("B", Scalar.F32), in("bias", Scalar.F32), out("C", Scalar.F32)),
+        List.of(
+            in("A", Scalar.F32), in("B", Scalar.F32), in("bias", Scalar.F32), out("C", Scalar.F32)),
         List.of("M", "N", "K"),
         body);
   }
@@ -117,13 +135,21 @@ final class HandKernels {
                         "y",
                         var("i"),
                         new Expr.Fma(
-                            new Expr.Load(vector, "x", var("i"), tail), s, new Expr.Load(vector, "y", var("i"), tail)),
+                            new Expr.Load(vector, "x", var("i"), tail),
+                            s,
+                            new Expr.Load(vector, "y", var("i"), tail)),
                         tail))));
     return new LoopFunction(
-        "scaleAdd", List.of(in("x", Scalar.F32), in("s", Scalar.F32), out("y", Scalar.F32)), List.of("n"), body);
+        "scaleAdd",
+        List.of(in("x", Scalar.F32), in("s", Scalar.F32), out("y", Scalar.F32)),
+        List.of("n"),
+        body);
   }
 
-  /** y[r] = sum of u8 x[r, :] * i8 w[:] in i32, through a scratch block of products; a task per row; dims: rows, n (a multiple of lanes). */
+  /**
+   * y[r] = sum of u8 x[r, :] * i8 w[:] in i32, through a scratch block of products; a task per row;
+   * dims: rows, n (a multiple of lanes).
+   */
   static LoopFunction dot(int lanes) {
     Type wide = new Type(Scalar.I32, lanes);
     Expr at = add(mul(var("r"), var("n")), var("i"));
@@ -136,7 +162,12 @@ final class HandKernels {
             var("rows"),
             new Stmt.Alloc("products", Type.I32, var("n"), Stmt.Space.LOCAL),
             new Stmt.For(
-                Stmt.LoopKind.SERIAL, "i", index(0), var("n"), lanes, new Stmt.Block(List.of(store("products", var("i"), mul(x, w))))),
+                Stmt.LoopKind.SERIAL,
+                "i",
+                index(0),
+                var("n"),
+                lanes,
+                new Stmt.Block(List.of(store("products", var("i"), mul(x, w))))),
             new Stmt.Local("sum", new Expr.IntConst(wide, 0)),
             new Stmt.For(
                 Stmt.LoopKind.SERIAL,
@@ -144,9 +175,19 @@ final class HandKernels {
                 index(0),
                 var("n"),
                 lanes,
-                new Stmt.Block(List.of(new Stmt.Assign("sum", add(new Expr.Var(wide, "sum"), load(wide, "products", var("i"))))))),
-            store("y", var("r"), new Expr.Reduce(org.tersor.ir.loop.ReduceOp.SUM, new Expr.Var(wide, "sum"))));
+                new Stmt.Block(
+                    List.of(
+                        new Stmt.Assign(
+                            "sum",
+                            add(new Expr.Var(wide, "sum"), load(wide, "products", var("i"))))))),
+            store(
+                "y",
+                var("r"),
+                new Expr.Reduce(org.tersor.ir.loop.ReduceOp.SUM, new Expr.Var(wide, "sum"))));
     return new LoopFunction(
-        "dot", List.of(in("x", Scalar.U8), in("w", Scalar.I8), out("y", Scalar.I32)), List.of("rows", "n"), body);
+        "dot",
+        List.of(in("x", Scalar.U8), in("w", Scalar.I8), out("y", Scalar.I32)),
+        List.of("rows", "n"),
+        body);
   }
 }

@@ -50,7 +50,9 @@ class HandKernelsTest {
     }
   }
 
-  /** The optimising compiler must not change results: run until it has surely compiled the method. */
+  /**
+   * The optimising compiler must not change results: run until it has surely compiled the method.
+   */
   @Test
   void hotCodeGivesTheValuesOfColdCode() {
     record Case(LoopFunction function, List<Object> arrays, int tasks, int[] dims) {}
@@ -59,7 +61,11 @@ class HandKernelsTest {
         List.of(
             new Case(
                 HandKernels.gemm(7, 48, 16),
-                List.of(gauss(7 * 200, random), gauss(48 * 200, random), gauss(48, random), gauss(7 * 48, random)),
+                List.of(
+                    gauss(7 * 200, random),
+                    gauss(48 * 200, random),
+                    gauss(48, random),
+                    gauss(7 * 48, random)),
                 1,
                 new int[] {1, 1, 200}),
             new Case(
@@ -87,7 +93,9 @@ class HandKernelsTest {
         for (int i = 0; i < hot.size(); i++) {
           Scalar element = c.function.buffers().get(i).element();
           assertArrayEquals(
-              Differential.bits(element, cold.get(i)), Differential.bits(element, hot.get(i)), c.function.name() + " at " + width);
+              Differential.bits(element, cold.get(i)),
+              Differential.bits(element, hot.get(i)),
+              c.function.name() + " at " + width);
         }
       }
     }
@@ -103,7 +111,9 @@ class HandKernelsTest {
 
   @Test
   void theGemmTileFitsTheCompiler() {
-    var emitted = new JvmEmitter(Target.jvm(64)).emitWithSizes(HandKernels.gemm(7, 48, 16), "org/tersor/codegen/jvm/Kernel");
+    var emitted =
+        new JvmEmitter(Target.jvm(64))
+            .emitWithSizes(HandKernels.gemm(7, 48, 16), "org/tersor/codegen/jvm/Kernel");
     assertTrue(emitted.largestMethod() < 2500, "bytes: " + emitted.largestMethod());
   }
 }

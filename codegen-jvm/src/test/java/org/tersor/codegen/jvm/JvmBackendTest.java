@@ -28,7 +28,11 @@ import org.tersor.runtime.Tensor;
 class JvmBackendTest {
   private static JvmBackend backend() {
     return (JvmBackend)
-        ServiceLoader.load(Backend.class).stream().filter(p -> p.type() == JvmBackend.class).findFirst().orElseThrow().get();
+        ServiceLoader.load(Backend.class).stream()
+            .filter(p -> p.type() == JvmBackend.class)
+            .findFirst()
+            .orElseThrow()
+            .get();
   }
 
   @Test
@@ -67,7 +71,8 @@ class JvmBackendTest {
       Executable executable = backend().load(program, Backend.Options.threads(2));
       Tensor y = executable.run(Map.of("x", Tensor.of(new float[] {1, 2, 3, 4, 5}, 5))).get("y");
       assertArrayEquals(new float[] {3, 6, 9, 12, 15}, y.floats());
-      assertTrue(executable.describe().contains("target: " + target.name() + "\n"), executable.describe());
+      assertTrue(
+          executable.describe().contains("target: " + target.name() + "\n"), executable.describe());
     }
   }
 
@@ -89,7 +94,8 @@ class JvmBackendTest {
     assertArrayEquals(classes.get(0), classes.get(1));
     for (long seed = 0; seed < 20; seed++) {
       StringWriter problems = new StringWriter();
-      byte[] bytes = new JvmEmitter(Target.jvm(16)).emit(new RandomKernels(seed).function(), "model/Kernel");
+      byte[] bytes =
+          new JvmEmitter(Target.jvm(16)).emit(new RandomKernels(seed).function(), "model/Kernel");
       CheckClassAdapter.verify(new ClassReader(bytes), false, new PrintWriter(problems));
       assertEquals("", problems.toString(), "seed " + seed);
     }

@@ -14,12 +14,27 @@ import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 import org.tersor.ir.loop.UnaryOp;
 
-/** Random functions that can be run: indices stay inside buffers of {@link #ELEMENTS} elements, nothing depends on undefined contents. */
+/**
+ * Random functions that can be run: indices stay inside buffers of {@link #ELEMENTS} elements,
+ * nothing depends on undefined contents.
+ */
 final class RandomKernels {
   static final int ELEMENTS = 640;
   private static final Scalar[] TYPES = {
-    Scalar.BOOL, Scalar.I8, Scalar.U8, Scalar.I16, Scalar.U16, Scalar.I32, Scalar.U32, Scalar.I64, Scalar.U64, Scalar.F16,
-    Scalar.BF16, Scalar.F8E4M3FN, Scalar.F32, Scalar.F64
+    Scalar.BOOL,
+    Scalar.I8,
+    Scalar.U8,
+    Scalar.I16,
+    Scalar.U16,
+    Scalar.I32,
+    Scalar.U32,
+    Scalar.I64,
+    Scalar.U64,
+    Scalar.F16,
+    Scalar.BF16,
+    Scalar.F8E4M3FN,
+    Scalar.F32,
+    Scalar.F64
   };
   private static final int MAX_LANES = 16;
 
@@ -44,7 +59,13 @@ final class RandomKernels {
     Stmt body = block(2, 4);
     if (random.nextBoolean()) {
       body =
-          new Stmt.For(Stmt.LoopKind.PARALLEL, "task", new Expr.IntConst(Type.INDEX, 0), new Expr.IntConst(Type.INDEX, 1), 1, body);
+          new Stmt.For(
+              Stmt.LoopKind.PARALLEL,
+              "task",
+              new Expr.IntConst(Type.INDEX, 0),
+              new Expr.IntConst(Type.INDEX, 1),
+              1,
+              body);
     }
     return new LoopFunction("random", buffers, List.of("n"), body);
   }
@@ -113,12 +134,21 @@ final class RandomKernels {
         names.add(new Expr.Var(Type.INDEX, variable));
         Stmt inner = block(depth - 1, 1);
         names.removeLast();
-        body.add(new Stmt.For(Stmt.LoopKind.SERIAL, variable, index(random.nextInt(2)), index(3), 1 + random.nextInt(2), inner));
+        body.add(
+            new Stmt.For(
+                Stmt.LoopKind.SERIAL,
+                variable,
+                index(random.nextInt(2)),
+                index(3),
+                1 + random.nextInt(2),
+                inner));
       }
       default ->
           body.add(
               new Stmt.If(
-                  expr(Type.BOOL, 2), block(depth - 1, 1), random.nextBoolean() ? Optional.of(block(depth - 1, 1)) : Optional.empty()));
+                  expr(Type.BOOL, 2),
+                  block(depth - 1, 1),
+                  random.nextBoolean() ? Optional.of(block(depth - 1, 1)) : Optional.empty()));
     }
   }
 
@@ -130,7 +160,9 @@ final class RandomKernels {
   }
 
   private Optional<Expr> mask(int lanes) {
-    return random.nextInt(3) == 0 ? Optional.of(expr(new Type(Scalar.BOOL, lanes), 1)) : Optional.empty();
+    return random.nextInt(3) == 0
+        ? Optional.of(expr(new Type(Scalar.BOOL, lanes), 1))
+        : Optional.empty();
   }
 
   /** An index such that 16 elements of 8 bytes from there are inside a buffer of bytes. */
@@ -140,7 +172,9 @@ final class RandomKernels {
           ? index(random.nextInt(32))
           : new Expr.Binary(BinaryOp.ADD, index(random.nextInt(16)), small(1));
     }
-    return random.nextBoolean() ? small(lanes) : new Expr.Ramp(index(random.nextInt(8) + 16), random.nextInt(3) - 1, lanes);
+    return random.nextBoolean()
+        ? small(lanes)
+        : new Expr.Ramp(index(random.nextInt(8) + 16), random.nextInt(3) - 1, lanes);
   }
 
   /** INDEX values from 0 to 15. */
@@ -152,10 +186,13 @@ final class RandomKernels {
 
   private Expr index(int lanes, int depth) {
     if (depth == 0 || random.nextInt(3) == 0) {
-      return random.nextBoolean() ? small(lanes) : new Expr.Ramp(small(1), random.nextInt(9) - 4, lanes);
+      return random.nextBoolean()
+          ? small(lanes)
+          : new Expr.Ramp(small(1), random.nextInt(9) - 4, lanes);
     }
     Expr a = index(lanes, depth - 1);
-    BinaryOp op = pick(new BinaryOp[] {BinaryOp.ADD, BinaryOp.SUB, BinaryOp.MUL, BinaryOp.MIN, BinaryOp.MAX});
+    BinaryOp op =
+        pick(new BinaryOp[] {BinaryOp.ADD, BinaryOp.SUB, BinaryOp.MUL, BinaryOp.MIN, BinaryOp.MAX});
     Expr divisor = new Expr.IntConst(a.type(), random.nextBoolean() ? 4 : 7);
     return switch (random.nextInt(4)) {
       case 0 -> new Expr.Binary(BinaryOp.FLOORDIV, a, divisor);
@@ -176,7 +213,8 @@ final class RandomKernels {
       case 0 -> {
         if (scalar == Scalar.BOOL) {
           Type operand = new Type(number(), type.lanes());
-          return new Expr.Compare(pick(CompareOp.values()), expr(operand, depth - 1), expr(operand, depth - 1));
+          return new Expr.Compare(
+              pick(CompareOp.values()), expr(operand, depth - 1), expr(operand, depth - 1));
         }
       }
       case 1 -> {
@@ -185,7 +223,10 @@ final class RandomKernels {
         }
       }
       case 2 -> {
-        return new Expr.Select(expr(type.withScalar(Scalar.BOOL), depth - 1), expr(type, depth - 1), expr(type, depth - 1));
+        return new Expr.Select(
+            expr(type.withScalar(Scalar.BOOL), depth - 1),
+            expr(type, depth - 1),
+            expr(type, depth - 1));
       }
       case 3, 4 -> {
         return new Expr.Cast(type, expr(type.withScalar(pick(TYPES)), depth - 1), false);
@@ -205,7 +246,9 @@ final class RandomKernels {
         }
         int n = lanes();
         return new Expr.Shuffle(
-            expr(type.withLanes(n), depth - 1), expr(type.withLanes(n), depth - 1), random.ints(type.lanes(), 0, 2 * n).boxed().toList());
+            expr(type.withLanes(n), depth - 1),
+            expr(type.withLanes(n), depth - 1),
+            random.ints(type.lanes(), 0, 2 * n).boxed().toList());
       }
       case 8 -> {
         UnaryOp op = pick(UnaryOp.values());
@@ -241,7 +284,8 @@ final class RandomKernels {
   private Expr reduce(Scalar scalar, int depth) {
     Type operand = new Type(scalar, lanes());
     if (scalar == Scalar.BOOL) {
-      return new Expr.Reduce(pick(new ReduceOp[] {ReduceOp.AND, ReduceOp.OR, ReduceOp.XOR}), expr(operand, depth - 1));
+      return new Expr.Reduce(
+          pick(new ReduceOp[] {ReduceOp.AND, ReduceOp.OR, ReduceOp.XOR}), expr(operand, depth - 1));
     }
     if (scalar.isSmallFloat()) {
       return leaf(Type.of(scalar));
@@ -277,13 +321,21 @@ final class RandomKernels {
     if (type.scalar().isSmallFloat() || random.nextInt(3) > 0) {
       boolean gather = random.nextInt(4) == 0;
       boolean other = random.nextInt(4) == 0 && type.scalar().isInteger();
-      Scalar from = other ? pick(new Scalar[] {Scalar.I8, Scalar.U16, Scalar.U32, Scalar.F64, Scalar.I64}) : type.scalar();
+      Scalar from =
+          other
+              ? pick(new Scalar[] {Scalar.I8, Scalar.U16, Scalar.U32, Scalar.F64, Scalar.I64})
+              : type.scalar();
       Expr at =
           gather
-              ? new Expr.Ramp(index(32 + random.nextInt(16)), type.lanes() > 16 ? random.nextInt(2) : random.nextInt(5) - 2, type.lanes())
+              ? new Expr.Ramp(
+                  index(32 + random.nextInt(16)),
+                  type.lanes() > 16 ? random.nextInt(2) : random.nextInt(5) - 2,
+                  type.lanes())
               : index(random.nextInt(32));
       Optional<Expr> mask =
-          random.nextInt(4) == 0 ? Optional.of(new Expr.LaneLt(index(random.nextInt(17)), type.lanes())) : Optional.empty();
+          random.nextInt(4) == 0
+              ? Optional.of(new Expr.LaneLt(index(random.nextInt(17)), type.lanes()))
+              : Optional.empty();
       boolean inside = !gather || type.lanes() > 1;
       return new Expr.Load(type, "in_" + from.text(), inside ? at : index(3), mask);
     }

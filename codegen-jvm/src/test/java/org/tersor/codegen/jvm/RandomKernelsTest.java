@@ -11,7 +11,8 @@ class RandomKernelsTest {
     int first = Integer.getInteger("tersor.random.first", 0);
     for (int seed = first; seed < first + count; seed++) {
       try {
-        Differential.check(new RandomKernels(seed).function(), RandomKernels.ELEMENTS, new Random(seed), 5);
+        Differential.check(
+            new RandomKernels(seed).function(), RandomKernels.ELEMENTS, new Random(seed), 5);
       } catch (AssertionError e) {
         throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
       }
