@@ -111,9 +111,23 @@ final class PanelPacker {
                   () -> steps(column(p, n0), Optional.empty())));
       return;
     }
+    // Whole vectors first: masks cost more than the few they save.
+    Expr count = new Expr.Binary(BinaryOp.FLOORDIV, NestEmitter.minus(to, from), NestEmitter.index(lanes));
+    Expr full = nest.let("pv", NestEmitter.plus(from, NestEmitter.times(count, NestEmitter.index(lanes))));
     nest.loop(
         Stmt.LoopKind.SERIAL,
         from,
+        full,
+        lanes,
+        p ->
+            nest.with(
+                axis,
+                NestEmitter.minus(p, rowStart),
+                lanes,
+                () -> steps(column(p, n0), Optional.empty())));
+    nest.loop(
+        Stmt.LoopKind.SERIAL,
+        full,
         to,
         lanes,
         p -> {

@@ -36,7 +36,7 @@ public final class Scheduler {
    */
   public static Scheduled schedule(Kernel kernel, Target target, Set<String> constantInputs) {
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs);
-    kernel.stages().forEach(scheduler::stage);
+    PadOperands.apply(kernel).stages().forEach(scheduler::stage);
     return new Scheduled(
         List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
   }

@@ -1,0 +1,190 @@
+package org.tersor.ir.schedule;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.CompareOp;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Moves the guards of padded reads out of sums: {@code sum(if inside then x[i + k] else c)} reads a padded copy of x instead, made
+ * once, and the inner loops need neither comparisons nor masks.
+ */
+final class PadOperands {
+  private final Kernel kernel;
+  private final List<Stage> stages = new ArrayList<>();
+  private final Map<KExpr, KExpr> done = new LinkedHashMap<>();
+  private int copies;
+
+  private PadOperands(Kernel kernel) {
+    this.kernel = kernel;
+  }
+
+  static Kernel apply(Kernel kernel) {
+    PadOperands pads = new PadOperands(kernel);
+    for (Stage stage : kernel.stages()) {
+      pads.done.clear();
+      KExpr value = pads.inFolds(stage.value());
+      pads.stages.add(new Stage(stage.target(), stage.axes(), stage.index(), value));
+    }
+    return pads.copies == 0 ? kernel : new Kernel(kernel.name(), kernel.inputs(), kernel.outputs(), pads.stages);
+  }
+
+  private KExpr inFolds(KExpr expr) {
+    if (expr instanceof KExpr.Fold fold) {
+      return new KExpr.Fold(fold.op(), fold.axes(), inFold(fold.body(), fold));
+    }
+    return KExprs.mapOperands(expr, this::inFolds);
+  }
+
+  private KExpr inFold(KExpr expr, KExpr.Fold fold) {
+    if (expr instanceof KExpr.If choice) {
+      boolean varies = KExprs.freeAxes(choice.condition()).stream().anyMatch(fold.axes()::contains);
+      Optional<KExpr> padded = varies ? Optional.ofNullable(done.get(choice)).or(() -> pad(choice)) : Optional.empty();
+      if (padded.isPresent()) {
+        done.put(choice, padded.get());
+        return padded.get();
+      }
+    }
+    return KExprs.mapOperands(expr, e -> inFold(e, fold));
+  }
+
+  private Optional<KExpr> pad(KExpr.If choice) {
+    List<KExpr.At> reads = KExprs.all(choice.then(), KExpr.At.class).stream().filter(at -> !KExprs.freeAxes(at).isEmpty()).distinct().toList();
+    if (reads.size() != 1 || !KExprs.all(choice.then(), KExpr.Fold.class).isEmpty()) {
+      return Optional.empty();
+    }
+    KExpr.At at = reads.getFirst();
+    if (variesBesides(choice.then(), at) || !isBoundsCheck(choice.condition(), at)) {
+      return Optional.empty();
+    }
+    List<Interval> ranges = new ArrayList<>();
+    for (KExpr index : at.index()) {
+      Optional<Interval> range = Interval.of(Affine.of(index).toKExpr());
+      if (range.isEmpty()) {
+        return Optional.empty();
+      }
+      ranges.add(range.get());
+    }
+    return Optional.of(copy(choice, at, ranges));
+  }
+
+  private static boolean variesBesides(KExpr expr, KExpr.At at) {
+    if (expr.equals(at)) {
+      return false;
+    }
+    return expr instanceof KExpr.AxisRef || KExprs.operands(expr).stream().anyMatch(e -> variesBesides(e, at));
+  }
+
+  /** Whether the condition is exactly "every index lies in the buffer" (bounds that always hold may be missing). */
+  private static boolean isBoundsCheck(KExpr condition, KExpr.At at) {
+    List<KExpr> terms = new ArrayList<>();
+    conjunction(condition, terms);
+    Set<String> checked = new HashSet<>();
+    for (KExpr term : terms) {
+      if (!(term instanceof KExpr.Cmp cmp) || cmp.a().scalar() != Scalar.INDEX) {
+        return false;
+      }
+      boolean found = false;
+      for (int d = 0; d < at.index().size() && !found; d++) {
+        Affine low = Affine.of(K.sub(cmp.a(), at.index().get(d)));
+        if (!low.equals(Affine.constant(DimExpr.ZERO))) {
+          continue;
+        }
+        Affine bound = Affine.of(cmp.b());
+        if (cmp.op() == CompareOp.GE && bound.equals(Affine.constant(DimExpr.ZERO))) {
+          found = checked.add("low" + d);
+        } else if (cmp.op() == CompareOp.LT && bound.equals(Affine.constant(at.buffer().shape().get(d)))) {
+          found = checked.add("high" + d);
+        }
+      }
+      if (!found) {
+        return false;
+      }
+    }
+    for (int d = 0; d < at.index().size(); d++) {
+      KExpr index = at.index().get(d);
+      boolean low = checked.contains("low" + d) || holds(new KExpr.Cmp(CompareOp.GE, index, K.index(0)));
+      boolean high = checked.contains("high" + d) || holds(new KExpr.Cmp(CompareOp.LT, index, K.dim(at.buffer().shape().get(d))));
+      if (!low || !high) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static boolean holds(KExpr.Cmp cmp) {
+    return Interval.decide(cmp).orElse(false);
+  }
+
+  private static void conjunction(KExpr condition, List<KExpr> into) {
+    if (condition instanceof KExpr.Bin and && and.op() == BinaryOp.AND && and.scalar() == Scalar.BOOL) {
+      conjunction(and.a(), into);
+      conjunction(and.b(), into);
+    } else if (!(condition instanceof KExpr.IntLit literal && literal.value() != 0)) {
+      into.add(condition);
+    }
+  }
+
+  private KExpr copy(KExpr.If choice, KExpr.At at, List<Interval> ranges) {
+    List<Axis> axes = new ArrayList<>();
+    List<KExpr> source = new ArrayList<>();
+    List<KExpr> target = new ArrayList<>();
+    KExpr inside = K.bool(true);
+    String name = "pad" + copies++;
+    for (int d = 0; d < ranges.size(); d++) {
+      Interval range = ranges.get(d);
+      Axis axis = new Axis(name + "_" + d, DimExpr.of(range.high() - range.low() + 1));
+      KExpr index = K.add(K.axis(axis), K.index(range.low()));
+      axes.add(axis);
+      source.add(index);
+      target.add(K.sub(at.index().get(d), K.index(range.low())));
+      inside = K.and(inside, K.and(K.ge(index, K.index(0)), K.lt(index, K.dim(at.buffer().shape().get(d)))));
+    }
+    KExpr read = new KExpr.At(at.buffer(), source);
+    // An 8-bit code stays one: padding with the zero point is padding with zero.
+    Optional<KExpr> code = paddingCode(choice, at);
+    KExpr stored = code.isPresent() ? new KExpr.If(inside, read, code.get()) : new KExpr.If(inside, replace(choice.then(), at, read), choice.otherwise());
+    Buf buffer = new Buf(kernel.stages().getFirst().target().name() + "_" + name, stored.scalar(), axes.stream().map(Axis::extent).toList());
+    stages.add(Stage.of(buffer, axes, stored));
+    KExpr padded = new KExpr.At(buffer, target);
+    return code.isPresent() ? replace(choice.then(), at, padded) : padded;
+  }
+
+  private static KExpr replace(KExpr expr, KExpr.At at, KExpr by) {
+    return expr.equals(at) ? by : KExprs.mapOperands(expr, e -> replace(e, at, by));
+  }
+
+  /** For {@code if inside then i32(x) - i32(z) else 0}: z; for {@code if inside then i32(x) else 0}: 0. */
+  private static Optional<KExpr> paddingCode(KExpr.If choice, KExpr.At at) {
+    boolean zero = choice.otherwise() instanceof KExpr.IntLit literal && literal.value() == 0;
+    if (!zero || at.scalar() != Scalar.U8 && at.scalar() != Scalar.I8) {
+      return Optional.empty();
+    }
+    KExpr value = choice.then();
+    if (isWidened(value, at)) {
+      return Optional.of(K.castInRange(at.scalar(), K.i32(0)));
+    }
+    if (value instanceof KExpr.Bin sub && sub.op() == BinaryOp.SUB && isWidened(sub.a(), at) && sub.b() instanceof KExpr.To to && to.a().scalar() == at.scalar()) {
+      return Optional.of(to.a());
+    }
+    return Optional.empty();
+  }
+
+  private static boolean isWidened(KExpr value, KExpr.At at) {
+    return value instanceof KExpr.To to && to.scalar() == Scalar.I32 && to.a().equals(at);
+  }
+}
