@@ -20,8 +20,8 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Moves the guards of padded reads out of sums: {@code sum(if inside then x[i + k] else c)} reads a padded copy of x instead, made
- * once, and the inner loops need neither comparisons nor masks.
+ * Moves the guards of padded reads out of sums: {@code sum(if inside then x[i + k] else c)} reads a
+ * padded copy of x instead, made once, and the inner loops need neither comparisons nor masks.
  */
 final class PadOperands {
   private final Kernel kernel;
@@ -40,7 +40,9 @@ final class PadOperands {
       KExpr value = pads.inFolds(stage.value());
       pads.stages.add(new Stage(stage.target(), stage.axes(), stage.index(), value));
     }
-    return pads.copies == 0 ? kernel : new Kernel(kernel.name(), kernel.inputs(), kernel.outputs(), pads.stages);
+    return pads.copies == 0
+        ? kernel
+        : new Kernel(kernel.name(), kernel.inputs(), kernel.outputs(), pads.stages);
   }
 
   private KExpr inFolds(KExpr expr) {
@@ -53,7 +55,8 @@ final class PadOperands {
   private KExpr inFold(KExpr expr, KExpr.Fold fold) {
     if (expr instanceof KExpr.If choice) {
       boolean varies = KExprs.freeAxes(choice.condition()).stream().anyMatch(fold.axes()::contains);
-      Optional<KExpr> padded = varies ? Optional.ofNullable(done.get(choice)).or(() -> pad(choice)) : Optional.empty();
+      Optional<KExpr> padded =
+          varies ? Optional.ofNullable(done.get(choice)).or(() -> pad(choice)) : Optional.empty();
       if (padded.isPresent()) {
         done.put(choice, padded.get());
         return padded.get();
@@ -63,7 +66,11 @@ final class PadOperands {
   }
 
   private Optional<KExpr> pad(KExpr.If choice) {
-    List<KExpr.At> reads = KExprs.all(choice.then(), KExpr.At.class).stream().filter(at -> !KExprs.freeAxes(at).isEmpty()).distinct().toList();
+    List<KExpr.At> reads =
+        KExprs.all(choice.then(), KExpr.At.class).stream()
+            .filter(at -> !KExprs.freeAxes(at).isEmpty())
+            .distinct()
+            .toList();
     if (reads.size() != 1 || !KExprs.all(choice.then(), KExpr.Fold.class).isEmpty()) {
       return Optional.empty();
     }
@@ -86,10 +93,14 @@ final class PadOperands {
     if (expr.equals(at)) {
       return false;
     }
-    return expr instanceof KExpr.AxisRef || KExprs.operands(expr).stream().anyMatch(e -> variesBesides(e, at));
+    return expr instanceof KExpr.AxisRef
+        || KExprs.operands(expr).stream().anyMatch(e -> variesBesides(e, at));
   }
 
-  /** Whether the condition is exactly "every index lies in the buffer" (bounds that always hold may be missing). */
+  /**
+   * Whether the condition is exactly "every index lies in the buffer" (bounds that always hold may
+   * be missing).
+   */
   private static boolean isBoundsCheck(KExpr condition, KExpr.At at) {
     List<KExpr> terms = new ArrayList<>();
     conjunction(condition, terms);
@@ -107,7 +118,8 @@ final class PadOperands {
         Affine bound = Affine.of(cmp.b());
         if (cmp.op() == CompareOp.GE && bound.equals(Affine.constant(DimExpr.ZERO))) {
           found = checked.add("low" + d);
-        } else if (cmp.op() == CompareOp.LT && bound.equals(Affine.constant(at.buffer().shape().get(d)))) {
+        } else if (cmp.op() == CompareOp.LT
+            && bound.equals(Affine.constant(at.buffer().shape().get(d)))) {
           found = checked.add("high" + d);
         }
       }
@@ -117,8 +129,11 @@ final class PadOperands {
     }
     for (int d = 0; d < at.index().size(); d++) {
       KExpr index = at.index().get(d);
-      boolean low = checked.contains("low" + d) || holds(new KExpr.Cmp(CompareOp.GE, index, K.index(0)));
-      boolean high = checked.contains("high" + d) || holds(new KExpr.Cmp(CompareOp.LT, index, K.dim(at.buffer().shape().get(d))));
+      boolean low =
+          checked.contains("low" + d) || holds(new KExpr.Cmp(CompareOp.GE, index, K.index(0)));
+      boolean high =
+          checked.contains("high" + d)
+              || holds(new KExpr.Cmp(CompareOp.LT, index, K.dim(at.buffer().shape().get(d))));
       if (!low || !high) {
         return false;
       }
@@ -131,7 +146,9 @@ final class PadOperands {
   }
 
   private static void conjunction(KExpr condition, List<KExpr> into) {
-    if (condition instanceof KExpr.Bin and && and.op() == BinaryOp.AND && and.scalar() == Scalar.BOOL) {
+    if (condition instanceof KExpr.Bin and
+        && and.op() == BinaryOp.AND
+        && and.scalar() == Scalar.BOOL) {
       conjunction(and.a(), into);
       conjunction(and.b(), into);
     } else if (!(condition instanceof KExpr.IntLit literal && literal.value() != 0)) {
@@ -152,13 +169,23 @@ final class PadOperands {
       axes.add(axis);
       source.add(index);
       target.add(K.sub(at.index().get(d), K.index(range.low())));
-      inside = K.and(inside, K.and(K.ge(index, K.index(0)), K.lt(index, K.dim(at.buffer().shape().get(d)))));
+      inside =
+          K.and(
+              inside,
+              K.and(K.ge(index, K.index(0)), K.lt(index, K.dim(at.buffer().shape().get(d)))));
     }
     KExpr read = new KExpr.At(at.buffer(), source);
     // An 8-bit code stays one: padding with the zero point is padding with zero.
     Optional<KExpr> code = paddingCode(choice, at);
-    KExpr stored = code.isPresent() ? new KExpr.If(inside, read, code.get()) : new KExpr.If(inside, replace(choice.then(), at, read), choice.otherwise());
-    Buf buffer = new Buf(kernel.stages().getFirst().target().name() + "_" + name, stored.scalar(), axes.stream().map(Axis::extent).toList());
+    KExpr stored =
+        code.isPresent()
+            ? new KExpr.If(inside, read, code.get())
+            : new KExpr.If(inside, replace(choice.then(), at, read), choice.otherwise());
+    Buf buffer =
+        new Buf(
+            kernel.stages().getFirst().target().name() + "_" + name,
+            stored.scalar(),
+            axes.stream().map(Axis::extent).toList());
     stages.add(Stage.of(buffer, axes, stored));
     KExpr padded = new KExpr.At(buffer, target);
     return code.isPresent() ? replace(choice.then(), at, padded) : padded;
@@ -168,7 +195,10 @@ final class PadOperands {
     return expr.equals(at) ? by : KExprs.mapOperands(expr, e -> replace(e, at, by));
   }
 
-  /** For {@code if inside then i32(x) - i32(z) else 0}: z; for {@code if inside then i32(x) else 0}: 0. */
+  /**
+   * For {@code if inside then i32(x) - i32(z) else 0}: z; for {@code if inside then i32(x) else 0}:
+   * 0.
+   */
   private static Optional<KExpr> paddingCode(KExpr.If choice, KExpr.At at) {
     boolean zero = choice.otherwise() instanceof KExpr.IntLit literal && literal.value() == 0;
     if (!zero || at.scalar() != Scalar.U8 && at.scalar() != Scalar.I8) {
@@ -178,7 +208,11 @@ final class PadOperands {
     if (isWidened(value, at)) {
       return Optional.of(K.castInRange(at.scalar(), K.i32(0)));
     }
-    if (value instanceof KExpr.Bin sub && sub.op() == BinaryOp.SUB && isWidened(sub.a(), at) && sub.b() instanceof KExpr.To to && to.a().scalar() == at.scalar()) {
+    if (value instanceof KExpr.Bin sub
+        && sub.op() == BinaryOp.SUB
+        && isWidened(sub.a(), at)
+        && sub.b() instanceof KExpr.To to
+        && to.a().scalar() == at.scalar()) {
       return Optional.of(to.a());
     }
     return Optional.empty();

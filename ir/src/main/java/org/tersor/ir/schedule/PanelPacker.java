@@ -112,8 +112,10 @@ final class PanelPacker {
       return;
     }
     // Whole vectors first: masks cost more than the few they save.
-    Expr count = new Expr.Binary(BinaryOp.FLOORDIV, NestEmitter.minus(to, from), NestEmitter.index(lanes));
-    Expr full = nest.let("pv", NestEmitter.plus(from, NestEmitter.times(count, NestEmitter.index(lanes))));
+    Expr count =
+        new Expr.Binary(BinaryOp.FLOORDIV, NestEmitter.minus(to, from), NestEmitter.index(lanes));
+    Expr full =
+        nest.let("pv", NestEmitter.plus(from, NestEmitter.times(count, NestEmitter.index(lanes))));
     nest.loop(
         Stmt.LoopKind.SERIAL,
         from,
