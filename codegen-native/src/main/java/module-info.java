@@ -9,5 +9,6 @@ module org.tersor.codegen.c {
   exports org.tersor.codegen.c;
 
   provides org.tersor.ir.spi.Backend with
-      org.tersor.codegen.c.NativeBackend;
+      org.tersor.codegen.c.NativeBackend,
+      org.tersor.codegen.c.CudaEmulatedBackend;
 }

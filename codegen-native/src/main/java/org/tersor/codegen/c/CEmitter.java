@@ -25,7 +25,7 @@ class CEmitter {
   protected final CExprs exprs;
   protected final StringBuilder out = new StringBuilder();
   private int indent = 1;
-  private String scratch = "tsr_scratch";
+  protected String scratch = "tsr_scratch";
 
   CEmitter(CUnit unit) {
     this.unit = unit;
@@ -38,7 +38,8 @@ class CEmitter {
    * @param linkage {@code static}, or what makes it visible in other files
    */
   static void emit(CUnit unit, LoopFunction function, String name, String linkage) {
-    CEmitter emitter = new CEmitter(unit);
+    CEmitter emitter = of(unit);
+    emitter.begin(function);
     String parameters = String.join(", ", emitter.signature(function));
     emitter.statement(function.body());
     unit.function(
@@ -57,9 +58,16 @@ class CEmitter {
     return "void "
         + name
         + "("
-        + String.join(", ", new CEmitter(unit).signature(function))
+        + String.join(", ", of(unit).signature(function))
         + ");\n";
   }
+
+  private static CEmitter of(CUnit unit) {
+    return unit.cuda() ? new CudaEmitter(unit) : new CEmitter(unit);
+  }
+
+  /** Called before anything is written. */
+  protected void begin(LoopFunction function) {}
 
   private List<String> signature(LoopFunction function) {
     List<String> parameters = parameters(function);
@@ -74,7 +82,7 @@ class CEmitter {
     List<String> parameters = new ArrayList<>();
     for (LoopFunction.BufferParam buffer : function.buffers()) {
       String id = scope.fresh(buffer.name());
-      scope.declare(buffer.name(), new Scope.Memory(id, Type.of(buffer.element()), List.of()));
+      scope.declare(buffer.name(), new Scope.Memory(id, Type.of(buffer.element()), List.of(), true));
       parameters.add(
           (buffer.written() ? "" : "const ")
               + CUnit.scalar(buffer.element())
@@ -128,15 +136,13 @@ class CEmitter {
         line("}");
       }
       case Stmt.Alloc a -> alloc(a);
-      case Stmt.Prefetch p ->
-          line(
-              "__builtin_prefetch("
-                  + scope.memory(p.buffer()).c()
-                  + " + "
-                  + exprs.value(p.index())
-                  + ");");
+      case Stmt.Prefetch p -> prefetch(p);
       case Stmt.Barrier _ -> barrier();
     }
+  }
+
+  protected void prefetch(Stmt.Prefetch p) {
+    line("__builtin_prefetch(" + scope.memory(p.buffer()).c() + " + " + exprs.value(p.index()) + ");");
   }
 
   protected void barrier() {
@@ -195,7 +201,7 @@ class CEmitter {
     scope.pop();
   }
 
-  private void store(Stmt.Store s) {
+  protected void store(Stmt.Store s) {
     Scope.Memory target = scope.memory(s.buffer());
     Type t = s.value().type();
     if (target.inRegisters()) {
@@ -258,12 +264,12 @@ class CEmitter {
       for (Scope.Variable register : registers) {
         line(exprs.typeOf(t, width) + " " + register.c() + ";");
       }
-      scope.declare(a.buffer(), new Scope.Memory(a.buffer(), t, registers));
+      scope.declare(a.buffer(), new Scope.Memory(a.buffer(), t, registers, false));
       return;
     }
     String id = scope.fresh(a.buffer());
     memory(a, id);
-    scope.declare(a.buffer(), new Scope.Memory(id, t, List.of()));
+    scope.declare(a.buffer(), new Scope.Memory(id, t, List.of(), a.space() == Stmt.Space.SHARED));
   }
 
   /** Declares a LOCAL or SHARED buffer. */

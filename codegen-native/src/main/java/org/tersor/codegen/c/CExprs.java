@@ -391,7 +391,7 @@ final class CExprs {
                   + name
                   + "(const void *p) { "
                   + type
-                  + " r; memcpy(&r, p, sizeof r); return r; }");
+                  + " r; TSR_COPY(&r, p, sizeof r); return r; }");
       return name + "(" + address + ")";
     }
     return memory.load(t, address);

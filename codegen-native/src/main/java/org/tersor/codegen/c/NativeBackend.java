@@ -47,6 +47,11 @@ public final class NativeBackend implements Backend.OfProgram {
               + "; it can run "
               + targets().stream().map(Target::name).toList());
     }
+    return executable(program, options);
+  }
+
+  /** Compiles for this process. */
+  static Executable executable(Program program, Options options) {
     ProgramC code = new ProgramC(program, "tsr");
     Map<String, NativeBuild.Source> sources = new LinkedHashMap<>();
     sources.put(

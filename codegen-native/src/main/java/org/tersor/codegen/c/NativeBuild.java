@@ -43,6 +43,9 @@ final class NativeBuild {
       for (Map.Entry<String, Source> source : sources.entrySet()) {
         Files.writeString(
             folder.resolve(source.getKey()), source.getValue().text(), StandardCharsets.UTF_8);
+        if (source.getKey().endsWith(".h")) {
+          continue;
+        }
         String object = source.getKey() + ".o";
         objects.add(object);
         running.add(

@@ -39,7 +39,7 @@ public final class NativeKernel {
 
   /** The C text for functions, each with entries of a fixed form. */
   public static String source(List<LoopFunction> functions, Target target) {
-    CUnit unit = new CUnit(Isa.of(target), false);
+    CUnit unit = new CUnit(Isa.of(target), target.kind() == Target.Kind.CUDA);
     for (int i = 0; i < functions.size(); i++) {
       add(unit, functions.get(i), i);
     }
@@ -97,6 +97,9 @@ public final class NativeKernel {
   }
 
   static Path build(String source, Target target, Path folder) throws IOException {
+    if (target.kind() == Target.Kind.CUDA) {
+      Files.writeString(folder.resolve("tersor_device.h"), CRuntime.resource("tersor_device.h"), StandardCharsets.UTF_8);
+    }
     Files.writeString(folder.resolve("kernel.c"), source, StandardCharsets.UTF_8);
     Toolchain.run(
         folder,

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Plan;
 
@@ -82,6 +83,7 @@ final class ProgramC {
   private final Program program;
   private final Plan plan;
   private final String prefix;
+  private final boolean cuda;
   private final Isa isa;
   private final DimC dims;
   private final List<Long> packedOffsets = new ArrayList<>();
@@ -91,7 +93,9 @@ final class ProgramC {
     this.program = program;
     this.plan = program.plan();
     this.prefix = prefix;
-    this.isa = Isa.of(program.target());
+    this.cuda = program.target().kind() == Target.Kind.CUDA;
+    // The emulation is plain C: any level gives the same bits.
+    this.isa = cuda ? (Cpu.supports(Isa.AVX2) ? Isa.AVX2 : Isa.SCALAR) : Isa.of(program.target());
     this.dims = new DimC(plan.dims());
     layoutPacked();
   }
@@ -138,13 +142,17 @@ final class ProgramC {
   /** Names and texts of the files, in a fixed order. */
   Map<String, String> files() {
     Map<String, String> files = new LinkedHashMap<>();
+    String linkage = cuda ? "TSR_KERNEL" : "__attribute__((visibility(\"hidden\")))";
+    if (cuda) {
+      files.put("tersor_device.h", CRuntime.resource("tersor_device.h"));
+    }
     List<LoopFunction> kernels = program.kernels();
     for (int first = 0, file = 0; first < kernels.size(); first += KERNELS_PER_FILE, file++) {
-      CUnit unit = new CUnit(isa, false);
+      CUnit unit = new CUnit(cuda ? Isa.SCALAR : isa, cuda);
       for (int k = first; k < Math.min(kernels.size(), first + KERNELS_PER_FILE); k++) {
-        CEmitter.emit(unit, kernels.get(k), kernel(k), "__attribute__((visibility(\"hidden\")))");
+        CEmitter.emit(unit, kernels.get(k), kernel(k), linkage);
         ScratchSize.emit(
-            unit, kernels.get(k), kernel(k), "__attribute__((visibility(\"hidden\")))");
+            unit, kernels.get(k), kernel(k), linkage);
       }
       files.put(prefix + "_kernels" + file + ".c", unit.prelude() + unit.text());
     }

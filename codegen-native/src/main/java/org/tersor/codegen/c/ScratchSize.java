@@ -33,7 +33,7 @@ final class ScratchSize {
       size.known.add(dim);
     }
     size.visit(function.body());
-    unit.function(
+    String text =
         linkage
             + " int64_t "
             + name
@@ -41,7 +41,9 @@ final class ScratchSize {
             + (parameters.isEmpty() ? "void" : String.join(", ", parameters))
             + ") {\n  int64_t now = 0, most = 0;\n"
             + size.out
-            + "  return most;\n}\n");
+            + "  return most;\n}\n";
+    // Sizes are the host's business.
+    unit.function(unit.cuda() ? "#ifndef __CUDACC__\n" + text + "#endif\n" : text);
   }
 
   private void visit(Stmt s) {
