@@ -55,11 +55,7 @@ class CEmitter {
 
   /** The declaration of {@link #emit}'s function. */
   static String prototype(CUnit unit, LoopFunction function, String name) {
-    return "void "
-        + name
-        + "("
-        + String.join(", ", of(unit).signature(function))
-        + ");\n";
+    return "void " + name + "(" + String.join(", ", of(unit).signature(function)) + ");\n";
   }
 
   private static CEmitter of(CUnit unit) {
@@ -82,7 +78,8 @@ class CEmitter {
     List<String> parameters = new ArrayList<>();
     for (LoopFunction.BufferParam buffer : function.buffers()) {
       String id = scope.fresh(buffer.name());
-      scope.declare(buffer.name(), new Scope.Memory(id, Type.of(buffer.element()), List.of(), true));
+      scope.declare(
+          buffer.name(), new Scope.Memory(id, Type.of(buffer.element()), List.of(), true));
       parameters.add(
           (buffer.written() ? "" : "const ")
               + CUnit.scalar(buffer.element())
@@ -142,7 +139,12 @@ class CEmitter {
   }
 
   protected void prefetch(Stmt.Prefetch p) {
-    line("__builtin_prefetch(" + scope.memory(p.buffer()).c() + " + " + exprs.value(p.index()) + ");");
+    line(
+        "__builtin_prefetch("
+            + scope.memory(p.buffer()).c()
+            + " + "
+            + exprs.value(p.index())
+            + ");");
   }
 
   protected void barrier() {

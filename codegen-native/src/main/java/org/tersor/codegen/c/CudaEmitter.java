@@ -6,8 +6,9 @@ import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 
 /**
- * Loop IR to a CUDA kernel: parallel loops are blocks, lanes are threads. Everything that differs between a device and the emulation
- * is a macro or function of {@code tersor_device.h}. A function without lanes is launched with one thread a block.
+ * Loop IR to a CUDA kernel: parallel loops are blocks, lanes are threads. Everything that differs
+ * between a device and the emulation is a macro or function of {@code tersor_device.h}. A function
+ * without lanes is launched with one thread a block.
  */
 final class CudaEmitter extends CEmitter {
   /** Shared memory that every device has without asking. */
@@ -21,7 +22,10 @@ final class CudaEmitter extends CEmitter {
     scratch = "TSR_SCRATCH(tsr_scratch)";
   }
 
-  /** Threads of a block: the largest constant extent of its loops over lanes, 256 if none is constant, 1 without such loops. */
+  /**
+   * Threads of a block: the largest constant extent of its loops over lanes, 256 if none is
+   * constant, 1 without such loops.
+   */
   static int threads(LoopFunction function) {
     return threads(function.body());
   }
@@ -35,12 +39,23 @@ final class CudaEmitter extends CEmitter {
         }
         Optional<Long> begin = constant(f.begin());
         Optional<Long> end = constant(f.end());
-        long extent = begin.isPresent() && end.isPresent() ? (end.get() - begin.get() + f.step() - 1) / f.step() : 256;
+        long extent =
+            begin.isPresent() && end.isPresent()
+                ? (end.get() - begin.get() + f.step() - 1) / f.step()
+                : 256;
         yield (int) Math.clamp(extent, 2, 1024);
       }
       case Stmt.While w -> threads(w.body());
-      case Stmt.If i -> Math.max(threads(i.then()), i.otherwise().map(CudaEmitter::threads).orElse(1));
-      case Stmt.Let _, Stmt.Local _, Stmt.Assign _, Stmt.Store _, Stmt.Alloc _, Stmt.Prefetch _, Stmt.Barrier _ -> 1;
+      case Stmt.If i ->
+          Math.max(threads(i.then()), i.otherwise().map(CudaEmitter::threads).orElse(1));
+      case Stmt.Let _,
+          Stmt.Local _,
+          Stmt.Assign _,
+          Stmt.Store _,
+          Stmt.Alloc _,
+          Stmt.Prefetch _,
+          Stmt.Barrier _ ->
+          1;
     };
   }
 
@@ -76,9 +91,27 @@ final class CudaEmitter extends CEmitter {
       case LANES -> {
         String begin = scope.fresh("begin");
         String end = scope.fresh("end");
-        line("const int64_t " + begin + " = " + exprs.value(f.begin()) + ", " + end + " = " + exprs.value(f.end()) + ";");
+        line(
+            "const int64_t "
+                + begin
+                + " = "
+                + exprs.value(f.begin())
+                + ", "
+                + end
+                + " = "
+                + exprs.value(f.end())
+                + ";");
         scope.push();
-        line("TSR_LANES(" + scope.declare(f.var(), Type.INDEX, 0).c() + ", " + begin + ", " + end + ", " + f.step() + ") {");
+        line(
+            "TSR_LANES("
+                + scope.declare(f.var(), Type.INDEX, 0).c()
+                + ", "
+                + begin
+                + ", "
+                + end
+                + ", "
+                + f.step()
+                + ") {");
         insideLanes = true;
         nested(() -> statement(f.body()));
         insideLanes = false;
@@ -88,7 +121,10 @@ final class CudaEmitter extends CEmitter {
     }
   }
 
-  /** Outside lanes a statement belongs to the block: one thread writes what the threads share, before and after the others look. */
+  /**
+   * Outside lanes a statement belongs to the block: one thread writes what the threads share,
+   * before and after the others look.
+   */
   @Override
   protected void store(Stmt.Store s) {
     boolean single = lanes && !insideLanes && scope.memory(s.buffer()).shared();
@@ -107,7 +143,9 @@ final class CudaEmitter extends CEmitter {
   protected String scalarStore(Type t, String address, String value) {
     String type = unit.type(t);
     String name = "tsr_write_" + CUnit.carrier(t.scalar()).text();
-    unit.helper(name, () -> "TSR_FN void " + name + "(void *p, " + type + " v) { TSR_COPY(p, &v, sizeof v); }");
+    unit.helper(
+        name,
+        () -> "TSR_FN void " + name + "(void *p, " + type + " v) { TSR_COPY(p, &v, sizeof v); }");
     return name + "(" + address + ", " + value + ")";
   }
 
@@ -117,7 +155,9 @@ final class CudaEmitter extends CEmitter {
     Optional<Long> count = constant(a.count());
     if (a.space() == Stmt.Space.SHARED) {
       if (count.filter(n -> n <= SHARED_BYTES / a.element().bytes()).isEmpty()) {
-        throw Faults.unsupported("a shared buffer of variable size or over " + SHARED_BYTES + " bytes in CUDA code", "the schedule must tile it");
+        throw Faults.unsupported(
+            "a shared buffer of variable size or over " + SHARED_BYTES + " bytes in CUDA code",
+            "the schedule must tile it");
       }
       line("TSR_SHARED " + type + " " + id + "[" + Math.max(1, count.get()) + "];");
     } else if (onStack(a)) {

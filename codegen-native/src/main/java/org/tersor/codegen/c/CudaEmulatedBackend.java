@@ -14,7 +14,10 @@ import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
 
-/** {@code --backend cuda-emulated}: the text of the CUDA kernels, compiled as C and run on the processor. */
+/**
+ * {@code --backend cuda-emulated}: the text of the CUDA kernels, compiled as C and run on the
+ * processor.
+ */
 public final class CudaEmulatedBackend implements Backend.OfProgram {
   @Override
   public String id() {
@@ -34,10 +37,9 @@ public final class CudaEmulatedBackend implements Backend.OfProgram {
   @Override
   public Executable load(Program program, Options options) {
     unavailable()
-        .ifPresent(
-            why -> {
-              throw Faults.toolchain(why);
-            });
+        .ifPresent(why -> {
+          throw Faults.toolchain(why);
+        });
     return NativeBackend.executable(program, options);
   }
 
@@ -50,14 +52,23 @@ public final class CudaEmulatedBackend implements Backend.OfProgram {
   @Override
   public void write(List<Program> programs, Path file, Options options) {
     Program program = programs.getFirst();
-    StringBuilder text = new StringBuilder("/* Launches of a call: kernel<<<blocks, threads>>>; arguments are buffers, dimensions, 0, blocks, scratch.\n");
+    StringBuilder text =
+        new StringBuilder(
+            "/* Launches of a call: kernel<<<blocks, threads>>>; arguments are buffers, dimensions, 0, blocks, scratch.\n");
     List<LoopFunction> kernels = program.kernels();
     for (Plan.Call call : program.plan().runSteps()) {
       LoopFunction kernel = kernels.get(call.kernel());
-      text.append("   ").append(CudaSource.name(kernel, kernels)).append("<<<").append(call.tasks().toString().replaceAll("[^A-Za-z0-9_+*(), -]", "?").replace("*/", "?"));
+      text.append("   ")
+          .append(CudaSource.name(kernel, kernels))
+          .append("<<<")
+          .append(
+              call.tasks().toString().replaceAll("[^A-Za-z0-9_+*(), -]", "?").replace("*/", "?"));
       text.append(", ").append(CudaEmitter.threads(kernel)).append(">>>\n");
     }
-    text.append("   compile with: nvcc ").append(String.join(" ", CudaSource.flags())).append(" */\n").append(CudaSource.text(kernels));
+    text.append("   compile with: nvcc ")
+        .append(String.join(" ", CudaSource.flags()))
+        .append(" */\n")
+        .append(CudaSource.text(kernels));
     try {
       Path beside = Files.createTempFile(file.toAbsolutePath().getParent(), "new", ".tmp");
       Files.writeString(beside, text, StandardCharsets.UTF_8);

@@ -3,7 +3,10 @@ package org.tersor.codegen.c;
 import java.util.List;
 import org.tersor.ir.loop.LoopFunction;
 
-/** CUDA C++ of functions: one kernel each, named as the function; complete with {@code tersor_device.h}. */
+/**
+ * CUDA C++ of functions: one kernel each, named as the function; complete with {@code
+ * tersor_device.h}.
+ */
 public final class CudaSource {
   private CudaSource() {}
 

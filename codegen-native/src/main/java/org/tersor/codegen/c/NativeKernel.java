@@ -98,7 +98,10 @@ public final class NativeKernel {
 
   static Path build(String source, Target target, Path folder) throws IOException {
     if (target.kind() == Target.Kind.CUDA) {
-      Files.writeString(folder.resolve("tersor_device.h"), CRuntime.resource("tersor_device.h"), StandardCharsets.UTF_8);
+      Files.writeString(
+          folder.resolve("tersor_device.h"),
+          CRuntime.resource("tersor_device.h"),
+          StandardCharsets.UTF_8);
     }
     Files.writeString(folder.resolve("kernel.c"), source, StandardCharsets.UTF_8);
     Toolchain.run(

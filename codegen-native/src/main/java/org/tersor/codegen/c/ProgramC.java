@@ -151,8 +151,7 @@ final class ProgramC {
       CUnit unit = new CUnit(cuda ? Isa.SCALAR : isa, cuda);
       for (int k = first; k < Math.min(kernels.size(), first + KERNELS_PER_FILE); k++) {
         CEmitter.emit(unit, kernels.get(k), kernel(k), linkage);
-        ScratchSize.emit(
-            unit, kernels.get(k), kernel(k), linkage);
+        ScratchSize.emit(unit, kernels.get(k), kernel(k), linkage);
       }
       files.put(prefix + "_kernels" + file + ".c", unit.prelude() + unit.text());
     }

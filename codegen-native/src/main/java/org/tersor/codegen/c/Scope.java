@@ -16,7 +16,10 @@ final class Scope {
   /** A value; {@code maskWidth} is the width of a bool vector's lanes. */
   record Variable(String c, Type type, int maskWidth) {}
 
-  /** A buffer: an array in memory, or (with {@code registers}) one variable per element; {@code shared}: seen by all threads of a block. */
+  /**
+   * A buffer: an array in memory, or (with {@code registers}) one variable per element; {@code
+   * shared}: seen by all threads of a block.
+   */
   record Memory(String c, Type element, List<Variable> registers, boolean shared) {
     boolean inRegisters() {
       return !registers.isEmpty();

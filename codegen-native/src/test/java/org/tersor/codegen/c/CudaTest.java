@@ -46,12 +46,22 @@ class CudaTest {
     return new Stmt.Store(buffer, index, value, Optional.empty());
   }
 
-  /** Each block reverses its 64 elements through shared memory, adds a block sum of them, and rounds: lanes, barriers, scalars. */
+  /**
+   * Each block reverses its 64 elements through shared memory, adds a block sum of them, and
+   * rounds: lanes, barriers, scalars.
+   */
   static LoopFunction blocks() {
     Expr at = op(BinaryOp.ADD, op(BinaryOp.MUL, var("b"), Kernels.index(64)), var("l"));
     Expr mirrored = op(BinaryOp.SUB, Kernels.index(63), var("l"));
     Expr total = load(Scalar.F32, "total", Kernels.index(0));
-    Stmt fill = new Stmt.For(Stmt.LoopKind.LANES, "l", Kernels.index(0), Kernels.index(64), 1, store("tile", var("l"), load(Scalar.F32, "x", at)));
+    Stmt fill =
+        new Stmt.For(
+            Stmt.LoopKind.LANES,
+            "l",
+            Kernels.index(0),
+            Kernels.index(64),
+            1,
+            store("tile", var("l"), load(Scalar.F32, "x", at)));
     Stmt zero = store("total", Kernels.index(0), new Expr.FloatConst(Type.F32, 0));
     Stmt add =
         new Stmt.For(
@@ -60,8 +70,12 @@ class CudaTest {
             Kernels.index(0),
             Kernels.index(64),
             1,
-            store("total", Kernels.index(0), op(BinaryOp.ADD, total, load(Scalar.F32, "tile", var("i")))));
-    Expr value = new Expr.Fma(load(Scalar.F32, "tile", mirrored), new Expr.FloatConst(Type.F32, 3), total);
+            store(
+                "total",
+                Kernels.index(0),
+                op(BinaryOp.ADD, total, load(Scalar.F32, "tile", var("i")))));
+    Expr value =
+        new Expr.Fma(load(Scalar.F32, "tile", mirrored), new Expr.FloatConst(Type.F32, 3), total);
     Stmt write =
         new Stmt.For(
             Stmt.LoopKind.LANES,
@@ -69,10 +83,15 @@ class CudaTest {
             Kernels.index(0),
             Kernels.index(64),
             1,
-            new Stmt.If(new Expr.Compare(CompareOp.LT, at, var("n")), store("y", at, new Expr.Unary(UnaryOp.RINT, value)), Optional.empty()));
+            new Stmt.If(
+                new Expr.Compare(CompareOp.LT, at, var("n")),
+                store("y", at, new Expr.Unary(UnaryOp.RINT, value)),
+                Optional.empty()));
     return new LoopFunction(
         "blocks",
-        List.of(new LoopFunction.BufferParam("x", Scalar.F32, false), new LoopFunction.BufferParam("y", Scalar.F32, true)),
+        List.of(
+            new LoopFunction.BufferParam("x", Scalar.F32, false),
+            new LoopFunction.BufferParam("y", Scalar.F32, true)),
         List.of("n"),
         new Stmt.For(
             Stmt.LoopKind.PARALLEL,
@@ -101,9 +120,15 @@ class CudaTest {
     Expr p = new Expr.Bits(Type.I32, a);
     Expr q = new Expr.Bits(Type.I32, b);
     Expr number = new Expr.Select(new Expr.Compare(CompareOp.EQ, a, a), a, b);
-    Expr ordered = new Expr.Select(new Expr.Compare(CompareOp.EQ, number, number), number, new Expr.FloatConst(Type.F32, 1));
+    Expr ordered =
+        new Expr.Select(
+            new Expr.Compare(CompareOp.EQ, number, number),
+            number,
+            new Expr.FloatConst(Type.F32, 1));
     List<Expr> results = new ArrayList<>();
-    for (UnaryOp op : List.of(UnaryOp.SQRT, UnaryOp.FLOOR, UnaryOp.CEIL, UnaryOp.TRUNC, UnaryOp.RINT, UnaryOp.ABS)) {
+    for (UnaryOp op :
+        List.of(
+            UnaryOp.SQRT, UnaryOp.FLOOR, UnaryOp.CEIL, UnaryOp.TRUNC, UnaryOp.RINT, UnaryOp.ABS)) {
       results.add(new Expr.Unary(op, a));
       results.add(new Expr.Unary(op, d));
     }
@@ -113,9 +138,15 @@ class CudaTest {
     results.add(op(BinaryOp.DIV, p, q));
     results.add(op(BinaryOp.SHR, p, q));
     results.add(new Expr.Dot4(p, q, new Expr.Unary(UnaryOp.NOT, p)));
-    results.add(new Expr.Bits(Type.of(Scalar.U16), new Expr.Cast(Type.of(Scalar.F16), ordered, false)));
-    results.add(new Expr.Cast(Type.F32, new Expr.Bits(Type.of(Scalar.F16), new Expr.Cast(Type.of(Scalar.U16), p, false)), false));
-    for (Scalar to : List.of(Scalar.I8, Scalar.U8, Scalar.I32, Scalar.U32, Scalar.I64, Scalar.U64)) {
+    results.add(
+        new Expr.Bits(Type.of(Scalar.U16), new Expr.Cast(Type.of(Scalar.F16), ordered, false)));
+    results.add(
+        new Expr.Cast(
+            Type.F32,
+            new Expr.Bits(Type.of(Scalar.F16), new Expr.Cast(Type.of(Scalar.U16), p, false)),
+            false));
+    for (Scalar to :
+        List.of(Scalar.I8, Scalar.U8, Scalar.I32, Scalar.U32, Scalar.I64, Scalar.U64)) {
       results.add(new Expr.Cast(Type.of(to), a, false));
     }
     for (Expr result : results) {
@@ -127,7 +158,13 @@ class CudaTest {
                   new LoopFunction.BufferParam("b", Scalar.F32, false),
                   new LoopFunction.BufferParam("out", result.type().scalar(), true)),
               List.of("n"),
-              new Stmt.For(Stmt.LoopKind.PARALLEL, "i", Kernels.index(0), var("n"), 1, store("out", var("i"), result))));
+              new Stmt.For(
+                  Stmt.LoopKind.PARALLEL,
+                  "i",
+                  Kernels.index(0),
+                  var("n"),
+                  1,
+                  store("out", var("i"), result))));
     }
     return list;
   }
@@ -145,12 +182,18 @@ class CudaTest {
       List<Object> arrays = new ArrayList<>();
       for (LoopFunction.BufferParam buffer : function.buffers()) {
         // Blocks read whole tiles.
-        arrays.add(buffer.written() ? Tensor.zeros(buffer.element().dtype(), 320).array() : Kernels.values(buffer.element(), 320, random).array());
+        arrays.add(
+            buffer.written()
+                ? Tensor.zeros(buffer.element().dtype(), 320).array()
+                : Kernels.values(buffer.element(), 320, random).array());
       }
       long[] dims = {n};
       int last = arrays.size() - 1;
       Object expected = Kernels.runInterpreter(function, arrays, dims).get(last);
-      Object actual = Kernels.runNative(kernels.get(i), arrays, dims, 0, function.name().equals("blocks") ? 5 : n).get(last);
+      Object actual =
+          Kernels.runNative(
+                  kernels.get(i), arrays, dims, 0, function.name().equals("blocks") ? 5 : n)
+              .get(last);
       assertEquals("", Kernels.difference(expected, actual), function.name());
     }
   }
@@ -159,8 +202,12 @@ class CudaTest {
   void programsRunEmulated() {
     CudaEmulatedBackend backend = new CudaEmulatedBackend();
     assumeTrue(backend.unavailable().isEmpty(), () -> backend.unavailable().orElse(""));
-    var executable = backend.load(Programs.program("m", Target.cuda()), new Backend.Options(1, Map.of("cache", "off")));
-    assertArrayEquals(Programs.expected(3), executable.run(Map.of("x\"*/ evil", Programs.input(3))).get("y").floats());
+    var executable =
+        backend.load(
+            Programs.program("m", Target.cuda()), new Backend.Options(1, Map.of("cache", "off")));
+    assertArrayEquals(
+        Programs.expected(3),
+        executable.run(Map.of("x\"*/ evil", Programs.input(3))).get("y").floats());
   }
 
   @Test
@@ -169,7 +216,8 @@ class CudaTest {
     List<LoopFunction> functions = new ArrayList<>(scalars());
     functions.add(blocks());
     functions.addAll(Programs.kernels());
-    Files.writeString(folder.resolve("kernels.cu"), CudaSource.text(functions), StandardCharsets.UTF_8);
+    Files.writeString(
+        folder.resolve("kernels.cu"), CudaSource.text(functions), StandardCharsets.UTF_8);
     for (String arch : List.of("sm_80", "sm_90")) {
       List<String> command = new ArrayList<>(List.of("nvcc"));
       command.addAll(CudaSource.flags());
