@@ -10,6 +10,7 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.spi.Backend;
+import org.tersor.runtime.Arguments;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;

@@ -11,6 +11,7 @@ import org.tersor.ir.loop.LoopInterpreter;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.Program;
+import org.tersor.runtime.Arguments;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.KernelCode;
 import org.tersor.runtime.Plan;

@@ -17,6 +17,8 @@ public final class FuseKernels {
   public static LoweredGraph fuse(LoweredGraph lowered) {
     Map<Integer, Value> values = new HashMap<>();
     Set<Integer> random = new HashSet<>();
+    Set<Integer> varying = new HashSet<>(ids(lowered, lowered.graph().inputs(), values));
+    Set<Integer> constant = new HashSet<>();
     List<KernelFusion.Unit> units = new ArrayList<>();
     for (KernelCall call : lowered.calls()) {
       List<Integer> inputs = ids(lowered, call.reads(), values);
@@ -24,9 +26,13 @@ public final class FuseKernels {
       if (!call.foldable()) {
         random.addAll(outputs);
       }
+      // What is computed once at load stays out of kernels that run at every call.
+      boolean once = call.foldable() && inputs.stream().noneMatch(varying::contains);
+      (once ? constant : varying).addAll(outputs);
       units.add(new KernelFusion.Unit(call.kernel(), inputs, outputs, call.origin()));
     }
     Set<Integer> escaping = new HashSet<>(random);
+    escaping.addAll(constant);
     escaping.addAll(ids(lowered, lowered.graph().outputs(), values));
     List<KernelCall> calls = new ArrayList<>();
     for (KernelFusion.Unit unit : KernelFusion.fuse(units, escaping)) {

@@ -1,0 +1,119 @@
+package org.tersor.passes;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.tersor.passes.quant.Affine;
+import org.tersor.passes.quant.Calibrator;
+import org.tersor.passes.quant.Histogram;
+import org.tersor.passes.quant.QuantPlan;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+class QuantTest {
+  private static Tensor batch(Random random, double spread) {
+    float[] values = new float[500];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) (random.nextGaussian() * spread);
+    }
+    return Tensor.of(values, values.length);
+  }
+
+  @Test
+  void histogramsDoNotDependOnOrderOrDivision() {
+    Random random = new Random(5);
+    List<Tensor> batches = new ArrayList<>();
+    for (double spread : new double[] {0.001, 3, 1e-20, 250, 0}) {
+      batches.add(batch(random, spread));
+    }
+    Histogram forward = new Histogram();
+    batches.forEach(forward::add);
+    Histogram backward = new Histogram();
+    batches.reversed().forEach(backward::add);
+    assertEquals(forward, backward);
+    Histogram left = new Histogram();
+    left.add(batches.get(0));
+    left.add(batches.get(3));
+    Histogram right = new Histogram();
+    right.add(batches.get(4));
+    right.add(batches.get(1));
+    right.add(batches.get(2));
+    right.merge(left);
+    assertEquals(forward, right);
+    assertEquals(2500, forward.total());
+  }
+
+  @Test
+  void quantilesAreThoseOfTheNumbers() {
+    float[] values = new float[100_000];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = i / 1000f;
+    }
+    Histogram histogram = new Histogram();
+    histogram.add(Tensor.of(values, values.length));
+    histogram.add(Tensor.of(new float[] {Float.NaN, Float.POSITIVE_INFINITY}, 2));
+    assertEquals(2, histogram.notFinite());
+    assertEquals(99.99, histogram.quantile(0.9999), 0.02);
+    assertEquals(50, histogram.quantile(0.5), 0.02);
+    Calibrator.Range range = Calibrator.parse("percentile:98").range(histogram);
+    assertEquals(1, range.min(), 0.02);
+    assertEquals(99, range.max(), 0.02);
+    assertEquals(new Calibrator.Range(0, 99.999f), Calibrator.parse("minmax").range(histogram));
+  }
+
+  @Test
+  void scalesAndZeroPointsFollowTheFormulas() {
+    assertEquals(
+        new Affine(DType.U8, 2f / 255, 0),
+        Affine.asymmetric(DType.U8, 0.5, 2),
+        "the range is extended to zero");
+    assertEquals(new Affine(DType.U8, (float) (3.0 / 255), 85), Affine.asymmetric(DType.U8, -1, 2));
+    assertEquals(
+        new Affine(DType.I8, (float) (3.0 / 255), -43), Affine.asymmetric(DType.I8, -1, 2));
+    assertEquals(new Affine(DType.U8, 1, 0), Affine.asymmetric(DType.U8, 0, 0));
+    Affine weight = Affine.symmetric(DType.I8, 1.27);
+    assertEquals(0.01f, weight.scale());
+    assertEquals(-127, weight.restrictedCode(-5));
+    assertEquals(2, weight.restrictedCode(2.5 * weight.scale()), "half to even");
+  }
+
+  @Test
+  void plansAreTextThatReadsBack() {
+    QuantPlan plan =
+        new QuantPlan(
+            Map.of("calibrator", "minmax", "calibration.samples", "100"),
+            Map.of(
+                "a \"quoted\" \\ name\n",
+                new Affine(DType.U8, 0.1f, 3),
+                "b",
+                new Affine(DType.U8, 1e-7f, 255)),
+            Map.of(
+                "conv1",
+                new QuantPlan.WeightScheme(DType.I8, 0),
+                "fc",
+                new QuantPlan.WeightScheme(DType.I8, -1)));
+    assertEquals(plan, QuantPlan.parse(plan.text()));
+    assertEquals(plan.hash(), QuantPlan.parse(plan.text()).hash());
+    assertTrue(plan.text().lines().anyMatch("weight \"conv1\" i8 axis 0"::equals), plan.text());
+    for (String bad :
+        new String[] {
+          "",
+          "weight",
+          "weight \"x",
+          "activation \"x\" u8 scale -1 zero 0",
+          "activation \"x\" u8 scale 1 zero 256",
+          "weight \"x\\u12\" i8 axis 0"
+        }) {
+      String text = bad.isEmpty() ? "" : "tersor quantization plan 1\n" + bad;
+      assertEquals(
+          "TSR-0411", assertThrows(TersorException.class, () -> QuantPlan.parse(text), bad).code());
+    }
+  }
+}
