@@ -6,9 +6,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.function.UnaryOperator;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
+import org.tersor.ir.loop.Legalizer;
 import org.tersor.ir.schedule.Scheduler;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
@@ -121,7 +121,7 @@ public final class Compiler {
   public Program program(Graph prepared, Target target, CompileOptions options) {
     Graph expanded = manager(options).run(Pipelines.lower(), prepared);
     LoweredGraph lowered = FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
-    return new ProgramBuilder(lowered, target, Scheduler::schedule, UnaryOperator.identity())
+    return new ProgramBuilder(lowered, target, Scheduler::schedule, function -> Legalizer.legalize(function, target))
         .build();
   }
 
