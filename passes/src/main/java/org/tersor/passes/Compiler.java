@@ -121,7 +121,8 @@ public final class Compiler {
   public Program program(Graph prepared, Target target, CompileOptions options) {
     Graph expanded = manager(options).run(Pipelines.lower(), prepared);
     LoweredGraph lowered = FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
-    return new ProgramBuilder(lowered, target, Scheduler::schedule, function -> Legalizer.legalize(function, target))
+    return new ProgramBuilder(
+            lowered, target, Scheduler::schedule, function -> Legalizer.legalize(function, target))
         .build();
   }
 
