@@ -20,7 +20,7 @@ import org.tersor.ir.schedule.Target;
  * values.
  */
 class MathRoutinesTest {
-  private static final int COUNT = 8000;
+  private static final int COUNT = Integer.getInteger("tersor.math.count", 8000);
 
   private static Expr call(Enum<?> op, Type type) {
     Expr x = load(type, "x");
