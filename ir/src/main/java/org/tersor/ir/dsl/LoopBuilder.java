@@ -220,7 +220,7 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
 
   @Override
   public Stmt visitPrefetch(PrefetchContext context) {
-    Type unused = buffer(context.name());
+    Type _ = buffer(context.name());
     return new Stmt.Prefetch(text(context.name()), exprs.visit(context.expr()));
   }
 

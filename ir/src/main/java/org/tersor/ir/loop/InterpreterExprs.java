@@ -356,7 +356,8 @@ final class InterpreterExprs {
   private static long gather(long[] lanes, int bytes, int at, int count) {
     long value = 0;
     for (int i = 0; i < count; i++) {
-      value |= (lanes[(at + i) / bytes] >>> 8 * ((at + i) % bytes) & 0xFF) << 8 * i;
+      long lane = lanes[(at + i) / bytes] >>> (8 * ((at + i) % bytes));
+      value |= (lane & 0xFF) << (8 * i);
     }
     return value;
   }

@@ -87,7 +87,7 @@ final class InterpreterMemory {
     while (shift < bytes * 8) {
       int at = byteOffset + shift / 8;
       int part = at % slotBytes;
-      long bits = raw(slotAt(index, at / slotBytes, 1)) >>> 8 * part;
+      long bits = raw(slotAt(index, at / slotBytes, 1)) >>> (8 * part);
       value |= bits << shift;
       shift += 8 * (slotBytes - part);
     }
@@ -106,9 +106,9 @@ final class InterpreterMemory {
       int part = at % slotBytes;
       int take = Math.min(slotBytes - part, bytes - done);
       int slotIndex = slotAt(index, at / slotBytes, 1);
-      long mask = (take == 8 ? -1L : (1L << 8 * take) - 1) << 8 * part;
-      long bits = value >>> 8 * done << 8 * part;
-      setRaw(slotIndex, raw(slotIndex) & ~mask | bits & mask);
+      long mask = (take == 8 ? -1L : (1L << (8 * take)) - 1) << (8 * part);
+      long bits = (value >>> (8 * done)) << (8 * part);
+      setRaw(slotIndex, (raw(slotIndex) & ~mask) | (bits & mask));
       done += take;
     }
   }

@@ -97,7 +97,7 @@ final class InterpreterOps {
       case POPCOUNT ->
           type.bytes() == 8
               ? a -> Long.bitCount(a)
-              : a -> Long.bitCount(a & (1L << 8 * type.bytes()) - 1);
+              : a -> Long.bitCount(a & ((1L << (8 * type.bytes())) - 1));
       default -> throw undefined(op, type);
     };
   }
@@ -166,8 +166,8 @@ final class InterpreterOps {
       case AND -> (a, b) -> a & b;
       case OR -> (a, b) -> a | b;
       case XOR -> (a, b) -> a ^ b;
-      case SHL -> (a, b) -> canon(type, a << (b & width - 1));
-      case SHR -> unsigned ? (a, b) -> a >>> (b & width - 1) : (a, b) -> a >> (b & width - 1);
+      case SHL -> (a, b) -> canon(type, a << (b & (width - 1)));
+      case SHR -> unsigned ? (a, b) -> a >>> (b & (width - 1)) : (a, b) -> a >> (b & (width - 1));
       default -> throw undefined(op, type);
     };
   }
@@ -268,11 +268,11 @@ final class InterpreterOps {
     return switch (to) {
       case F32 ->
           wide
-              ? a -> bits(a >= 0 ? (float) a : 2 * (float) (a >>> 1 | a & 1))
+              ? a -> bits(a >= 0 ? (float) a : 2 * (float) ((a >>> 1) | (a & 1)))
               : a -> bits((float) a);
       case F64 ->
           wide
-              ? a -> bits(a >= 0 ? (double) a : 2 * (double) (a >>> 1 | a & 1))
+              ? a -> bits(a >= 0 ? (double) a : 2 * (double) ((a >>> 1) | (a & 1)))
               : a -> bits((double) a);
       case BOOL -> a -> a != 0 ? 1 : 0;
       default -> a -> canon(to, a);
@@ -287,7 +287,7 @@ final class InterpreterOps {
     boolean negative = !unsigned && value < 0;
     long magnitude = negative ? -value : value;
     if (magnitude >>> 53 != 0) {
-      magnitude = magnitude & -0x1000L | ((magnitude & 0xFFF) != 0 ? 0x800 : 0);
+      magnitude = (magnitude & -0x1000L) | ((magnitude & 0xFFF) != 0 ? 0x800 : 0);
     }
     double result = magnitude >= 0 ? (double) magnitude : 2 * (double) (magnitude >>> 1);
     return negative ? -result : result;

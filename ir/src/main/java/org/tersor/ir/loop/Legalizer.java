@@ -212,8 +212,8 @@ public final class Legalizer {
     Expr b = bind("b", d.b());
     Expr sum = d.acc();
     for (int i = 0; i < 4; i++) {
-      Expr u = op(BinaryOp.AND, op(BinaryOp.SHR, a, 8 * i), 0xFF);
-      Expr s = op(BinaryOp.SHR, op(BinaryOp.SHL, b, 24 - 8 * i), 24);
+      Expr u = op(BinaryOp.AND, op(BinaryOp.SHR, a, 8L * i), 0xFF);
+      Expr s = op(BinaryOp.SHR, op(BinaryOp.SHL, b, 24 - 8L * i), 24);
       sum = new Expr.Binary(BinaryOp.ADD, sum, new Expr.Binary(BinaryOp.MUL, u, s));
     }
     return sum;
@@ -226,7 +226,7 @@ public final class Legalizer {
   private Expr cast(Expr.Cast c) {
     Scalar from = c.a().type().scalar();
     Scalar to = c.type().scalar();
-    if (from == to || !from.isSmallFloat() && !to.isSmallFloat()) {
+    if (from == to || (!from.isSmallFloat() && !to.isSmallFloat())) {
       return c;
     }
     Expr known = done.get(c);

@@ -74,7 +74,7 @@ public final class LoopInterpreter {
    * loop is the one task 0.
    */
   public void run(Object[] arrays, int[] offsets, long[] dimensions, long from, long to) {
-    if (from < 0 || to < from || !parallel && to > 1) {
+    if (from < 0 || to < from || (!parallel && to > 1)) {
       throw new IllegalArgumentException(function.name() + ": tasks " + from + " to " + to);
     }
     if (from < to) {

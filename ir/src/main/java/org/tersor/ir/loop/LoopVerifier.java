@@ -208,7 +208,7 @@ public final class LoopVerifier {
     Name name = names.get(assign.name());
     if (name == null || !name.local) {
       problem("no local of that name");
-      Optional<Type> unused = type(assign.value());
+      Optional<Type> _ = type(assign.value());
       return;
     }
     operand("value", assign.value(), name.type);
@@ -329,18 +329,18 @@ public final class LoopVerifier {
       case Expr.Binary b -> {
         at(lower(b.op()), b.a())
             .ifPresent(t -> require(defined(b.op(), t.scalar()), b.op() + " of " + t));
-        Optional<Type> unused = at(lower(b.op()), b.b());
+        Optional<Type> _ = at(lower(b.op()), b.b());
       }
       case Expr.Compare c -> {
         at(lower(c.op()), c.a())
             .ifPresent(t -> require(!t.scalar().isSmallFloat(), c.op() + " of " + t));
-        Optional<Type> unused = at(lower(c.op()), c.b());
+        Optional<Type> _ = at(lower(c.op()), c.b());
       }
       case Expr.Fma f -> same("fma", f.a(), List.of(f.b(), f.c()), f.a().type().scalar().isFloat());
       case Expr.Select s -> {
         operand("select", s.condition(), s.then().type().withScalar(Scalar.BOOL));
-        Optional<Type> then = at("select", s.then());
-        Optional<Type> otherwise = at("select", s.otherwise());
+        Optional<Type> _ = at("select", s.then());
+        Optional<Type> _ = at("select", s.otherwise());
       }
       case Expr.Cast c ->
           at("cast", c.a())

@@ -93,7 +93,7 @@ class LegalizerTest {
 
   /** All neighbourhoods of representable values and of midpoints, and random bits. */
   private static float[] singles(Scalar type) {
-    Random random = new Random(type.ordinal());
+    Random random = new Random(type.bytes());
     float[] x = new float[COUNT];
     int codes = type.bytes() == 1 ? 256 : 65536;
     for (int i = 0; i < x.length; i++) {
@@ -131,7 +131,7 @@ class LegalizerTest {
     for (int i = 0; i < near.length; i++) {
       doubles[i] =
           i % 3 == 0 ? Math.nextUp((double) near[i]) : i % 3 == 1 ? Math.nextDown((double) near[i]) : Double.longBitsToDouble(random.nextLong());
-      longs[i] = i % 2 == 0 ? random.nextLong() >> random.nextInt(64) : (long) near[i] * (1L << random.nextInt(40)) + random.nextInt(3) - 1;
+      longs[i] = i % 2 == 0 ? random.nextLong() >> random.nextInt(64) : ((long) near[i]) * (1L << random.nextInt(40)) + random.nextInt(3) - 1;
       ints[i] = i % 2 == 0 ? random.nextInt() >> random.nextInt(32) : (int) near[i] + random.nextInt(3) - 1;
     }
     assertSame(Scalar.F64, type, doubles, near.length);

@@ -76,9 +76,10 @@ class LoopTextTest {
       })
   void errorsNameLineAndColumn(String text, String code, String part) {
     TersorException e = assertThrows(TersorException.class, () -> LoopParser.parse(text));
-    assertEquals(code, e.code(), e.getMessage());
-    assertTrue(e.getMessage().contains(part), e.getMessage());
-    assertTrue(e.getMessage().contains("line 1"), e.getMessage());
+    String message = String.valueOf(e.getMessage());
+    assertEquals(code, e.code(), message);
+    assertTrue(message.contains(part), message);
+    assertTrue(message.contains("line 1"), message);
   }
 
   @Test

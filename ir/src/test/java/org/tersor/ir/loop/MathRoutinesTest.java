@@ -317,7 +317,7 @@ class MathRoutinesTest {
 
   /** IEEE 754: 1 to any power, and -1 to an infinite one, is 1; Java says NaN. */
   private static double pow(double x, double y) {
-    return x == 1 || x == -1 && Double.isInfinite(y) ? 1 : Math.pow(x, y);
+    return x == 1 || (x == -1 && Double.isInfinite(y)) ? 1 : Math.pow(x, y);
   }
 
   @ParameterizedTest
@@ -464,9 +464,9 @@ class MathRoutinesTest {
         name = line;
         continue;
       }
-      String[] pair = line.strip().split(":");
-      double x = Double.parseDouble(pair[0]);
-      double expected = Double.parseDouble(pair[1]);
+      int colon = line.indexOf(':');
+      double x = Double.parseDouble(line.substring(0, colon));
+      double expected = Double.parseDouble(line.substring(colon + 1));
       double actual = run(UnaryOp.valueOf(name), new double[] {x, x, x, x}, new double[4])[0];
       double error = error(actual, expected, false);
       assertTrue(

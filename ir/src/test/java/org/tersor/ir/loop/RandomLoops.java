@@ -83,49 +83,49 @@ final class RandomLoops {
   }
 
   private Stmt statement(int depth) {
-    switch (random.nextInt(depth == 0 ? 6 : 10)) {
+    return switch (random.nextInt(depth == 0 ? 6 : 10)) {
       case 0 -> {
         Expr value = expr(type(), 3);
         String name = fresh();
         names.add(new Expr.Var(value.type(), name));
-        return new Stmt.Let(name, value);
+        yield new Stmt.Let(name, value);
       }
       case 1 -> {
         Expr value = expr(type(), 3);
         Expr.Var local = new Expr.Var(value.type(), fresh());
         names.add(local);
         locals.add(local);
-        return new Stmt.Local(local.name(), value);
+        yield new Stmt.Local(local.name(), value);
       }
       case 2 -> {
         if (locals.isEmpty()) {
-          return new Stmt.Block(List.of());
+          yield new Stmt.Block(List.of());
         }
         Expr.Var local = locals.get(random.nextInt(locals.size()));
-        return new Stmt.Assign(local.name(), expr(local.type(), 3));
+        yield new Stmt.Assign(local.name(), expr(local.type(), 3));
       }
       case 3 -> {
         if (!registers.isEmpty() && random.nextBoolean()) {
           Stmt.Alloc tile = registers.get(random.nextInt(registers.size()));
-          return new Stmt.Store(tile.buffer(), index(1), expr(tile.element(), 2), Optional.empty());
+          yield new Stmt.Store(tile.buffer(), index(1), expr(tile.element(), 2), Optional.empty());
         }
         LoopFunction.BufferParam to =
             buffers.stream().filter(LoopFunction.BufferParam::written).findFirst().orElseThrow();
         Type type = new Type(to.element(), lanes());
         Expr index = expr(random.nextBoolean() ? Type.INDEX : type.withScalar(Scalar.INDEX), 2);
-        return new Stmt.Store(to.name(), index, expr(type, 3), mask(type));
+        yield new Stmt.Store(to.name(), index, expr(type, 3), mask(type));
       }
       case 4 -> {
         Stmt.Alloc tile = new Stmt.Alloc(fresh(), type(), index(2), Stmt.Space.REGISTER);
         registers.add(tile);
-        return tile;
+        yield tile;
       }
       case 5 -> {
         Stmt.Space space = random.nextBoolean() ? Stmt.Space.LOCAL : Stmt.Space.SHARED;
         Stmt.Alloc alloc =
             new Stmt.Alloc(fresh(), Type.of(pick(ELEMENTS)), expr(Type.INDEX, 1), space);
         buffers.add(new LoopFunction.BufferParam(alloc.buffer(), alloc.element().scalar(), true));
-        return alloc;
+        yield alloc;
       }
       case 6 -> {
         Expr begin = expr(Type.INDEX, 1);
@@ -134,22 +134,22 @@ final class RandomLoops {
         names.add(new Expr.Var(Type.INDEX, variable));
         Stmt body = body(depth - 1);
         names.removeLast();
-        return new Stmt.For(
+        yield new Stmt.For(
             Stmt.LoopKind.SERIAL, variable, begin, end, 1 + random.nextInt(4), body);
       }
       case 7 -> {
-        return new Stmt.While(expr(Type.BOOL, 2), body(depth - 1));
+        yield new Stmt.While(expr(Type.BOOL, 2), body(depth - 1));
       }
       case 8 -> {
-        return new Stmt.If(
+        yield new Stmt.If(
             expr(Type.BOOL, 2),
             body(depth - 1),
             random.nextBoolean() ? Optional.of(body(depth - 1)) : Optional.empty());
       }
       default -> {
-        return block(depth - 1);
+        yield block(depth - 1);
       }
-    }
+    };
   }
 
   private int lanes() {
