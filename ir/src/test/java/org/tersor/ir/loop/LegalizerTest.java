@@ -48,13 +48,15 @@ class LegalizerTest {
     assertFalse(printed.contains(to.text() + "x8("), printed);
     Object expected = to.dtype().slot().newArray(count);
     Object actual = to.dtype().slot().newArray(count);
-    LoopInterpreter.run(LoopParser.parse(text), new Object[] {input, expected}, new int[2], new long[] {count});
+    LoopInterpreter.run(
+        LoopParser.parse(text), new Object[] {input, expected}, new int[2], new long[] {count});
     LoopInterpreter.run(legal, new Object[] {input, actual}, new int[2], new long[] {count});
     if (to == Scalar.F32) {
       // Equal NaNs for any payload; zeros differ by sign.
       assertArrayEquals((float[]) expected, (float[]) actual);
     } else {
-      assertTrue(Arrays.deepEquals(new Object[] {expected}, new Object[] {actual}), from + " to " + to);
+      assertTrue(
+          Arrays.deepEquals(new Object[] {expected}, new Object[] {actual}), from + " to " + to);
     }
   }
 
@@ -78,10 +80,12 @@ class LegalizerTest {
         """
             .formatted(type.text());
     float[] actual = new float[codes];
-    LoopInterpreter.run(legal(text, PLAIN), new Object[] {input, actual}, new int[2], new long[] {codes});
+    LoopInterpreter.run(
+        legal(text, PLAIN), new Object[] {input, actual}, new int[2], new long[] {codes});
     for (int i = 0; i < codes; i++) {
       float expected = Minifloat.of(type.dtype()).decode(i);
-      assertEquals(Float.floatToIntBits(expected), Float.floatToIntBits(actual[i]), type + " code " + i);
+      assertEquals(
+          Float.floatToIntBits(expected), Float.floatToIntBits(actual[i]), type + " code " + i);
     }
   }
 
@@ -130,9 +134,19 @@ class LegalizerTest {
     Random random = new Random(3);
     for (int i = 0; i < near.length; i++) {
       doubles[i] =
-          i % 3 == 0 ? Math.nextUp((double) near[i]) : i % 3 == 1 ? Math.nextDown((double) near[i]) : Double.longBitsToDouble(random.nextLong());
-      longs[i] = i % 2 == 0 ? random.nextLong() >> random.nextInt(64) : ((long) near[i]) * (1L << random.nextInt(40)) + random.nextInt(3) - 1;
-      ints[i] = i % 2 == 0 ? random.nextInt() >> random.nextInt(32) : (int) near[i] + random.nextInt(3) - 1;
+          i % 3 == 0
+              ? Math.nextUp((double) near[i])
+              : i % 3 == 1
+                  ? Math.nextDown((double) near[i])
+                  : Double.longBitsToDouble(random.nextLong());
+      longs[i] =
+          i % 2 == 0
+              ? random.nextLong() >> random.nextInt(64)
+              : ((long) near[i]) * (1L << random.nextInt(40)) + random.nextInt(3) - 1;
+      ints[i] =
+          i % 2 == 0
+              ? random.nextInt() >> random.nextInt(32)
+              : (int) near[i] + random.nextInt(3) - 1;
     }
     assertSame(Scalar.F64, type, doubles, near.length);
     assertSame(Scalar.I64, type, longs, near.length);
@@ -147,9 +161,19 @@ class LegalizerTest {
     for (int i = 0; i < halves.length; i++) {
       halves[i] = (short) i;
     }
-    for (Scalar to : List.of(Scalar.BF16, Scalar.F8E4M3FN, Scalar.F8E8M0, Scalar.I8, Scalar.U64, Scalar.F64, Scalar.BOOL)) {
+    for (Scalar to :
+        List.of(
+            Scalar.BF16,
+            Scalar.F8E4M3FN,
+            Scalar.F8E8M0,
+            Scalar.I8,
+            Scalar.U64,
+            Scalar.F64,
+            Scalar.BOOL)) {
       LoopFunction f =
-          LoopParser.parse("kernel c(x: f16, y: mut %1$s) do for i in 0 .. 65536 do y[i] = %1$s(x[i]); end end".formatted(to.text()));
+          LoopParser.parse(
+              "kernel c(x: f16, y: mut %1$s) do for i in 0 .. 65536 do y[i] = %1$s(x[i]); end end"
+                  .formatted(to.text()));
       LoopFunction legal = Legalizer.legalize(f, PLAIN);
       Object expected = to.dtype().slot().newArray(65536);
       Object actual = to.dtype().slot().newArray(65536);
@@ -171,7 +195,8 @@ class LegalizerTest {
     List<Stmt> body = ((Stmt.Block) f.body()).body();
     Stmt.Store store = (Stmt.Store) body.getLast();
     Expr value = ((Stmt.Let) body.getFirst()).value();
-    return new Stmt.Block(List.of(new Stmt.Store(store.buffer(), store.index(), value, store.mask())));
+    return new Stmt.Block(
+        List.of(new Stmt.Store(store.buffer(), store.index(), value, store.mask())));
   }
 
   @Test
@@ -185,7 +210,11 @@ class LegalizerTest {
         }
         """;
     float[] y = new float[4];
-    LoopInterpreter.run(legal(text, PLAIN), new Object[] {new short[] {0x3C00, 0x4000, (short) 0xC000, 1}, y}, new int[2], new long[0]);
+    LoopInterpreter.run(
+        legal(text, PLAIN),
+        new Object[] {new short[] {0x3C00, 0x4000, (short) 0xC000, 1}, y},
+        new int[2],
+        new long[0]);
     assertArrayEquals(new float[] {2, 4, -4, 0x1p-23f}, y);
   }
 
@@ -206,8 +235,16 @@ class LegalizerTest {
     int[] b = new Random(2).ints(4).toArray();
     int[] c = {1, 2, 3, Integer.MAX_VALUE};
     int[] d = c.clone();
-    LoopInterpreter.run(plain, new Object[] {a, b, c, new float[] {2, 3, 4}, new float[1]}, new int[5], new long[0]);
-    LoopInterpreter.run(LoopParser.parse(text), new Object[] {a, b, d, new float[] {2, 3, 4}, new float[1]}, new int[5], new long[0]);
+    LoopInterpreter.run(
+        plain,
+        new Object[] {a, b, c, new float[] {2, 3, 4}, new float[1]},
+        new int[5],
+        new long[0]);
+    LoopInterpreter.run(
+        LoopParser.parse(text),
+        new Object[] {a, b, d, new float[] {2, 3, 4}, new float[1]},
+        new int[5],
+        new long[0]);
     assertArrayEquals(d, c);
   }
 
@@ -240,7 +277,8 @@ class LegalizerTest {
     String printed = LoopPrinter.print(legal(text, Target.jvm(64)));
     assertEquals(1, printed.split("rint").length - 1, printed);
     float[] y = new float[3];
-    LoopInterpreter.of(legal(text, PLAIN)).run(new Object[] {new float[] {0, 100, -200}, y}, new int[2], new long[] {3}, 0, 1);
+    LoopInterpreter.of(legal(text, PLAIN))
+        .run(new Object[] {new float[] {0, 100, -200}, y}, new int[2], new long[] {3}, 0, 1);
     assertArrayEquals(new float[] {0.5f, 101, 0}, y);
   }
 

@@ -134,8 +134,7 @@ final class RandomLoops {
         names.add(new Expr.Var(Type.INDEX, variable));
         Stmt body = body(depth - 1);
         names.removeLast();
-        yield new Stmt.For(
-            Stmt.LoopKind.SERIAL, variable, begin, end, 1 + random.nextInt(4), body);
+        yield new Stmt.For(Stmt.LoopKind.SERIAL, variable, begin, end, 1 + random.nextInt(4), body);
       }
       case 7 -> {
         yield new Stmt.While(expr(Type.BOOL, 2), body(depth - 1));
