@@ -14,6 +14,7 @@ import org.tersor.conformance.Reference;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -67,13 +68,16 @@ final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
-    LoadedModel loaded = options.load(compiler);
+    if (options.isArtifact() && against.isPresent() && reference.isEmpty()) {
+      throw new TersorException("TSR-0906", "ONNX Runtime cannot run an artifact: give --reference X.onnx");
+    }
+    LoadedModel loaded = options.load(compiler, reference);
     Map<String, RandomInputs.Drawn> drawn = options.inputs(loaded);
     Map<String, Tensor> inputs = ModelOptions.tensors(drawn);
     Duel.Settings settings =
         new Duel.Settings(warmup, Math.max(1, rounds), Duel.Settings.DEFAULT.roundSeconds());
     if (against.isEmpty()) {
-      print(Duel.alone(loaded.executable(), inputs, settings), drawn);
+      print(Duel.alone(loaded.executable(), inputs, settings), loaded, drawn);
       return Exit.OK;
     }
     try (Reference ort = new OrtWorker();
@@ -82,14 +86,14 @@ final class BenchCommand implements Callable<Integer> {
                 reference.orElse(options.model),
                 new Reference.Options(Reference.Optimization.ALL, options.threads))) {
       Duel.Result result = Duel.run(loaded.executable(), session, inputs, settings);
-      print(result, drawn);
+      print(result, loaded, drawn);
       return minRatio.isPresent() && result.ratio() < minRatio.getAsDouble()
           ? Exit.TOO_SLOW
           : Exit.OK;
     }
   }
 
-  private void print(Duel.Result result, Map<String, RandomInputs.Drawn> drawn) {
+  private void print(Duel.Result result, LoadedModel loaded, Map<String, RandomInputs.Drawn> drawn) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tersorMs", result.tersorMs());
     if (against.isPresent()) {
@@ -100,7 +104,7 @@ final class BenchCommand implements Callable<Integer> {
     json.put("rounds", result.rounds());
     json.put("runsPerRound", result.runsPerRound());
     json.put("threads", options.threads);
-    json.put("backend", options.backend);
+    json.put("backend", loaded.backend());
     json.put("inputs", ModelOptions.describe(drawn));
     options.common.sayJson(json);
     options.common.say(

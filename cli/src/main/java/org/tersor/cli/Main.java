@@ -21,9 +21,12 @@ import picocli.CommandLine.Spec;
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
       InspectCommand.class,
+      CompileCommand.class,
+      QuantizeCommand.class,
       RunCommand.class,
       VerifyCommand.class,
       BenchCommand.class,
+      EvalCommand.class,
       ConformanceCommand.class,
       ZooCommand.class,
       DoctorCommand.class,

@@ -1,6 +1,7 @@
 package org.tersor.cli;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,12 +18,16 @@ import org.tersor.cli.data.Npy;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;
+import org.tersor.conformance.Reference;
+import org.tersor.conformance.ReferenceExecutable;
+import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.RawData;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.PassManager;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Executable;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -34,7 +39,7 @@ import picocli.CommandLine.Parameters;
 final class ModelOptions {
   @Mixin Common common;
 
-  @Parameters(paramLabel = "MODEL", description = "An .onnx file.")
+  @Parameters(paramLabel = "MODEL", description = "An .onnx file, or an artifact: .jar, .so.")
   Path model;
 
   @Option(
@@ -145,6 +150,10 @@ final class ModelOptions {
   }
 
   CompileOptions compileOptions() {
+    return compileOptions(target);
+  }
+
+  CompileOptions compileOptions(Optional<String> target) {
     Consumer<String> note = notes::add;
     PassManager.Debug off = PassManager.Debug.OFF;
     PassManager.Debug debug =
@@ -161,8 +170,53 @@ final class ModelOptions {
     return new CompileOptions(dims, threads, target, settings, debug, note);
   }
 
+  /** Whether MODEL is something that was compiled before. */
+  boolean isArtifact() {
+    return suffix().equals("jar") || suffix().equals("so");
+  }
+
+  private String suffix() {
+    String name = model.getFileName().toString();
+    return name.substring(name.lastIndexOf('.') + 1).toLowerCase(Locale.ROOT);
+  }
+
   LoadedModel load(Compiler compiler) {
-    return LoadedModel.of(compiler, read(compiler), backend, compileOptions());
+    return load(compiler, Optional.empty());
+  }
+
+  /** @param source the model that an artifact was compiled from, for what the artifact does not tell */
+  LoadedModel load(Compiler compiler, Optional<Path> source) {
+    if (!isArtifact() && !backend.equals("ort")) {
+      return LoadedModel.of(compiler, read(compiler), backend, compileOptions());
+    }
+    if (!Files.exists(model)) {
+      throw new TersorException("TSR-0902", "there is no file " + model);
+    }
+    Graph graph =
+        isArtifact()
+            ? source.map(file -> compiler.prepare(read(compiler, file), compileOptions())).orElseGet(ModelOptions::unknown)
+            : compiler.prepare(read(compiler), compileOptions());
+    return new LoadedModel(graph, artifact(), isArtifact() ? suffix() : "ort", 0, 0);
+  }
+
+  private Executable artifact() {
+    try {
+      return switch (suffix()) {
+        case "so" -> new SoArtifact(model);
+        case "jar" -> JarArtifact.open(model, threads);
+        default -> {
+          OrtWorker worker = new OrtWorker(); // ends with this process
+          Reference.Options how = new Reference.Options(Reference.Optimization.ALL, threads);
+          yield new ReferenceExecutable(worker.name(), worker.open(model, how));
+        }
+      };
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static Graph unknown() {
+    return new Graph("", List.of(), List.of(), List.of(), Map.of(), Map.of(), Map.of(), Map.of());
   }
 
   /** The inputs given, and random ones for the others. */

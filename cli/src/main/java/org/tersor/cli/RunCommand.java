@@ -46,7 +46,7 @@ final class RunCommand implements Callable<Integer> {
       options.common.say("wrote %s", output.get());
     }
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("backend", options.backend);
+    json.put("backend", loaded.backend());
     json.put("inputs", ModelOptions.describe(inputs));
     json.put("outputs", outputs);
     options.common.sayJson(json);

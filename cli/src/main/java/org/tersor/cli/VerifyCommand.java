@@ -16,6 +16,7 @@ import org.tersor.conformance.Reference;
 import org.tersor.conformance.Verifier;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.passes.Compiler;
+import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -49,25 +50,28 @@ final class VerifyCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
-    LoadedModel loaded = options.load(compiler);
+    if (options.isArtifact() && reference.isEmpty()) {
+      throw new TersorException("TSR-0906", "an artifact is judged against its model: give --reference X.onnx");
+    }
+    LoadedModel loaded = options.load(compiler, reference);
     Map<String, RandomInputs.Drawn> inputs = options.inputs(loaded);
     try (Reference ort = new OrtWorker(Duration.ofSeconds(timeout))) {
       Path judge = reference.orElse(options.model);
       Verifier.Report report =
           new Verifier(ort, compiler)
               .verify(judge, loaded.graph(), loaded.executable(), ModelOptions.tensors(inputs));
-      print(report, ort.name(), inputs);
+      print(report, ort.name(), loaded, inputs);
       return report.passed() ? Exit.OK : Exit.CHECK_FAILED;
     }
   }
 
-  private void print(Verifier.Report report, String judge, Map<String, RandomInputs.Drawn> inputs) {
+  private void print(Verifier.Report report, String judge, LoadedModel loaded, Map<String, RandomInputs.Drawn> inputs) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("passed", report.passed());
     json.put("maxAbs", report.maxAbs());
     json.put("maxRel", report.maxRel());
     json.put("cosine", report.cosine());
-    json.put("backend", options.backend);
+    json.put("backend", loaded.backend());
     json.put("reference", judge);
     json.put("rule", report.rule());
     json.put("seed", options.seed);

@@ -1,0 +1,105 @@
+package org.tersor.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Backend;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
+import org.tersor.runtime.TersorException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code tersor compile}: an artifact, quantized first if wanted; {@link Compiler#artifact} is its Java API. */
+@Command(
+    name = "compile",
+    description = {
+      "Compiles a model to a jar, to a shared library with a C header, or to a simplified .onnx.",
+      "With --scheme it is quantized first. A jar holds code for every vector width; a library for --target (default: this machine's best)."
+    })
+final class CompileCommand implements Callable<Integer> {
+  @Mixin ModelOptions options;
+  @Mixin QuantizeOptions quantize;
+
+  @Option(names = {"-o", "--output"}, paramLabel = "X.jar|X.so|X.onnx", required = true, description = "The file to write.")
+  Path output;
+
+  @Option(names = "--package", paramLabel = "NAME", description = "Java package of the jar's classes.")
+  Optional<String> packageName = Optional.empty();
+
+  @Option(names = "--runtime", description = "Of a jar: embedded (default) or external.")
+  Optional<String> runtime = Optional.empty();
+
+  @Override
+  public Integer call() throws IOException {
+    Compiler compiler = options.common.compiler();
+    Graph graph = options.read(compiler);
+    long start = System.nanoTime();
+    Optional<QuantizeOptions.Result> quantized = Optional.empty();
+    if (quantize.wanted()) {
+      quantized = Optional.of(quantize.quantize(compiler, graph, options));
+      graph = quantized.get().quantized().graph();
+    }
+    List<String> targets = write(compiler, graph);
+    double seconds = (System.nanoTime() - start) / 1e9;
+    if (quantized.isPresent()) {
+      QuantizeCommand.report(options, quantized.get(), output, QuantizeCommand.floatBytes(quantized.get().quantized().base()));
+      return Exit.OK;
+    }
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("file", output.toString());
+    json.put("bytes", Files.size(output));
+    json.put("targets", targets);
+    json.put("seconds", seconds);
+    json.put("notes", options.notes());
+    options.common.sayJson(json);
+    options.common.say("%s: %s%s, compiled in %.1f s", output, Common.bytes(Files.size(output)), targets.isEmpty() ? "" : " for " + String.join(", ", targets), seconds);
+    options.notes().forEach(note -> options.common.say("  note: %s", note));
+    return Exit.OK;
+  }
+
+  private List<String> write(Compiler compiler, Graph graph) {
+    String name = output.getFileName().toString().toLowerCase(Locale.ROOT);
+    String suffix = name.substring(name.lastIndexOf('.') + 1);
+    CompileOptions compile = options.compileOptions(Optional.empty());
+    if (packageName.isPresent()) {
+      compile = compile.withSetting("package", packageName.get());
+    }
+    if (runtime.isPresent()) {
+      compile = compile.withSetting("runtime", runtime.get());
+    }
+    if (suffix.equals("onnx")) {
+      compiler.write(compiler.exportable(compiler.prepare(graph, compile), compile), output, Map.of());
+      return List.of();
+    }
+    Backend.OfProgram backend = backendFor(compiler, suffix);
+    List<String> targets =
+        options.target.map(t -> Arrays.asList(t.split(",", -1))).orElseGet(() -> defaultTargets(backend, suffix));
+    compiler.artifact(graph, backend.id(), targets, output, compile);
+    return targets;
+  }
+
+  private static List<String> defaultTargets(Backend.OfProgram backend, String suffix) {
+    List<String> all = backend.targets().stream().map(Target::name).toList();
+    return suffix.equals("jar") ? all : all.subList(0, 1);
+  }
+
+  private static Backend.OfProgram backendFor(Compiler compiler, String suffix) {
+    for (var provided : compiler.registry().backends()) {
+      if (provided.provider() instanceof Backend.OfProgram candidate && candidate.artifacts().contains(suffix)) {
+        return (Backend.OfProgram) compiler.registry().backend(candidate.id());
+      }
+    }
+    throw new TersorException("TSR-0602", "nothing here writes files ending in ." + suffix + "; give -o X.jar, X.so or X.onnx");
+  }
+}

@@ -1,0 +1,99 @@
+package org.tersor.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.tersor.cli.data.Preprocess;
+import org.tersor.cli.data.Samples;
+import org.tersor.conformance.LoadedModel;
+import org.tersor.passes.Compiler;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code tersor eval}: accuracy on labelled data. */
+@Command(
+    name = "eval",
+    description = {
+      "Measures a model's accuracy.",
+      "mnist: IDX files, pixels become (v/255 - .1307) / .3081 unless --preprocess says otherwise. images: pictures with labels.csv (file,label), else labels in the order of the file names."
+    })
+final class EvalCommand implements Callable<Integer> {
+  @Mixin ModelOptions options;
+
+  @Option(names = "--task", required = true, description = "mnist or images.")
+  String task;
+
+  @Option(names = "--data", paramLabel = "DIR", required = true, description = "The data.")
+  Path data;
+
+  @Option(names = "--limit", paramLabel = "N", description = "Only the first N samples.")
+  int limit = Integer.MAX_VALUE;
+
+  @Option(names = "--batch", defaultValue = "20", description = "Samples a call, where the model leaves it free (default: ${DEFAULT-VALUE}).")
+  int batch;
+
+  @Option(names = "--predictions", paramLabel = "FILE", description = "Write the predicted class of each sample, one a line.")
+  Optional<Path> predictions = Optional.empty();
+
+  /** Share of samples whose largest score is the label's. */
+  record Result(double value, int n, List<Integer> predicted) {}
+
+  @Override
+  public Integer call() throws IOException {
+    Compiler compiler = options.common.compiler();
+    LoadedModel loaded = options.load(compiler);
+    Samples.Data samples = Samples.task(task, data, loaded.executable().inputs(), options.dims, options.preprocess.map(Preprocess::parse));
+    int n = Math.min(limit, samples.count());
+    List<Result> results = new ArrayList<>();
+    options.common.withProgress("evaluating", n, step -> results.add(top1(loaded.executable(), samples, n, batch, step)));
+    Result result = results.getFirst();
+    if (predictions.isPresent()) {
+      Files.writeString(predictions.get(), String.join("\n", result.predicted().stream().map(String::valueOf).toList()) + "\n");
+    }
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("metric", "top1");
+    json.put("value", result.value());
+    json.put("n", result.n());
+    json.put("backend", loaded.backend());
+    options.common.sayJson(json);
+    options.common.say("%s on %s: top-1 %.2f %% of %d", options.model.getFileName(), loaded.backend(), 100 * result.value(), result.n());
+    return Exit.OK;
+  }
+
+  /** Classifies the first {@code n} samples; the model's first output holds a score per class. */
+  static Result top1(Executable executable, Samples.Data samples, int n, int freeBatch, Runnable step) {
+    DimExpr first = executable.inputs().getFirst().shape().isEmpty() ? DimExpr.ONE : executable.inputs().getFirst().shape().getFirst();
+    int batch = first.isConst() ? (int) first.constValue() : Math.max(1, freeBatch);
+    List<Integer> predicted = new ArrayList<>();
+    int right = 0;
+    for (int from = 0; from < n; from += batch) {
+      int size = Math.min(batch, n - from);
+      if (first.isConst() && size < batch) {
+        throw new TersorException("TSR-0906", "the model's batch is " + batch + "; --limit must be a multiple of it");
+      }
+      Tensor scores = executable.run(samples.read(from, size)).values().iterator().next();
+      int classes = scores.size() / size;
+      for (int i = 0; i < size; i++) {
+        int best = 0;
+        for (int c = 1; c < classes; c++) {
+          best = scores.getDouble(i * classes + c) > scores.getDouble(i * classes + best) ? c : best;
+        }
+        predicted.add(best);
+        right += best == samples.labels().get(from + i) ? 1 : 0;
+        step.run();
+      }
+    }
+    return new Result(n == 0 ? 0 : right / (double) n, n, predicted);
+  }
+}

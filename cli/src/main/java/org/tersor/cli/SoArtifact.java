@@ -1,0 +1,176 @@
+package org.tersor.cli;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.tersor.runtime.Arguments;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/** A compiled shared library, called through its C interface as any program would, on one thread. */
+final class SoArtifact implements Executable {
+  private static final Pattern DESCRIBE = Pattern.compile("\0([a-z][a-z0-9_]*)_describe\0");
+
+  private final List<Port> inputs = new ArrayList<>();
+  private final List<Port> outputs = new ArrayList<>();
+  private final List<String> dims = new ArrayList<>();
+  private final String description;
+  private final MethodHandle arenaSize;
+  private final MethodHandle run;
+  private final MemorySegment packed;
+
+  SoArtifact(Path file) throws IOException {
+    Matcher symbol = DESCRIBE.matcher(new String(Files.readAllBytes(file), ISO_8859_1));
+    if (!symbol.find()) {
+      throw new TersorException("TSR-0903", file + " is no library that tersor made: it has no ..._describe function");
+    }
+    String prefix = symbol.group(1);
+    SymbolLookup symbols = SymbolLookup.libraryLookup(file.toAbsolutePath(), Arena.ofAuto());
+    MethodHandle describe = function(symbols, prefix + "_describe", ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG);
+    arenaSize = function(symbols, prefix + "_arena_size", ValueLayout.JAVA_LONG, ValueLayout.ADDRESS);
+    run =
+        function(
+            symbols, prefix + "_run", ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.ADDRESS,
+            ValueLayout.ADDRESS, ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.ADDRESS);
+    MethodHandle packedSize = function(symbols, prefix + "_packed_size", ValueLayout.JAVA_LONG);
+    MethodHandle prepare = function(symbols, prefix + "_prepare", ValueLayout.JAVA_INT, ValueLayout.ADDRESS);
+    description = describe(describe);
+    JsonNode json = new ObjectMapper().readTree(description);
+    json.path("dims").forEach(dim -> dims.add(dim.asText()));
+    ports(json.path("inputs"), inputs);
+    ports(json.path("outputs"), outputs);
+    packed = Arena.ofAuto().allocate(Math.max(64, (long) check("packed_size", invoke(packedSize))), 64);
+    check("prepare", invoke(prepare, packed));
+  }
+
+  private static MethodHandle function(SymbolLookup symbols, String name, ValueLayout result, ValueLayout... arguments) {
+    MemorySegment address = symbols.find(name).orElseThrow(() -> new TersorException("TSR-0903", "the library has no function " + name));
+    return Linker.nativeLinker().downcallHandle(address, FunctionDescriptor.of(result, arguments));
+  }
+
+  private static String describe(MethodHandle describe) {
+    try (Arena arena = Arena.ofConfined()) {
+      int length = (int) check("describe", invoke(describe, MemorySegment.NULL, 0L));
+      MemorySegment text = arena.allocate(length + 1L);
+      check("describe", invoke(describe, text, length + 1L));
+      return text.getString(0);
+    }
+  }
+
+  private static void ports(JsonNode json, List<Port> ports) {
+    for (JsonNode port : json) {
+      List<DimExpr> shape = new ArrayList<>();
+      port.path("shape").forEach(dim -> shape.add(dim.isNumber() ? DimExpr.of(dim.asLong()) : DimExpr.parse(dim.asText())));
+      ports.add(new Port(port.path("name").asText(), DType.of(port.path("type").asText()), List.copyOf(shape)));
+    }
+  }
+
+  private static long invoke(MethodHandle function, Object... arguments) {
+    try {
+      return ((Number) function.invokeWithArguments(arguments)).longValue();
+    } catch (Throwable e) {
+      throw new IllegalStateException("the library cannot be called", e);
+    }
+  }
+
+  private static long check(String function, long result) {
+    if (result < 0) {
+      String why =
+          switch ((int) result) {
+            case -1 -> "a pointer is missing";
+            case -2 -> "a dimension is negative or a size overflows";
+            case -3 -> "the arena is too small";
+            case -4 -> "this processor can run none of the instruction sets that the library was compiled for";
+            default -> "error " + result;
+          };
+      throw new TersorException("TSR-0604", function + " of the library: " + why);
+    }
+    return result;
+  }
+
+  @Override
+  public List<Port> inputs() {
+    return List.copyOf(inputs);
+  }
+
+  @Override
+  public List<Port> outputs() {
+    return List.copyOf(outputs);
+  }
+
+  @Override
+  public String describe() {
+    return description;
+  }
+
+  @Override
+  public Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
+    List<Tensor> tensors = Arguments.inputs(inputs, given);
+    Map<String, Long> values = Arguments.bind(inputs, tensors);
+    Map<String, Tensor> results = new LinkedHashMap<>();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment sizes = arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, dims.size()));
+      for (int i = 0; i < dims.size(); i++) {
+        sizes.setAtIndex(ValueLayout.JAVA_LONG, i, values.getOrDefault(dims.get(i), 0L));
+      }
+      MemorySegment in = arena.allocate(ValueLayout.ADDRESS, Math.max(1, inputs.size()));
+      for (int i = 0; i < inputs.size(); i++) {
+        MemorySegment heap = heap(tensors.get(i));
+        MemorySegment copy = arena.allocate(Math.max(64, heap.byteSize()), 64);
+        copy.asSlice(0, heap.byteSize()).copyFrom(heap);
+        in.setAtIndex(ValueLayout.ADDRESS, i, copy);
+      }
+      MemorySegment out = arena.allocate(ValueLayout.ADDRESS, Math.max(1, outputs.size()));
+      List<MemorySegment> buffers = new ArrayList<>();
+      for (int i = 0; i < outputs.size(); i++) {
+        Port port = outputs.get(i);
+        long[] shape = port.shape().stream().mapToLong(dim -> dim.eval(values)).toArray();
+        Tensor target = Optional.ofNullable(targets.get(port.name())).orElseGet(() -> Tensor.zeros(port.dtype(), shape));
+        results.put(port.name(), target);
+        buffers.add(arena.allocate(Math.max(64, heap(target).byteSize()), 64));
+        out.setAtIndex(ValueLayout.ADDRESS, i, buffers.get(i));
+      }
+      long bytes = check("arena_size", invoke(arenaSize, sizes));
+      MemorySegment scratch = arena.allocate(Math.max(64, bytes), 64);
+      check("run", invoke(run, in, out, sizes, packed, scratch, bytes, MemorySegment.NULL, MemorySegment.NULL));
+      for (int i = 0; i < outputs.size(); i++) {
+        MemorySegment heap = heap(results.get(outputs.get(i).name()));
+        heap.copyFrom(buffers.get(i).asSlice(0, heap.byteSize()));
+      }
+    }
+    return results;
+  }
+
+  private static MemorySegment heap(Tensor tensor) {
+    return switch (tensor.dtype().slot()) {
+      case BYTE -> MemorySegment.ofArray(tensor.bytes());
+      case SHORT -> MemorySegment.ofArray(tensor.shorts());
+      case INT -> MemorySegment.ofArray(tensor.ints());
+      case LONG -> MemorySegment.ofArray(tensor.longs());
+      case FLOAT -> MemorySegment.ofArray(tensor.floats());
+      case DOUBLE -> MemorySegment.ofArray(tensor.doubles());
+      case STRING -> throw new TersorException("TSR-0703", "strings cannot enter a library");
+    };
+  }
+}
