@@ -195,7 +195,7 @@ final class ModelOptions {
     Graph graph =
         isArtifact()
             ? source.map(file -> compiler.prepare(read(compiler, file), compileOptions())).orElseGet(ModelOptions::unknown)
-            : compiler.prepare(read(compiler), compileOptions());
+            : read(compiler); // ONNX Runtime may know operators that are not known here
     return new LoadedModel(graph, artifact(), isArtifact() ? suffix() : "ort", 0, 0);
   }
 
