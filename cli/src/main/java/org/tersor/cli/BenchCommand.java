@@ -69,7 +69,8 @@ final class BenchCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
     if (options.isArtifact() && against.isPresent() && reference.isEmpty()) {
-      throw new TersorException("TSR-0906", "ONNX Runtime cannot run an artifact: give --reference X.onnx");
+      throw new TersorException(
+          "TSR-0906", "ONNX Runtime cannot run an artifact: give --reference X.onnx");
     }
     LoadedModel loaded = options.load(compiler, reference);
     Map<String, RandomInputs.Drawn> drawn = options.inputs(loaded);
@@ -93,7 +94,8 @@ final class BenchCommand implements Callable<Integer> {
     }
   }
 
-  private void print(Duel.Result result, LoadedModel loaded, Map<String, RandomInputs.Drawn> drawn) {
+  private void print(
+      Duel.Result result, LoadedModel loaded, Map<String, RandomInputs.Drawn> drawn) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tersorMs", result.tersorMs());
     if (against.isPresent()) {

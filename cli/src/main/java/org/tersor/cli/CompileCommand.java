@@ -20,7 +20,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code tersor compile}: an artifact, quantized first if wanted; {@link Compiler#artifact} is its Java API. */
+/**
+ * {@code tersor compile}: an artifact, quantized first if wanted; {@link Compiler#artifact} is its
+ * Java API.
+ */
 @Command(
     name = "compile",
     description = {
@@ -31,10 +34,17 @@ final class CompileCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
   @Mixin QuantizeOptions quantize;
 
-  @Option(names = {"-o", "--output"}, paramLabel = "X.jar|X.so|X.onnx", required = true, description = "The file to write.")
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "X.jar|X.so|X.onnx",
+      required = true,
+      description = "The file to write.")
   Path output;
 
-  @Option(names = "--package", paramLabel = "NAME", description = "Java package of the jar's classes.")
+  @Option(
+      names = "--package",
+      paramLabel = "NAME",
+      description = "Java package of the jar's classes.")
   Optional<String> packageName = Optional.empty();
 
   @Option(names = "--runtime", description = "Of a jar: embedded (default) or external.")
@@ -53,7 +63,11 @@ final class CompileCommand implements Callable<Integer> {
     List<String> targets = write(compiler, graph);
     double seconds = (System.nanoTime() - start) / 1e9;
     if (quantized.isPresent()) {
-      QuantizeCommand.report(options, quantized.get(), output, QuantizeCommand.floatBytes(quantized.get().quantized().base()));
+      QuantizeCommand.report(
+          options,
+          quantized.get(),
+          output,
+          QuantizeCommand.floatBytes(quantized.get().quantized().base()));
       return Exit.OK;
     }
     Map<String, Object> json = new LinkedHashMap<>();
@@ -63,7 +77,12 @@ final class CompileCommand implements Callable<Integer> {
     json.put("seconds", seconds);
     json.put("notes", options.notes());
     options.common.sayJson(json);
-    options.common.say("%s: %s%s, compiled in %.1f s", output, Common.bytes(Files.size(output)), targets.isEmpty() ? "" : " for " + String.join(", ", targets), seconds);
+    options.common.say(
+        "%s: %s%s, compiled in %.1f s",
+        output,
+        Common.bytes(Files.size(output)),
+        targets.isEmpty() ? "" : " for " + String.join(", ", targets),
+        seconds);
     options.notes().forEach(note -> options.common.say("  note: %s", note));
     return Exit.OK;
   }
@@ -79,12 +98,16 @@ final class CompileCommand implements Callable<Integer> {
       compile = compile.withSetting("runtime", runtime.get());
     }
     if (suffix.equals("onnx")) {
-      compiler.write(compiler.exportable(compiler.prepare(graph, compile), compile), output, Map.of());
+      compiler.write(
+          compiler.exportable(compiler.prepare(graph, compile), compile), output, Map.of());
       return List.of();
     }
     Backend.OfProgram backend = backendFor(compiler, suffix);
     List<String> targets =
-        options.target.map(t -> Arrays.asList(t.split(",", -1))).orElseGet(() -> defaultTargets(backend, suffix));
+        options
+            .target
+            .map(t -> Arrays.asList(t.split(",", -1)))
+            .orElseGet(() -> defaultTargets(backend, suffix));
     compiler.artifact(graph, backend.id(), targets, output, compile);
     return targets;
   }
@@ -96,10 +119,13 @@ final class CompileCommand implements Callable<Integer> {
 
   private static Backend.OfProgram backendFor(Compiler compiler, String suffix) {
     for (var provided : compiler.registry().backends()) {
-      if (provided.provider() instanceof Backend.OfProgram candidate && candidate.artifacts().contains(suffix)) {
+      if (provided.provider() instanceof Backend.OfProgram candidate
+          && candidate.artifacts().contains(suffix)) {
         return (Backend.OfProgram) compiler.registry().backend(candidate.id());
       }
     }
-    throw new TersorException("TSR-0602", "nothing here writes files ending in ." + suffix + "; give -o X.jar, X.so or X.onnx");
+    throw new TersorException(
+        "TSR-0602",
+        "nothing here writes files ending in ." + suffix + "; give -o X.jar, X.so or X.onnx");
   }
 }

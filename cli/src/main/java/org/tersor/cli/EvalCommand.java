@@ -40,10 +40,16 @@ final class EvalCommand implements Callable<Integer> {
   @Option(names = "--limit", paramLabel = "N", description = "Only the first N samples.")
   int limit = Integer.MAX_VALUE;
 
-  @Option(names = "--batch", defaultValue = "20", description = "Samples a call, where the model leaves it free (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--batch",
+      defaultValue = "20",
+      description = "Samples a call, where the model leaves it free (default: ${DEFAULT-VALUE}).")
   int batch;
 
-  @Option(names = "--predictions", paramLabel = "FILE", description = "Write the predicted class of each sample, one a line.")
+  @Option(
+      names = "--predictions",
+      paramLabel = "FILE",
+      description = "Write the predicted class of each sample, one a line.")
   Optional<Path> predictions = Optional.empty();
 
   /** Share of samples whose largest score is the label's. */
@@ -53,13 +59,22 @@ final class EvalCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
     LoadedModel loaded = options.load(compiler);
-    Samples.Data samples = Samples.task(task, data, loaded.executable().inputs(), options.dims, options.preprocess.map(Preprocess::parse));
+    Samples.Data samples =
+        Samples.task(
+            task,
+            data,
+            loaded.executable().inputs(),
+            options.dims,
+            options.preprocess.map(Preprocess::parse));
     int n = Math.min(limit, samples.count());
     List<Result> results = new ArrayList<>();
-    options.common.withProgress("evaluating", n, step -> results.add(top1(loaded.executable(), samples, n, batch, step)));
+    options.common.withProgress(
+        "evaluating", n, step -> results.add(top1(loaded.executable(), samples, n, batch, step)));
     Result result = results.getFirst();
     if (predictions.isPresent()) {
-      Files.writeString(predictions.get(), String.join("\n", result.predicted().stream().map(String::valueOf).toList()) + "\n");
+      Files.writeString(
+          predictions.get(),
+          String.join("\n", result.predicted().stream().map(String::valueOf).toList()) + "\n");
     }
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("metric", "top1");
@@ -67,27 +82,35 @@ final class EvalCommand implements Callable<Integer> {
     json.put("n", result.n());
     json.put("backend", loaded.backend());
     options.common.sayJson(json);
-    options.common.say("%s on %s: top-1 %.2f %% of %d", options.model.getFileName(), loaded.backend(), 100 * result.value(), result.n());
+    options.common.say(
+        "%s on %s: top-1 %.2f %% of %d",
+        options.model.getFileName(), loaded.backend(), 100 * result.value(), result.n());
     return Exit.OK;
   }
 
   /** Classifies the first {@code n} samples; the model's first output holds a score per class. */
-  static Result top1(Executable executable, Samples.Data samples, int n, int freeBatch, Runnable step) {
-    DimExpr first = executable.inputs().getFirst().shape().isEmpty() ? DimExpr.ONE : executable.inputs().getFirst().shape().getFirst();
+  static Result top1(
+      Executable executable, Samples.Data samples, int n, int freeBatch, Runnable step) {
+    DimExpr first =
+        executable.inputs().getFirst().shape().isEmpty()
+            ? DimExpr.ONE
+            : executable.inputs().getFirst().shape().getFirst();
     int batch = first.isConst() ? (int) first.constValue() : Math.max(1, freeBatch);
     List<Integer> predicted = new ArrayList<>();
     int right = 0;
     for (int from = 0; from < n; from += batch) {
       int size = Math.min(batch, n - from);
       if (first.isConst() && size < batch) {
-        throw new TersorException("TSR-0906", "the model's batch is " + batch + "; --limit must be a multiple of it");
+        throw new TersorException(
+            "TSR-0906", "the model's batch is " + batch + "; --limit must be a multiple of it");
       }
       Tensor scores = executable.run(samples.read(from, size)).values().iterator().next();
       int classes = scores.size() / size;
       for (int i = 0; i < size; i++) {
         int best = 0;
         for (int c = 1; c < classes; c++) {
-          best = scores.getDouble(i * classes + c) > scores.getDouble(i * classes + best) ? c : best;
+          best =
+              scores.getDouble(i * classes + c) > scores.getDouble(i * classes + best) ? c : best;
         }
         predicted.add(best);
         right += best == samples.labels().get(from + i) ? 1 : 0;

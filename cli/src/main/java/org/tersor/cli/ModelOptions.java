@@ -184,7 +184,9 @@ final class ModelOptions {
     return load(compiler, Optional.empty());
   }
 
-  /** @param source the model that an artifact was compiled from, for what the artifact does not tell */
+  /**
+   * @param source the model that an artifact was compiled from, for what the artifact does not tell
+   */
   LoadedModel load(Compiler compiler, Optional<Path> source) {
     if (!isArtifact() && !backend.equals("ort")) {
       return LoadedModel.of(compiler, read(compiler), backend, compileOptions());
@@ -194,7 +196,9 @@ final class ModelOptions {
     }
     Graph graph =
         isArtifact()
-            ? source.map(file -> compiler.prepare(read(compiler, file), compileOptions())).orElseGet(ModelOptions::unknown)
+            ? source
+                .map(file -> compiler.prepare(read(compiler, file), compileOptions()))
+                .orElseGet(ModelOptions::unknown)
             : read(compiler); // ONNX Runtime may know operators that are not known here
     return new LoadedModel(graph, artifact(), isArtifact() ? suffix() : "ort", 0, 0);
   }

@@ -15,12 +15,19 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code tersor quantize}: an .onnx with Q and DQ nodes; {@link Quantizer} is its Java API. */
-@Command(name = "quantize", description = "Quantizes a model and writes it as .onnx with QuantizeLinear and DequantizeLinear, for any runtime.")
+@Command(
+    name = "quantize",
+    description =
+        "Quantizes a model and writes it as .onnx with QuantizeLinear and DequantizeLinear, for any runtime.")
 final class QuantizeCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
   @Mixin QuantizeOptions quantize;
 
-  @Option(names = {"-o", "--output"}, paramLabel = "OUT.onnx", required = true, description = "The file to write.")
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "OUT.onnx",
+      required = true,
+      description = "The file to write.")
   Path output;
 
   @Override
@@ -28,7 +35,11 @@ final class QuantizeCommand implements Callable<Integer> {
     Compiler compiler = options.common.compiler();
     Graph imported = options.read(compiler);
     QuantizeOptions.Result result = quantize.quantize(compiler, imported, options);
-    compiler.write(compiler.exportable(result.quantized().graph(), options.compileOptions(java.util.Optional.empty())), output, Map.of());
+    compiler.write(
+        compiler.exportable(
+            result.quantized().graph(), options.compileOptions(java.util.Optional.empty())),
+        output,
+        Map.of());
     report(options, result, output, floatBytes(result.quantized().base()));
     return Exit.OK;
   }
@@ -38,7 +49,9 @@ final class QuantizeCommand implements Callable<Integer> {
     return base.constants().values().stream().mapToLong(Constant::elements).sum() * 4;
   }
 
-  static void report(ModelOptions options, QuantizeOptions.Result result, Path output, long floatBytes) throws IOException {
+  static void report(
+      ModelOptions options, QuantizeOptions.Result result, Path output, long floatBytes)
+      throws IOException {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("file", output.toString());
     json.put("bytes", Files.size(output));
@@ -54,13 +67,21 @@ final class QuantizeCommand implements Callable<Integer> {
     options.common.sayJson(json);
     options.common.say(
         "%s: %s (weights as float32: %s), %d layers and %d activations quantized, %d calibration samples",
-        output, Common.bytes(Files.size(output)), Common.bytes(floatBytes), result.quantized().plan().weights().size(),
-        result.quantized().plan().activations().size(), result.samples());
+        output,
+        Common.bytes(Files.size(output)),
+        Common.bytes(floatBytes),
+        result.quantized().plan().weights().size(),
+        result.quantized().plan().activations().size(),
+        result.samples());
     if (!result.errors().isEmpty()) {
       options.common.say("  signal to quantization noise of the layers, worst first:");
-      result.errors().stream().limit(8).forEach(e -> options.common.say("    %6.1f dB  %s", e.sqnr(), e.node()));
+      result.errors().stream()
+          .limit(8)
+          .forEach(e -> options.common.say("    %6.1f dB  %s", e.sqnr(), e.node()));
       if (result.errors().size() > 8) {
-        options.common.say("    ... %d more, all above %.1f dB (--json lists them)", result.errors().size() - 8, result.errors().get(7).sqnr());
+        options.common.say(
+            "    ... %d more, all above %.1f dB (--json lists them)",
+            result.errors().size() - 8, result.errors().get(7).sqnr());
       }
     }
     options.notes().forEach(note -> options.common.say("  note: %s", note));

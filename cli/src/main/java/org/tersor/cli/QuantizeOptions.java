@@ -25,25 +25,47 @@ import picocli.CommandLine.Option;
 
 /** How a model is quantized, on the command line. */
 final class QuantizeOptions {
-  @Option(names = "--scheme", description = "int8: static, u8 activations per tensor, s8 weights per channel.")
+  @Option(
+      names = "--scheme",
+      description = "int8: static, u8 activations per tensor, s8 weights per channel.")
   Optional<String> scheme = Optional.empty();
 
-  @Option(names = "--calibrate", paramLabel = "DIR|FILE.npz", description = "Calibration data: .npz with arrays [samples, ...] by input name, or a folder of .npz, .npy, pictures, or IDX files; or the word random.")
+  @Option(
+      names = "--calibrate",
+      paramLabel = "DIR|FILE.npz",
+      description =
+          "Calibration data: .npz with arrays [samples, ...] by input name, or a folder of .npz, .npy, pictures, or IDX files; or the word random.")
   Optional<Path> calibrate = Optional.empty();
 
-  @Option(names = "--calibrator", defaultValue = "minmax", description = "minmax, or percentile:P (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--calibrator",
+      defaultValue = "minmax",
+      description = "minmax, or percentile:P (default: ${DEFAULT-VALUE}).")
   String calibrator;
 
-  @Option(names = "--calibration-samples", paramLabel = "N", defaultValue = "100", description = "Use at most the last N samples (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--calibration-samples",
+      paramLabel = "N",
+      defaultValue = "100",
+      description = "Use at most the last N samples (default: ${DEFAULT-VALUE}).")
   int calibrationSamples;
 
-  @Option(names = "--task", description = "mnist or images: what the calibration data is. mnist implies mean .1307, std .3081.")
+  @Option(
+      names = "--task",
+      description =
+          "mnist or images: what the calibration data is. mnist implies mean .1307, std .3081.")
   Optional<String> task = Optional.empty();
 
-  @Option(names = "--plan", paramLabel = "FILE", description = "Apply this plan instead of calibrating.")
+  @Option(
+      names = "--plan",
+      paramLabel = "FILE",
+      description = "Apply this plan instead of calibrating.")
   Optional<Path> plan = Optional.empty();
 
-  @Option(names = "--save-plan", paramLabel = "FILE", description = "Write every decision as a text that can be read, edited and given to --plan.")
+  @Option(
+      names = "--save-plan",
+      paramLabel = "FILE",
+      description = "Write every decision as a text that can be read, edited and given to --plan.")
   Optional<Path> savePlan = Optional.empty();
 
   /** What came out, with errors by layer where there was calibration data. */
@@ -55,14 +77,18 @@ final class QuantizeOptions {
 
   Result quantize(Compiler compiler, Graph imported, ModelOptions model) throws IOException {
     if (!scheme.orElse("int8").equals("int8")) {
-      throw new TersorException("TSR-0906", "there is no scheme '" + scheme.orElse("") + "'; there is int8");
+      throw new TersorException(
+          "TSR-0906", "there is no scheme '" + scheme.orElse("") + "'; there is int8");
     }
     CompileOptions compile = model.compileOptions(Optional.empty());
     Quantizer quantizer = new Quantizer(compiler);
     Graph base = quantizer.base(imported, compile);
     if (plan.isPresent()) {
       QuantPlan given = QuantPlan.parse(Files.readString(plan.get()));
-      return new Result(new Quantizer.Quantized(quantizer.apply(base, given, compile), base, given), List.of(), 0);
+      return new Result(
+          new Quantizer.Quantized(quantizer.apply(base, given, compile), base, given),
+          List.of(),
+          0);
     }
     Iterable<Map<String, Tensor>> samples = samples(base, model);
     List<Map<String, Tensor>> few = new ArrayList<>();
@@ -72,12 +98,21 @@ final class QuantizeOptions {
         few.add(sample);
       }
     }
-    Quantizer.Options options = new Quantizer.Options(Calibrator.parse(calibrator), model.backend, compile);
+    Quantizer.Options options =
+        new Quantizer.Options(Calibrator.parse(calibrator), model.backend, compile);
     List<Quantizer.Quantized> done = new ArrayList<>();
     model.common.withProgress(
         "calibrating",
         count[0],
-        step -> done.add(quantizer.quantize(imported, () -> java.util.stream.StreamSupport.stream(samples.spliterator(), false).peek(s -> step.run()).iterator(), options)));
+        step ->
+            done.add(
+                quantizer.quantize(
+                    imported,
+                    () ->
+                        java.util.stream.StreamSupport.stream(samples.spliterator(), false)
+                            .peek(s -> step.run())
+                            .iterator(),
+                    options)));
     Quantizer.Quantized quantized = done.getFirst();
     if (savePlan.isPresent()) {
       Files.writeString(savePlan.get(), quantized.plan().text());
@@ -88,19 +123,24 @@ final class QuantizeOptions {
   private Iterable<Map<String, Tensor>> samples(Graph base, ModelOptions model) throws IOException {
     List<Port> ports = Ports.inputs(base);
     if (calibrate.isEmpty()) {
-      throw new TersorException("TSR-0413", "calibration data is needed: --calibrate DIR or FILE.npz (or --calibrate random, to time but not to use)");
+      throw new TersorException(
+          "TSR-0413",
+          "calibration data is needed: --calibrate DIR or FILE.npz (or --calibrate random, to time but not to use)");
     }
     if (calibrate.get().toString().equals("random")) {
       model.common.warn("calibrated on random inputs: good for timing, not for accuracy");
       List<Map<String, Tensor>> drawn = new ArrayList<>();
       for (int i = 0; i < Math.min(8, calibrationSamples); i++) {
         Map<String, Tensor> sample = new LinkedHashMap<>();
-        RandomInputs.draw(base, ports, model.dims, model.seed + i).forEach((name, d) -> sample.put(name, d.tensor()));
+        RandomInputs.draw(base, ports, model.dims, model.seed + i)
+            .forEach((name, d) -> sample.put(name, d.tensor()));
         drawn.add(sample);
       }
       return drawn;
     }
-    Samples.Data data = Samples.calibration(calibrate.get(), task, ports, model.dims, model.preprocess.map(Preprocess::parse));
+    Samples.Data data =
+        Samples.calibration(
+            calibrate.get(), task, ports, model.dims, model.preprocess.map(Preprocess::parse));
     return data.calls(Math.max(0, data.count() - calibrationSamples), data.count());
   }
 }

@@ -28,7 +28,9 @@ import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** A compiled shared library, called through its C interface as any program would, on one thread. */
+/**
+ * A compiled shared library, called through its C interface as any program would, on one thread.
+ */
 final class SoArtifact implements Executable {
   private static final Pattern DESCRIBE = Pattern.compile("\0([a-z][a-z0-9_]*)_describe\0");
 
@@ -43,29 +45,53 @@ final class SoArtifact implements Executable {
   SoArtifact(Path file) throws IOException {
     Matcher symbol = DESCRIBE.matcher(new String(Files.readAllBytes(file), ISO_8859_1));
     if (!symbol.find()) {
-      throw new TersorException("TSR-0903", file + " is no library that tersor made: it has no ..._describe function");
+      throw new TersorException(
+          "TSR-0903", file + " is no library that tersor made: it has no ..._describe function");
     }
     String prefix = symbol.group(1);
     SymbolLookup symbols = SymbolLookup.libraryLookup(file.toAbsolutePath(), Arena.ofAuto());
-    MethodHandle describe = function(symbols, prefix + "_describe", ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG);
-    arenaSize = function(symbols, prefix + "_arena_size", ValueLayout.JAVA_LONG, ValueLayout.ADDRESS);
+    MethodHandle describe =
+        function(
+            symbols,
+            prefix + "_describe",
+            ValueLayout.JAVA_INT,
+            ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG);
+    arenaSize =
+        function(symbols, prefix + "_arena_size", ValueLayout.JAVA_LONG, ValueLayout.ADDRESS);
     run =
         function(
-            symbols, prefix + "_run", ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.ADDRESS,
-            ValueLayout.ADDRESS, ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.ADDRESS);
+            symbols,
+            prefix + "_run",
+            ValueLayout.JAVA_INT,
+            ValueLayout.ADDRESS,
+            ValueLayout.ADDRESS,
+            ValueLayout.ADDRESS,
+            ValueLayout.ADDRESS,
+            ValueLayout.ADDRESS,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.ADDRESS,
+            ValueLayout.ADDRESS);
     MethodHandle packedSize = function(symbols, prefix + "_packed_size", ValueLayout.JAVA_LONG);
-    MethodHandle prepare = function(symbols, prefix + "_prepare", ValueLayout.JAVA_INT, ValueLayout.ADDRESS);
+    MethodHandle prepare =
+        function(symbols, prefix + "_prepare", ValueLayout.JAVA_INT, ValueLayout.ADDRESS);
     description = describe(describe);
     JsonNode json = new ObjectMapper().readTree(description);
     json.path("dims").forEach(dim -> dims.add(dim.asText()));
     ports(json.path("inputs"), inputs);
     ports(json.path("outputs"), outputs);
-    packed = Arena.ofAuto().allocate(Math.max(64, (long) check("packed_size", invoke(packedSize))), 64);
+    packed =
+        Arena.ofAuto().allocate(Math.max(64, (long) check("packed_size", invoke(packedSize))), 64);
     check("prepare", invoke(prepare, packed));
   }
 
-  private static MethodHandle function(SymbolLookup symbols, String name, ValueLayout result, ValueLayout... arguments) {
-    MemorySegment address = symbols.find(name).orElseThrow(() -> new TersorException("TSR-0903", "the library has no function " + name));
+  private static MethodHandle function(
+      SymbolLookup symbols, String name, ValueLayout result, ValueLayout... arguments) {
+    MemorySegment address =
+        symbols
+            .find(name)
+            .orElseThrow(
+                () -> new TersorException("TSR-0903", "the library has no function " + name));
     return Linker.nativeLinker().downcallHandle(address, FunctionDescriptor.of(result, arguments));
   }
 
@@ -81,8 +107,14 @@ final class SoArtifact implements Executable {
   private static void ports(JsonNode json, List<Port> ports) {
     for (JsonNode port : json) {
       List<DimExpr> shape = new ArrayList<>();
-      port.path("shape").forEach(dim -> shape.add(dim.isNumber() ? DimExpr.of(dim.asLong()) : DimExpr.parse(dim.asText())));
-      ports.add(new Port(port.path("name").asText(), DType.of(port.path("type").asText()), List.copyOf(shape)));
+      port.path("shape")
+          .forEach(dim ->
+              shape.add(dim.isNumber() ? DimExpr.of(dim.asLong()) : DimExpr.parse(dim.asText())));
+      ports.add(
+          new Port(
+              port.path("name").asText(),
+              DType.of(port.path("type").asText()),
+              List.copyOf(shape)));
     }
   }
 
@@ -101,7 +133,8 @@ final class SoArtifact implements Executable {
             case -1 -> "a pointer is missing";
             case -2 -> "a dimension is negative or a size overflows";
             case -3 -> "the arena is too small";
-            case -4 -> "this processor can run none of the instruction sets that the library was compiled for";
+            case -4 ->
+                "this processor can run none of the instruction sets that the library was compiled for";
             default -> "error " + result;
           };
       throw new TersorException("TSR-0604", function + " of the library: " + why);
@@ -146,14 +179,19 @@ final class SoArtifact implements Executable {
       for (int i = 0; i < outputs.size(); i++) {
         Port port = outputs.get(i);
         long[] shape = port.shape().stream().mapToLong(dim -> dim.eval(values)).toArray();
-        Tensor target = Optional.ofNullable(targets.get(port.name())).orElseGet(() -> Tensor.zeros(port.dtype(), shape));
+        Tensor target =
+            Optional.ofNullable(targets.get(port.name()))
+                .orElseGet(() -> Tensor.zeros(port.dtype(), shape));
         results.put(port.name(), target);
         buffers.add(arena.allocate(Math.max(64, heap(target).byteSize()), 64));
         out.setAtIndex(ValueLayout.ADDRESS, i, buffers.get(i));
       }
       long bytes = check("arena_size", invoke(arenaSize, sizes));
       MemorySegment scratch = arena.allocate(Math.max(64, bytes), 64);
-      check("run", invoke(run, in, out, sizes, packed, scratch, bytes, MemorySegment.NULL, MemorySegment.NULL));
+      check(
+          "run",
+          invoke(
+              run, in, out, sizes, packed, scratch, bytes, MemorySegment.NULL, MemorySegment.NULL));
       for (int i = 0; i < outputs.size(); i++) {
         MemorySegment heap = heap(results.get(outputs.get(i).name()));
         heap.copyFrom(buffers.get(i).asSlice(0, heap.byteSize()));

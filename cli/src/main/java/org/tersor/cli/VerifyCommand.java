@@ -51,7 +51,8 @@ final class VerifyCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
     if (options.isArtifact() && reference.isEmpty()) {
-      throw new TersorException("TSR-0906", "an artifact is judged against its model: give --reference X.onnx");
+      throw new TersorException(
+          "TSR-0906", "an artifact is judged against its model: give --reference X.onnx");
     }
     LoadedModel loaded = options.load(compiler, reference);
     Map<String, RandomInputs.Drawn> inputs = options.inputs(loaded);
@@ -65,7 +66,11 @@ final class VerifyCommand implements Callable<Integer> {
     }
   }
 
-  private void print(Verifier.Report report, String judge, LoadedModel loaded, Map<String, RandomInputs.Drawn> inputs) {
+  private void print(
+      Verifier.Report report,
+      String judge,
+      LoadedModel loaded,
+      Map<String, RandomInputs.Drawn> inputs) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("passed", report.passed());
     json.put("maxAbs", report.maxAbs());

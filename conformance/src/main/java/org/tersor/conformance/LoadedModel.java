@@ -13,17 +13,25 @@ import org.tersor.runtime.Executable;
  * @param kernelNodes nodes of the prepared graph that run as generated code
  * @param hostNodes nodes that run in Java
  */
-public record LoadedModel(Graph graph, Executable executable, String backend, int kernelNodes, int hostNodes) {
+public record LoadedModel(
+    Graph graph, Executable executable, String backend, int kernelNodes, int hostNodes) {
 
   /** Compiles an imported graph for a backend. */
-  public static LoadedModel of(Compiler compiler, Graph imported, String backendId, CompileOptions options) {
+  public static LoadedModel of(
+      Compiler compiler, Graph imported, String backendId, CompileOptions options) {
     return prepared(compiler, compiler.prepare(imported, options), backendId, options);
   }
 
   /** Compiles a graph that is prepared, e.g. quantized. */
-  public static LoadedModel prepared(Compiler compiler, Graph graph, String backendId, CompileOptions options) {
+  public static LoadedModel prepared(
+      Compiler compiler, Graph graph, String backendId, CompileOptions options) {
     int nodes = graph.nodes().size();
     boolean kernels = compiler.registry().backend(backendId) instanceof Backend.OfProgram;
-    return new LoadedModel(graph, compiler.link(graph, backendId, options), backendId, kernels ? nodes : 0, kernels ? 0 : nodes);
+    return new LoadedModel(
+        graph,
+        compiler.link(graph, backendId, options),
+        backendId,
+        kernels ? nodes : 0,
+        kernels ? 0 : nodes);
   }
 }

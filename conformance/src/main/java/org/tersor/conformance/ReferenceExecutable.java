@@ -10,7 +10,10 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 
-/** A session of the reference as an executable, to run and evaluate models in it. One call at a time. */
+/**
+ * A session of the reference as an executable, to run and evaluate models in it. One call at a
+ * time.
+ */
 public final class ReferenceExecutable implements Executable {
   private final String name;
   private final Reference.Session session;
@@ -30,7 +33,10 @@ public final class ReferenceExecutable implements Executable {
     for (Reference.Port port : given) {
       List<DimExpr> shape = new ArrayList<>();
       for (long dim : port.shape()) {
-        shape.add(dim >= 0 ? DimExpr.of(dim) : DimExpr.symbol("free_" + ports.size() + "_" + shape.size()));
+        shape.add(
+            dim >= 0
+                ? DimExpr.of(dim)
+                : DimExpr.symbol("free_" + ports.size() + "_" + shape.size()));
       }
       ports.add(new Port(port.name(), port.dtype(), shape));
     }
@@ -48,13 +54,16 @@ public final class ReferenceExecutable implements Executable {
   }
 
   @Override
-  public synchronized Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
+  public synchronized Map<String, Tensor> run(
+      Map<String, Tensor> given, Map<String, Tensor> targets) {
     Map<String, Tensor> results = new LinkedHashMap<>();
     Map<String, Tensor> found = Reference.tensors(session.run(Reference.data(given)));
     for (Port port : outputs) {
       Tensor result = found.get(port.name());
       if (result != null) {
-        results.put(port.name(), Arguments.deliver(port, result, Optional.ofNullable(targets.get(port.name()))));
+        results.put(
+            port.name(),
+            Arguments.deliver(port, result, Optional.ofNullable(targets.get(port.name()))));
       }
     }
     return results;

@@ -54,16 +54,28 @@ public final class Samples {
   }
 
   /** The data of a task: labelled images. */
-  public static Data task(String task, Path folder, List<Port> inputs, Map<String, Long> dims, Optional<Preprocess> how) throws IOException {
+  public static Data task(
+      String task, Path folder, List<Port> inputs, Map<String, Long> dims, Optional<Preprocess> how)
+      throws IOException {
     return switch (task.toLowerCase(Locale.ROOT)) {
       case "mnist" -> mnist(folder, inputs, how.orElse(Preprocess.MNIST));
       case "images" -> images(folder, inputs, dims, how.orElse(Preprocess.UNIT), true);
-      default -> throw new TersorException("TSR-0906", "there is no task '" + task + "'; there are " + tasks());
+      default ->
+          throw new TersorException(
+              "TSR-0906", "there is no task '" + task + "'; there are " + tasks());
     };
   }
 
-  /** Calibration data: a .npz with arrays [n, ...] by input name, a folder of .npz or .npy files (one call each), of pictures, or of IDX files. */
-  public static Data calibration(Path path, Optional<String> task, List<Port> inputs, Map<String, Long> dims, Optional<Preprocess> how)
+  /**
+   * Calibration data: a .npz with arrays [n, ...] by input name, a folder of .npz or .npy files
+   * (one call each), of pictures, or of IDX files.
+   */
+  public static Data calibration(
+      Path path,
+      Optional<String> task,
+      List<Port> inputs,
+      Map<String, Long> dims,
+      Optional<Preprocess> how)
       throws IOException {
     if (task.isPresent()) {
       return task(task.get(), path, inputs, dims, how);
@@ -75,7 +87,8 @@ public final class Samples {
     if (files.stream().anyMatch(f -> name(f).contains("images-idx3"))) {
       return mnist(path, inputs, how.orElse(Preprocess.MNIST));
     }
-    List<Path> arrays = files.stream().filter(f -> name(f).endsWith(".npz") || name(f).endsWith(".npy")).toList();
+    List<Path> arrays =
+        files.stream().filter(f -> name(f).endsWith(".npz") || name(f).endsWith(".npy")).toList();
     if (!arrays.isEmpty()) {
       return new Data(arrays.size(), List.of(), (from, batch) -> arrays(arrays.get(from), inputs));
     }
@@ -83,7 +96,9 @@ public final class Samples {
   }
 
   private static Map<String, Tensor> arrays(Path file, List<Port> inputs) throws IOException {
-    return name(file).endsWith(".npz") ? Npy.readAll(file) : Map.of(only(inputs).name(), Npy.read(file));
+    return name(file).endsWith(".npz")
+        ? Npy.readAll(file)
+        : Map.of(only(inputs).name(), Npy.read(file));
   }
 
   private static Data archive(Path file, List<Port> inputs) throws IOException {
@@ -93,7 +108,13 @@ public final class Samples {
     for (Port port : inputs) {
       Tensor array = arrays.get(port.name());
       if (array == null || array.rank() == 0 || array.rank() < port.shape().size()) {
-        throw new TersorException("TSR-0903", file + " must hold an array [samples, ...] named '" + port.name() + "'; it holds " + arrays);
+        throw new TersorException(
+            "TSR-0903",
+            file
+                + " must hold an array [samples, ...] named '"
+                + port.name()
+                + "'; it holds "
+                + arrays);
       }
       samples.put(port.name(), array);
       count = Math.min(count, array.shape()[0]);
@@ -104,20 +125,30 @@ public final class Samples {
         (from, batch) -> {
           Map<String, Tensor> call = new LinkedHashMap<>();
           for (Port port : inputs) {
-            call.put(port.name(), slice(samples.getOrDefault(port.name(), Tensor.zeros(port.dtype(), 0)), from, batch, port.shape().size()));
+            call.put(
+                port.name(),
+                slice(
+                    samples.getOrDefault(port.name(), Tensor.zeros(port.dtype(), 0)),
+                    from,
+                    batch,
+                    port.shape().size()));
           }
           return call;
         });
   }
 
-  /** Rows of the outermost dimension; that dimension goes away if the model has one dimension less. */
+  /**
+   * Rows of the outermost dimension; that dimension goes away if the model has one dimension less.
+   */
   private static Tensor slice(Tensor array, int from, int batch, int rank) {
     long[] shape = array.shape().clone();
     shape[0] = batch;
     int row = (int) (array.size() / Math.max(1, array.shape()[0])) * array.dtype().slots();
     Tensor part = Tensor.zeros(array.dtype(), shape);
     System.arraycopy(array.array(), from * row, part.array(), 0, batch * row);
-    return rank < array.rank() && batch == 1 ? part.reshaped(Arrays.copyOfRange(shape, 1, shape.length)) : part;
+    return rank < array.rank() && batch == 1
+        ? part.reshaped(Arrays.copyOfRange(shape, 1, shape.length))
+        : part;
   }
 
   private static Data mnist(Path folder, List<Port> inputs, Preprocess how) throws IOException {
@@ -145,19 +176,32 @@ public final class Samples {
     };
   }
 
-  private static Data images(Path folder, List<Port> inputs, Map<String, Long> dims, Preprocess how, boolean labelled) throws IOException {
+  private static Data images(
+      Path folder, List<Port> inputs, Map<String, Long> dims, Preprocess how, boolean labelled)
+      throws IOException {
     Port port = only(inputs);
     long[] shape = RandomInputs.shape(port, dims);
     if (shape.length != 4) {
-      throw new TersorException("TSR-0903", "input '" + port.name() + "' takes no pictures: it has " + shape.length + " dimensions");
+      throw new TersorException(
+          "TSR-0903",
+          "input '" + port.name() + "' takes no pictures: it has " + shape.length + " dimensions");
     }
     int channels = (int) shape[how.channelsFirst() ? 1 : 3];
     int height = (int) shape[how.channelsFirst() ? 2 : 1];
     int width = (int) shape[how.channelsFirst() ? 3 : 2];
     Map<String, Integer> classes = labelled ? labels(folder) : Map.of();
-    List<Path> files = list(folder).stream().filter(f -> isPicture(f) && (classes.isEmpty() || classes.containsKey(f.getFileName().toString()))).toList();
+    List<Path> files =
+        list(folder).stream()
+            .filter(f ->
+                isPicture(f)
+                    && (classes.isEmpty() || classes.containsKey(f.getFileName().toString())))
+            .toList();
     if (files.isEmpty()) {
-      throw new TersorException("TSR-0902", folder + " holds no pictures (.png, .jpg, .gif, .bmp)" + (classes.isEmpty() ? "" : " that labels.csv names"));
+      throw new TersorException(
+          "TSR-0902",
+          folder
+              + " holds no pictures (.png, .jpg, .gif, .bmp)"
+              + (classes.isEmpty() ? "" : " that labels.csv names"));
     }
     List<Integer> labels = new ArrayList<>();
     for (int i = 0; i < files.size() && labelled; i++) {
@@ -172,7 +216,8 @@ public final class Samples {
             byte[] image = Images.read(files.get(from + i), height, width, channels);
             System.arraycopy(image, 0, pixels, i * image.length, image.length);
           }
-          return Map.of(port.name(), how.apply(pixels, batch, height, width, channels, port.dtype()));
+          return Map.of(
+              port.name(), how.apply(pixels, batch, height, width, channels, port.dtype()));
         });
   }
 
@@ -194,7 +239,11 @@ public final class Samples {
 
   private static Port only(List<Port> inputs) {
     if (inputs.size() != 1) {
-      throw new TersorException("TSR-0903", "the model has " + inputs.size() + " inputs; give calibration data as a .npz with an array for each");
+      throw new TersorException(
+          "TSR-0903",
+          "the model has "
+              + inputs.size()
+              + " inputs; give calibration data as a .npz with an array for each");
     }
     return inputs.getFirst();
   }
