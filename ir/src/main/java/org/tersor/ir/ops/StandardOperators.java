@@ -25,6 +25,12 @@ public final class StandardOperators implements OperatorProvider {
     all.addAll(ShapeOperators.all());
     all.add(ShapeOperators.size());
     all.addAll(PositionOperators.all());
+    all.addAll(ReduceOperator.all());
+    all.addAll(AxisOperators.all());
+    all.addAll(ScatterOperators.all());
+    all.addAll(DataSizedOperators.all());
+    all.addAll(PlainOperators.all());
+    all.add(new EinsumOperator());
     return List.copyOf(all);
   }
 }

@@ -1,0 +1,302 @@
+package org.tersor.ir.ops;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.ReduceOp;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.UnaryOp;
+import org.tersor.ir.op.EvalContext;
+import org.tersor.ir.op.Lowering;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
+
+/**
+ * The reductions. Axes are an attribute before version 18 (13 for ReduceSum) and an input from it on; none given means all axes, or
+ * with {@code noop_with_empty_axes} none: then only the part per element is applied.
+ */
+final class ReduceOperator extends OpBase {
+
+  /** What is reduced and how. */
+  enum Kind {
+    SUM(13),
+    MEAN(18),
+    MAX(18),
+    MIN(18),
+    PROD(18),
+    L1(18),
+    L2(18),
+    LOG_SUM(18),
+    LOG_SUM_EXP(18),
+    SUM_SQUARE(18);
+
+    private final int inputSince;
+
+    Kind(int inputSince) {
+      this.inputSince = inputSince;
+    }
+  }
+
+  private final Kind kind;
+
+  private ReduceOperator(String name, Kind kind, int... versions) {
+    super(
+        OpSchema.of("", name, versions)
+            .input("data", "T")
+            .optional("axes", "I")
+            .output("reduced", "T")
+            .types("T", kind == Kind.MAX || kind == Kind.MIN ? Types.NUMERIC_OR_BOOL : Types.NUMERIC)
+            .types("I", Types.I64)
+            .attribute("axes", OpSchema.AttributeKind.INTS)
+            .attribute("keepdims", OpSchema.AttributeKind.INT)
+            .attribute("noop_with_empty_axes", OpSchema.AttributeKind.INT)
+            .tolerance(kind == Kind.MAX || kind == Kind.MIN ? OpSchema.Tolerance.EXACT : OpSchema.Tolerance.ACCUMULATION));
+    this.kind = kind;
+  }
+
+  static List<ReduceOperator> all() {
+    return List.of(
+        new ReduceOperator("ReduceSum", Kind.SUM, 1, 11, 13),
+        new ReduceOperator("ReduceMean", Kind.MEAN, 1, 11, 13, 18),
+        new ReduceOperator("ReduceMax", Kind.MAX, 1, 11, 12, 13, 18, 20),
+        new ReduceOperator("ReduceMin", Kind.MIN, 1, 11, 12, 13, 18, 20),
+        new ReduceOperator("ReduceProd", Kind.PROD, 1, 11, 13, 18),
+        new ReduceOperator("ReduceL1", Kind.L1, 1, 11, 13, 18),
+        new ReduceOperator("ReduceL2", Kind.L2, 1, 11, 13, 18),
+        new ReduceOperator("ReduceLogSum", Kind.LOG_SUM, 1, 11, 13, 18),
+        new ReduceOperator("ReduceLogSumExp", Kind.LOG_SUM_EXP, 1, 11, 13, 18),
+        new ReduceOperator("ReduceSumSquare", Kind.SUM_SQUARE, 1, 11, 13, 18));
+  }
+
+  private static boolean keep(OpContext c) {
+    return c.intAttr("keepdims", 1) != 0;
+  }
+
+  /** Per axis whether it is reduced; empty if the axes are not known. */
+  private Optional<boolean[]> reduced(OpContext c) {
+    boolean[] reduced = new boolean[c.rank(0)];
+    Optional<long[]> axes;
+    if (c.version() >= kind.inputSince) {
+      axes = c.hasInput(1) ? Shapes.constantLongs(c, 1) : Optional.of(new long[0]);
+      if (axes.isEmpty()) {
+        return Optional.empty();
+      }
+    } else {
+      axes = Optional.of(c.intsAttr("axes").orElse(new long[0]));
+    }
+    for (long axis : axes.get()) {
+      reduced[c.axis(axis, reduced.length)] = true;
+    }
+    if (axes.get().length == 0 && c.intAttr("noop_with_empty_axes", 0) == 0) {
+      Arrays.fill(reduced, true);
+    }
+    return Optional.of(reduced);
+  }
+
+  private boolean[] known(OpContext c) {
+    return reduced(c).orElseThrow(() -> notLowered(c, "the axes are only known when it runs"));
+  }
+
+  @Override
+  List<ValueType> types(OpContext c) {
+    if (!c.in(0).isRanked()) {
+      return List.of(c.in(0));
+    }
+    Optional<boolean[]> reduced = reduced(c);
+    List<DimExpr> dims = new ArrayList<>();
+    if (reduced.isEmpty()) {
+      if (!keep(c)) {
+        return List.of(TensorType.unranked(c.dtype(0)));
+      }
+      for (int d = 0; d < c.rank(0); d++) {
+        dims.add(unknown(c, d));
+      }
+      return List.of(TensorType.of(c.dtype(0), dims));
+    }
+    for (int d = 0; d < c.rank(0); d++) {
+      if (!reduced.get()[d]) {
+        dims.add(c.dims(0).get(d));
+      } else if (keep(c)) {
+        dims.add(DimExpr.ONE);
+      }
+    }
+    return List.of(TensorType.of(c.dtype(0), dims));
+  }
+
+  @Override
+  List<Tensor> values(EvalContext c) {
+    Tensor x = c.input(0);
+    boolean[] reduced = known(c);
+    Tensor out = Shapes.allocate(c, x.dtype(), outType(c, 0).staticShape());
+    // Elements of each result, in order.
+    long[] kept = new long[x.rank()];
+    for (int d = 0; d < kept.length; d++) {
+      kept[d] = reduced[d] ? 1 : x.shape()[d];
+    }
+    boolean real = x.dtype().isFloat();
+    double[] sums = new double[out.size()];
+    double[] largest = new double[out.size()];
+    long[] whole = new long[out.size()];
+    Arrays.fill(sums, start());
+    Arrays.fill(largest, Double.NEGATIVE_INFINITY);
+    Arrays.fill(whole, wholeStart(x.dtype()));
+    long[] at = new long[x.size()];
+    long[] index = new long[x.rank()];
+    for (int i = 0; i < x.size(); i++) {
+      long[] to = index.clone();
+      for (int d = 0; d < to.length; d++) {
+        to[d] = reduced[d] ? 0 : to[d];
+      }
+      at[i] = Shapes.ravel(to, kept);
+      largest[(int) at[i]] = Math.max(largest[(int) at[i]], x.getDouble(i));
+      Shapes.next(index, x.shape());
+    }
+    for (int i = 0; i < x.size(); i++) {
+      int o = (int) at[i];
+      if (real || kind == Kind.LOG_SUM_EXP) {
+        double shift = Double.isInfinite(largest[o]) ? 0 : largest[o];
+        sums[o] = add(sums[o], x.getDouble(i), shift);
+      } else {
+        whole[o] = add(whole[o], x.getLong(i), x.dtype() == DType.U64);
+      }
+    }
+    long count = out.size() == 0 ? 0 : x.size() / out.size();
+    for (int o = 0; o < out.size(); o++) {
+      double shift = Double.isInfinite(largest[o]) ? 0 : largest[o];
+      if (real) {
+        out.setDouble(o, finish(sums[o], count, shift));
+      } else if (kind == Kind.MEAN) {
+        out.setLong(o, count == 0 ? 0 : x.dtype() == DType.U64 ? Long.divideUnsigned(whole[o], count) : whole[o] / count);
+      } else if (kind == Kind.L2 || kind == Kind.LOG_SUM) {
+        double sum = x.dtype() == DType.U64 ? ScalarEval.unsignedToDouble(whole[o]) : (double) whole[o];
+        out.setLong(o, ElementReader.toInteger(finish(sum, count, 0), x.dtype()));
+      } else if (kind == Kind.LOG_SUM_EXP) {
+        out.setLong(o, ElementReader.toInteger(finish(sums[o], count, shift), x.dtype()));
+      } else {
+        out.setLong(o, whole[o]);
+      }
+    }
+    return List.of(out);
+  }
+
+  private double start() {
+    return switch (kind) {
+      case MAX -> Double.NEGATIVE_INFINITY;
+      case MIN -> Double.POSITIVE_INFINITY;
+      case PROD -> 1;
+      case SUM, MEAN, L1, L2, LOG_SUM, LOG_SUM_EXP, SUM_SQUARE -> 0;
+    };
+  }
+
+  private long wholeStart(DType dtype) {
+    return switch (kind) {
+      case MAX -> dtype == DType.BOOL ? 0 : dtype.minValue();
+      case MIN -> dtype == DType.BOOL ? 1 : dtype.maxValue();
+      case PROD -> 1;
+      case SUM, MEAN, L1, L2, LOG_SUM, LOG_SUM_EXP, SUM_SQUARE -> 0;
+    };
+  }
+
+  private double add(double sum, double x, double shift) {
+    return switch (kind) {
+      case SUM, MEAN, LOG_SUM -> sum + x;
+      case MAX -> Math.max(sum, x);
+      case MIN -> Math.min(sum, x);
+      case PROD -> sum * x;
+      case L1 -> sum + Math.abs(x);
+      case L2, SUM_SQUARE -> sum + x * x;
+      case LOG_SUM_EXP -> sum + Math.exp(x - shift);
+    };
+  }
+
+  private long add(long sum, long x, boolean unsigned) {
+    long bias = unsigned ? Long.MIN_VALUE : 0;
+    return switch (kind) {
+      case SUM, MEAN, LOG_SUM -> sum + x;
+      case MAX -> Math.max(sum + bias, x + bias) - bias;
+      case MIN -> Math.min(sum + bias, x + bias) - bias;
+      case PROD -> sum * x;
+      case L1 -> sum + (unsigned ? x : Math.abs(x));
+      case L2, SUM_SQUARE -> sum + x * x;
+      case LOG_SUM_EXP -> throw new IllegalStateException("computed in reals");
+    };
+  }
+
+  private double finish(double sum, long count, double shift) {
+    return switch (kind) {
+      case SUM, MAX, MIN, PROD, L1, SUM_SQUARE -> sum;
+      case MEAN -> sum / count;
+      case L2 -> Math.sqrt(sum);
+      case LOG_SUM -> Math.log(sum);
+      case LOG_SUM_EXP -> Math.log(sum) + shift;
+    };
+  }
+
+  /** The type that sums are kept in; logarithms of integers in F64. */
+  private Scalar accumulator(DType dtype) {
+    boolean real = kind == Kind.LOG_SUM_EXP || kind == Kind.LOG_SUM || kind == Kind.L2;
+    return real && !dtype.isFloat() ? Scalar.F64 : Elementwise.compute(dtype);
+  }
+
+  @Override
+  Lowering code(OpContext c) {
+    boolean[] reduced = known(c);
+    Buf x = in(c, 0);
+    Buf out = out(c, 0, outType(c, 0));
+    List<Axis> folded = new ArrayList<>();
+    List<Axis> outer = new ArrayList<>();
+    List<KExpr> from = new ArrayList<>();
+    DimExpr count = DimExpr.ONE;
+    for (int d = 0; d < reduced.length; d++) {
+      Axis axis = new Axis((reduced[d] ? "r" : "i") + d, x.shape().get(d));
+      from.add(K.axis(axis));
+      if (reduced[d]) {
+        folded.add(axis);
+        count = count.times(axis.extent());
+      }
+      if (!reduced[d]) {
+        outer.add(axis);
+      } else if (keep(c)) {
+        outer.add(new Axis("k" + d, DimExpr.ONE));
+      }
+    }
+    Scalar type = accumulator(x.element().dtype());
+    KExpr element = K.cast(type, K.at(x, from));
+    List<Stage> stages = new ArrayList<>();
+    KExpr value =
+        switch (kind) {
+          case SUM -> K.sum(folded, element);
+          case MEAN -> K.div(K.sum(folded, element), K.cast(type, K.dim(count)));
+          case MAX -> K.fold(ReduceOp.MAX, folded, element);
+          case MIN -> K.fold(ReduceOp.MIN, folded, element);
+          case PROD -> K.fold(ReduceOp.PROD, folded, element);
+          case L1 -> K.sum(folded, K.unary(UnaryOp.ABS, element));
+          case L2 -> K.unary(UnaryOp.SQRT, K.sum(folded, K.binary(BinaryOp.MUL, element, element)));
+          case SUM_SQUARE -> K.sum(folded, K.binary(BinaryOp.MUL, element, element));
+          case LOG_SUM -> K.unary(UnaryOp.LOG, K.sum(folded, element));
+          case LOG_SUM_EXP -> {
+            // The largest element first, so that nothing overflows.
+            Buf largest = new Buf("largest", type, out.shape());
+            stages.add(Stage.of(largest, outer, K.fold(ReduceOp.MAX, folded, element)));
+            KExpr max = K.at(largest, outer.stream().map(K::axis).toList());
+            KExpr infinity = K.literal(type, Double.POSITIVE_INFINITY);
+            KExpr shift = K.select(K.eq(K.unary(UnaryOp.ABS, max), infinity), K.literal(type, 0.0), max);
+            yield K.add(K.unary(UnaryOp.LOG, K.sum(folded, K.unary(UnaryOp.EXP, K.sub(element, shift)))), shift);
+          }
+        };
+    stages.add(Stage.of(out, outer, K.cast(out.element(), value)));
+    return compute(List.of(x), out, stages);
+  }
+}
