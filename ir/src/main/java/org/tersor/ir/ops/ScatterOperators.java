@@ -148,6 +148,9 @@ final class ScatterOperators extends OpBase {
     Buf updates = in(c, 2);
     Buf out = out(c, 0, outType(c, 0));
     Optional<ReduceOp> reduction = reduction(c);
+    if (updates.elements().isConst(0)) {
+      return new Lowering.View(0);
+    }
     if (reduction.isPresent()) {
       Stage stage = tuples ? foldTuples(c, data, indices, updates, out, reduction.get()) : foldAxis(c, data, indices, updates, out, reduction.get());
       return compute(List.of(data, indices, updates), out, List.of(stage));
@@ -190,17 +193,18 @@ final class ScatterOperators extends OpBase {
     List<Axis> axes = Shapes.axes(data.shape());
     Axis j = new Axis("j", indices.shape().get(axis));
     List<KExpr> at = Shapes.refs(axes);
-    KExpr inside = K.bool(true);
-    for (int d = 0; d < axes.size(); d++) {
-      if (d != axis && !indices.shape().get(d).equals(data.shape().get(d))) {
-        inside = K.and(inside, K.lt(at.get(d), K.dim(indices.shape().get(d))));
-      }
-    }
     List<KExpr> from = new ArrayList<>(at);
     from.set(axis, K.axis(j));
-    // Only inside the indices is there anything to read.
-    KExpr index = K.select(inside, Moves.position(K.at(indices, from), K.dim(data.shape().get(axis))), K.index(-1));
-    KExpr hit = K.and(inside, K.eq(index, at.get(axis)));
+    KExpr hit = K.bool(true);
+    for (int d = 0; d < axes.size(); d++) {
+      DimExpr extent = indices.shape().get(d);
+      if (d != axis && !extent.equals(data.shape().get(d))) {
+        // Beyond the indices there are no updates; what is read there is not used.
+        hit = K.and(hit, K.lt(at.get(d), K.dim(extent)));
+        from.set(d, K.max(K.min(at.get(d), K.sub(K.dim(extent), K.index(1))), K.index(0)));
+      }
+    }
+    hit = K.and(hit, K.eq(Moves.position(K.at(indices, from), K.dim(data.shape().get(axis))), at.get(axis)));
     KExpr update = K.select(hit, K.cast(type, K.at(updates, from)), identity(op, type));
     KExpr value = K.binary(op.combine(), K.cast(type, K.at(data, at)), K.fold(op, List.of(j), update));
     return Stage.of(out, axes, K.cast(out.element(), value));

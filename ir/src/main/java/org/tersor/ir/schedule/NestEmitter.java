@@ -43,7 +43,7 @@ final class NestEmitter {
 
   private final List<Scope> scopes = new ArrayList<>();
   private final Map<Axis, Binding> bindings = new HashMap<>();
-  private final java.util.TreeSet<String> dims = new java.util.TreeSet<>();
+  private final Map<String, String> dims = new java.util.LinkedHashMap<>();
   private final LoopTarget target;
   private int names;
 
@@ -55,9 +55,14 @@ final class NestEmitter {
     scopes.add(new Scope());
   }
 
-  /** Symbols used so far: the INDEX parameters of the function. */
+  /** Name of the function's INDEX parameter {@code number}: symbols come from a model and stay out of the code. */
+  static String parameter(int number) {
+    return "dim" + number;
+  }
+
+  /** Symbols used so far: the values of the function's INDEX parameters, in order. */
   List<String> dims() {
-    return List.copyOf(dims);
+    return List.copyOf(dims.keySet());
   }
 
   String fresh(String prefix) {
@@ -181,8 +186,7 @@ final class NestEmitter {
 
           @Override
           public Expr symbol(String name) {
-            dims.add(name);
-            return new Expr.Var(Type.INDEX, name);
+            return new Expr.Var(Type.INDEX, dims.computeIfAbsent(name, n -> parameter(dims.size())));
           }
 
           @Override

@@ -92,6 +92,7 @@ public final class Scheduler {
   /** Adds a launch whose buffers are the target of the stage and what its value reads. */
   void launch(Stage stage, LoopSchedule.Result code, boolean atLoad) {
     List<Buf> reads = new ArrayList<>(StageSimplifier.buffers(stage.value()));
+    stage.index().forEach(index -> reads.addAll(StageSimplifier.buffers(index)));
     reads.removeIf(b -> b.name().equals(stage.target().name()));
     launch(stage.target(), reads, code, atLoad);
   }
@@ -102,7 +103,11 @@ public final class Scheduler {
     Map<String, Scalar> seen = new LinkedHashMap<>();
     reads.forEach(b -> seen.put(b.name(), b.element()));
     seen.forEach((name, element) -> params.add(new LoopFunction.BufferParam(name, element, false)));
-    LoopFunction function = new LoopFunction(kernel.name(), params, code.dims(), code.body());
+    List<String> names =
+        java.util.stream.IntStream.range(0, code.dims().size())
+            .mapToObj(NestEmitter::parameter)
+            .toList();
+    LoopFunction function = new LoopFunction(kernel.name(), params, names, code.body());
     List<DimExpr> dims = code.dims().stream().map(DimExpr::symbol).toList();
     Scheduled.Launch launch =
         new Scheduled.Launch(
