@@ -25,7 +25,12 @@ final class AxisOperators {
   private AxisOperators() {}
 
   static List<OpBase> all() {
-    return List.of(new ArgBest("ArgMax", true), new ArgBest("ArgMin", false), new Cumulate("CumSum", ReduceOp.SUM, 11, 14), new Cumulate("CumProd", ReduceOp.PROD, 26), new TopK());
+    return List.of(
+        new ArgBest("ArgMax", true),
+        new ArgBest("ArgMin", false),
+        new Cumulate("CumSum", ReduceOp.SUM, 11, 14),
+        new Cumulate("CumProd", ReduceOp.PROD, 26),
+        new TopK());
   }
 
   /** Whether a comes before b; NaN counts as larger and as smaller than everything, as in numpy. */
@@ -41,7 +46,10 @@ final class AxisOperators {
     return largest ? p > q : p < q;
   }
 
-  /** Position of the largest or smallest element; of the first or, by attribute, the last of equal ones. */
+  /**
+   * Position of the largest or smallest element; of the first or, by attribute, the last of equal
+   * ones.
+   */
   static final class ArgBest extends OpBase {
     private final boolean largest;
 
@@ -122,7 +130,8 @@ final class AxisOperators {
       from.add(axis, K.axis(k));
       KExpr element = K.cast(type, K.at(x, from));
       Buf best = new Buf("best", type, outer.stream().map(Axis::extent).toList());
-      Stage first = Stage.of(best, outer, K.fold(largest ? ReduceOp.MAX : ReduceOp.MIN, List.of(k), element));
+      Stage first =
+          Stage.of(best, outer, K.fold(largest ? ReduceOp.MAX : ReduceOp.MIN, List.of(k), element));
       KExpr found = K.eq(element, K.at(best, Shapes.refs(outer)));
       if (type.isFloat()) {
         found = K.or(found, K.ne(element, element));
@@ -131,7 +140,8 @@ final class AxisOperators {
       KExpr extent = K.cast(Scalar.I64, K.dim(k.extent()));
       KExpr value =
           last(c)
-              ? K.fold(ReduceOp.MAX, List.of(k), K.select(found, position, K.literal(Scalar.I64, 0L)))
+              ? K.fold(
+                  ReduceOp.MAX, List.of(k), K.select(found, position, K.literal(Scalar.I64, 0L)))
               : K.fold(ReduceOp.MIN, List.of(k), K.select(found, position, extent));
       List<KExpr> to = Shapes.refs(outer);
       if (out.shape().size() > to.size()) {
@@ -184,7 +194,8 @@ final class AxisOperators {
         for (long k = 0; k < n; k++) {
           int at = (int) (base + (reverse ? n - 1 - k : k) * stride);
           double nextSum = op == ReduceOp.SUM ? sum + x.getDouble(at) : sum * x.getDouble(at);
-          long nextWhole = real ? 0 : op == ReduceOp.SUM ? whole + x.getLong(at) : whole * x.getLong(at);
+          long nextWhole =
+              real ? 0 : op == ReduceOp.SUM ? whole + x.getLong(at) : whole * x.getLong(at);
           if (real) {
             out.setDouble(at, exclusive ? sum : nextSum);
           } else {
@@ -200,7 +211,9 @@ final class AxisOperators {
 
     @Override
     Lowering code(OpContext c) {
-      long[] given = Shapes.constantLongs(c, 1).orElseThrow(() -> notLowered(c, "the axis is only known when it runs"));
+      long[] given =
+          Shapes.constantLongs(c, 1)
+              .orElseThrow(() -> notLowered(c, "the axis is only known when it runs"));
       int axis = c.axis(given[0], c.rank(0));
       Buf x = in(c, 0);
       Buf out = out(c, 0, outType(c, 0));
@@ -221,8 +234,9 @@ final class AxisOperators {
   }
 
   /**
-   * The k best elements of each line, best first, equal ones in order of position. The kernel counts for each element how many come
-   * before it: quadratic in the length of the axis, but with no data-dependent control flow.
+   * The k best elements of each line, best first, equal ones in order of position. The kernel
+   * counts for each element how many come before it: quadratic in the length of the axis, but with
+   * no data-dependent control flow.
    */
   static final class TopK extends OpBase {
     TopK() {
@@ -246,9 +260,15 @@ final class AxisOperators {
     }
 
     private static Optional<DimExpr> k(OpContext c) {
-      Optional<DimExpr> k = c.version() < 10 ? Optional.of(DimExpr.of(c.intAttr("k", -1))) : c.symbolic(1).map(List::getFirst);
+      Optional<DimExpr> k =
+          c.version() < 10
+              ? Optional.of(DimExpr.of(c.intAttr("k", -1)))
+              : c.symbolic(1).map(List::getFirst);
       DimExpr all = c.dims(0).get(axis(c));
-      if (k.isPresent() && k.get().isConst() && (k.get().constValue() < 0 || (all.isConst() && k.get().constValue() > all.constValue()))) {
+      if (k.isPresent()
+          && k.get().isConst()
+          && (k.get().constValue() < 0
+              || (all.isConst() && k.get().constValue() > all.constValue()))) {
         throw c.error("TSR-0303", "k is " + k.get() + " for " + all + " elements");
       }
       return k;
@@ -282,12 +302,11 @@ final class AxisOperators {
         for (int i = 0; i < x.shape()[axis]; i++) {
           order.add(i);
         }
-        order.sort(
-            (a, b) -> {
-              int p = (int) (base + a * stride);
-              int q = (int) (base + b * stride);
-              return better(x, p, q, largest) ? -1 : better(x, q, p, largest) ? 1 : 0;
-            });
+        order.sort((a, b) -> {
+          int p = (int) (base + a * stride);
+          int q = (int) (base + b * stride);
+          return better(x, p, q, largest) ? -1 : better(x, q, p, largest) ? 1 : 0;
+        });
         long[] to = index.clone();
         for (int i = 0; i < k; i++) {
           to[axis] = i;
@@ -336,7 +355,10 @@ final class AxisOperators {
         KExpr place = K.cast(Scalar.I32, source.set(axis, K.axis(i)));
         KExpr chosen = K.eq(K.at(rank, source), place);
         // Exactly one element has that rank: the sum is its position.
-        KExpr position = K.sum(List.of(i), K.select(chosen, K.cast(Scalar.I64, K.axis(i)), K.literal(Scalar.I64, 0L)));
+        KExpr position =
+            K.sum(
+                List.of(i),
+                K.select(chosen, K.cast(Scalar.I64, K.axis(i)), K.literal(Scalar.I64, 0L)));
         if (o == 1) {
           stages.add(Stage.of(out, to, position));
         } else {

@@ -34,7 +34,10 @@ final class DataSizedOperators {
 
     @Override
     List<ValueType> types(OpContext c) {
-      return List.of(TensorType.of(DType.I64, List.of(c.in(0).isRanked() ? DimExpr.of(c.rank(0)) : unknown(c, 0), unknown(c, 1))));
+      return List.of(
+          TensorType.of(
+              DType.I64,
+              List.of(c.in(0).isRanked() ? DimExpr.of(c.rank(0)) : unknown(c, 0), unknown(c, 1))));
     }
 
     @Override

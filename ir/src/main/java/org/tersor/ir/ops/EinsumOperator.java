@@ -1,10 +1,10 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
@@ -21,7 +21,10 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
-/** Einsum: sums of products over named axes; spaces are ignored, "..." broadcasts, a letter twice in one term is its diagonal. */
+/**
+ * Einsum: sums of products over named axes; spaces are ignored, "..." broadcasts, a letter twice in
+ * one term is its diagonal.
+ */
 final class EinsumOperator extends OpBase {
   EinsumOperator() {
     super(
@@ -33,7 +36,10 @@ final class EinsumOperator extends OpBase {
             .tolerance(OpSchema.Tolerance.ACCUMULATION));
   }
 
-  /** Names of each operand's axes and of the result's; axes of an ellipsis are named by digits, the last "0". */
+  /**
+   * Names of each operand's axes and of the result's; axes of an ellipsis are named by digits, the
+   * last "0".
+   */
   private record Equation(List<List<String>> inputs, List<String> output) {}
 
   private static Equation equation(OpContext c) {
@@ -41,7 +47,9 @@ final class EinsumOperator extends OpBase {
     int arrow = text.indexOf("->");
     String[] terms = (arrow < 0 ? text : text.substring(0, arrow)).split(",", -1);
     if (terms.length != c.inputCount()) {
-      throw c.error("TSR-0304", "the equation has " + terms.length + " terms for " + c.inputCount() + " inputs");
+      throw c.error(
+          "TSR-0304",
+          "the equation has " + terms.length + " terms for " + c.inputCount() + " inputs");
     }
     List<List<String>> inputs = new ArrayList<>();
     int widest = 0;
@@ -51,7 +59,9 @@ final class EinsumOperator extends OpBase {
       int dots = terms[i].contains("...") ? c.rank(i) - letters : 0;
       List<String> names = names(c, terms[i], dots);
       if (names.size() != c.rank(i)) {
-        throw c.error("TSR-0304", "term " + i + " of the equation names " + names.size() + " axes for rank " + c.rank(i));
+        throw c.error(
+            "TSR-0304",
+            "term " + i + " of the equation names " + names.size() + " axes for rank " + c.rank(i));
       }
       widest = Math.max(widest, dots);
       names.forEach(n -> uses.merge(n, 1, Integer::sum));
@@ -60,8 +70,10 @@ final class EinsumOperator extends OpBase {
     List<String> output = new ArrayList<>();
     if (arrow >= 0) {
       output = names(c, text.substring(arrow + 2), widest);
-      if (!uses.keySet().containsAll(output) || output.stream().distinct().count() != output.size()) {
-        throw c.error("TSR-0304", "the result of the equation names an axis that no term has, or one twice");
+      if (!uses.keySet().containsAll(output)
+          || output.stream().distinct().count() != output.size()) {
+        throw c.error(
+            "TSR-0304", "the result of the equation names an axis that no term has, or one twice");
       }
     } else {
       // Implicit: the ellipsis, then letters that occur once, in alphabetical order.
@@ -120,7 +132,10 @@ final class EinsumOperator extends OpBase {
     }
     Equation equation = equation(c);
     Map<String, DimExpr> extents = extents(c, equation);
-    return List.of(TensorType.of(c.dtype(0), equation.output().stream().map(n -> extents.getOrDefault(n, DimExpr.ONE)).toList()));
+    return List.of(
+        TensorType.of(
+            c.dtype(0),
+            equation.output().stream().map(n -> extents.getOrDefault(n, DimExpr.ONE)).toList()));
   }
 
   @Override
@@ -189,14 +204,13 @@ final class EinsumOperator extends OpBase {
       axes.put(name, axis);
       outer.add(axis);
     }
-    extents.forEach(
-        (name, extent) -> {
-          if (!axes.containsKey(name)) {
-            Axis axis = new Axis("k" + axes.size(), extent);
-            axes.put(name, axis);
-            folded.add(axis);
-          }
-        });
+    extents.forEach((name, extent) -> {
+      if (!axes.containsKey(name)) {
+        Axis axis = new Axis("k" + axes.size(), extent);
+        axes.put(name, axis);
+        folded.add(axis);
+      }
+    });
     Scalar type = Elementwise.compute(c.dtype(0));
     List<Buf> inputs = new ArrayList<>();
     Optional<KExpr> product = Optional.empty();

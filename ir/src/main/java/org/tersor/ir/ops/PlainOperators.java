@@ -70,9 +70,17 @@ final class PlainOperators {
             return Constant.of(Tensor.of(values, values.length));
           }
           case Attribute.StringsAttr a -> {
-            return Constant.of(new Tensor(DType.STRING, new long[] {a.values().size()}, a.values().toArray(new String[0])));
+            return Constant.of(
+                new Tensor(
+                    DType.STRING,
+                    new long[] {a.values().size()},
+                    a.values().toArray(new String[0])));
           }
-          case Attribute.GraphAttr _, Attribute.TypeAttr _, Attribute.TensorsAttr _, Attribute.GraphsAttr _, Attribute.TypesAttr _ -> {}
+          case Attribute.GraphAttr _,
+              Attribute.TypeAttr _,
+              Attribute.TensorsAttr _,
+              Attribute.GraphsAttr _,
+              Attribute.TypesAttr _ -> {}
         }
       }
       throw c.error("TSR-0304", "there is no value");
@@ -97,7 +105,8 @@ final class PlainOperators {
     @Override
     public Optional<List<DimExpr>> symbolicOutput(OpContext c) {
       Constant value = value(c);
-      boolean small = value.dtype().isInteger() && value.shape().length <= 1 && value.elements() <= 4096;
+      boolean small =
+          value.dtype().isInteger() && value.shape().length <= 1 && value.elements() <= 4096;
       return small ? Optional.of(DimExpr.list(Shapes.longs(value.load()))) : Optional.empty();
     }
   }
@@ -124,10 +133,15 @@ final class PlainOperators {
     }
 
     private static void refuseTraining(OpContext c) {
-      boolean training = c.hasInput(2) && c.constant(2).map(t -> t.size() > 0 && t.getLong(0) != 0).orElse(true);
-      boolean nothing = c.hasInput(1) && c.constant(1).map(t -> t.size() > 0 && t.getDouble(0) == 0).orElse(false);
+      boolean training =
+          c.hasInput(2) && c.constant(2).map(t -> t.size() > 0 && t.getLong(0) != 0).orElse(true);
+      boolean nothing =
+          c.hasInput(1)
+              && c.constant(1).map(t -> t.size() > 0 && t.getDouble(0) == 0).orElse(false);
       if (training && !nothing) {
-        throw c.error("TSR-0201", "dropout in training mode is not supported; export the model for inference");
+        throw c.error(
+            "TSR-0201",
+            "dropout in training mode is not supported; export the model for inference");
       }
     }
 
@@ -162,7 +176,10 @@ final class PlainOperators {
       Buf mask = out(c, 1, outType(c, 1));
       List<Axis> axes = Shapes.axes(x.shape());
       Stage first = Stage.of(out, axes, K.at(x, Shapes.refs(axes)));
-      return compute(List.of(x), List.of(out, mask), List.of(first, Stage.of(mask, axes, Moves.literal(mask.element(), 1))));
+      return compute(
+          List.of(x),
+          List.of(out, mask),
+          List.of(first, Stage.of(mask, axes, Moves.literal(mask.element(), 1))));
     }
   }
 }

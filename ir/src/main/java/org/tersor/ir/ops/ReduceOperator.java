@@ -24,8 +24,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * The reductions. Axes are an attribute before version 18 (13 for ReduceSum) and an input from it on; none given means all axes, or
- * with {@code noop_with_empty_axes} none: then only the part per element is applied.
+ * The reductions. Axes are an attribute before version 18 (13 for ReduceSum) and an input from it
+ * on; none given means all axes, or with {@code noop_with_empty_axes} none: then only the part per
+ * element is applied.
  */
 final class ReduceOperator extends OpBase {
 
@@ -57,12 +58,16 @@ final class ReduceOperator extends OpBase {
             .input("data", "T")
             .optional("axes", "I")
             .output("reduced", "T")
-            .types("T", kind == Kind.MAX || kind == Kind.MIN ? Types.NUMERIC_OR_BOOL : Types.NUMERIC)
+            .types(
+                "T", kind == Kind.MAX || kind == Kind.MIN ? Types.NUMERIC_OR_BOOL : Types.NUMERIC)
             .types("I", Types.I64)
             .attribute("axes", OpSchema.AttributeKind.INTS)
             .attribute("keepdims", OpSchema.AttributeKind.INT)
             .attribute("noop_with_empty_axes", OpSchema.AttributeKind.INT)
-            .tolerance(kind == Kind.MAX || kind == Kind.MIN ? OpSchema.Tolerance.EXACT : OpSchema.Tolerance.ACCUMULATION));
+            .tolerance(
+                kind == Kind.MAX || kind == Kind.MIN
+                    ? OpSchema.Tolerance.EXACT
+                    : OpSchema.Tolerance.ACCUMULATION));
     this.kind = kind;
   }
 
@@ -178,9 +183,14 @@ final class ReduceOperator extends OpBase {
       if (real) {
         out.setDouble(o, finish(sums[o], count, shift));
       } else if (kind == Kind.MEAN) {
-        out.setLong(o, count == 0 ? 0 : x.dtype() == DType.U64 ? Long.divideUnsigned(whole[o], count) : whole[o] / count);
+        out.setLong(
+            o,
+            count == 0
+                ? 0
+                : x.dtype() == DType.U64 ? Long.divideUnsigned(whole[o], count) : whole[o] / count);
       } else if (kind == Kind.L2 || kind == Kind.LOG_SUM) {
-        double sum = x.dtype() == DType.U64 ? ScalarEval.unsignedToDouble(whole[o]) : (double) whole[o];
+        double sum =
+            x.dtype() == DType.U64 ? ScalarEval.unsignedToDouble(whole[o]) : (double) whole[o];
         out.setLong(o, ElementReader.toInteger(finish(sum, count, 0), x.dtype()));
       } else if (kind == Kind.LOG_SUM_EXP) {
         out.setLong(o, ElementReader.toInteger(finish(sums[o], count, shift), x.dtype()));
@@ -292,8 +302,11 @@ final class ReduceOperator extends OpBase {
             stages.add(Stage.of(largest, outer, K.fold(ReduceOp.MAX, folded, element)));
             KExpr max = K.at(largest, outer.stream().map(K::axis).toList());
             KExpr infinity = K.literal(type, Double.POSITIVE_INFINITY);
-            KExpr shift = K.select(K.eq(K.unary(UnaryOp.ABS, max), infinity), K.literal(type, 0.0), max);
-            yield K.add(K.unary(UnaryOp.LOG, K.sum(folded, K.unary(UnaryOp.EXP, K.sub(element, shift)))), shift);
+            KExpr shift =
+                K.select(K.eq(K.unary(UnaryOp.ABS, max), infinity), K.literal(type, 0.0), max);
+            yield K.add(
+                K.unary(UnaryOp.LOG, K.sum(folded, K.unary(UnaryOp.EXP, K.sub(element, shift)))),
+                shift);
           }
         };
     stages.add(Stage.of(out, outer, K.cast(out.element(), value)));

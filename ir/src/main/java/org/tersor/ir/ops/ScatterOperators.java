@@ -21,8 +21,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * ScatterElements (and its old name Scatter) and ScatterND. Without reduction a kernel copies the data and then writes the updates,
- * whose indices must differ as ONNX says; with one, each output element folds over the updates that may hit it.
+ * ScatterElements (and its old name Scatter) and ScatterND. Without reduction a kernel copies the
+ * data and then writes the updates, whose indices must differ as ONNX says; with one, each output
+ * element folds over the updates that may hit it.
  */
 final class ScatterOperators extends OpBase {
   private final boolean tuples;
@@ -93,7 +94,9 @@ final class ScatterOperators extends OpBase {
         long[] which = Arrays.copyOf(index, points + 1);
         for (int k = 0; k < tuple; k++) {
           which[points] = k;
-          to[k] = GatherOperators.checked(c, indices.getLong(Shapes.ravel(which, indices.shape())), data.shape()[k]);
+          to[k] =
+              GatherOperators.checked(
+                  c, indices.getLong(Shapes.ravel(which, indices.shape())), data.shape()[k]);
         }
         System.arraycopy(index, points, to, tuple, data.rank() - tuple);
       } else {
@@ -120,7 +123,8 @@ final class ScatterOperators extends OpBase {
     }
     boolean fits = tuples || indices.rank() == data.rank();
     for (int d = 0; fits && !tuples && d < data.rank(); d++) {
-      fits = indices.shape()[d] <= data.shape()[d] || d == c.axis(c.intAttr("axis", 0), data.rank());
+      fits =
+          indices.shape()[d] <= data.shape()[d] || d == c.axis(c.intAttr("axis", 0), data.rank());
     }
     if (!fits || !Arrays.equals(wanted, updates.shape())) {
       throw c.error("TSR-0303", "updates do not have the shape that data and indices ask for");
@@ -131,14 +135,24 @@ final class ScatterOperators extends OpBase {
     if (out.dtype().isFloat()) {
       double a = out.getDouble(at);
       double b = updates.getDouble(from);
-      out.setDouble(at, op == ReduceOp.SUM ? a + b : op == ReduceOp.PROD ? a * b : op == ReduceOp.MIN ? Math.min(a, b) : Math.max(a, b));
+      out.setDouble(
+          at,
+          op == ReduceOp.SUM
+              ? a + b
+              : op == ReduceOp.PROD ? a * b : op == ReduceOp.MIN ? Math.min(a, b) : Math.max(a, b));
       return;
     }
     long bias = out.dtype() == DType.U64 ? Long.MIN_VALUE : 0;
     long a = out.getLong(at);
     long b = updates.getLong(from);
     out.setLong(
-        at, op == ReduceOp.SUM ? a + b : op == ReduceOp.PROD ? a * b : (op == ReduceOp.MIN ? Math.min(a + bias, b + bias) : Math.max(a + bias, b + bias)) - bias);
+        at,
+        op == ReduceOp.SUM
+            ? a + b
+            : op == ReduceOp.PROD
+                ? a * b
+                : (op == ReduceOp.MIN ? Math.min(a + bias, b + bias) : Math.max(a + bias, b + bias))
+                    - bias);
   }
 
   @Override
@@ -152,7 +166,10 @@ final class ScatterOperators extends OpBase {
       return new Lowering.View(0);
     }
     if (reduction.isPresent()) {
-      Stage stage = tuples ? foldTuples(c, data, indices, updates, out, reduction.get()) : foldAxis(c, data, indices, updates, out, reduction.get());
+      Stage stage =
+          tuples
+              ? foldTuples(c, data, indices, updates, out, reduction.get())
+              : foldAxis(c, data, indices, updates, out, reduction.get());
       return compute(List.of(data, indices, updates), out, List.of(stage));
     }
     List<Axis> all = Shapes.axes(data.shape());
@@ -173,7 +190,10 @@ final class ScatterOperators extends OpBase {
       to.addAll(at);
       to.set(axis, Moves.position(K.at(indices, at), K.dim(data.shape().get(axis))));
     }
-    return compute(List.of(data, indices, updates), out, List.of(copy, new Stage(out, axes, to, K.at(updates, at))));
+    return compute(
+        List.of(data, indices, updates),
+        out,
+        List.of(copy, new Stage(out, axes, to, K.at(updates, at))));
   }
 
   private static KExpr identity(ReduceOp op, Scalar type) {
@@ -181,13 +201,20 @@ final class ScatterOperators extends OpBase {
     return switch (op) {
       case SUM, OR, XOR, AND -> K.literal(type, 0L);
       case PROD -> K.literal(type, 1L);
-      case MIN -> type.isFloat() ? K.literal(type, Double.POSITIVE_INFINITY) : K.literal(type, dtype.maxValue());
-      case MAX -> type.isFloat() ? K.literal(type, Double.NEGATIVE_INFINITY) : K.literal(type, dtype.minValue());
+      case MIN ->
+          type.isFloat()
+              ? K.literal(type, Double.POSITIVE_INFINITY)
+              : K.literal(type, dtype.maxValue());
+      case MAX ->
+          type.isFloat()
+              ? K.literal(type, Double.NEGATIVE_INFINITY)
+              : K.literal(type, dtype.minValue());
     };
   }
 
   /** All updates on the line along the axis that passes through the element. */
-  private static Stage foldAxis(OpContext c, Buf data, Buf indices, Buf updates, Buf out, ReduceOp op) {
+  private static Stage foldAxis(
+      OpContext c, Buf data, Buf indices, Buf updates, Buf out, ReduceOp op) {
     int axis = c.axis(c.intAttr("axis", 0), c.rank(0));
     Scalar type = Elementwise.compute(c.dtype(0));
     List<Axis> axes = Shapes.axes(data.shape());
@@ -204,14 +231,19 @@ final class ScatterOperators extends OpBase {
         from.set(d, K.max(K.min(at.get(d), K.sub(K.dim(extent), K.index(1))), K.index(0)));
       }
     }
-    hit = K.and(hit, K.eq(Moves.position(K.at(indices, from), K.dim(data.shape().get(axis))), at.get(axis)));
+    hit =
+        K.and(
+            hit,
+            K.eq(Moves.position(K.at(indices, from), K.dim(data.shape().get(axis))), at.get(axis)));
     KExpr update = K.select(hit, K.cast(type, K.at(updates, from)), identity(op, type));
-    KExpr value = K.binary(op.combine(), K.cast(type, K.at(data, at)), K.fold(op, List.of(j), update));
+    KExpr value =
+        K.binary(op.combine(), K.cast(type, K.at(data, at)), K.fold(op, List.of(j), update));
     return Stage.of(out, axes, K.cast(out.element(), value));
   }
 
   /** All updates of slices whose index tuple leads here. */
-  private static Stage foldTuples(OpContext c, Buf data, Buf indices, Buf updates, Buf out, ReduceOp op) {
+  private static Stage foldTuples(
+      OpContext c, Buf data, Buf indices, Buf updates, Buf out, ReduceOp op) {
     Scalar type = Elementwise.compute(c.dtype(0));
     int tuple = tuple(c);
     List<Axis> axes = Shapes.axes(data.shape());
@@ -221,7 +253,10 @@ final class ScatterOperators extends OpBase {
     for (int k = 0; k < tuple; k++) {
       List<KExpr> which = Shapes.refs(points);
       which.add(K.index(k));
-      hit = K.and(hit, K.eq(Moves.position(K.at(indices, which), K.dim(data.shape().get(k))), at.get(k)));
+      hit =
+          K.and(
+              hit,
+              K.eq(Moves.position(K.at(indices, which), K.dim(data.shape().get(k))), at.get(k)));
     }
     List<KExpr> from = Shapes.refs(points);
     from.addAll(at.subList(tuple, at.size()));

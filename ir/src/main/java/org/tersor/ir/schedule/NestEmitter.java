@@ -55,7 +55,10 @@ final class NestEmitter {
     scopes.add(new Scope());
   }
 
-  /** Name of the function's INDEX parameter {@code number}: symbols come from a model and stay out of the code. */
+  /**
+   * Name of the function's INDEX parameter {@code number}: symbols come from a model and stay out
+   * of the code.
+   */
   static String parameter(int number) {
     return "dim" + number;
   }
@@ -186,7 +189,8 @@ final class NestEmitter {
 
           @Override
           public Expr symbol(String name) {
-            return new Expr.Var(Type.INDEX, dims.computeIfAbsent(name, n -> parameter(dims.size())));
+            return new Expr.Var(
+                Type.INDEX, dims.computeIfAbsent(name, n -> parameter(dims.size())));
           }
 
           @Override
