@@ -3,7 +3,6 @@ package org.tersor.onnx;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
 import java.util.function.Function;
@@ -17,7 +16,7 @@ import org.tersor.runtime.TersorException;
 final class AttributeReader {
   private final TensorReader tensors;
   private final TypeReader types;
-  private final Map<AttributeProto, Attribute> read = new IdentityHashMap<>();
+  private final IdentityHashMap<AttributeProto, Attribute> read = new IdentityHashMap<>();
   private final BiFunction<GraphProto, GraphImporter.Env, Graph> bodies;
 
   AttributeReader(

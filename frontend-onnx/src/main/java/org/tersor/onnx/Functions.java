@@ -1,6 +1,7 @@
 package org.tersor.onnx;
 
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -12,7 +13,8 @@ final class Functions {
   private static final int MAX_FUNCTIONS = 10_000;
 
   private final Map<String, FunctionProto> functions = new HashMap<>();
-  private final Map<FunctionProto, Map<String, Integer>> opsets = new java.util.IdentityHashMap<>();
+  private final IdentityHashMap<FunctionProto, Map<String, Integer>> opsets =
+      new IdentityHashMap<>();
   private final Map<String, Integer> used = new LinkedHashMap<>();
 
   Functions(ModelProto model) {

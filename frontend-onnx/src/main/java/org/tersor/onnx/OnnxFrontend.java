@@ -14,6 +14,9 @@ import org.tersor.runtime.TersorException;
  * {@code true} to read external data that has several hard links.
  */
 public final class OnnxFrontend implements Frontend {
+  /** For ServiceLoader. */
+  public OnnxFrontend() {}
+
   @Override
   public String id() {
     return "onnx";

@@ -7,7 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
+import java.util.IdentityHashMap;
 import java.util.Optional;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.ValueType;
@@ -27,7 +27,7 @@ public final class OnnxTensors {
   private final TensorReader tensors;
   private final String where;
 
-  private OnnxTensors(Map<TensorProto, MemorySegment> raw, String where) {
+  private OnnxTensors(IdentityHashMap<TensorProto, MemorySegment> raw, String where) {
     this.tensors = new TensorReader(ExternalData.none(), raw);
     this.where = where;
   }

@@ -9,7 +9,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.Map;
+import java.util.IdentityHashMap;
 import org.tersor.onnx.proto.TensorProto;
 
 /** Parses a message from a mapped file. The mapping lives as long as anything that refers to it. */
@@ -21,7 +21,7 @@ final class ProtoFile {
    *
    * @param raw by the identity of the tensor
    */
-  record Parsed<T extends Message>(T message, Map<TensorProto, MemorySegment> raw) {}
+  record Parsed<T extends Message>(T message, IdentityHashMap<TensorProto, MemorySegment> raw) {}
 
   /**
    * @param empty default instance of the message

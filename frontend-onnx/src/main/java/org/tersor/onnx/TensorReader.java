@@ -9,7 +9,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.RawData;
 import org.tersor.onnx.proto.SparseTensorProto;
@@ -32,23 +31,34 @@ final class TensorReader {
   private static final long SPARSE_BUDGET = 512L << 20;
 
   private final ExternalData external;
-  private final Map<TensorProto, MemorySegment> large;
-  private final Map<TensorProto, Constant> read = new IdentityHashMap<>();
-  private final Map<SparseTensorProto, Constant> dense = new IdentityHashMap<>();
+  private final IdentityHashMap<TensorProto, MemorySegment> large;
+  private final IdentityHashMap<TensorProto, Constant> read = new IdentityHashMap<>();
+  private final IdentityHashMap<SparseTensorProto, Constant> dense = new IdentityHashMap<>();
   private long sparseBytes;
 
   /**
    * @param large raw_data that was left out of tensors, by their identity
    */
-  TensorReader(ExternalData external, Map<TensorProto, MemorySegment> large) {
+  TensorReader(ExternalData external, IdentityHashMap<TensorProto, MemorySegment> large) {
     this.external = external;
     this.large = large;
   }
 
   /**
+   * The constant, the same one each time for a tensor that functions use many times.
+   *
    * @param where names the tensor in messages
    */
   Constant read(TensorProto proto, String where) {
+    Constant known = read.get(proto);
+    if (known == null) {
+      known = readNew(proto, where);
+      read.put(proto, known);
+    }
+    return known;
+  }
+
+  private Constant readNew(TensorProto proto, String where) {
     DType dtype =
         OnnxTypes.dtype(proto.getDataType())
             .orElseThrow(() -> error(where, "unknown element type " + proto.getDataType()));

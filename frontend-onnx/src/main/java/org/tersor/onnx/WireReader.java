@@ -37,7 +37,7 @@ final class WireReader {
 
   private final ByteBuffer buffer;
   private final Map<Descriptor, Boolean> holdsTensors = new HashMap<>();
-  private final Map<TensorProto, MemorySegment> raw = new IdentityHashMap<>();
+  private final IdentityHashMap<TensorProto, MemorySegment> raw = new IdentityHashMap<>();
   private int at;
 
   WireReader(ByteBuffer buffer) {
@@ -45,7 +45,7 @@ final class WireReader {
   }
 
   /** Large raw_data of the tensors read so far, by the identity of the message. */
-  Map<TensorProto, MemorySegment> raw() {
+  IdentityHashMap<TensorProto, MemorySegment> raw() {
     return raw;
   }
 

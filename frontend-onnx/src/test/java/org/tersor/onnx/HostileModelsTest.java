@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
@@ -53,7 +54,7 @@ class HostileModelsTest {
 
   private static NodeProto.Builder node(String op, String input, String output) {
     NodeProto.Builder node = NodeProto.newBuilder().setOpType(op).addOutput(output);
-    for (String name : input.split(" ")) {
+    for (String name : List.of(input.split(" ", -1))) {
       node.addInput(name);
     }
     return node;
@@ -204,7 +205,7 @@ class HostileModelsTest {
     out.write(number << 3 | 2);
     int length = data.length;
     while (length > 127) {
-      out.write(length & 127 | 128);
+      out.write((length & 127) | 128);
       length >>>= 7;
     }
     out.write(length);
@@ -443,6 +444,24 @@ class HostileModelsTest {
     }
     assertTrue(refused("TSR-0204", deep).contains("deep"));
     assertTrue(refused("TSR-0204", wide).contains("nodes"));
+  }
+
+  @Test
+  void aWeightInAFunctionIsReadOnce() throws IOException {
+    AttributeProto value =
+        AttributeProto.newBuilder()
+            .setName("value")
+            .setType(4)
+            .setT(TensorProto.newBuilder().setDataType(2).addDims(3000).setRawData(ByteString.copyFrom(new byte[3000])))
+            .build();
+    NodeProto weight = NodeProto.newBuilder().setOpType("Constant").addOutput("w").addAttribute(value).build();
+    ModelProto.Builder model = calling("F0");
+    for (int i = 0; i < 16; i++) {
+      model.addFunctions(i < 15 ? function("F" + i, "F" + (i + 1), "F" + (i + 1)) : function("F" + i, "Relu").addNode(weight));
+    }
+    Graph graph = read(model);
+    assertEquals(1 << 15, graph.constants().size() - 1);
+    assertEquals(2, graph.constants().values().stream().map(System::identityHashCode).distinct().count());
   }
 
   @Test

@@ -267,12 +267,12 @@ public final class GraphParser {
       return ValueType.UNKNOWN;
     }
     String word = in.word();
-    switch (word) {
+    return switch (word) {
       case "seq", "optional" -> {
         in.expect("(");
         ValueType element = type(nesting + 1);
         in.expect(")");
-        return word.equals("seq")
+        yield word.equals("seq")
             ? new ValueType.SequenceType(element)
             : new ValueType.OptionalType(element);
       }
@@ -282,12 +282,10 @@ public final class GraphParser {
         in.expect(",");
         ValueType value = type(nesting + 1);
         in.expect(")");
-        return new ValueType.MapType(key, value);
+        yield new ValueType.MapType(key, value);
       }
-      default -> {
-        return tensorType(dtype(word, at));
-      }
-    }
+      default -> tensorType(dtype(word, at));
+    };
   }
 
   private DType dtype(String word, int at) {
