@@ -452,16 +452,25 @@ class HostileModelsTest {
         AttributeProto.newBuilder()
             .setName("value")
             .setType(4)
-            .setT(TensorProto.newBuilder().setDataType(2).addDims(3000).setRawData(ByteString.copyFrom(new byte[3000])))
+            .setT(
+                TensorProto.newBuilder()
+                    .setDataType(2)
+                    .addDims(3000)
+                    .setRawData(ByteString.copyFrom(new byte[3000])))
             .build();
-    NodeProto weight = NodeProto.newBuilder().setOpType("Constant").addOutput("w").addAttribute(value).build();
+    NodeProto weight =
+        NodeProto.newBuilder().setOpType("Constant").addOutput("w").addAttribute(value).build();
     ModelProto.Builder model = calling("F0");
     for (int i = 0; i < 16; i++) {
-      model.addFunctions(i < 15 ? function("F" + i, "F" + (i + 1), "F" + (i + 1)) : function("F" + i, "Relu").addNode(weight));
+      model.addFunctions(
+          i < 15
+              ? function("F" + i, "F" + (i + 1), "F" + (i + 1))
+              : function("F" + i, "Relu").addNode(weight));
     }
     Graph graph = read(model);
     assertEquals(1 << 15, graph.constants().size() - 1);
-    assertEquals(2, graph.constants().values().stream().map(System::identityHashCode).distinct().count());
+    assertEquals(
+        2, graph.constants().values().stream().map(System::identityHashCode).distinct().count());
   }
 
   @Test
