@@ -3,6 +3,7 @@ package org.tersor.codegen.jvm;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Type;
@@ -68,6 +69,15 @@ final class Env {
 
   void bindBuffer(String name, Binding buffer) {
     buffers.put(name, buffer);
+  }
+
+  void bindAll(Env other) {
+    variables.putAll(other.variables);
+    buffers.putAll(other.buffers);
+  }
+
+  Optional<Binding> find(String name, boolean buffer) {
+    return Optional.ofNullable((buffer ? buffers : variables).get(name));
   }
 
   Binding variable(String name) {

@@ -1,15 +1,10 @@
 package org.tersor.codegen.jvm;
 
-import java.util.LinkedHashMap;
 import java.util.Map;
 import org.objectweb.asm.ClassWriter;
-import org.objectweb.asm.Label;
 import org.objectweb.asm.MethodVisitor;
 import org.objectweb.asm.Opcodes;
 import org.tersor.ir.loop.LoopFunction;
-import org.tersor.ir.loop.Scalar;
-import org.tersor.ir.loop.Stmt;
-import org.tersor.ir.loop.Type;
 import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.TersorException;
 
@@ -23,16 +18,24 @@ public final class JvmEmitter {
   /** HotSpot never compiles methods of more bytes (HugeMethodLimit). */
   public static final int METHOD_LIMIT = 8000;
 
-  private static final String BODY = "body";
   private static final String KERNEL_CODE = "org/tersor/runtime/KernelCode";
 
   private final int vectorBytes;
+  private final int budget;
 
   public JvmEmitter(Target target) {
+    this(target, Splitter.BUDGET);
+  }
+
+  /**
+   * @param budget bytes of a method above which statements move to other methods
+   */
+  JvmEmitter(Target target, int budget) {
     if (target.kind() != Target.Kind.JVM) {
       throw new IllegalArgumentException(target.name() + " is no JVM target");
     }
     this.vectorBytes = target.vectorBytes();
+    this.budget = budget;
   }
 
   /**
@@ -100,13 +103,7 @@ public final class JvmEmitter {
     ClassCode owner = new ClassCode(internalClassName);
     constructor(writer);
     run(writer, function, internalClassName);
-    // The first pass finds out which scratch arrays the body needs.
-    Env first = new Env();
-    body(new ClassWriter(0), function, first, new ClassCode(internalClassName));
-    Env second = new Env();
-    second.prepared.putAll(first.prepared);
-    Map<String, Integer> sizes = new LinkedHashMap<>();
-    sizes.put(BODY, body(writer, function, second, owner));
+    Map<String, Integer> sizes = new FunctionCode(writer, owner, internalClassName, vectorBytes, budget).emit(function);
     owner.emit(writer);
     writer.visitEnd();
     return new Emitted(writer.toByteArray(), sizes);
@@ -122,18 +119,6 @@ public final class JvmEmitter {
     mv.visitEnd();
   }
 
-  private static String descriptor(LoopFunction function) {
-    StringBuilder descriptor = new StringBuilder("(");
-    function.buffers().forEach(b -> descriptor.append(Kind.of(stored(b)).array()));
-    descriptor.append("I".repeat(function.buffers().size() + function.dims().size() + 2));
-    return descriptor.append(")V").toString();
-  }
-
-  /** In tensors an INDEX is an I64. */
-  private static Scalar stored(LoopFunction.BufferParam buffer) {
-    return buffer.element() == Scalar.INDEX ? Scalar.I64 : buffer.element();
-  }
-
   /** Unpacks the arguments. */
   private static void run(ClassWriter writer, LoopFunction function, String name) {
     MethodVisitor mv =
@@ -145,7 +130,7 @@ public final class JvmEmitter {
       code.var(Opcodes.ALOAD, 1);
       code.pushInt(i);
       code.op(Opcodes.AALOAD);
-      code.cast(Kind.of(stored(function.buffers().get(i))).array());
+      code.cast(Kind.of(FunctionCode.stored(function.buffers().get(i))).array());
     }
     for (int i = 0; i < n; i++) {
       code.var(Opcodes.ALOAD, 2);
@@ -159,70 +144,9 @@ public final class JvmEmitter {
     }
     code.var(Opcodes.ILOAD, 4);
     code.var(Opcodes.ILOAD, 5);
-    code.invokeStatic(name, BODY, descriptor(function));
+    code.invokeStatic(name, FunctionCode.BODY, FunctionCode.descriptor(function));
     code.op(Opcodes.RETURN);
     mv.visitMaxs(0, 0);
     mv.visitEnd();
-  }
-
-  /** Emits the loops; returns the number of bytes of bytecode. */
-  private int body(ClassWriter writer, LoopFunction function, Env env, ClassCode owner) {
-    MethodVisitor mv =
-        writer.visitMethod(
-            Opcodes.ACC_PRIVATE | Opcodes.ACC_STATIC, BODY, descriptor(function), null, null);
-    mv.visitCode();
-    int n = function.buffers().size();
-    int dims = function.dims().size();
-    Code code = new Code(mv, 2 * n + dims + 2);
-    for (int i = 0; i < n; i++) {
-      var buffer = function.buffers().get(i);
-      env.bindBuffer(buffer.name(), new Env.Memory(stored(buffer), i, n + i));
-    }
-    for (int i = 0; i < dims; i++) {
-      env.bind(
-          function.dims().get(i), new Env.Value(Type.INDEX, 1, Kind.INT, new int[] {2 * n + i}));
-    }
-    int from = 2 * n + dims;
-    int to = from + 1;
-    Label end = new Label();
-    env.prepared.forEach((key, array) -> {
-      int local = code.newLocal(1);
-      env.preparedLocals.put(key, local);
-      if (array.size() == 0) {
-        code.op(Opcodes.ACONST_NULL);
-      } else {
-        code.pushInt(array.size());
-        mv.visitIntInsn(Opcodes.NEWARRAY, array.kind().newArrayCode);
-      }
-      code.var(Opcodes.ASTORE, local);
-    });
-    if (!isParallel(function.body())) {
-      code.var(Opcodes.ILOAD, from);
-      code.jump(Opcodes.IFGT, end);
-      code.var(Opcodes.ILOAD, to);
-      code.jump(Opcodes.IFLE, end);
-    }
-    new StmtCode(new ExprCode(code, env, vectorBytes, owner), from, to).emit(function.body());
-    code.label(end);
-    code.op(Opcodes.RETURN);
-    mv.visitMaxs(0, 0);
-    mv.visitEnd();
-    return end.getOffset() + 1;
-  }
-
-  private static boolean isParallel(Stmt statement) {
-    return switch (statement) {
-      case Stmt.Block b -> b.body().stream().anyMatch(JvmEmitter::isParallel);
-      case Stmt.For f -> f.kind() == Stmt.LoopKind.PARALLEL;
-      case Stmt.While w -> false;
-      case Stmt.Let l -> false;
-      case Stmt.Local l -> false;
-      case Stmt.Assign a -> false;
-      case Stmt.Store s -> false;
-      case Stmt.If i -> false;
-      case Stmt.Alloc a -> false;
-      case Stmt.Prefetch p -> false;
-      case Stmt.Barrier b -> false;
-    };
   }
 }

@@ -1,6 +1,5 @@
 package org.tersor.codegen.jvm;
 
-import java.util.List;
 import java.util.Optional;
 import org.objectweb.asm.Label;
 import org.objectweb.asm.Opcodes;
@@ -315,7 +314,7 @@ final class MemoryCode {
     }
     int n = value.type().lanes();
     int k = chunk(s, value);
-    boolean overlaps = n > k && (reads(value, s.buffer()) || reads(s.index(), s.buffer()));
+    boolean overlaps = n > k && (LoopNames.reads(value, s.buffer()) || LoopNames.reads(s.index(), s.buffer()));
     int[] spread =
         overlaps ? expr.lanes.spread(value, 0, n, k, expr.lanes.maskKind(value, k)) : new int[0];
     Kind kind = type == Scalar.BOOL && k > 1 ? expr.lanes.maskKind(value, k) : Kind.of(type);
@@ -475,35 +474,5 @@ final class MemoryCode {
     code.op(isLong ? Opcodes.LOR : Opcodes.IOR);
     expr.lanes.fromIntegerBits(wide, scalarOf(stored));
     code.op(stored.arrayStore);
-  }
-
-  /** Whether the expression loads from that buffer. */
-  private static boolean reads(Expr e, String buffer) {
-    return switch (e) {
-      case Expr.Load l ->
-          l.buffer().equals(buffer)
-              || reads(l.index(), buffer)
-              || any(buffer, l.mask().stream().toList());
-      case Expr.Unary u -> reads(u.a(), buffer);
-      case Expr.Binary b -> any(buffer, List.of(b.a(), b.b()));
-      case Expr.Compare c -> any(buffer, List.of(c.a(), c.b()));
-      case Expr.Fma f -> any(buffer, List.of(f.a(), f.b(), f.c()));
-      case Expr.Select s -> any(buffer, List.of(s.condition(), s.then(), s.otherwise()));
-      case Expr.Cast c -> reads(c.a(), buffer);
-      case Expr.Bits b -> reads(b.a(), buffer);
-      case Expr.Dot4 d -> any(buffer, List.of(d.acc(), d.a(), d.b()));
-      case Expr.Reduce r -> reads(r.a(), buffer);
-      case Expr.Broadcast b -> reads(b.a(), buffer);
-      case Expr.Ramp r -> reads(r.base(), buffer);
-      case Expr.Shuffle s -> any(buffer, List.of(s.a(), s.b()));
-      case Expr.LaneLt l -> reads(l.count(), buffer);
-      case Expr.IntConst c -> false;
-      case Expr.FloatConst c -> false;
-      case Expr.Var v -> false;
-    };
-  }
-
-  private static boolean any(String buffer, List<Expr> operands) {
-    return operands.stream().anyMatch(e -> reads(e, buffer));
   }
 }

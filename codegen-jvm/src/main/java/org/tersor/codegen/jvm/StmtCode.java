@@ -1,5 +1,8 @@
 package org.tersor.codegen.jvm;
 
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
 import org.objectweb.asm.Label;
 import org.objectweb.asm.Opcodes;
 import org.tersor.ir.loop.Expr;
@@ -13,23 +16,55 @@ final class StmtCode {
   private final Code code;
   private final Env env;
   private final int from;
-  private final int to;
+  private final Map<Stmt.Block, List<Splitter.Run>> runs;
+  private final Map<Stmt, Label[]> labels;
+  private final Predicate<List<Stmt>> mover;
 
   /**
-   * @param from local with the first task
-   * @param to local with the end of the tasks
+   * @param from local with the first task; the next one has their end
+   * @param runs statements that move to other methods
+   * @param labels takes begin and end of each statement
+   * @param mover emits the call of such a method, or returns false
    */
-  StmtCode(ExprCode expr, int from, int to) {
+  StmtCode(
+      ExprCode expr,
+      int from,
+      Map<Stmt.Block, List<Splitter.Run>> runs,
+      Map<Stmt, Label[]> labels,
+      Predicate<List<Stmt>> mover) {
     this.expr = expr;
     this.code = expr.code;
     this.env = expr.env;
     this.from = from;
-    this.to = to;
+    this.runs = runs;
+    this.labels = labels;
+    this.mover = mover;
   }
 
   void emit(Stmt statement) {
+    Label[] ends = {new Label(), new Label()};
+    labels.put(statement, ends);
+    code.label(ends[0]);
+    statement(statement);
+    code.label(ends[1]);
+  }
+
+  private void block(Stmt.Block block) {
+    int at = 0;
+    for (Splitter.Run run : runs.getOrDefault(block, List.of())) {
+      block.body().subList(at, run.from()).forEach(this::emit);
+      List<Stmt> moved = block.body().subList(run.from(), run.to());
+      if (!mover.test(moved)) {
+        moved.forEach(this::emit);
+      }
+      at = run.to();
+    }
+    block.body().subList(at, block.body().size()).forEach(this::emit);
+  }
+
+  private void statement(Stmt statement) {
     switch (statement) {
-      case Stmt.Block b -> scoped(() -> b.body().forEach(this::emit));
+      case Stmt.Block b -> scoped(() -> block(b));
       case Stmt.For f -> forLoop(f);
       case Stmt.While w -> {
         Label top = new Label();
@@ -103,7 +138,7 @@ final class StmtCode {
     if (f.kind() == Stmt.LoopKind.PARALLEL) {
       code.var(Opcodes.ILOAD, from);
       code.var(Opcodes.ISTORE, variable);
-      code.var(Opcodes.ILOAD, to);
+      code.var(Opcodes.ILOAD, from + 1);
       code.var(Opcodes.ISTORE, end);
     } else {
       expr.push(f.begin());

@@ -45,6 +45,10 @@ final class Differential {
 
   /** Each buffer starts at slot {@link #OFFSET} of its array. */
   static void check(LoopFunction function, List<Object> inputs, int tasks, int... dims) {
+    check(Splitter.BUDGET, function, inputs, tasks, dims);
+  }
+
+  static void check(int budget, LoopFunction function, List<Object> inputs, int tasks, int... dims) {
     List<Object> expected = inputs.stream().map(Differential::copy).toList();
     run(LoopInterpreter.compile(function), expected, tasks, dims);
     for (int width : function.name().endsWith("x64") ? new int[] {64, 32} : WIDTHS) {
@@ -52,7 +56,8 @@ final class Differential {
       String where = function.name() + " at " + width + " bytes";
       KernelCode kernel;
       try {
-        kernel = HiddenKernels.load(function, Target.jvm(width));
+        byte[] bytes = new JvmEmitter(Target.jvm(width), budget).emit(function, HiddenKernels.CLASS_NAME);
+        kernel = HiddenKernels.define(function.name(), bytes);
         run(kernel, actual, tasks, dims);
       } catch (TersorException e) {
         // Random functions may be too large where every lane is code of its own.

@@ -3,11 +3,13 @@ package org.tersor.codegen.jvm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.KernelCode;
 
@@ -107,6 +109,26 @@ class HandKernelsTest {
       values[i] = (float) random.nextGaussian();
     }
     return values;
+  }
+
+  /** Many tiles in one function, as edges and epilogues make: each method stays within what the compiler takes. */
+  @Test
+  void longFunctionsAreSplit() {
+    LoopFunction one = HandKernels.gemm(7, 48, 16);
+    Stmt.For outer = (Stmt.For) one.body();
+    LoopFunction many =
+        new LoopFunction(
+            "many",
+            one.buffers(),
+            one.dims(),
+            new Stmt.For(
+                outer.kind(), outer.var(), outer.begin(), outer.end(), 1, new Stmt.Block(Collections.nCopies(12, outer.body()))));
+    var emitted = new JvmEmitter(Target.jvm(64)).emitWithSizes(many, HiddenKernels.CLASS_NAME);
+    assertTrue(emitted.methodSizes().size() > 1);
+    assertTrue(emitted.largestMethod() < JvmEmitter.METHOD_LIMIT, emitted.methodSizes().toString());
+    Random random = new Random(1);
+    Differential.check(
+        many, List.of(gauss(7 * 9, random), gauss(48 * 9, random), gauss(48, random), gauss(7 * 48, random)), 1, 1, 1, 9);
   }
 
   @Test

@@ -2,8 +2,18 @@ package org.tersor.codegen.jvm;
 
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.tersor.ir.loop.LoopFunction;
 
 class RandomKernelsTest {
+  @Test
+  void splitFunctionsToo() {
+    for (int seed = 1000; seed < 1030; seed++) {
+      LoopFunction function = new RandomKernels(seed).function();
+      Random random = new Random(seed);
+      Differential.check(400, function, Differential.randomArrays(function, RandomKernels.ELEMENTS, random), 1, 5);
+    }
+  }
+
   /** More with -Dtersor.random.kernels=N; the seed of a failure is in its message. */
   @Test
   void compiledFunctionsDoWhatTheInterpreterDoes() {

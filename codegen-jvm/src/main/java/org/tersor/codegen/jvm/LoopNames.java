@@ -1,0 +1,135 @@
+package org.tersor.codegen.jvm;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Stmt;
+
+/** The names that loop IR uses, assigns and declares. */
+final class LoopNames {
+  /** Variables and buffers read or written, declared inside or not; sorted. */
+  final Set<String> used = new TreeSet<>();
+
+  /** Locals assigned, and buffers stored to. */
+  final Set<String> assigned = new TreeSet<>();
+
+  /** Declared anywhere inside. */
+  final Set<String> declared = new TreeSet<>();
+
+  boolean parallel;
+
+  static LoopNames of(List<Stmt> statements) {
+    LoopNames names = new LoopNames();
+    statements.forEach(names::add);
+    return names;
+  }
+
+  /** Names that a statement declares for those after it. */
+  static List<String> declares(Stmt statement) {
+    return switch (statement) {
+      case Stmt.Let l -> List.of(l.name());
+      case Stmt.Local l -> List.of(l.name());
+      case Stmt.Alloc a -> List.of(a.buffer());
+      case Stmt.Block b -> List.of();
+      case Stmt.For f -> List.of();
+      case Stmt.While w -> List.of();
+      case Stmt.Assign a -> List.of();
+      case Stmt.Store s -> List.of();
+      case Stmt.If i -> List.of();
+      case Stmt.Prefetch p -> List.of();
+      case Stmt.Barrier b -> List.of();
+    };
+  }
+
+  /** Statements directly inside. */
+  static List<Stmt> inner(Stmt statement) {
+    return switch (statement) {
+      case Stmt.Block b -> b.body();
+      case Stmt.For f -> List.of(f.body());
+      case Stmt.While w -> List.of(w.body());
+      case Stmt.If i -> i.otherwise().isPresent() ? List.of(i.then(), i.otherwise().get()) : List.of(i.then());
+      case Stmt.Let l -> List.of();
+      case Stmt.Local l -> List.of();
+      case Stmt.Assign a -> List.of();
+      case Stmt.Store s -> List.of();
+      case Stmt.Alloc a -> List.of();
+      case Stmt.Prefetch p -> List.of();
+      case Stmt.Barrier b -> List.of();
+    };
+  }
+
+  private void add(Stmt statement) {
+    declared.addAll(declares(statement));
+    inner(statement).forEach(this::add);
+    switch (statement) {
+      case Stmt.For f -> {
+        declared.add(f.var());
+        parallel |= f.kind() == Stmt.LoopKind.PARALLEL;
+        add(f.begin());
+        add(f.end());
+      }
+      case Stmt.While w -> add(w.condition());
+      case Stmt.Let l -> add(l.value());
+      case Stmt.Local l -> add(l.initial());
+      case Stmt.Assign a -> {
+        used.add(a.name());
+        assigned.add(a.name());
+        add(a.value());
+      }
+      case Stmt.Store s -> {
+        used.add(s.buffer());
+        assigned.add(s.buffer());
+        add(s.index());
+        add(s.value());
+        s.mask().ifPresent(this::add);
+      }
+      case Stmt.If i -> add(i.condition());
+      case Stmt.Alloc a -> add(a.count());
+      case Stmt.Block b -> {}
+      case Stmt.Prefetch p -> {}
+      case Stmt.Barrier b -> {}
+    }
+  }
+
+  private void add(Expr e) {
+    if (e instanceof Expr.Var v) {
+      used.add(v.name());
+    } else if (e instanceof Expr.Load l) {
+      used.add(l.buffer());
+    }
+    operands(e).forEach(this::add);
+  }
+
+  /** Whether the expression loads from that buffer. */
+  static boolean reads(Expr e, String buffer) {
+    return e instanceof Expr.Load l && l.buffer().equals(buffer) || operands(e).stream().anyMatch(o -> reads(o, buffer));
+  }
+
+  static List<Expr> operands(Expr e) {
+    return switch (e) {
+      case Expr.Load l -> {
+        List<Expr> operands = new ArrayList<>(List.of(l.index()));
+        l.mask().ifPresent(operands::add);
+        yield operands;
+      }
+      case Expr.Unary u -> List.of(u.a());
+      case Expr.Binary b -> List.of(b.a(), b.b());
+      case Expr.Compare c -> List.of(c.a(), c.b());
+      case Expr.Fma f -> List.of(f.a(), f.b(), f.c());
+      case Expr.Select s -> List.of(s.condition(), s.then(), s.otherwise());
+      case Expr.Cast c -> List.of(c.a());
+      case Expr.Bits b -> List.of(b.a());
+      case Expr.Dot4 d -> List.of(d.acc(), d.a(), d.b());
+      case Expr.Reduce r -> List.of(r.a());
+      case Expr.Broadcast b -> List.of(b.a());
+      case Expr.Ramp r -> List.of(r.base());
+      case Expr.Shuffle s -> List.of(s.a(), s.b());
+      case Expr.LaneLt l -> List.of(l.count());
+      case Expr.IntConst c -> List.of();
+      case Expr.FloatConst c -> List.of();
+      case Expr.Var v -> List.of();
+    };
+  }
+}

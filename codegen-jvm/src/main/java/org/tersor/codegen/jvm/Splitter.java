@@ -1,0 +1,138 @@
+package org.tersor.codegen.jvm;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.tersor.ir.loop.Stmt;
+
+/**
+ * Chooses statements that move to methods of their own where a method would exceed what HotSpot compiles. Runs of statements of a
+ * block can move if nothing after them uses their names and they assign no variable or register from before.
+ */
+final class Splitter {
+  /** Some room below {@link JvmEmitter#METHOD_LIMIT}. */
+  static final int BUDGET = 7000;
+
+  /** Guess of the bytes of a call. */
+  private static final int CALL = 60;
+
+  private final Map<Stmt, Integer> sizes;
+  private final int budget;
+  private final Map<Stmt.Block, List<Run>> runs = new IdentityHashMap<>();
+
+  /** Statements {@code from} to {@code to} of a block. */
+  record Run(int from, int to) {}
+
+  /** Names of locals and register buffers of the function: assigned in the method that declares them only. */
+  private final Set<String> mutable = new HashSet<>();
+
+  private Splitter(Map<Stmt, Integer> sizes, int budget) {
+    this.sizes = sizes;
+    this.budget = budget;
+  }
+
+  private void collectMutable(Stmt statement) {
+    if (statement instanceof Stmt.Local l) {
+      mutable.add(l.name());
+    } else if (statement instanceof Stmt.Alloc a && a.space() == Stmt.Space.REGISTER) {
+      mutable.add(a.buffer());
+    }
+    LoopNames.inner(statement).forEach(this::collectMutable);
+  }
+
+  /**
+   * @param sizes bytes of bytecode of each statement
+   * @param budget bytes that a method should not exceed
+   * @return the runs that move, by block, in order
+   */
+  static Map<Stmt.Block, List<Run>> choose(Stmt body, Map<Stmt, Integer> sizes, int budget) {
+    Splitter splitter = new Splitter(sizes, budget);
+    splitter.collectMutable(body);
+    splitter.reduce(body);
+    return splitter.runs;
+  }
+
+  private int size(Stmt statement) {
+    return sizes.getOrDefault(statement, 0);
+  }
+
+  /** Moves what is needed for the statement to fit; returns the size that stays. */
+  private int reduce(Stmt statement) {
+    int size = size(statement);
+    if (size <= budget) {
+      return size;
+    }
+    if (statement instanceof Stmt.Block block) {
+      return reduce(block);
+    }
+    for (Stmt inner : LoopNames.inner(statement)) {
+      size += reduce(inner) - size(inner);
+    }
+    return size;
+  }
+
+  private int reduce(Stmt.Block block) {
+    List<Stmt> body = block.body();
+    int n = body.size();
+    int[] left = body.stream().mapToInt(this::reduce).toArray();
+    List<LoopNames> names = body.stream().map(s -> LoopNames.of(List.of(s))).toList();
+    List<Run> chosen = new ArrayList<>();
+    int total = java.util.Arrays.stream(left).sum();
+    while (total > budget) {
+      Run best = new Run(0, 0);
+      int bestSize = 2 * CALL;
+      for (int from = 0; from < n; from++) {
+        int size = 0;
+        for (int to = from + 1; to <= n; to++) {
+          size += left[to - 1];
+          int last = to - 1;
+          if (size > budget || chosen.stream().anyMatch(r -> r.from <= last && last < r.to)) {
+            break;
+          }
+          if (size > bestSize && canMove(names, body, from, to)) {
+            best = new Run(from, to);
+            bestSize = size;
+          }
+        }
+      }
+      if (best.to == 0) {
+        break;
+      }
+      chosen.add(best);
+      total += CALL - bestSize;
+    }
+    if (!chosen.isEmpty()) {
+      chosen.sort(java.util.Comparator.comparingInt(Run::from));
+      runs.put(block, chosen);
+    }
+    return total;
+  }
+
+  private boolean canMove(List<LoopNames> names, List<Stmt> body, int from, int to) {
+    Set<String> declared = new HashSet<>();
+    Set<String> visible = new HashSet<>();
+    for (int i = from; i < to; i++) {
+      declared.addAll(names.get(i).declared);
+      visible.addAll(LoopNames.declares(body.get(i)));
+      if (names.get(i).parallel) {
+        return false;
+      }
+    }
+    for (int i = to; i < body.size(); i++) {
+      if (names.get(i).used.stream().anyMatch(visible::contains)) {
+        return false;
+      }
+    }
+    for (int i = from; i < to; i++) {
+      for (String name : names.get(i).assigned) {
+        if (mutable.contains(name) && !declared.contains(name)) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+}
