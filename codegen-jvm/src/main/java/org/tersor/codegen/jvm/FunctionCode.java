@@ -18,7 +18,10 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 
-/** The methods that hold a function's loops: one, or several where one would be too long to be compiled. */
+/**
+ * The methods that hold a function's loops: one, or several where one would be too long to be
+ * compiled.
+ */
 final class FunctionCode {
   static final String BODY = "body";
 
@@ -59,10 +62,20 @@ final class FunctionCode {
             env.bindBuffer(buffer.name(), new Env.Memory(stored(buffer), i, n + i));
           }
           for (int i = 0; i < dims; i++) {
-            env.bind(function.dims().get(i), new Env.Value(Type.INDEX, 1, Kind.INT, new int[] {2 * n + i}));
+            env.bind(
+                function.dims().get(i),
+                new Env.Value(Type.INDEX, 1, Kind.INT, new int[] {2 * n + i}));
           }
         };
-    Body body = new Body(BODY, descriptor, from + 2, parameters, List.of(function.body()), from, !isParallel(function.body()));
+    Body body =
+        new Body(
+            BODY,
+            descriptor,
+            from + 2,
+            parameters,
+            List.of(function.body()),
+            from,
+            !isParallel(function.body()));
     Map<Stmt, Integer> statementSizes = new IdentityHashMap<>();
     Env env = body.dry(statementSizes);
     if (statementSizes.getOrDefault(function.body(), 0) > budget) {
@@ -72,7 +85,15 @@ final class FunctionCode {
     body.real(env);
     while (!parts.isEmpty()) {
       Part part = parts.removeFirst();
-      Body moved = new Body(part.name, part.descriptor, part.slots, e -> e.bindAll(part.env), part.body, -1, false);
+      Body moved =
+          new Body(
+              part.name,
+              part.descriptor,
+              part.slots,
+              e -> e.bindAll(part.env),
+              part.body,
+              -1,
+              false);
       moved.real(moved.dry(new IdentityHashMap<>()));
     }
     return sizes;
@@ -109,7 +130,13 @@ final class FunctionCode {
      * @param oneTask do nothing unless task 0 is among the tasks
      */
     Body(
-        String name, String descriptor, int firstLocal, Consumer<Env> parameters, List<Stmt> statements, int from, boolean oneTask) {
+        String name,
+        String descriptor,
+        int firstLocal,
+        Consumer<Env> parameters,
+        List<Stmt> statements,
+        int from,
+        boolean oneTask) {
       this.name = name;
       this.descriptor = descriptor;
       this.firstLocal = firstLocal;
@@ -124,7 +151,8 @@ final class FunctionCode {
       Env env = new Env();
       Map<Stmt, Label[]> labels = new IdentityHashMap<>();
       write(new ClassWriter(0), env, new ClassCode(className), labels, false);
-      labels.forEach((statement, ends) -> statementSizes.put(statement, ends[1].getOffset() - ends[0].getOffset()));
+      labels.forEach((statement, ends) ->
+          statementSizes.put(statement, ends[1].getOffset() - ends[0].getOffset()));
       return env;
     }
 
@@ -134,23 +162,24 @@ final class FunctionCode {
       sizes.put(name, write(writer, env, owner, new IdentityHashMap<>(), true));
     }
 
-    private int write(ClassVisitor to, Env env, ClassCode constants, Map<Stmt, Label[]> labels, boolean enqueue) {
-      MethodVisitor mv = to.visitMethod(Opcodes.ACC_PRIVATE | Opcodes.ACC_STATIC, name, descriptor, null, null);
+    private int write(
+        ClassVisitor to, Env env, ClassCode constants, Map<Stmt, Label[]> labels, boolean enqueue) {
+      MethodVisitor mv =
+          to.visitMethod(Opcodes.ACC_PRIVATE | Opcodes.ACC_STATIC, name, descriptor, null, null);
       mv.visitCode();
       Code code = new Code(mv, firstLocal);
       parameters.accept(env);
-      env.prepared.forEach(
-          (key, array) -> {
-            int local = code.newLocal(1);
-            env.preparedLocals.put(key, local);
-            if (array.size() == 0) {
-              code.op(Opcodes.ACONST_NULL);
-            } else {
-              code.pushInt(array.size());
-              mv.visitIntInsn(Opcodes.NEWARRAY, array.kind().newArrayCode);
-            }
-            code.var(Opcodes.ASTORE, local);
-          });
+      env.prepared.forEach((key, array) -> {
+        int local = code.newLocal(1);
+        env.preparedLocals.put(key, local);
+        if (array.size() == 0) {
+          code.op(Opcodes.ACONST_NULL);
+        } else {
+          code.pushInt(array.size());
+          mv.visitIntInsn(Opcodes.NEWARRAY, array.kind().newArrayCode);
+        }
+        code.var(Opcodes.ASTORE, local);
+      });
       Label end = new Label();
       if (oneTask) {
         code.var(Opcodes.ILOAD, from);
@@ -228,7 +257,8 @@ final class FunctionCode {
     String name = enqueue ? "part" + partCount++ : "part";
     code.invokeStatic(className, name, descriptor.append(")V").toString());
     if (enqueue) {
-      parts.add(new Part(name, descriptor.toString(), slots, inside, Collections.unmodifiableList(run)));
+      parts.add(
+          new Part(name, descriptor.toString(), slots, inside, Collections.unmodifiableList(run)));
     }
     return true;
   }
@@ -237,7 +267,8 @@ final class FunctionCode {
     return value.locals().length * (value.chunk() == 1 ? value.kind().slots() : 1);
   }
 
-  private static Env.Value moved(Env.Value value, int slot, List<Runnable> pushes, StringBuilder descriptor, Code code) {
+  private static Env.Value moved(
+      Env.Value value, int slot, List<Runnable> pushes, StringBuilder descriptor, Code code) {
     int[] locals = new int[value.locals().length];
     boolean scalar = value.chunk() == 1;
     boolean mask = value.type().scalar() == Scalar.BOOL;
@@ -245,7 +276,9 @@ final class FunctionCode {
       int local = value.locals()[i];
       pushes.add(() -> code.var(scalar ? value.kind().localLoad() : Opcodes.ALOAD, local));
       descriptor.append(
-          scalar ? ScalarCode.stack(value.kind()) : mask ? "L" + Code.MASK + ";" : value.kind().vectorDescriptor());
+          scalar
+              ? ScalarCode.stack(value.kind())
+              : mask ? "L" + Code.MASK + ";" : value.kind().vectorDescriptor());
       locals[i] = slot;
       slot += scalar ? value.kind().slots() : 1;
     }

@@ -103,7 +103,8 @@ public final class JvmEmitter {
     ClassCode owner = new ClassCode(internalClassName);
     constructor(writer);
     run(writer, function, internalClassName);
-    Map<String, Integer> sizes = new FunctionCode(writer, owner, internalClassName, vectorBytes, budget).emit(function);
+    Map<String, Integer> sizes =
+        new FunctionCode(writer, owner, internalClassName, vectorBytes, budget).emit(function);
     owner.emit(writer);
     writer.visitEnd();
     return new Emitted(writer.toByteArray(), sizes);

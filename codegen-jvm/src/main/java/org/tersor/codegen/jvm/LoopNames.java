@@ -49,7 +49,8 @@ final class LoopNames {
       case Stmt.Block b -> b.body();
       case Stmt.For f -> List.of(f.body());
       case Stmt.While w -> List.of(w.body());
-      case Stmt.If i -> i.otherwise().isPresent() ? List.of(i.then(), i.otherwise().get()) : List.of(i.then());
+      case Stmt.If i ->
+          i.otherwise().isPresent() ? List.of(i.then(), i.otherwise().get()) : List.of(i.then());
       case Stmt.Let l -> List.of();
       case Stmt.Local l -> List.of();
       case Stmt.Assign a -> List.of();
@@ -104,7 +105,8 @@ final class LoopNames {
 
   /** Whether the expression loads from that buffer. */
   static boolean reads(Expr e, String buffer) {
-    return e instanceof Expr.Load l && l.buffer().equals(buffer) || operands(e).stream().anyMatch(o -> reads(o, buffer));
+    return e instanceof Expr.Load l && l.buffer().equals(buffer)
+        || operands(e).stream().anyMatch(o -> reads(o, buffer));
   }
 
   static List<Expr> operands(Expr e) {

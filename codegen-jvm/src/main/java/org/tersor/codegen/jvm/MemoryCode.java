@@ -314,7 +314,8 @@ final class MemoryCode {
     }
     int n = value.type().lanes();
     int k = chunk(s, value);
-    boolean overlaps = n > k && (LoopNames.reads(value, s.buffer()) || LoopNames.reads(s.index(), s.buffer()));
+    boolean overlaps =
+        n > k && (LoopNames.reads(value, s.buffer()) || LoopNames.reads(s.index(), s.buffer()));
     int[] spread =
         overlaps ? expr.lanes.spread(value, 0, n, k, expr.lanes.maskKind(value, k)) : new int[0];
     Kind kind = type == Scalar.BOOL && k > 1 ? expr.lanes.maskKind(value, k) : Kind.of(type);

@@ -9,8 +9,9 @@ import java.util.Set;
 import org.tersor.ir.loop.Stmt;
 
 /**
- * Chooses statements that move to methods of their own where a method would exceed what HotSpot compiles. Runs of statements of a
- * block can move if nothing after them uses their names and they assign no variable or register from before.
+ * Chooses statements that move to methods of their own where a method would exceed what HotSpot
+ * compiles. Runs of statements of a block can move if nothing after them uses their names and they
+ * assign no variable or register from before.
  */
 final class Splitter {
   /** Some room below {@link JvmEmitter#METHOD_LIMIT}. */
@@ -26,7 +27,10 @@ final class Splitter {
   /** Statements {@code from} to {@code to} of a block. */
   record Run(int from, int to) {}
 
-  /** Names of locals and register buffers of the function: assigned in the method that declares them only. */
+  /**
+   * Names of locals and register buffers of the function: assigned in the method that declares them
+   * only.
+   */
   private final Set<String> mutable = new HashSet<>();
 
   private Splitter(Map<Stmt, Integer> sizes, int budget) {

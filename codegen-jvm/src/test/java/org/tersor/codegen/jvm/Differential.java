@@ -48,7 +48,8 @@ final class Differential {
     check(Splitter.BUDGET, function, inputs, tasks, dims);
   }
 
-  static void check(int budget, LoopFunction function, List<Object> inputs, int tasks, int... dims) {
+  static void check(
+      int budget, LoopFunction function, List<Object> inputs, int tasks, int... dims) {
     List<Object> expected = inputs.stream().map(Differential::copy).toList();
     run(LoopInterpreter.compile(function), expected, tasks, dims);
     for (int width : function.name().endsWith("x64") ? new int[] {64, 32} : WIDTHS) {
@@ -56,7 +57,8 @@ final class Differential {
       String where = function.name() + " at " + width + " bytes";
       KernelCode kernel;
       try {
-        byte[] bytes = new JvmEmitter(Target.jvm(width), budget).emit(function, HiddenKernels.CLASS_NAME);
+        byte[] bytes =
+            new JvmEmitter(Target.jvm(width), budget).emit(function, HiddenKernels.CLASS_NAME);
         kernel = HiddenKernels.define(function.name(), bytes);
         run(kernel, actual, tasks, dims);
       } catch (TersorException e) {

@@ -111,7 +111,10 @@ class HandKernelsTest {
     return values;
   }
 
-  /** Many tiles in one function, as edges and epilogues make: each method stays within what the compiler takes. */
+  /**
+   * Many tiles in one function, as edges and epilogues make: each method stays within what the
+   * compiler takes.
+   */
   @Test
   void longFunctionsAreSplit() {
     LoopFunction one = HandKernels.gemm(7, 48, 16);
@@ -122,13 +125,24 @@ class HandKernelsTest {
             one.buffers(),
             one.dims(),
             new Stmt.For(
-                outer.kind(), outer.var(), outer.begin(), outer.end(), 1, new Stmt.Block(Collections.nCopies(12, outer.body()))));
+                outer.kind(),
+                outer.var(),
+                outer.begin(),
+                outer.end(),
+                1,
+                new Stmt.Block(Collections.nCopies(12, outer.body()))));
     var emitted = new JvmEmitter(Target.jvm(64)).emitWithSizes(many, HiddenKernels.CLASS_NAME);
     assertTrue(emitted.methodSizes().size() > 1);
     assertTrue(emitted.largestMethod() < JvmEmitter.METHOD_LIMIT, emitted.methodSizes().toString());
     Random random = new Random(1);
     Differential.check(
-        many, List.of(gauss(7 * 9, random), gauss(48 * 9, random), gauss(48, random), gauss(7 * 48, random)), 1, 1, 1, 9);
+        many,
+        List.of(
+            gauss(7 * 9, random), gauss(48 * 9, random), gauss(48, random), gauss(7 * 48, random)),
+        1,
+        1,
+        1,
+        9);
   }
 
   @Test

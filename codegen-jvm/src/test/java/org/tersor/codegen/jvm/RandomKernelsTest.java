@@ -10,7 +10,8 @@ class RandomKernelsTest {
     for (int seed = 1000; seed < 1030; seed++) {
       LoopFunction function = new RandomKernels(seed).function();
       Random random = new Random(seed);
-      Differential.check(400, function, Differential.randomArrays(function, RandomKernels.ELEMENTS, random), 1, 5);
+      Differential.check(
+          400, function, Differential.randomArrays(function, RandomKernels.ELEMENTS, random), 1, 5);
     }
   }
 
