@@ -39,6 +39,15 @@ public final class StructuredOperators implements OperatorProvider {
     all.add(new DequantizeLinear(""));
     all.add(new DequantizeLinear("com.microsoft"));
     all.add(new DynamicQuantizeLinear());
+    all.add(new ConvTranspose());
+    all.add(new LayerNormalization(LayerNormalization.Kind.LAYER));
+    all.add(new LayerNormalization(LayerNormalization.Kind.RMS));
+    all.add(new LayerNormalization(LayerNormalization.Kind.SKIP));
+    all.add(new ChannelNormalization(false));
+    all.add(new ChannelNormalization(true));
+    all.add(new Lrn());
+    all.add(new LpNormalization());
+    all.add(new MeanVarianceNormalization());
     return List.copyOf(all);
   }
 }
