@@ -48,6 +48,18 @@ public final class StructuredOperators implements OperatorProvider {
     all.add(new Lrn());
     all.add(new LpNormalization());
     all.add(new MeanVarianceNormalization());
+    all.add(new QLinearBinary(false));
+    all.add(new QLinearBinary(true));
+    all.add(new QLinearActivation(QLinearActivation.Kind.SIGMOID));
+    all.add(new QLinearActivation(QLinearActivation.Kind.LEAKY_RELU));
+    all.add(new QLinearActivation(QLinearActivation.Kind.SOFTMAX));
+    all.add(new QLinearPool(false));
+    all.add(new QLinearPool(true));
+    all.add(new QLinearConcat());
+    all.add(new Gelu(Gelu.Kind.GELU));
+    all.add(new Gelu(Gelu.Kind.BIAS_GELU));
+    all.add(new Gelu(Gelu.Kind.FAST_GELU));
+    all.add(new Gelu(Gelu.Kind.QUICK_GELU));
     return List.copyOf(all);
   }
 }
