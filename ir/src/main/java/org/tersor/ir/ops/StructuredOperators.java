@@ -60,6 +60,8 @@ public final class StructuredOperators implements OperatorProvider {
     all.add(new Gelu(Gelu.Kind.BIAS_GELU));
     all.add(new Gelu(Gelu.Kind.FAST_GELU));
     all.add(new Gelu(Gelu.Kind.QUICK_GELU));
+    all.add(Resize.resize());
+    all.add(Resize.upsample());
     return List.copyOf(all);
   }
 }
