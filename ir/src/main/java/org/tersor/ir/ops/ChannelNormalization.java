@@ -16,8 +16,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * InstanceNormalization (1, 6, 22): each channel of each sample of X [N, C, spatial...] to mean 0 and variance 1, times scale plus B.
- * GroupNormalization (18, 21): the same over groups of channels; scale and bias are per group in version 18, per channel from 21.
+ * InstanceNormalization (1, 6, 22): each channel of each sample of X [N, C, spatial...] to mean 0
+ * and variance 1, times scale plus B. GroupNormalization (18, 21): the same over groups of
+ * channels; scale and bias are per group in version 18, per channel from 21.
  */
 final class ChannelNormalization extends OpBase {
   private final boolean grouped;
@@ -28,7 +29,8 @@ final class ChannelNormalization extends OpBase {
                 ? OpSchema.of("", "GroupNormalization", 18, 21)
                     .required("num_groups", AttributeKind.INT)
                     .attribute("stash_type", AttributeKind.INT)
-                : OpSchema.of("", "InstanceNormalization", 1, 6, 22).attribute("consumed_inputs", AttributeKind.INTS))
+                : OpSchema.of("", "InstanceNormalization", 1, 6, 22)
+                    .attribute("consumed_inputs", AttributeKind.INTS))
             .input("X", "T")
             .input("scale", "T")
             .input("B", "T")
@@ -57,7 +59,9 @@ final class ChannelNormalization extends OpBase {
       return channels;
     }
     long groups = c.intAttr("num_groups", 1);
-    if (groups < 1 || groups > Integer.MAX_VALUE || (channels.isConst() && channels.constValue() % groups != 0)) {
+    if (groups < 1
+        || groups > Integer.MAX_VALUE
+        || (channels.isConst() && channels.constValue() % groups != 0)) {
       throw c.error("TSR-0303", channels + " channels do not make " + groups + " groups");
     }
     return DimExpr.of(groups);
@@ -113,10 +117,16 @@ final class ChannelNormalization extends OpBase {
     Reduction r = new Reduction(kernel, List.of(n, g), inner);
     KExpr centered = K.sub(x, r.mean("mean", x));
     KExpr variance = r.mean("variance", K.mul(centered, centered));
-    KExpr root = K.unary(UnaryOp.SQRT, K.add(variance, K.literal(x.scalar(), (double) c.floatAttr("epsilon", 1e-5f))));
+    KExpr root =
+        K.unary(
+            UnaryOp.SQRT,
+            K.add(variance, K.literal(x.scalar(), (double) c.floatAttr("epsilon", 1e-5f))));
     KExpr inverse = r.store("inverse", K.div(K.literal(x.scalar(), 1.0), root));
     KExpr parameter = perGroup(c) ? K.axis(g) : channel;
-    KExpr value = K.add(K.mul(K.mul(centered, inverse), kernel.value(1, parameter)), kernel.value(2, parameter));
+    KExpr value =
+        K.add(
+            K.mul(K.mul(centered, inverse), kernel.value(1, parameter)),
+            kernel.value(2, parameter));
     List<Axis> axes = new ArrayList<>(List.of(n, g));
     axes.addAll(inner);
     axes.removeIf(a -> a.extent().isConst(1));

@@ -16,8 +16,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * ConvTranspose (1, 11, 22): X [N, C, spatial...] spread by W [C, M / group, kernel...] over [N, M, out...], + B [M]. out = (in - 1) * stride +
- * output_padding + (kernel - 1) * dilation + 1 - pads, unless output_shape says otherwise.
+ * ConvTranspose (1, 11, 22): X [N, C, spatial...] spread by W [C, M / group, kernel...] over [N, M,
+ * out...], + B [M]. out = (in - 1) * stride + output_padding + (kernel - 1) * dilation + 1 - pads,
+ * unless output_shape says otherwise.
  */
 final class ConvTranspose extends OpBase {
   ConvTranspose() {
@@ -39,17 +40,22 @@ final class ConvTranspose extends OpBase {
    * @param out [N, M, out...]
    * @param begin positions of the result that are cut off before it, one per spatial dimension
    */
-  private record Plan(List<DimExpr> out, long[] stride, long[] dilation, List<DimExpr> begin, long groups) {}
+  private record Plan(
+      List<DimExpr> out, long[] stride, long[] dilation, List<DimExpr> begin, long groups) {}
 
   private static Plan plan(OpContext c) {
     List<DimExpr> x = c.dims(0);
     List<DimExpr> w = c.dims(1);
     if (x.size() < 3 || w.size() != x.size()) {
-      throw c.error("TSR-0303", "X [N, C, D...] and W [C, M / group, k...] must have the same rank, 3 or more");
+      throw c.error(
+          "TSR-0303",
+          "X [N, C, D...] and W [C, M / group, k...] must have the same rank, 3 or more");
     }
     int rank = x.size() - 2;
     long groups = c.intAttr("group", 1);
-    if (groups < 1 || groups > Integer.MAX_VALUE || (x.get(1).isConst() && x.get(1).constValue() % groups != 0)) {
+    if (groups < 1
+        || groups > Integer.MAX_VALUE
+        || (x.get(1).isConst() && x.get(1).constValue() % groups != 0)) {
       throw c.error("TSR-0303", x.get(1) + " channels do not make " + groups + " groups");
     }
     if (x.get(1).isConst() && w.getFirst().isConst() && !x.get(1).equals(w.getFirst())) {
@@ -67,10 +73,18 @@ final class ConvTranspose extends OpBase {
     List<DimExpr> begin = new ArrayList<>();
     for (int d = 0; d < rank; d++) {
       DimExpr full =
-          x.get(2 + d).minus(1).times(stride[d]).plus(outputPadding[d]).plus(kernel.get(d).minus(1).times(dilation[d])).plus(1);
+          x.get(2 + d)
+              .minus(1)
+              .times(stride[d])
+              .plus(outputPadding[d])
+              .plus(kernel.get(d).minus(1).times(dilation[d]))
+              .plus(1);
       boolean same = autoPad.equals("SAME_UPPER") || autoPad.equals("SAME_LOWER");
       if (given.isPresent() || same) {
-        DimExpr size = given.isPresent() ? DimExpr.of(outputSize(c, given.get(), d, rank)) : x.get(2 + d).times(stride[d]);
+        DimExpr size =
+            given.isPresent()
+                ? DimExpr.of(outputSize(c, given.get(), d, rank))
+                : x.get(2 + d).times(stride[d]);
         DimExpr total = full.minus(size).max(DimExpr.ZERO);
         DimExpr half = total.floorDiv(2);
         // The odd position goes to the end with SAME_UPPER, to the beginning otherwise.
@@ -141,7 +155,8 @@ final class ConvTranspose extends OpBase {
             double value = x[(n * channels + ic) * plane + p];
             int first = ic / perGroup * filters;
             for (int m = 0; m < filters; m++) {
-              sum[(int) ((n * out[1] + first + m) * outPlane + target)] += value * w[(ic * filters + m) * taps + t];
+              sum[(int) ((n * out[1] + first + m) * outPlane + target)] +=
+                  value * w[(ic * filters + m) * taps + t];
             }
           }
         }
@@ -173,13 +188,17 @@ final class ConvTranspose extends OpBase {
     KExpr inside = K.bool(true);
     for (int d = 0; d < o.size(); d++) {
       // The input position whose window holds this result at this tap, if there is one.
-      KExpr shifted = K.sub(K.add(K.axis(o.get(d)), K.dim(plan.begin().get(d))), K.mul(K.axis(k.get(d)), K.index(plan.dilation()[d])));
+      KExpr shifted =
+          K.sub(
+              K.add(K.axis(o.get(d)), K.dim(plan.begin().get(d))),
+              K.mul(K.axis(k.get(d)), K.index(plan.dilation()[d])));
       KExpr stride = K.index(plan.stride()[d]);
       if (plan.stride()[d] != 1) {
         inside = K.and(inside, K.eq(K.floorMod(shifted, stride), K.index(0)));
       }
       KExpr position = K.floorDiv(shifted, stride);
-      inside = K.and(K.and(inside, K.ge(shifted, K.index(0))), K.lt(position, K.dim(xs.get(2 + d))));
+      inside =
+          K.and(K.and(inside, K.ge(shifted, K.index(0))), K.lt(position, K.dim(xs.get(2 + d))));
       xi.add(position);
       wi.add(K.axis(k.get(d)));
     }
@@ -187,7 +206,8 @@ final class ConvTranspose extends OpBase {
     List<Axis> fold = new ArrayList<>(List.of(ic));
     fold.addAll(k);
     fold.removeIf(a -> a.extent().isConst(1));
-    KExpr value = K.sum(fold, K.mul(K.select(inside, x, K.literal(x.scalar(), 0.0)), kernel.value(1, wi)));
+    KExpr value =
+        K.sum(fold, K.mul(K.select(inside, x, K.literal(x.scalar(), 0.0)), kernel.value(1, wi)));
     KExpr filter = K.add(K.mul(K.axis(g), K.dim(ws.get(1))), K.axis(m));
     if (c.hasInput(2)) {
       value = K.add(value, kernel.value(2, filter));

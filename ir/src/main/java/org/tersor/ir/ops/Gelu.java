@@ -15,8 +15,8 @@ import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.Tensor;
 
 /**
- * com.microsoft Gelu x / 2 * (1 + erf(x / sqrt 2)), BiasGelu (of A + B, B along the last dimension), FastGelu (by tanh, optional bias),
- * QuickGelu x * sigmoid(alpha * x).
+ * com.microsoft Gelu x / 2 * (1 + erf(x / sqrt 2)), BiasGelu (of A + B, B along the last
+ * dimension), FastGelu (by tanh, optional bias), QuickGelu x * sigmoid(alpha * x).
  */
 final class Gelu extends OpBase {
   private static final double ROOT_2_PI = Math.sqrt(2 / Math.PI);
@@ -43,7 +43,11 @@ final class Gelu extends OpBase {
   }
 
   private static OpSchema.Builder schema(Kind kind) {
-    OpSchema.Builder schema = OpSchema.of("com.microsoft", kind.operator, 1).input("X", "T").output("Y", "T").types("T", Types.FLOATS);
+    OpSchema.Builder schema =
+        OpSchema.of("com.microsoft", kind.operator, 1)
+            .input("X", "T")
+            .output("Y", "T")
+            .types("T", Types.FLOATS);
     return switch (kind) {
       case GELU -> schema;
       case BIAS_GELU -> schema.input("B", "T");
@@ -91,12 +95,19 @@ final class Gelu extends OpBase {
     KExpr one = K.literal(type, 1.0);
     KExpr value =
         switch (kind) {
-          case GELU, BIAS_GELU -> K.mul(half, K.add(one, K.unary(UnaryOp.ERF, K.mul(x, K.literal(type, Math.sqrt(0.5))))));
+          case GELU, BIAS_GELU ->
+              K.mul(
+                  half,
+                  K.add(one, K.unary(UnaryOp.ERF, K.mul(x, K.literal(type, Math.sqrt(0.5))))));
           case FAST_GELU -> {
-            KExpr cubic = K.add(K.literal(type, ROOT_2_PI), K.mul(K.literal(type, ROOT_2_PI * CUBIC), K.mul(x, x)));
+            KExpr cubic =
+                K.add(
+                    K.literal(type, ROOT_2_PI),
+                    K.mul(K.literal(type, ROOT_2_PI * CUBIC), K.mul(x, x)));
             yield K.mul(half, K.add(one, K.unary(UnaryOp.TANH, K.mul(x, cubic))));
           }
-          case QUICK_GELU -> K.mul(x, K.unary(UnaryOp.SIGMOID, K.mul(x, K.literal(type, alpha(c)))));
+          case QUICK_GELU ->
+              K.mul(x, K.unary(UnaryOp.SIGMOID, K.mul(x, K.literal(type, alpha(c)))));
         };
     kernel.stage(kernel.out(0), axes, value);
     return kernel.build();

@@ -19,9 +19,10 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * LayerNormalization (17): (X - mean) / sqrt(variance + epsilon) * Scale + B over the dimensions from axis on, also mean and 1 / sqrt as
- * outputs. RMSNormalization (23): X / sqrt(mean(X^2) + epsilon) * scale. com.microsoft SkipLayerNormalization: layer normalization of
- * input + skip + bias over the last dimension. Computed in float32 (or wider).
+ * LayerNormalization (17): (X - mean) / sqrt(variance + epsilon) * Scale + B over the dimensions
+ * from axis on, also mean and 1 / sqrt as outputs. RMSNormalization (23): X / sqrt(mean(X^2) +
+ * epsilon) * scale. com.microsoft SkipLayerNormalization: layer normalization of input + skip +
+ * bias over the last dimension. Computed in float32 (or wider).
  */
 final class LayerNormalization extends OpBase {
   enum Kind {
@@ -48,7 +49,12 @@ final class LayerNormalization extends OpBase {
                   .output("Y", "T")
                   .optionalOutput("Mean", "U")
                   .optionalOutput("InvStdDev", "U");
-          case RMS -> OpSchema.of("", "RMSNormalization", 23).input("X", "T").input("scale", "V").output("Y", "V").types("V", Types.FLOATS);
+          case RMS ->
+              OpSchema.of("", "RMSNormalization", 23)
+                  .input("X", "T")
+                  .input("scale", "V")
+                  .output("Y", "V")
+                  .types("V", Types.FLOATS);
           case SKIP ->
               OpSchema.of("com.microsoft", "SkipLayerNormalization", 1)
                   .input("input", "T")
@@ -123,7 +129,9 @@ final class LayerNormalization extends OpBase {
     double[] values = Reals.of(x);
     if (kind == Kind.SKIP) {
       for (int i = 0; i < values.length; i++) {
-        values[i] += c.input(1).getDouble(i % c.input(1).size()) + (c.hasInput(4) ? c.input(4).getDouble(i % c.input(4).size()) : 0);
+        values[i] +=
+            c.input(1).getDouble(i % c.input(1).size())
+                + (c.hasInput(4) ? c.input(4).getDouble(i % c.input(4).size()) : 0);
       }
       Reals.store(sums, values);
     }
@@ -133,7 +141,8 @@ final class LayerNormalization extends OpBase {
     }
     long[] scaleStep = Shapes.broadcastStrides(c.input(scale()).shape(), x.rank());
     boolean biased = kind != Kind.RMS && c.hasInput(bias());
-    long[] biasStep = biased ? Shapes.broadcastStrides(c.input(bias()).shape(), x.rank()) : new long[x.rank()];
+    long[] biasStep =
+        biased ? Shapes.broadcastStrides(c.input(bias()).shape(), x.rank()) : new long[x.rank()];
     for (int g = 0; g < means.size(); g++) {
       double mean = 0;
       for (int i = 0; i < n && kind != Kind.RMS; i++) {
@@ -197,7 +206,8 @@ final class LayerNormalization extends OpBase {
     return kernel.build();
   }
 
-  private static void statistic(KernelBuilder kernel, OpContext c, int output, Reduction r, KExpr value) {
+  private static void statistic(
+      KernelBuilder kernel, OpContext c, int output, Reduction r, KExpr value) {
     if (c.hasOutput(output)) {
       List<KExpr> index = new ArrayList<>(Shapes.refs(r.kept()));
       r.folded().forEach(axis -> index.add(K.index(0)));

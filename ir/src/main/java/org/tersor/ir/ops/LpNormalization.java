@@ -13,7 +13,10 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.Tensor;
 
-/** LpNormalization (1, 22): each vector along axis divided by its 1- or 2-norm; a zero vector stays zero. */
+/**
+ * LpNormalization (1, 22): each vector along axis divided by its 1- or 2-norm; a zero vector stays
+ * zero.
+ */
 final class LpNormalization extends OpBase {
   LpNormalization() {
     super(
@@ -66,7 +69,10 @@ final class LpNormalization extends OpBase {
     int axis = c.axis(c.intAttr("axis", -1), axes.size());
     Reduction r = Reduction.over(kernel, axes, axis, axis + 1);
     KExpr x = kernel.value(0, Shapes.refs(axes));
-    KExpr norm = isL1(c) ? r.sum("norm", K.unary(UnaryOp.ABS, x)) : r.store("norm", K.unary(UnaryOp.SQRT, K.sum(r.folded(), K.mul(x, x))));
+    KExpr norm =
+        isL1(c)
+            ? r.sum("norm", K.unary(UnaryOp.ABS, x))
+            : r.store("norm", K.unary(UnaryOp.SQRT, K.sum(r.folded(), K.mul(x, x))));
     KExpr zero = K.literal(x.scalar(), 0.0);
     kernel.stage(kernel.out(0), axes, K.select(K.eq(norm, zero), zero, K.div(x, norm)));
     return kernel.build();

@@ -17,8 +17,8 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * LRN (1, 13): Y = X / (bias + alpha / size * s)^beta, s being the sum of squares over the channels from c - floor((size - 1) / 2) to
- * c + ceil((size - 1) / 2).
+ * LRN (1, 13): Y = X / (bias + alpha / size * s)^beta, s being the sum of squares over the channels
+ * from c - floor((size - 1) / 2) to c + ceil((size - 1) / 2).
  */
 final class Lrn extends OpBase {
   Lrn() {
@@ -56,7 +56,9 @@ final class Lrn extends OpBase {
     for (int i = 0; i < x.size(); i++) {
       int channel = i / plane % channels;
       double squares = 0;
-      for (int k = Math.max(0, channel - (size - 1) / 2); k <= Math.min(channels - 1, channel + size / 2); k++) {
+      for (int k = Math.max(0, channel - (size - 1) / 2);
+          k <= Math.min(channels - 1, channel + size / 2);
+          k++) {
         double v = x.getDouble(i + (k - channel) * plane);
         squares += v * v;
       }
@@ -84,7 +86,8 @@ final class Lrn extends OpBase {
         K.add(
             K.literal(type, (double) c.floatAttr("bias", 1)),
             K.mul(K.literal(type, (double) c.floatAttr("alpha", 1e-4f) / size), squares));
-    KExpr power = K.binary(BinaryOp.POW, base, K.literal(type, (double) c.floatAttr("beta", 0.75f)));
+    KExpr power =
+        K.binary(BinaryOp.POW, base, K.literal(type, (double) c.floatAttr("beta", 0.75f)));
     kernel.stage(kernel.out(0), axes, K.div(kernel.value(0, Shapes.refs(axes)), power));
     return kernel.build();
   }

@@ -14,7 +14,10 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.Tensor;
 
-/** MeanVarianceNormalization (9, 13): (X - mean) / (standard deviation + 1e-9) over axes, 0, 2 and 3 unless told. */
+/**
+ * MeanVarianceNormalization (9, 13): (X - mean) / (standard deviation + 1e-9) over axes, 0, 2 and 3
+ * unless told.
+ */
 final class MeanVarianceNormalization extends OpBase {
   private static final double EPSILON = 1e-9;
 
@@ -87,7 +90,9 @@ final class MeanVarianceNormalization extends OpBase {
     KExpr x = kernel.value(0, Shapes.refs(axes));
     KExpr centered = K.sub(x, r.mean("mean", x));
     KExpr variance = r.mean("variance", K.mul(centered, centered));
-    KExpr deviation = r.store("deviation", K.add(K.unary(UnaryOp.SQRT, variance), K.literal(x.scalar(), EPSILON)));
+    KExpr deviation =
+        r.store(
+            "deviation", K.add(K.unary(UnaryOp.SQRT, variance), K.literal(x.scalar(), EPSILON)));
     kernel.stage(kernel.out(0), axes, K.div(centered, deviation));
     return kernel.build();
   }

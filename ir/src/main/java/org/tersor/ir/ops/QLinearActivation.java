@@ -15,8 +15,8 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * com.microsoft QLinearSigmoid, QLinearLeakyRelu and QLinearSoftmax: dequantize, apply the function in float32, quantize. QLinearSoftmax
- * names the opset whose Softmax it means.
+ * com.microsoft QLinearSigmoid, QLinearLeakyRelu and QLinearSoftmax: dequantize, apply the function
+ * in float32, quantize. QLinearSoftmax names the opset whose Softmax it means.
  */
 final class QLinearActivation extends OpBase {
   enum Kind {
@@ -43,7 +43,8 @@ final class QLinearActivation extends OpBase {
     switch (kind) {
       case SIGMOID -> {}
       case LEAKY_RELU -> schema.attribute("alpha", AttributeKind.FLOAT);
-      case SOFTMAX -> schema.attribute("axis", AttributeKind.INT).attribute("opset", AttributeKind.INT);
+      case SOFTMAX ->
+          schema.attribute("axis", AttributeKind.INT).attribute("opset", AttributeKind.INT);
     }
     return schema
         .input("X", "T")
@@ -79,7 +80,9 @@ final class QLinearActivation extends OpBase {
     }
     switch (kind) {
       case SIGMOID -> java.util.Arrays.setAll(values, i -> 1 / (1 + Math.exp(-values[i])));
-      case LEAKY_RELU -> java.util.Arrays.setAll(values, i -> values[i] >= 0 ? values[i] : c.floatAttr("alpha", 0.01f) * values[i]);
+      case LEAKY_RELU ->
+          java.util.Arrays.setAll(
+              values, i -> values[i] >= 0 ? values[i] : c.floatAttr("alpha", 0.01f) * values[i]);
       case SOFTMAX -> softmax(values, x.shape(), range(c));
     }
     for (int i = 0; i < values.length; i++) {
@@ -125,17 +128,20 @@ final class QLinearActivation extends OpBase {
     KExpr value =
         switch (kind) {
           case SIGMOID -> new Activation(Activation.Kind.SIGMOID, 0, 0).apply(x);
-          case LEAKY_RELU -> new Activation(Activation.Kind.LEAKY_RELU, c.floatAttr("alpha", 0.01f), 0).apply(x);
+          case LEAKY_RELU ->
+              new Activation(Activation.Kind.LEAKY_RELU, c.floatAttr("alpha", 0.01f), 0).apply(x);
           case SOFTMAX -> {
             Reduction r = Reduction.over(kernel, axes, range(c)[0], range(c)[1]);
             // Codes are compared, not values: the same maximum, exactly.
-            KExpr max = r.reduce("largest", org.tersor.ir.loop.ReduceOp.MAX, K.cast(Scalar.I32, code));
+            KExpr max =
+                r.reduce("largest", org.tersor.ir.loop.ReduceOp.MAX, K.cast(Scalar.I32, code));
             KExpr shifted = K.mul(K.cast(Scalar.F32, K.sub(K.cast(Scalar.I32, code), max)), sx);
             yield Softmax.share(kernel, r, axes, shifted);
           }
         };
     KExpr scaled = K.div(value, kernel.scalar(3, Scalar.F32));
-    kernel.stage(kernel.out(0), axes, Quant.saturated(c.dtype(0), scaled, QLinearBinary.zero(kernel, c, 4)));
+    kernel.stage(
+        kernel.out(0), axes, Quant.saturated(c.dtype(0), scaled, QLinearBinary.zero(kernel, c, 4)));
     return kernel.build();
   }
 }

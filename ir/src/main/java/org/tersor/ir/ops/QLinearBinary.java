@@ -17,8 +17,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * com.microsoft QLinearAdd and QLinearMul on 8-bit integers with broadcasting, in float32. Sum: rint(b * rb + (a * ra + (zc - (ra * za + rb *
- * zb)))) with ra = sa / sc, rb = sb / sc. Product: rint((a - za) * (b - zb) * (sa * sb / sc)) + zc.
+ * com.microsoft QLinearAdd and QLinearMul on 8-bit integers with broadcasting, in float32. Sum:
+ * rint(b * rb + (a * ra + (zc - (ra * za + rb * zb)))) with ra = sa / sc, rb = sb / sc. Product:
+ * rint((a - za) * (b - zb) * (sa * sb / sc)) + zc.
  */
 final class QLinearBinary extends OpBase {
   private final boolean product;
@@ -44,7 +45,11 @@ final class QLinearBinary extends OpBase {
   List<? extends ValueType> types(OpContext c) {
     boolean known = c.in(0).isRanked() && c.in(3).isRanked();
     return List.of(
-        type(c.dtype(0), known ? Optional.of(Shapes.broadcast(c, List.of(c.dims(0), c.dims(3)))) : Optional.empty()));
+        type(
+            c.dtype(0),
+            known
+                ? Optional.of(Shapes.broadcast(c, List.of(c.dims(0), c.dims(3))))
+                : Optional.empty()));
   }
 
   @Override
@@ -75,7 +80,8 @@ final class QLinearBinary extends OpBase {
         float exact = (a.getLong(pa) - za) * (b.getLong(pb) - zb);
         y.setLong(i, Quant.saturate(y.dtype(), exact * (sa * sb / sc), zc));
       } else {
-        y.setLong(i, Quant.saturate(y.dtype(), b.getLong(pb) * rb + (a.getLong(pa) * ra + fixed), 0));
+        y.setLong(
+            i, Quant.saturate(y.dtype(), b.getLong(pb) * rb + (a.getLong(pa) * ra + fixed), 0));
       }
     }
     return List.of(y);
@@ -97,7 +103,8 @@ final class QLinearBinary extends OpBase {
     DType type = c.dtype(0);
     if (product) {
       KExpr exact = K.cast(Scalar.F32, K.mul(Quant.centered(a, za), Quant.centered(b, zb)));
-      kernel.stage(kernel.out(0), axes, Quant.saturated(type, K.mul(exact, K.div(K.mul(sa, sb), sc)), zc));
+      kernel.stage(
+          kernel.out(0), axes, Quant.saturated(type, K.mul(exact, K.div(K.mul(sa, sb), sc)), zc));
       return kernel.build();
     }
     KExpr ra = K.div(sa, sc);

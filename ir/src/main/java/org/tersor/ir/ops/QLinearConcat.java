@@ -18,8 +18,8 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * com.microsoft QLinearConcat: inputs Y_scale, Y_zero_point, then (tensor, scale, zero point) of each part; each part is requantised:
- * rint((x - zx) * sx / sy) + zy.
+ * com.microsoft QLinearConcat: inputs Y_scale, Y_zero_point, then (tensor, scale, zero point) of
+ * each part; each part is requantised: rint((x - zx) * sx / sy) + zy.
  */
 final class QLinearConcat extends OpBase {
   QLinearConcat() {
@@ -36,7 +36,8 @@ final class QLinearConcat extends OpBase {
 
   private static int parts(OpContext c) {
     if (c.inputCount() < 5 || (c.inputCount() - 2) % 3 != 0) {
-      throw c.error("TSR-0301", "inputs after the second must come in threes: tensor, scale, zero point");
+      throw c.error(
+          "TSR-0301", "inputs after the second must come in threes: tensor, scale, zero point");
     }
     return (c.inputCount() - 2) / 3;
   }
@@ -79,7 +80,9 @@ final class QLinearConcat extends OpBase {
       for (int i = 0; i < x.size(); i++) {
         long[] index = Shapes.unravel(i, x.shape());
         index[axis] += offset;
-        y.setLong(Shapes.ravel(index, y.shape()), Quant.saturate(y.dtype(), (x.getLong(i) - zx) * sx / sy, zy));
+        y.setLong(
+            Shapes.ravel(index, y.shape()),
+            Quant.saturate(y.dtype(), (x.getLong(i) - zx) * sx / sy, zy));
       }
       offset += x.shape()[axis];
     }
@@ -99,7 +102,11 @@ final class QLinearConcat extends OpBase {
       KExpr scaled = K.div(value, kernel.scalar(0, Scalar.F32));
       List<KExpr> target = new ArrayList<>(Shapes.refs(axes));
       target.set(axis, K.add(target.get(axis), K.dim(offset)));
-      kernel.stage(kernel.out(0), axes, target, Quant.saturated(c.dtype(1), scaled, QLinearBinary.zero(kernel, c, 1)));
+      kernel.stage(
+          kernel.out(0),
+          axes,
+          target,
+          Quant.saturated(c.dtype(1), scaled, QLinearBinary.zero(kernel, c, 1)));
       offset = offset.plus(c.dims(part(p)).get(axis));
     }
     return kernel.build();

@@ -17,8 +17,9 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * com.microsoft QLinearAveragePool: the mean of the dequantized window, quantized. QLinearGlobalAveragePool: rint(i32 sum * (sx / (sy *
- * count))) + zy. channels_last is supported for the global pool only.
+ * com.microsoft QLinearAveragePool: the mean of the dequantized window, quantized.
+ * QLinearGlobalAveragePool: rint(i32 sum * (sx / (sy * count))) + zy. channels_last is supported
+ * for the global pool only.
  */
 final class QLinearPool extends OpBase {
   private final boolean global;
@@ -48,7 +49,9 @@ final class QLinearPool extends OpBase {
   private List<DimExpr> outDims(OpContext c) {
     if (!global) {
       if (channelsLast(c)) {
-        throw c.error("TSR-0202", "channels_last is not supported: put a Transpose before and after the node");
+        throw c.error(
+            "TSR-0202",
+            "channels_last is not supported: put a Transpose before and after the node");
       }
       return PoolPlan.of(c).out();
     }
@@ -86,14 +89,15 @@ final class QLinearPool extends OpBase {
       }
       return List.of(y);
     }
-    PoolPlan.of(c).forEach((at, plane, window, taps, inputAt, padded) -> {
-      float sum = 0;
-      for (int t = 0; t < taps; t++) {
-        sum += (x.getLong(plane + inputAt[t]) - zx) * sx;
-      }
-      float mean = sum / (AveragePool.includesPad(c) ? padded : taps);
-      y.setLong(at, Quant.saturate(y.dtype(), mean / sy, zy));
-    });
+    PoolPlan.of(c)
+        .forEach((at, plane, window, taps, inputAt, padded) -> {
+          float sum = 0;
+          for (int t = 0; t < taps; t++) {
+            sum += (x.getLong(plane + inputAt[t]) - zx) * sx;
+          }
+          float mean = sum / (AveragePool.includesPad(c) ? padded : taps);
+          y.setLong(at, Quant.saturate(y.dtype(), mean / sy, zy));
+        });
     return List.of(y);
   }
 
@@ -126,7 +130,11 @@ final class QLinearPool extends OpBase {
     for (int d = 0; d < dims.size(); d++) {
       target.add(d == 0 || d == channel ? K.axis(all.get(d)) : K.index(0));
     }
-    kernel.stage(kernel.out(0), kept, target, Quant.saturated(type, K.mul(K.cast(Scalar.F32, sum), scale), zy));
+    kernel.stage(
+        kernel.out(0),
+        kept,
+        target,
+        Quant.saturated(type, K.mul(K.cast(Scalar.F32, sum), scale), zy));
     return kernel.build();
   }
 }

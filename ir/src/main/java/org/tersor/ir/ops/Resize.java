@@ -12,8 +12,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * Resize (10, 11, 13, 18, 19) and Upsample (1, 7, 9). Coordinates are computed in float32, as every implementation does: in double other
- * elements would be the nearest ones. Elements outside X are those at its border, or, with exclude_outside, left out.
+ * Resize (10, 11, 13, 18, 19) and Upsample (1, 7, 9). Coordinates are computed in float32, as every
+ * implementation does: in double other elements would be the nearest ones. Elements outside X are
+ * those at its border, or, with exclude_outside, left out.
  */
 final class Resize extends OpBase {
   private Resize(OpSchema.Builder schema) {
@@ -75,7 +76,10 @@ final class Resize extends OpBase {
     for (ResizePlan.Dim dim : plan.dims()) {
       List<Taps> all = new ArrayList<>();
       for (int o = 0; o < dim.out().constValue(); o++) {
-        all.add(dim.isCopy(plan.coordinates()) ? new Taps(new int[] {o}, new double[] {1}, false) : taps(c, plan, dim, o));
+        all.add(
+            dim.isCopy(plan.coordinates())
+                ? new Taps(new int[] {o}, new double[] {1}, false)
+                : taps(c, plan, dim, o));
       }
       taps.add(all);
     }
@@ -101,7 +105,8 @@ final class Resize extends OpBase {
     return List.of(y);
   }
 
-  private static double sum(Tensor x, List<List<Taps>> taps, long[] index, long[] strides, int d, int at) {
+  private static double sum(
+      Tensor x, List<List<Taps>> taps, long[] index, long[] strides, int d, int at) {
     if (d == index.length) {
       return x.getDouble(at);
     }
@@ -109,18 +114,22 @@ final class Resize extends OpBase {
     double sum = 0;
     for (int t = 0; t < here.at.length; t++) {
       if (here.weight[t] != 0) {
-        sum += here.weight[t] * sum(x, taps, index, strides, d + 1, at + (int) (here.at[t] * strides[d]));
+        sum +=
+            here.weight[t]
+                * sum(x, taps, index, strides, d + 1, at + (int) (here.at[t] * strides[d]));
       }
     }
     return sum;
   }
 
-  private static float coordinate(EvalContext c, ResizePlan plan, ResizePlan.Dim dim, int o, float scale) {
+  private static float coordinate(
+      EvalContext c, ResizePlan plan, ResizePlan.Dim dim, int o, float scale) {
     float in = dim.in().constValue();
     float out = dim.scaleAt() >= 0 ? scale * in : dim.out().constValue();
     return switch (plan.coordinates()) {
       case HALF_PIXEL -> (o + 0.5f) / scale - 0.5f;
-      case HALF_PIXEL_SYMMETRIC -> in / 2 * (1 - dim.out().constValue() / (scale * in)) + ((o + 0.5f) / scale - 0.5f);
+      case HALF_PIXEL_SYMMETRIC ->
+          in / 2 * (1 - dim.out().constValue() / (scale * in)) + ((o + 0.5f) / scale - 0.5f);
       case PYTORCH_HALF_PIXEL -> dim.out().constValue() > 1 ? (o + 0.5f) / scale - 0.5f : 0;
       case ALIGN_CORNERS -> dim.out().constValue() > 1 ? o * (in - 1) / (out - 1) : 0;
       case ASYMMETRIC -> o / scale;
@@ -128,7 +137,9 @@ final class Resize extends OpBase {
       case TF_CROP_AND_RESIZE -> {
         float begin = dim.roiAt() < 0 ? 0 : (float) c.input(ResizePlan.ROI).getDouble(dim.roiAt());
         float end = dim.roiAt() < 0 ? 1 : (float) c.input(ResizePlan.ROI).getDouble(dim.roiEnd());
-        yield dim.out().constValue() > 1 ? begin * (in - 1) + o * (end - begin) * (in - 1) / (out - 1) : 0.5f * (begin + end) * (in - 1);
+        yield dim.out().constValue() > 1
+            ? begin * (in - 1) + o * (end - begin) * (in - 1) / (out - 1)
+            : 0.5f * (begin + end) * (in - 1);
       }
     };
   }
@@ -137,7 +148,8 @@ final class Resize extends OpBase {
     int in = (int) dim.in().constValue();
     float scale = dim.scale().orElseGet(() -> (float) dim.out().constValue() / in);
     float x = coordinate(c, plan, dim, o, scale);
-    boolean outside = plan.coordinates() == ResizePlan.Coordinates.TF_CROP_AND_RESIZE && (x < 0 || x > in - 1);
+    boolean outside =
+        plan.coordinates() == ResizePlan.Coordinates.TF_CROP_AND_RESIZE && (x < 0 || x > in - 1);
     if (plan.mode() == ResizePlan.Mode.NEAREST) {
       double rounded =
           switch (plan.nearest()) {
@@ -147,7 +159,8 @@ final class Resize extends OpBase {
             case CEIL -> Math.ceil(x);
             case SIMPLE -> scale < 1 ? Math.ceil(x) : Math.floor(x);
           };
-      return new Taps(new int[] {(int) Math.clamp((long) rounded, 0, in - 1)}, new double[] {1}, outside);
+      return new Taps(
+          new int[] {(int) Math.clamp((long) rounded, 0, in - 1)}, new double[] {1}, outside);
     }
     // The fraction is in (0, 1]: an element right at the coordinate is the upper one.
     int base = (int) Math.ceil(x) - 1;
@@ -162,7 +175,12 @@ final class Resize extends OpBase {
       int position = base + first + t;
       double distance = Math.abs((first + t - fraction) * narrow);
       boolean excluded = plan.excludeOutside() && (position < 0 || position >= in);
-      weight[t] = excluded ? 0 : plan.mode() == ResizePlan.Mode.LINEAR ? Math.max(0, 1 - distance) : cubic(distance, plan.cubic());
+      weight[t] =
+          excluded
+              ? 0
+              : plan.mode() == ResizePlan.Mode.LINEAR
+                  ? Math.max(0, 1 - distance)
+                  : cubic(distance, plan.cubic());
       total += weight[t];
       at[t] = Math.clamp(position, 0, in - 1);
     }

@@ -13,8 +13,9 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.runtime.DimExpr;
 
 /**
- * The kernel of {@link Resize}: per dimension tables of positions and weights (they depend on shapes alone, so with constant scales they
- * are made once), then one gather or one sum of products.
+ * The kernel of {@link Resize}: per dimension tables of positions and weights (they depend on
+ * shapes alone, so with constant scales they are made once), then one gather or one sum of
+ * products.
  */
 final class ResizeKernel {
   private final OpContext context;
@@ -40,7 +41,10 @@ final class ResizeKernel {
       if (dim.isCopy(plan.coordinates())) {
         index.add(K.axis(axes.get(d)));
       } else if (plan.mode() == ResizePlan.Mode.NEAREST) {
-        index.add(repeats(dim) ? K.floorDiv(K.axis(axes.get(d)), K.index((long) (float) dim.scale().orElseThrow())) : nearest(d, dim));
+        index.add(
+            repeats(dim)
+                ? K.floorDiv(K.axis(axes.get(d)), K.index((long) (float) dim.scale().orElseThrow()))
+                : nearest(d, dim));
       } else {
         KExpr factor = weights(d, dim);
         weight = first ? factor : K.mul(weight, factor);
@@ -67,7 +71,8 @@ final class ResizeKernel {
   /** Whether every element is simply repeated a whole number of times. */
   private boolean repeats(ResizePlan.Dim dim) {
     boolean whole = dim.scale().map(s -> s >= 1 && s == Math.rint(s) && s < 1 << 20).orElse(false);
-    boolean floors = plan.nearest() == ResizePlan.Nearest.FLOOR || plan.nearest() == ResizePlan.Nearest.SIMPLE;
+    boolean floors =
+        plan.nearest() == ResizePlan.Nearest.FLOOR || plan.nearest() == ResizePlan.Nearest.SIMPLE;
     return whole && floors && plan.coordinates() == ResizePlan.Coordinates.ASYMMETRIC;
   }
 
@@ -84,7 +89,9 @@ final class ResizeKernel {
         : K.div(f32(dim.out()), f32(dim.in()));
   }
 
-  /** A table of the input coordinate of each output position; marks what lies outside when cropping. */
+  /**
+   * A table of the input coordinate of each output position; marks what lies outside when cropping.
+   */
   private KExpr coordinate(int d, ResizePlan.Dim dim) {
     Axis axis = axes.get(d);
     KExpr o = K.cast(Scalar.F32, K.axis(axis));
@@ -103,7 +110,8 @@ final class ResizeKernel {
             yield K.add(K.mul(K.div(in, K.f32(2)), K.sub(one, adjustment)), middle);
           }
           case PYTORCH_HALF_PIXEL -> K.select(wider, middle, K.f32(0));
-          case ALIGN_CORNERS -> K.select(wider, K.div(K.mul(o, K.sub(in, one)), K.sub(out, one)), K.f32(0));
+          case ALIGN_CORNERS ->
+              K.select(wider, K.div(K.mul(o, K.sub(in, one)), K.sub(out, one)), K.f32(0));
           case ASYMMETRIC -> K.div(o, scale);
           case TF_HALF_PIXEL_FOR_NN -> K.div(K.add(o, half), scale);
           case TF_CROP_AND_RESIZE -> {
@@ -111,7 +119,10 @@ final class ResizeKernel {
             KExpr end = roi(dim.roiEnd(), 1);
             KExpr last = K.sub(in, one);
             KExpr step = K.div(K.mul(K.mul(o, K.sub(end, begin)), last), K.sub(out, one));
-            yield K.select(wider, K.add(K.mul(begin, last), step), K.mul(K.mul(half, K.add(begin, end)), last));
+            yield K.select(
+                wider,
+                K.add(K.mul(begin, last), step),
+                K.mul(K.mul(half, K.add(begin, end)), last));
           }
         };
     Buf table = kernel.temp("coordinate" + d, Scalar.F32, List.of(dim.out()));
@@ -124,7 +135,9 @@ final class ResizeKernel {
   }
 
   private KExpr roi(int at, double otherwise) {
-    return at < 0 ? K.f32(otherwise) : K.cast(Scalar.F32, K.at(kernel.in(ResizePlan.ROI), K.index(at)));
+    return at < 0
+        ? K.f32(otherwise)
+        : K.cast(Scalar.F32, K.at(kernel.in(ResizePlan.ROI), K.index(at)));
   }
 
   private KExpr clamped(KExpr position, DimExpr extent) {
@@ -140,11 +153,14 @@ final class ResizeKernel {
           case ROUND_PREFER_CEIL -> K.unary(UnaryOp.FLOOR, K.add(x, half));
           case FLOOR -> K.unary(UnaryOp.FLOOR, x);
           case CEIL -> K.unary(UnaryOp.CEIL, x);
-          case SIMPLE -> K.select(K.lt(scale(dim), K.f32(1)), K.unary(UnaryOp.CEIL, x), K.unary(UnaryOp.FLOOR, x));
+          case SIMPLE ->
+              K.select(
+                  K.lt(scale(dim), K.f32(1)), K.unary(UnaryOp.CEIL, x), K.unary(UnaryOp.FLOOR, x));
         };
     Buf table = kernel.temp("nearest" + d, Scalar.I32, List.of(dim.out()));
     Axis axis = axes.get(d);
-    kernel.stage(table, List.of(axis), K.cast(Scalar.I32, clamped(K.cast(Scalar.INDEX, rounded), dim.in())));
+    kernel.stage(
+        table, List.of(axis), K.cast(Scalar.I32, clamped(K.cast(Scalar.INDEX, rounded), dim.in())));
     return K.cast(Scalar.INDEX, K.at(table, K.axis(axis)));
   }
 
@@ -163,7 +179,10 @@ final class ResizeKernel {
     KExpr offset = K.cast(Scalar.F32, K.add(K.axis(tap), K.index(first)));
     KExpr distance = K.unary(UnaryOp.ABS, K.sub(offset, K.sub(x, base)));
     distance = narrow == 1 ? distance : K.mul(distance, K.f32(narrow));
-    KExpr plain = plan.mode() == ResizePlan.Mode.LINEAR ? K.max(K.f32(0), K.sub(K.f32(1), distance)) : cubic(distance);
+    KExpr plain =
+        plan.mode() == ResizePlan.Mode.LINEAR
+            ? K.max(K.f32(0), K.sub(K.f32(1), distance))
+            : cubic(distance);
     KExpr position = K.add(K.cast(Scalar.INDEX, base), K.add(K.axis(tap), K.index(first)));
     if (plan.excludeOutside()) {
       KExpr outside = K.or(K.lt(position, K.index(0)), K.ge(position, K.dim(dim.in())));
@@ -175,7 +194,10 @@ final class ResizeKernel {
     Buf total = kernel.temp("total" + d, Scalar.F32, List.of(dim.out()));
     kernel.stage(total, List.of(axis), K.sum(List.of(tap), K.at(raw, K.axis(axis), K.axis(tap))));
     Buf table = kernel.temp("weight" + d, Scalar.F32, shape);
-    kernel.stage(table, List.of(axis, tap), K.div(K.at(raw, K.axis(axis), K.axis(tap)), K.at(total, K.axis(axis))));
+    kernel.stage(
+        table,
+        List.of(axis, tap),
+        K.div(K.at(raw, K.axis(axis), K.axis(tap)), K.at(total, K.axis(axis))));
     Buf positions = kernel.temp("position" + d, Scalar.I32, shape);
     kernel.stage(positions, List.of(axis, tap), K.cast(Scalar.I32, clamped(position, dim.in())));
     taps.add(tap);
@@ -187,7 +209,10 @@ final class ResizeKernel {
     double a = plan.cubic();
     KExpr squared = K.mul(x, x);
     KExpr near = K.add(K.mul(K.sub(K.mul(K.f32(a + 2), x), K.f32(a + 3)), squared), K.f32(1));
-    KExpr far = K.sub(K.mul(K.add(K.mul(K.sub(K.mul(K.f32(a), x), K.f32(5 * a)), x), K.f32(8 * a)), x), K.f32(4 * a));
+    KExpr far =
+        K.sub(
+            K.mul(K.add(K.mul(K.sub(K.mul(K.f32(a), x), K.f32(5 * a)), x), K.f32(8 * a)), x),
+            K.f32(4 * a));
     return K.select(K.le(x, K.f32(1)), near, K.select(K.lt(x, K.f32(2)), far, K.f32(0)));
   }
 }

@@ -59,7 +59,9 @@ record ResizePlan(
   record Dim(DimExpr in, DimExpr out, Optional<Float> scale, int scaleAt, int roiAt, int roiEnd) {
     /** Whether the dimension is passed on unchanged. */
     boolean isCopy(Coordinates coordinates) {
-      return in.equals(out) && coordinates != Coordinates.TF_CROP_AND_RESIZE && (scale.isEmpty() ? scaleAt < 0 : scale.get() == 1);
+      return in.equals(out)
+          && coordinates != Coordinates.TF_CROP_AND_RESIZE
+          && (scale.isEmpty() ? scaleAt < 0 : scale.get() == 1);
     }
   }
 
@@ -73,7 +75,9 @@ record ResizePlan(
 
   private static boolean given(OpContext c, int input) {
     // An input of no elements stands for an absent one.
-    return input >= 0 && c.hasInput(input) && !(c.in(input).isRanked() && c.rank(input) == 1 && c.dims(input).getFirst().isConst(0));
+    return input >= 0
+        && c.hasInput(input)
+        && !(c.in(input).isRanked() && c.rank(input) == 1 && c.dims(input).getFirst().isConst(0));
   }
 
   static ResizePlan of(OpContext c) {
@@ -88,7 +92,8 @@ record ResizePlan(
     }
     boolean bySizes = modern && given(c, 3);
     Optional<float[]> scales = bySizes ? Optional.empty() : scales(c, axes.length);
-    Optional<List<DimExpr>> sizes = bySizes ? c.symbolic(3).or(() -> c.constant(3).map(ResizePlan::longs)) : Optional.empty();
+    Optional<List<DimExpr>> sizes =
+        bySizes ? c.symbolic(3).or(() -> c.constant(3).map(ResizePlan::longs)) : Optional.empty();
     if (sizes.isPresent() && sizes.get().size() != axes.length) {
       throw c.error("TSR-0303", "sizes must have " + axes.length + " numbers");
     }
@@ -147,7 +152,8 @@ record ResizePlan(
   }
 
   /** The scale that keeps the aspect ratio, where sizes and dimensions are numbers. */
-  private static Optional<Float> commonScale(OpContext c, List<DimExpr> x, List<DimExpr> sizes, int[] axes) {
+  private static Optional<Float> commonScale(
+      OpContext c, List<DimExpr> x, List<DimExpr> sizes, int[] axes) {
     String policy = c.stringAttr("keep_aspect_ratio_policy", "stretch");
     if (policy.equals("stretch")) {
       return Optional.empty();
@@ -166,7 +172,8 @@ record ResizePlan(
     return switch (policy) {
       case "not_larger" -> Optional.of(least);
       case "not_smaller" -> Optional.of(largest);
-      default -> throw c.error("TSR-0304", "keep_aspect_ratio_policy '" + policy + "' is not known");
+      default ->
+          throw c.error("TSR-0304", "keep_aspect_ratio_policy '" + policy + "' is not known");
     };
   }
 
@@ -216,7 +223,8 @@ record ResizePlan(
   }
 
   private static int[] axes(OpContext c, int rank) {
-    long[] given = c.intsAttr("axes").orElseGet(() -> java.util.stream.LongStream.range(0, rank).toArray());
+    long[] given =
+        c.intsAttr("axes").orElseGet(() -> java.util.stream.LongStream.range(0, rank).toArray());
     int[] axes = new int[given.length];
     for (int i = 0; i < axes.length; i++) {
       axes[i] = c.axis(given[i], rank);
@@ -234,7 +242,8 @@ record ResizePlan(
       case "asymmetric" -> Coordinates.ASYMMETRIC;
       case "tf_half_pixel_for_nn" -> Coordinates.TF_HALF_PIXEL_FOR_NN;
       case "tf_crop_and_resize" -> Coordinates.TF_CROP_AND_RESIZE;
-      default -> throw c.error("TSR-0304", "coordinate_transformation_mode '" + name + "' is not known");
+      default ->
+          throw c.error("TSR-0304", "coordinate_transformation_mode '" + name + "' is not known");
     };
   }
 
@@ -253,7 +262,9 @@ record ResizePlan(
     return dims.stream().map(Dim::out).toList();
   }
 
-  /** First tap relative to the element just below the coordinate: taps run from here to 1 - here. */
+  /**
+   * First tap relative to the element just below the coordinate: taps run from here to 1 - here.
+   */
   int firstTap(float scale) {
     double narrow = antialias ? Math.min(scale, 1) : 1;
     return (int) Math.floor(-(mode == Mode.CUBIC ? 2 : 1) / narrow) + 1;
