@@ -45,12 +45,19 @@ class FoldBatchNormTest {
   }
 
   private Value norm(Value x, long channels, boolean positive) {
-    return b.add("BatchNormalization", x, positive ? positive(channels) : weights(channels), weights(channels), weights(channels), positive(channels));
+    return b.add(
+        "BatchNormalization",
+        x,
+        positive ? positive(channels) : weights(channels),
+        weights(channels),
+        weights(channels),
+        positive(channels));
   }
 
   private Value conv(Value x, int padding, long... shape) {
     Map<String, Attribute> attributes = new HashMap<>();
-    attributes.put("pads", new Attribute.IntsAttr(java.util.Collections.nCopies(4, (long) padding)));
+    attributes.put(
+        "pads", new Attribute.IntsAttr(java.util.Collections.nCopies(4, (long) padding)));
     return b.add("Conv", attributes, x, weights(shape), weights(shape[0]));
   }
 
@@ -63,7 +70,9 @@ class FoldBatchNormTest {
     PassContext context = new PassContext(OpRegistry.standard(), options, notes::add);
     Graph graph =
         new PassManager(context, PassManager.Debug.OFF.withVerifyNumerics())
-            .run(List.of(new TypeInference(), new FoldBatchNorm(), new TypeInference()), b.build("g", Map.of()));
+            .run(
+                List.of(new TypeInference(), new FoldBatchNorm(), new TypeInference()),
+                b.build("g", Map.of()));
     return graph.nodes().stream().map(n -> n.op().type()).toList();
   }
 
@@ -77,22 +86,31 @@ class FoldBatchNormTest {
   void positiveGainsGoBackwardsThroughReluAndTheShiftForwards() {
     Value relu = b.add("Relu", conv(image(), 0, 4, 3, 3, 3));
     Value flat = b.add("Flatten", norm(relu, 4, true));
-    Value out = b.add("Gemm", Map.of("transB", new Attribute.IntAttr(1)), flat, weights(7, 4 * 3 * 4), weights(7));
+    Value out =
+        b.add(
+            "Gemm",
+            Map.of("transB", new Attribute.IntAttr(1)),
+            flat,
+            weights(7, 4 * 3 * 4),
+            weights(7));
     assertEquals(List.of("Conv", "Relu", "Flatten", "Gemm"), fold(out, Map.of("low-bit", "")));
-    assertTrue(notes.getFirst().contains("backwards into the output axis of Conv"), notes.toString());
+    assertTrue(
+        notes.getFirst().contains("backwards into the output axis of Conv"), notes.toString());
     assertTrue(notes.getFirst().contains("its shift into the bias of Gemm"), notes.toString());
   }
 
   @Test
   void negativeGainsDoNotPassARelu() {
     Value relu = b.add("Relu", conv(image(), 0, 4, 3, 3, 3));
-    assertEquals(List.of("Conv", "Relu", "BatchNormalization"), fold(norm(relu, 4, false), Map.of()));
+    assertEquals(
+        List.of("Conv", "Relu", "BatchNormalization"), fold(norm(relu, 4, false), Map.of()));
   }
 
   @Test
   void theShiftStaysWhereNothingTakesIt() {
     Value relu = b.add("Relu", conv(image(), 0, 4, 3, 3, 3));
-    assertEquals(List.of("Conv", "Relu", "Add", "Relu"), fold(b.add("Relu", norm(relu, 4, true)), Map.of()));
+    assertEquals(
+        List.of("Conv", "Relu", "Add", "Relu"), fold(b.add("Relu", norm(relu, 4, true)), Map.of()));
   }
 
   @Test
@@ -103,12 +121,16 @@ class FoldBatchNormTest {
 
   @Test
   void notForwardsWherePaddingOrFewBitsForbidIt() {
-    assertEquals(List.of("BatchNormalization", "Conv"), fold(conv(norm(image(), 3, false), 1, 4, 3, 3, 3), Map.of()));
+    assertEquals(
+        List.of("BatchNormalization", "Conv"),
+        fold(conv(norm(image(), 3, false), 1, 4, 3, 3, 3), Map.of()));
   }
 
   @Test
   void notForwardsWhereFewBitsFollow() {
-    assertEquals(List.of("BatchNormalization", "Conv"), fold(conv(norm(image(), 3, false), 0, 4, 3, 3, 3), Map.of("low-bit", "")));
+    assertEquals(
+        List.of("BatchNormalization", "Conv"),
+        fold(conv(norm(image(), 3, false), 0, 4, 3, 3, 3), Map.of("low-bit", "")));
     assertTrue(notes.getFirst().contains("stays"), notes.toString());
   }
 
