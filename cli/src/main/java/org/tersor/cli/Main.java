@@ -20,6 +20,7 @@ import picocli.CommandLine.Spec;
     versionProvider = Main.Version.class,
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
+      DemoCommand.class,
       InspectCommand.class,
       CompileCommand.class,
       QuantizeCommand.class,

@@ -31,7 +31,7 @@ final class Rules {
   /** Whether the model computes with quantized integers. */
   static boolean isQuantized(Graph graph) {
     return graph.nodes().stream()
-        .anyMatch(n -> n.op().type().contains("Quantize") || n.op().type().startsWith("QLinear"));
+        .anyMatch(n -> n.op().type().contains("Quant") || n.op().type().startsWith("QLinear"));
   }
 
   /** The rule of an output; of a half precision model see {@link Verifier}. */
