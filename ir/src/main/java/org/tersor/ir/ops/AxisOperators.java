@@ -211,15 +211,29 @@ final class AxisOperators {
 
     @Override
     Lowering code(OpContext c) {
-      long[] given =
-          Shapes.constantLongs(c, 1)
-              .orElseThrow(() -> notLowered(c, "the axis is only known when it runs"));
-      int axis = c.axis(given[0], c.rank(0));
       Buf x = in(c, 0);
       Buf out = out(c, 0, outType(c, 0));
-      Scalar type = Elementwise.compute(c.dtype(0));
       List<Axis> axes = Shapes.axes(x.shape());
-      Axis k = new Axis("k", x.shape().get(axis));
+      Optional<long[]> given = Shapes.constantLongs(c, 1);
+      if (given.isPresent()) {
+        KExpr sum = sum(c, x, axes, c.axis(given.get()[0], c.rank(0)));
+        return compute(List.of(x), out, List.of(Stage.of(out, axes, K.cast(out.element(), sum))));
+      }
+      // The sums along every axis, of which the input chooses one.
+      Buf axis = new Buf("in1", Scalar.of(c.dtype(1)), c.dims(1));
+      List<KExpr> origin = java.util.Collections.nCopies(c.rank(1), K.index(0));
+      KExpr chosen = Moves.position(K.at(axis, origin), K.index(c.rank(0)));
+      KExpr value = sum(c, x, axes, 0);
+      for (int d = 1; d < axes.size(); d++) {
+        value = K.select(K.eq(chosen, K.index(d)), sum(c, x, axes, d), value);
+      }
+      return compute(
+          List.of(x, axis), out, List.of(Stage.of(out, axes, K.cast(out.element(), value))));
+    }
+
+    private KExpr sum(OpContext c, Buf x, List<Axis> axes, int axis) {
+      Scalar type = Elementwise.compute(c.dtype(0));
+      Axis k = new Axis("k" + axis, x.shape().get(axis));
       List<KExpr> from = Shapes.refs(axes);
       KExpr here = from.set(axis, K.axis(k));
       boolean exclusive = c.intAttr("exclusive", 0) != 0;
@@ -228,8 +242,7 @@ final class AxisOperators {
               ? exclusive ? K.gt(K.axis(k), here) : K.ge(K.axis(k), here)
               : exclusive ? K.lt(K.axis(k), here) : K.le(K.axis(k), here);
       KExpr neutral = K.literal(type, op == ReduceOp.SUM ? 0L : 1L);
-      KExpr sum = K.fold(op, List.of(k), K.select(before, K.cast(type, K.at(x, from)), neutral));
-      return compute(List.of(x), out, List.of(Stage.of(out, axes, K.cast(out.element(), sum))));
+      return K.fold(op, List.of(k), K.select(before, K.cast(type, K.at(x, from)), neutral));
     }
   }
 

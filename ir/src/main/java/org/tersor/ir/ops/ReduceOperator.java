@@ -94,7 +94,8 @@ final class ReduceOperator extends OpBase {
     boolean[] reduced = new boolean[c.rank(0)];
     Optional<long[]> axes;
     if (c.version() >= kind.inputSince) {
-      axes = c.hasInput(1) ? Shapes.constantLongs(c, 1) : Optional.of(new long[0]);
+      boolean none = !c.hasInput(1) || (c.in(1).isStatic() && c.in(1).elements().isConst(0));
+      axes = none ? Optional.of(new long[0]) : Shapes.constantLongs(c, 1);
       if (axes.isEmpty()) {
         return Optional.empty();
       }

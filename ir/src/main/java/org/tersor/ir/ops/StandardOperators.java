@@ -13,6 +13,7 @@ public final class StandardOperators implements OperatorProvider {
     all.addAll(ElementwiseOperators.all());
     all.add(CastOperator.cast());
     all.add(CastOperator.castLike());
+    all.add(new BitCastOperator());
     all.addAll(ViewOperator.all());
     all.add(new TransposeOperator());
     all.add(new ConcatOperator());

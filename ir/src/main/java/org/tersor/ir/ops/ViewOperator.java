@@ -150,20 +150,26 @@ final class ViewOperator extends OpBase {
         List.of(Shapes.product(c.dims(0), 0, at), Shapes.product(c.dims(0), at, rank)));
   }
 
-  /**
-   * Axes by attribute or, from version 13 on, by input; empty if they are not given, a diagnostic
-   * if they are not known.
-   */
+  /** Whether axes are given: by attribute or, from version 13 on, by input. */
+  private static boolean hasAxes(OpContext c) {
+    return c.version() < 13 ? c.has("axes") : c.hasInput(1);
+  }
+
+  /** The axes, if they are known. */
   private static Optional<long[]> axes(OpContext c) {
-    if (c.version() < 13) {
-      return c.intsAttr("axes");
-    }
-    if (!c.hasInput(1)) {
+    return c.version() < 13 ? c.intsAttr("axes") : c.hasInput(1) ? Shapes.constantLongs(c, 1) : Optional.empty();
+  }
+
+  /** The result where only the number of axes is known. */
+  private static Optional<List<DimExpr>> unknownAxes(OpContext c, int sign) {
+    if (!c.in(1).isRanked() || !c.in(1).elements().isConst()) {
       return Optional.empty();
     }
-    return Optional.of(
-        Shapes.constantLongs(c, 1)
-            .orElseThrow(() -> c.error("TSR-0303", "the axes must be known at compile time")));
+    List<DimExpr> dims = new ArrayList<>();
+    for (int d = 0; d < c.rank(0) + sign * Math.min(64, c.in(1).elements().constValue()); d++) {
+      dims.add(unknown(c, d));
+    }
+    return Optional.of(dims);
   }
 
   private static Optional<List<DimExpr>> squeeze(OpContext c) {
@@ -172,6 +178,9 @@ final class ViewOperator extends OpBase {
     }
     List<DimExpr> dims = c.dims(0);
     Optional<long[]> axes = axes(c);
+    if (hasAxes(c) && axes.isEmpty()) {
+      return unknownAxes(c, -1);
+    }
     Set<Integer> dropped = new TreeSet<>();
     if (axes.isPresent()) {
       for (long a : axes.get()) {
@@ -202,7 +211,14 @@ final class ViewOperator extends OpBase {
     if (!c.in(0).isRanked()) {
       return Optional.empty();
     }
-    long[] axes = axes(c).orElseThrow(() -> c.error("TSR-0304", "axes are missing"));
+    if (!hasAxes(c)) {
+      throw c.error("TSR-0304", "axes are missing");
+    }
+    Optional<long[]> known = axes(c);
+    if (known.isEmpty()) {
+      return unknownAxes(c, 1);
+    }
+    long[] axes = known.get();
     int rank = c.rank(0) + axes.length;
     Set<Integer> added = new TreeSet<>();
     for (long a : axes) {

@@ -113,6 +113,7 @@ class ReductionTest {
             .attr("exclusive", exclusive)
             .attr("reverse", reverse)
             .check();
+        node("CumSum", 14).input(x).input(axis).attr("exclusive", exclusive).attr("reverse", reverse).check();
         node("CumProd", 26)
             .input(x)
             .constant(axis)
@@ -219,6 +220,7 @@ class ReductionTest {
   void einsum() {
     Tensor a = random(DType.F32, 1, 2, 3, 4);
     Tensor b = random(DType.F32, 2, 2, 4, 5);
+    node("BitCast", 26).input(a).attr("to", 6).check();
     node("Einsum", 12).input(a).input(b).attr("equation", "bij, bjk -> bik").check();
     node("Einsum", 12).input(a).input(b).attr("equation", "...ij,...jk->...ik").check();
     node("Einsum", 12).input(a).attr("equation", "bij->ji").check();
