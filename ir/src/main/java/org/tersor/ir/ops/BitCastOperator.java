@@ -80,7 +80,8 @@ final class BitCastOperator extends OpBase {
     List<Axis> axes = Shapes.axes(x.shape());
     KExpr element = K.at(x, Shapes.refs(axes));
     boolean logical = x.element() == Scalar.BOOL || out.element() == Scalar.BOOL;
-    KExpr value = logical ? K.cast(out.element(), element) : new KExpr.BitsAs(out.element(), element);
+    KExpr value =
+        logical ? K.cast(out.element(), element) : new KExpr.BitsAs(out.element(), element);
     return compute(List.of(x), out, List.of(Stage.of(out, axes, value)));
   }
 }

@@ -157,7 +157,9 @@ final class ViewOperator extends OpBase {
 
   /** The axes, if they are known. */
   private static Optional<long[]> axes(OpContext c) {
-    return c.version() < 13 ? c.intsAttr("axes") : c.hasInput(1) ? Shapes.constantLongs(c, 1) : Optional.empty();
+    return c.version() < 13
+        ? c.intsAttr("axes")
+        : c.hasInput(1) ? Shapes.constantLongs(c, 1) : Optional.empty();
   }
 
   /** The result where only the number of axes is known. */

@@ -113,7 +113,12 @@ class ReductionTest {
             .attr("exclusive", exclusive)
             .attr("reverse", reverse)
             .check();
-        node("CumSum", 14).input(x).input(axis).attr("exclusive", exclusive).attr("reverse", reverse).check();
+        node("CumSum", 14)
+            .input(x)
+            .input(axis)
+            .attr("exclusive", exclusive)
+            .attr("reverse", reverse)
+            .check();
         node("CumProd", 26)
             .input(x)
             .constant(axis)

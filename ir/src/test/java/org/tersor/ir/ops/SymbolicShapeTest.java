@@ -48,13 +48,15 @@ class SymbolicShapeTest {
     public Optional<List<DimExpr>> symbolic(int index) {
       Value value = node().input(index);
       return Optional.ofNullable(known.get(value))
-          .or(
-              () ->
-                  graph()
-                      .constant(value)
-                      .map(c -> c.load())
-                      .filter(t -> t.rank() <= 1 && t.dtype().isInteger())
-                      .map(t -> IntStream.range(0, t.size()).mapToObj(i -> DimExpr.of(t.getLong(i))).toList()));
+          .or(() ->
+              graph()
+                  .constant(value)
+                  .map(c -> c.load())
+                  .filter(t -> t.rank() <= 1 && t.dtype().isInteger())
+                  .map(t ->
+                      IntStream.range(0, t.size())
+                          .mapToObj(i -> DimExpr.of(t.getLong(i)))
+                          .toList()));
     }
   }
 
@@ -84,14 +86,21 @@ class SymbolicShapeTest {
   @Test
   void reshapeByComputedShape() {
     DimExpr n = DimExpr.symbol("n");
-    Value x = builder.input("x", TensorType.of(DType.F32, List.of(n, DimExpr.of(3), DimExpr.of(8))));
+    Value x =
+        builder.input("x", TensorType.of(DType.F32, List.of(n, DimExpr.of(3), DimExpr.of(8))));
     Value shape = builder.add("Shape", x);
     Value batch = builder.add("Gather", shape, scalar(0));
     Value twice = builder.add("Mul", batch, scalar(2));
     Value half = builder.add("Div", builder.add("Gather", shape, scalar(2)), scalar(2));
     Value first = builder.add("Unsqueeze", twice, builder.longs(0));
-    Value last = builder.add("Unsqueeze", builder.add("Cast", Map.of("to", new Attribute.IntAttr(7)), half), builder.longs(0));
-    Value wanted = builder.add("Concat", Map.of("axis", new Attribute.IntAttr(0)), first, builder.longs(-1), last);
+    Value last =
+        builder.add(
+            "Unsqueeze",
+            builder.add("Cast", Map.of("to", new Attribute.IntAttr(7)), half),
+            builder.longs(0));
+    Value wanted =
+        builder.add(
+            "Concat", Map.of("axis", new Attribute.IntAttr(0)), first, builder.longs(-1), last);
     builder.add("Reshape", x, wanted);
     assertEquals(List.of(n.times(2), DimExpr.of(3), DimExpr.of(4)), inferred().dims());
   }
@@ -99,7 +108,8 @@ class SymbolicShapeTest {
   @Test
   void slicesOfShapes() {
     DimExpr n = DimExpr.symbol("n");
-    Value x = builder.input("x", TensorType.of(DType.F32, List.of(n, DimExpr.of(3), DimExpr.of(8))));
+    Value x =
+        builder.input("x", TensorType.of(DType.F32, List.of(n, DimExpr.of(3), DimExpr.of(8))));
     Value head = builder.add("Slice", builder.add("Shape", x), builder.longs(0), builder.longs(2));
     builder.add("Expand", builder.constant(Tensor.of(new float[] {1})), head);
     assertEquals(List.of(n, DimExpr.of(3)), inferred().dims());
