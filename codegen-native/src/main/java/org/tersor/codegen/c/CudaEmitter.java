@@ -43,7 +43,7 @@ final class CudaEmitter extends CEmitter {
             begin.isPresent() && end.isPresent()
                 ? (end.get() - begin.get() + f.step() - 1) / f.step()
                 : 256;
-        yield (int) Math.clamp(extent, 2, 1024);
+        yield Math.clamp(extent, 2, 1024);
       }
       case Stmt.While w -> threads(w.body());
       case Stmt.If i ->

@@ -19,6 +19,9 @@ import org.tersor.runtime.Plan;
  * processor.
  */
 public final class CudaEmulatedBackend implements Backend.OfProgram {
+  /** For ServiceLoader. */
+  public CudaEmulatedBackend() {}
+
   @Override
   public String id() {
     return "cuda-emulated";

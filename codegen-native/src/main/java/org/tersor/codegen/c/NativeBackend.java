@@ -16,6 +16,9 @@ import org.tersor.runtime.Executable;
  * java.lang.foreign.
  */
 public final class NativeBackend implements Backend.OfProgram {
+  /** For ServiceLoader. */
+  public NativeBackend() {}
+
   @Override
   public String id() {
     return "native";

@@ -8,6 +8,8 @@ import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
 
 /** A library loaded into this process; unloaded when the object is no longer used. */
+// Calling native code is what this class is for.
+@SuppressWarnings("restricted")
 final class SharedObject {
   private final SymbolLookup symbols;
 
