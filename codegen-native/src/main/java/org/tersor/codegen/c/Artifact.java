@@ -26,10 +26,22 @@ import org.tersor.runtime.Plan;
  * when it runs.
  */
 final class Artifact {
+  private static final String WEIGHTS =
+      """
+        .section .rodata,"a",@progbits
+        .balign 64
+        .globl tsr_weights
+        .hidden tsr_weights
+      tsr_weights:
+        .incbin "weights.bin"
+        .byte 0
+        .section .note.GNU-stack,"",@progbits
+      """;
+
   private final List<Program> programs;
   private final List<ProgramC> codes = new ArrayList<>();
   private final String prefix;
-  private final Map<Constant, Long> weightOffsets = new IdentityHashMap<>();
+  private final IdentityHashMap<Constant, Long> weightOffsets = new IdentityHashMap<>();
   private final List<Constant> weights = new ArrayList<>();
   private long weightBytes;
 
@@ -83,8 +95,7 @@ final class Artifact {
     sources.put(
         "weights.S",
         new NativeBuild.Source(
-            "  .section .rodata,\"a\",@progbits\n  .balign 64\n  .globl tsr_weights\n  .hidden tsr_weights\ntsr_weights:\n  .incbin \"weights.bin\"\n  .byte 0\n"
-                + "  .section .note.GNU-stack,\"\",@progbits\n",
+            WEIGHTS,
             List.of()));
     return sources;
   }
@@ -135,11 +146,12 @@ final class Artifact {
           .append(name)
           .append('\n');
     }
+    int level = 0;
     for (Isa isa : Isa.values()) {
       out.append("#define LEVEL_")
           .append(isa.name())
           .append(' ')
-          .append(isa.ordinal())
+          .append(level++)
           .append('\n');
     }
     out.append("#define LEVELS ")
@@ -188,7 +200,8 @@ final class Artifact {
       out.append("0};\n");
       table
           .append("  {")
-          .append(codes.get(i).isa().ordinal())
+          .append("LEVEL_")
+          .append(codes.get(i).isa().name())
           .append(", ")
           .append(codes.get(i).slots())
           .append(", ")
@@ -224,7 +237,7 @@ final class Artifact {
       Files.writeString(folder.resolve(prefix + ".h"), header(), StandardCharsets.UTF_8);
       writeWeights(folder.resolve("weights.bin"));
       Path built = NativeBuild.build(folder, sources, "library.so");
-      Path parent = file.toAbsolutePath().getParent();
+      Path parent = folderOf(file);
       String base = base(file);
       try {
         Files.createDirectories(parent);
@@ -243,6 +256,11 @@ final class Artifact {
     });
   }
 
+  private static Path folderOf(Path file) {
+    Path parent = file.toAbsolutePath().getParent();
+    return parent == null ? file.toAbsolutePath() : parent;
+  }
+
   private static String base(Path file) {
     Path last = file.getFileName();
     String name = last == null ? "model.so" : last.toString();
@@ -250,8 +268,7 @@ final class Artifact {
   }
 
   private static void place(Path from, Path to) throws IOException {
-    Path parent = to.toAbsolutePath().getParent();
-    Path beside = Files.createTempFile(parent, "new", ".tmp");
+    Path beside = Files.createTempFile(folderOf(to), "new", ".tmp");
     try {
       Files.copy(from, beside, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
       Files.setPosixFilePermissions(

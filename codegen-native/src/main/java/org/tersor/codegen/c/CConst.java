@@ -12,7 +12,7 @@ final class CConst {
       case U8 -> "((uint8_t)" + (value & 0xFF) + "u)";
       case U16 -> "((uint16_t)" + (value & 0xFFFF) + "u)";
       case I32 ->
-          (int) value == Integer.MIN_VALUE ? "(-2147483647 - 1)" : negative((int) value, "");
+          (int) value == Integer.MIN_VALUE ? "(-2147483647 - 1)" : negative((int) value);
       case U32 -> (value & 0xFFFF_FFFFL) + "u";
       case I64 ->
           value == Long.MIN_VALUE
@@ -23,8 +23,8 @@ final class CConst {
     };
   }
 
-  private static String negative(long value, String suffix) {
-    return value < 0 ? "(" + value + suffix + ")" : value + suffix;
+  private static String negative(int value) {
+    return value < 0 ? "(" + value + ")" : Integer.toString(value);
   }
 
   static String min(Scalar scalar) {

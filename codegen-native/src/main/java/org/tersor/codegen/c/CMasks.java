@@ -2,6 +2,7 @@ package org.tersor.codegen.c;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Scalar;
@@ -139,7 +140,7 @@ final class CMasks {
   private String compareBits(CompareOp op, Type t) {
     Scalar s = CUnit.carrier(t.scalar());
     int lanes = t.lanes();
-    String name = "tsr_cmp" + op.ordinal() + "_" + s.text() + "_x" + lanes;
+    String name = "tsr_cmp_" + op.name().toLowerCase(Locale.ROOT) + "_" + s.text() + "_x" + lanes;
     return unit.helper(
         name,
         () -> {
@@ -343,7 +344,7 @@ final class CMasks {
   /** All, any or odd parity of the lanes, as a scalar. */
   String reduce(BinaryOp op, String mask, int lanes, int width) {
     String type = type(lanes, width);
-    String name = "tsr_reduce" + op.ordinal() + "_" + type + "_m" + lanes;
+    String name = "tsr_reduce_" + op.name().toLowerCase(Locale.ROOT) + "_" + type + "_m" + lanes;
     String step =
         switch (op) {
           case AND, MIN, MUL -> "r &= ";

@@ -1,6 +1,7 @@
 package org.tersor.codegen.c;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
@@ -319,7 +320,7 @@ final class COps {
   /** Halves combined until one lane is left. */
   String reduce(BinaryOp op, Type t, String a) {
     String name =
-        "tsr_reduce" + op.ordinal() + "_" + CUnit.carrier(t.scalar()).text() + "_x" + t.lanes();
+        "tsr_reduce_" + op.name().toLowerCase(Locale.ROOT) + "_" + CUnit.carrier(t.scalar()).text() + "_x" + t.lanes();
     unit.helper(
         name,
         () -> {

@@ -1,6 +1,5 @@
 package org.tersor.codegen.c;
 
-import java.util.ArrayList;
 import java.util.List;
 import org.tersor.ir.schedule.Target;
 
@@ -10,37 +9,17 @@ import org.tersor.ir.schedule.Target;
  */
 enum Isa {
   /** Baseline x86-64: SSE2, no FMA. */
-  SCALAR(0, List.of()),
-  AVX2(32, List.of("-mavx", "-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt")),
-  AVX512(
-      64,
-      List.of(
-          "-mavx",
-          "-mavx2",
-          "-mfma",
-          "-mf16c",
-          "-mbmi",
-          "-mbmi2",
-          "-mlzcnt",
-          "-mpopcnt",
-          "-mavx512f",
-          "-mavx512bw",
-          "-mavx512dq",
-          "-mavx512vl")),
-  AVX512VNNI(64, with(AVX512.flags, "-mavx512vnni"));
+  SCALAR(0, ""),
+  AVX2(32, "-mavx -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt"),
+  AVX512(64, AVX2.flags + " -mavx512f -mavx512bw -mavx512dq -mavx512vl"),
+  AVX512VNNI(64, AVX512.flags + " -mavx512vnni");
 
   private final int maxBytes;
-  private final List<String> flags;
+  private final String flags;
 
-  Isa(int maxBytes, List<String> flags) {
+  Isa(int maxBytes, String flags) {
     this.maxBytes = maxBytes;
     this.flags = flags;
-  }
-
-  private static List<String> with(List<String> flags, String more) {
-    List<String> all = new ArrayList<>(flags);
-    all.add(more);
-    return List.copyOf(all);
   }
 
   static Isa of(Target target) {
@@ -52,7 +31,7 @@ enum Isa {
 
   /** Compiler flags beyond the baseline. */
   List<String> flags() {
-    return flags;
+    return flags.isEmpty() ? List.of() : List.of(flags.split(" ", -1));
   }
 
   /** Whether there are registers and the usual instructions for vectors of that size. */

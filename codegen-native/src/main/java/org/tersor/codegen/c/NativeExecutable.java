@@ -33,7 +33,6 @@ import org.tersor.runtime.TersorException;
 final class NativeExecutable implements Executable {
   private final Plan plan;
   private final String description;
-  private final SharedObject library;
   private final MethodHandle layout;
   private final MethodHandle scratch;
   private final MethodHandle tasks;
@@ -54,7 +53,6 @@ final class NativeExecutable implements Executable {
   NativeExecutable(
       Program program, ProgramC code, SharedObject library, int threads, String description) {
     this.plan = program.plan();
-    this.library = library;
     this.description = description;
     this.threads = threads;
     this.slots = code.slots();
@@ -261,23 +259,26 @@ final class NativeExecutable implements Executable {
         if (threads == 1) {
           steps.invokeExact(call, from, to);
         } else {
-          counters.fill((byte) 0);
-          Job job = new Job(this, from, to);
-          for (int worker = 1; worker < threads; worker++) {
-            int number = worker;
-            helpers.execute(() -> job.help(number));
-          }
-          work.invokeExact(call, counters, extents, from, to, 0, threads);
-          job.close();
+          shared(from, to);
         }
       } catch (RuntimeException | Error e) {
         throw e;
       } catch (Throwable e) {
         throw new IllegalStateException(e);
+      } finally {
+        Reference.reachabilityFence(NativeExecutable.this);
       }
-      Reference.reachabilityFence(NativeExecutable.this);
-      Reference.reachabilityFence(library);
-      Reference.reachabilityFence(weights);
+    }
+
+    private void shared(int from, int to) {
+      counters.fill((byte) 0);
+      Job job = new Job(this, from, to);
+      for (int worker = 1; worker < threads; worker++) {
+        int number = worker;
+        helpers.execute(() -> job.help(number));
+      }
+      work(from, to, 0);
+      job.close();
     }
 
     private void work(int from, int to, int worker) {

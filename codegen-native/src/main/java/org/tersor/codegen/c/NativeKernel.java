@@ -22,13 +22,11 @@ import org.tersor.ir.schedule.Target;
 public final class NativeKernel {
   private static final String EXPORT = "__attribute__((visibility(\"default\"))) ";
   private final LoopFunction function;
-  private final SharedObject library;
   private final MethodHandle run;
   private final MethodHandle scratch;
 
   private NativeKernel(LoopFunction function, SharedObject library, int number) {
     this.function = function;
-    this.library = library;
     this.run =
         library.function(
             "tsr_entry" + number,
@@ -141,6 +139,5 @@ public final class NativeKernel {
     } catch (Throwable e) {
       throw new IllegalStateException(e);
     }
-    java.lang.ref.Reference.reachabilityFence(library);
   }
 }

@@ -14,7 +14,7 @@ final class SharedObject {
   private final SymbolLookup symbols;
 
   SharedObject(Path file) {
-    // The arena keeps the library for as long as a symbol of it is reachable.
+    // Handles refer to symbols, which keep the arena and with it the library.
     this.symbols = SymbolLookup.libraryLookup(file, Arena.ofAuto());
   }
 
