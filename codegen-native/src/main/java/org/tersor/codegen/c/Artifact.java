@@ -92,11 +92,7 @@ final class Artifact {
                       text, name.endsWith("_steps.c") ? List.of() : code.isa().flags())));
     }
     sources.put(prefix + ".c", new NativeBuild.Source(main(), List.of()));
-    sources.put(
-        "weights.S",
-        new NativeBuild.Source(
-            WEIGHTS,
-            List.of()));
+    sources.put("weights.S", new NativeBuild.Source(WEIGHTS, List.of()));
     return sources;
   }
 
@@ -148,11 +144,7 @@ final class Artifact {
     }
     int level = 0;
     for (Isa isa : Isa.values()) {
-      out.append("#define LEVEL_")
-          .append(isa.name())
-          .append(' ')
-          .append(level++)
-          .append('\n');
+      out.append("#define LEVEL_").append(isa.name()).append(' ').append(level++).append('\n');
     }
     out.append("#define LEVELS ")
         .append(codes.size())

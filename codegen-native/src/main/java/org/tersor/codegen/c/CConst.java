@@ -11,8 +11,7 @@ final class CConst {
       case I8, I16 -> "((" + CUnit.scalar(scalar) + ")" + value + ")";
       case U8 -> "((uint8_t)" + (value & 0xFF) + "u)";
       case U16 -> "((uint16_t)" + (value & 0xFFFF) + "u)";
-      case I32 ->
-          (int) value == Integer.MIN_VALUE ? "(-2147483647 - 1)" : negative((int) value);
+      case I32 -> (int) value == Integer.MIN_VALUE ? "(-2147483647 - 1)" : negative((int) value);
       case U32 -> (value & 0xFFFF_FFFFL) + "u";
       case I64 ->
           value == Long.MIN_VALUE

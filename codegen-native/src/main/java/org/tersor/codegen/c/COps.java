@@ -320,7 +320,12 @@ final class COps {
   /** Halves combined until one lane is left. */
   String reduce(BinaryOp op, Type t, String a) {
     String name =
-        "tsr_reduce_" + op.name().toLowerCase(Locale.ROOT) + "_" + CUnit.carrier(t.scalar()).text() + "_x" + t.lanes();
+        "tsr_reduce_"
+            + op.name().toLowerCase(Locale.ROOT)
+            + "_"
+            + CUnit.carrier(t.scalar()).text()
+            + "_x"
+            + t.lanes();
     unit.helper(
         name,
         () -> {
