@@ -7,6 +7,7 @@ module org.tersor.codegen.jvm {
   requires transitive org.tersor.ir;
   requires jdk.incubator.vector;
   requires org.objectweb.asm;
+  requires org.objectweb.asm.commons;
 
   exports org.tersor.codegen.jvm;
 

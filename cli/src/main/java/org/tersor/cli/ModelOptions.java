@@ -14,7 +14,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.tersor.cli.data.Images;
-import org.tersor.cli.data.Npy;
+import org.tersor.runtime.Npy;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;

@@ -10,7 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import org.tersor.cli.data.Npy;
+import org.tersor.runtime.Npy;
 import org.tersor.conformance.Comparison;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;

@@ -1,8 +1,10 @@
 package org.tersor.codegen.jvm;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import jdk.incubator.vector.IntVector;
 import org.tersor.ir.graph.Constant;
@@ -13,6 +15,7 @@ import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.KernelCode;
 import org.tersor.runtime.PlanExecutable;
+import org.tersor.runtime.TersorException;
 
 /** Kernels as Java bytecode: needs nothing but the JVM. */
 public final class JvmBackend implements Backend.OfProgram {
@@ -73,6 +76,42 @@ public final class JvmBackend implements Backend.OfProgram {
         program.constants().stream().map(Constant::load).toList(),
         options.threads(),
         facts);
+  }
+
+  @Override
+  public List<String> artifacts() {
+    return List.of("jar");
+  }
+
+  /** Settings: {@code package}, {@code class} (both have defaults from the file's name), {@code runtime=external}. */
+  @Override
+  public void write(List<Program> programs, Path file, Options options) {
+    String fileName = file.getFileName().toString();
+    String stem = fileName.contains(".") ? fileName.substring(0, fileName.lastIndexOf('.')) : fileName;
+    String packageName = options.settings().getOrDefault("package", "tersor.model." + identifier(stem).toLowerCase(Locale.ROOT));
+    String className = options.settings().getOrDefault("class", camelCase(stem));
+    for (String part : (packageName + "." + className).split("\\.", -1)) {
+      if (!part.matches("[A-Za-z_][A-Za-z0-9_]*")) {
+        throw new TersorException("TSR-0904", "'" + packageName + "." + className + "' is no Java class name; give --package NAME");
+      }
+    }
+    boolean external = "external".equals(options.settings().get("runtime"));
+    new JarWriter(programs, packageName, className, !external).write(file);
+  }
+
+  private static String identifier(String text) {
+    String safe = text.replaceAll("[^A-Za-z0-9_]", "_");
+    return safe.isEmpty() || Character.isDigit(safe.charAt(0)) ? "m" + safe : safe;
+  }
+
+  private static String camelCase(String text) {
+    StringBuilder name = new StringBuilder();
+    for (String part : identifier(text).split("_", -1)) {
+      if (!part.isEmpty()) {
+        name.append(Character.toUpperCase(part.charAt(0))).append(part.substring(1));
+      }
+    }
+    return name.isEmpty() ? "Model" : name.toString();
   }
 
   private static String targetNote(Target target) {

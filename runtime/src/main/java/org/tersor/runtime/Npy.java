@@ -1,4 +1,4 @@
-package org.tersor.cli.data;
+package org.tersor.runtime;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -23,9 +23,6 @@ import java.util.stream.Collectors;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
 import java.util.zip.ZipOutputStream;
-import org.tersor.runtime.DType;
-import org.tersor.runtime.Tensor;
-import org.tersor.runtime.TersorException;
 
 /**
  * NumPy's .npy (versions 1 to 3) and .npz files, in row-major and column-major order, of either

@@ -1,0 +1,238 @@
+package org.tersor.codegen.jvm;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.LocalDateTime;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+import org.objectweb.asm.ClassReader;
+import org.objectweb.asm.ClassWriter;
+import org.objectweb.asm.commons.ClassRemapper;
+import org.objectweb.asm.commons.Remapper;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.spi.Program;
+import org.tersor.runtime.PlanCodec;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/**
+ * Writes a model as one self-contained jar: kernels once per target (equal ones once), plans, weights as one stored entry, a generated
+ * class, and the runtime under the model's package, so that two models of two builds live in one application. Equal inputs give equal
+ * bytes.
+ */
+final class JarWriter {
+  private static final String RUNTIME = "org/tersor/runtime/";
+  private static final LocalDateTime TIME = LocalDateTime.of(1980, 1, 1, 0, 0);
+
+  private final List<Program> programs;
+  private final String packagePath;
+  private final String className;
+  private final boolean embedRuntime;
+  private final Map<String, byte[]> entries = new TreeMap<>();
+
+  /**
+   * @param packageName Java package of the model's class
+   * @param className simple name of the model's class
+   * @param embedRuntime false leaves the runtime out: it must then be on the class path
+   */
+  JarWriter(List<Program> programs, String packageName, String className, boolean embedRuntime) {
+    this.programs = programs;
+    this.packagePath = packageName.replace('.', '/') + "/";
+    this.className = className;
+    this.embedRuntime = embedRuntime;
+  }
+
+  void write(Path file) {
+    try {
+      StringBuilder index = new StringBuilder();
+      programs.getFirst().facts().forEach((key, value) -> index.append("fact\t").append(line(key)).append('\t').append(line(value)).append('\n'));
+      List<Constant> constants = programs.getFirst().constants();
+      constants.forEach(c -> index.append("constant\t").append(c.dtype().text()).append(shape(c)).append('\n'));
+      for (Program program : programs) {
+        if (!program.constants().equals(constants)) {
+          throw new TersorException("TSR-0605", "the targets of one jar must share their constants: a bug of the compiler");
+        }
+        index.append(variant(program)).append('\n');
+      }
+      entries.put(packagePath + "model.txt", index.toString().getBytes(UTF_8));
+      entries.put(packagePath + className + ".class", relocate(new ModelClass(programs.getFirst().plan(), packagePath + className).emit()));
+      if (embedRuntime) {
+        runtimeClasses();
+      }
+      save(file, constants);
+    } catch (IOException e) {
+      throw new TersorException("TSR-0903", "cannot write " + file + ": " + e.getMessage(), e);
+    }
+  }
+
+  private static String shape(Constant constant) {
+    return java.util.Arrays.stream(constant.shape()).mapToObj(d -> "\t" + d).collect(Collectors.joining());
+  }
+
+  private static String line(String text) {
+    return text.replaceAll("\\s+", " ");
+  }
+
+  private String variant(Program program) {
+    String name = program.target().name();
+    entries.put(packagePath + "plan-" + name + ".txt", PlanCodec.write(program.plan()).getBytes(UTF_8));
+    JvmEmitter emitter = new JvmEmitter(program.target());
+    StringBuilder line = new StringBuilder("variant\t" + name + "\t" + program.target().vectorBytes());
+    for (LoopFunction function : program.kernels()) {
+      String hash = hash(emitter.emit(function, packagePath + "K"));
+      String kernel = "K" + hash;
+      entries.computeIfAbsent(packagePath + kernel + ".class", path -> relocate(emitter.emit(function, packagePath + kernel)));
+      line.append('\t').append(kernel);
+    }
+    return line.toString();
+  }
+
+  private static String hash(byte[] bytes) {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes), 0, 10);
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private byte[] relocate(byte[] bytes) {
+    if (!embedRuntime) {
+      return bytes;
+    }
+    ClassReader reader = new ClassReader(bytes);
+    ClassWriter writer = new ClassWriter(0);
+    reader.accept(
+        new ClassRemapper(
+            writer,
+            new Remapper() {
+              @Override
+              public String map(String internalName) {
+                return internalName.startsWith(RUNTIME) ? packagePath + "runtime/" + internalName.substring(RUNTIME.length()) : internalName;
+              }
+            }),
+        0);
+    return writer.toByteArray();
+  }
+
+  private void runtimeClasses() throws IOException {
+    for (String name : runtimeClassNames()) {
+      try (InputStream in = Tensor.class.getResourceAsStream(name)) {
+        if (in == null) {
+          throw new IOException("class " + name + " of the runtime is missing");
+        }
+        entries.put(packagePath + "runtime/" + name, relocate(in.readAllBytes()));
+      }
+    }
+  }
+
+  private static List<String> runtimeClassNames() throws IOException {
+    Path source;
+    try {
+      source = Path.of(Tensor.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+    } catch (java.net.URISyntaxException e) {
+      throw new IOException(e);
+    }
+    if (Files.isDirectory(source)) {
+      try (Stream<Path> files = Files.list(source.resolve(RUNTIME))) {
+        return files.map(f -> f.getFileName().toString()).filter(JarWriter::isRuntimeClass).sorted().toList();
+      }
+    }
+    try (java.util.zip.ZipFile jar = new java.util.zip.ZipFile(source.toFile())) {
+      return jar.stream()
+          .map(ZipEntry::getName)
+          .filter(n -> n.startsWith(RUNTIME))
+          .map(n -> n.substring(RUNTIME.length()))
+          .filter(n -> n.indexOf('/') < 0 && isRuntimeClass(n))
+          .sorted()
+          .toList();
+    }
+  }
+
+  private static boolean isRuntimeClass(String name) {
+    return name.endsWith(".class") && !name.equals("package-info.class");
+  }
+
+  private void save(Path file, List<Constant> constants) throws IOException {
+    Path parent = file.toAbsolutePath().getParent();
+    Path temporary = Files.createTempFile(parent, ".tersor", ".jar");
+    try {
+      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary));
+          ZipOutputStream zip = new ZipOutputStream(out)) {
+        String manifest =
+            "Manifest-Version: 1.0\r\nMain-Class: " + (packagePath + className).replace('/', '.') + "\r\nCreated-By: Tersor\r\n\r\n";
+        entry(zip, "META-INF/MANIFEST.MF", manifest.getBytes(UTF_8), false);
+        for (Map.Entry<String, byte[]> e : entries.entrySet()) {
+          entry(zip, e.getKey(), e.getValue(), false);
+        }
+        entry(zip, packagePath + "weights.bin", weights(constants), true);
+      }
+      Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+    } finally {
+      Files.deleteIfExists(temporary);
+    }
+  }
+
+  private static void entry(ZipOutputStream zip, String name, byte[] bytes, boolean stored) throws IOException {
+    ZipEntry entry = new ZipEntry(name);
+    entry.setTimeLocal(TIME);
+    if (stored) {
+      CRC32 crc = new CRC32();
+      crc.update(bytes);
+      entry.setMethod(ZipEntry.STORED);
+      entry.setSize(bytes.length);
+      entry.setCrc(crc.getValue());
+    }
+    zip.putNextEntry(entry);
+    zip.write(bytes);
+    zip.closeEntry();
+  }
+
+  /** Slots of all constants, little-endian, one after the other. */
+  private static byte[] weights(List<Constant> constants) {
+    long size = 0;
+    for (Constant c : constants) {
+      size += c.elements() * c.dtype().memoryBytes();
+    }
+    if (size > Integer.MAX_VALUE - 64) {
+      throw new TersorException("TSR-0606", "weights of " + size + " bytes do not fit into a jar (2 GiB); compile to a shared library instead");
+    }
+    ByteBuffer out = ByteBuffer.allocate((int) size).order(ByteOrder.LITTLE_ENDIAN);
+    List<Constant> all = new ArrayList<>(constants);
+    for (Constant c : all) {
+      Tensor t = c.load();
+      int bytes = t.size() * t.dtype().memoryBytes();
+      ByteBuffer slice = out.slice(out.position(), bytes).order(ByteOrder.LITTLE_ENDIAN);
+      switch (t.dtype().slot()) {
+        case BYTE -> slice.put(t.bytes());
+        case SHORT -> slice.asShortBuffer().put(t.shorts());
+        case INT -> slice.asIntBuffer().put(t.ints());
+        case LONG -> slice.asLongBuffer().put(t.longs());
+        case FLOAT -> slice.asFloatBuffer().put(t.floats());
+        case DOUBLE -> slice.asDoubleBuffer().put(t.doubles());
+        case STRING -> throw new TersorException("TSR-0607", "a constant of strings cannot be compiled");
+      }
+      out.position(out.position() + bytes);
+    }
+    return out.array();
+  }
+}

@@ -1,0 +1,186 @@
+package org.tersor.runtime;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.BufferedReader;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * A model in a jar: the generated class of a model extends this. Its resources, beside the class: {@code model.txt} (name, constants,
+ * variants), one plan per variant, and {@code weights.bin}. The variant with the widest vectors that this processor has is used; without
+ * the module jdk.incubator.vector it is the one of plain loops.
+ */
+public abstract class CompiledModel implements Executable {
+  private final PlanExecutable executable;
+
+  /**
+   * Loads the model.
+   *
+   * @param anchor the generated class, beside which the resources are
+   * @param threads tasks run at once, the caller's thread included
+   */
+  protected CompiledModel(Class<?> anchor, int threads) {
+    try {
+      this.executable = load(anchor, threads);
+    } catch (IOException | ReflectiveOperationException e) {
+      throw new TersorException("TSR-0710", "the jar of model " + anchor.getSimpleName() + " is damaged: " + e, e);
+    }
+  }
+
+  private record Variant(String name, int vectorBytes, List<String> kernels) {}
+
+  private static PlanExecutable load(Class<?> anchor, int threads) throws IOException, ReflectiveOperationException {
+    List<Variant> variants = new ArrayList<>();
+    List<Tensor> constants = new ArrayList<>();
+    Map<String, String> facts = new LinkedHashMap<>();
+    try (DataInputStream weights = new DataInputStream(resource(anchor, "weights.bin"));
+        BufferedReader index = new BufferedReader(new InputStreamReader(resource(anchor, "model.txt"), UTF_8))) {
+      for (String line = index.readLine(); line != null; line = index.readLine()) {
+        String[] fields = line.split("\t", -1);
+        switch (fields[0]) {
+          case "fact" -> facts.put(fields[1], fields[2]);
+          case "constant" -> constants.add(constant(fields, weights));
+          case "variant" -> variants.add(new Variant(fields[1], Integer.parseInt(fields[2]), List.of(fields).subList(3, fields.length)));
+          default -> throw new IOException("unknown line '" + fields[0] + "'");
+        }
+      }
+    }
+    Variant variant = choose(variants);
+    facts.put("variant", variant.name + ", of " + variants.stream().map(Variant::name).toList());
+    Plan plan;
+    try (InputStream in = resource(anchor, "plan-" + variant.name + ".txt")) {
+      plan = PlanCodec.read(new String(in.readAllBytes(), UTF_8));
+    }
+    List<KernelCode> kernels = new ArrayList<>();
+    String prefix = anchor.getPackageName().isEmpty() ? "" : anchor.getPackageName() + ".";
+    for (String kernel : variant.kernels) {
+      Class<?> code = Class.forName(prefix + kernel, true, anchor.getClassLoader());
+      kernels.add((KernelCode) code.getDeclaredConstructor().newInstance());
+    }
+    return new PlanExecutable(plan, kernels, constants, threads, facts);
+  }
+
+  private static InputStream resource(Class<?> anchor, String name) throws IOException {
+    InputStream in = anchor.getResourceAsStream(name);
+    if (in == null) {
+      throw new IOException("resource " + name + " is missing");
+    }
+    return in;
+  }
+
+  private static Tensor constant(String[] fields, DataInputStream weights) throws IOException {
+    DType dtype = DType.of(fields[1]);
+    long[] shape = new long[fields.length - 2];
+    for (int i = 0; i < shape.length; i++) {
+      shape[i] = Long.parseLong(fields[i + 2]);
+    }
+    Tensor tensor = Tensor.zeros(dtype, shape);
+    int slots = tensor.size() * dtype.slots();
+    int slotBytes = dtype.slot().bytes();
+    byte[] chunk = new byte[Math.min(1 << 16, Math.max(8, slots * slotBytes))];
+    for (int done = 0; done < slots; ) {
+      int count = Math.min(chunk.length / slotBytes, slots - done);
+      weights.readFully(chunk, 0, count * slotBytes);
+      ByteBuffer bytes = ByteBuffer.wrap(chunk).order(ByteOrder.LITTLE_ENDIAN);
+      switch (dtype.slot()) {
+        case BYTE -> bytes.get(tensor.bytes(), done, count);
+        case SHORT -> bytes.asShortBuffer().get(tensor.shorts(), done, count);
+        case INT -> bytes.asIntBuffer().get(tensor.ints(), done, count);
+        case LONG -> bytes.asLongBuffer().get(tensor.longs(), done, count);
+        case FLOAT -> bytes.asFloatBuffer().get(tensor.floats(), done, count);
+        case DOUBLE -> bytes.asDoubleBuffer().get(tensor.doubles(), done, count);
+        case STRING -> throw new IOException("a constant of strings");
+      }
+      done += count;
+    }
+    return tensor;
+  }
+
+  /** The widest variant that fits; the narrowest if none does. */
+  private static Variant choose(List<Variant> variants) {
+    int available = vectorBytes();
+    Variant best = variants.getLast();
+    for (Variant variant : variants) {
+      if (variant.vectorBytes <= available && (best.vectorBytes > available || variant.vectorBytes > best.vectorBytes)) {
+        best = variant;
+      }
+    }
+    return best;
+  }
+
+  /** Bytes of this processor's vectors; 0 if the module is not there. */
+  static int vectorBytes() {
+    if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+      return 0;
+    }
+    try {
+      // By reflection, so that this class loads without the module.
+      Class<?> vector = Class.forName("jdk.incubator.vector.FloatVector");
+      Object species = vector.getField("SPECIES_PREFERRED").get(null);
+      Class<?> type = Class.forName("jdk.incubator.vector.VectorSpecies");
+      return (int) type.getMethod("vectorByteSize").invoke(species);
+    } catch (ReflectiveOperationException e) {
+      return 0;
+    }
+  }
+
+  @Override
+  public final List<Port> inputs() {
+    return executable.inputs();
+  }
+
+  @Override
+  public final List<Port> outputs() {
+    return executable.outputs();
+  }
+
+  @Override
+  public final Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+    return executable.run(inputs, outputs);
+  }
+
+  @Override
+  public final String describe() {
+    return executable.describe();
+  }
+
+  /** Runs over plain arrays; what the typed method of the generated class calls. */
+  protected final void runArrays(long[] dims, Object[] inputArrays, Object[] outputArrays) {
+    Map<String, Long> values = new LinkedHashMap<>();
+    int next = 0;
+    for (String symbol : symbols()) {
+      values.put(symbol, dims[next++]);
+    }
+    executable.run(tensors(inputs(), inputArrays, values), tensors(outputs(), outputArrays, values));
+  }
+
+  private Set<String> symbols() {
+    Set<String> symbols = new java.util.TreeSet<>();
+    inputs().forEach(port -> port.shape().forEach(dim -> symbols.addAll(dim.symbols())));
+    return symbols;
+  }
+
+  private static Map<String, Tensor> tensors(List<Port> ports, Object[] arrays, Map<String, Long> dims) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    for (int i = 0; i < arrays.length; i++) {
+      Port port = ports.get(i);
+      long[] shape = port.shape().stream().mapToLong(dim -> dim.eval(dims)).toArray();
+      try {
+        tensors.put(port.name(), new Tensor(port.dtype(), shape, arrays[i]));
+      } catch (IllegalArgumentException | ArithmeticException e) {
+        throw new TersorException("TSR-0711", "array of '" + port.name() + "': " + e.getMessage(), e);
+      }
+    }
+    return tensors;
+  }
+}
