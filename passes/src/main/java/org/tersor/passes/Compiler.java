@@ -88,7 +88,7 @@ public final class Compiler {
     return run(Pipelines.export(), prepared, options);
   }
 
-  /** Writes an artifact for each of the targets, or for the backend's best one. */
+  /** Writes an artifact for the named targets, or for all that the backend's artifacts may hold. */
   public void artifact(
       Graph graph, String backendId, List<String> targets, Path file, CompileOptions options) {
     if (!(registry.backend(backendId) instanceof Backend.OfProgram backend)) {
@@ -108,11 +108,13 @@ public final class Compiler {
     }
     Graph prepared = prepare(graph, options);
     List<Program> programs = new ArrayList<>();
-    if (targets.isEmpty()) {
-      programs.add(program(prepared, target(backend, options), options));
-    }
-    for (String target : targets) {
-      programs.add(program(prepared, target(backend, options.withTarget(target)), options));
+    List<Target> known = backend.artifactTargets();
+    List<Target> wanted =
+        targets.isEmpty()
+            ? known
+            : targets.stream().map(target -> find(known, target, backendId)).toList();
+    for (Target target : wanted) {
+      programs.add(program(prepared, target, options));
     }
     backend.write(programs, file, new Backend.Options(options.threads(), options.settings()));
   }
@@ -131,18 +133,22 @@ public final class Compiler {
     if (options.target().isEmpty()) {
       return backend.targets().getFirst();
     }
-    return backend.targets().stream()
-        .filter(target -> target.name().equals(options.target().get()))
+    return find(backend.targets(), options.target().get(), backend.id());
+  }
+
+  private static Target find(List<Target> targets, String name, String backendId) {
+    return targets.stream()
+        .filter(target -> target.name().equals(name))
         .findFirst()
         .orElseThrow(() ->
             new TersorException(
                 "TSR-0603",
                 "backend '"
-                    + backend.id()
+                    + backendId
                     + "' has no target '"
-                    + options.target().get()
+                    + name
                     + "'; it has "
-                    + backend.targets().stream().map(Target::name).toList()));
+                    + targets.stream().map(Target::name).toList()));
   }
 
   /** Reports every operator that is not known, with counts, bodies included. */

@@ -79,6 +79,11 @@ public final class JvmBackend implements Backend.OfProgram {
   }
 
   @Override
+  public List<Target> artifactTargets() {
+    return List.of(Target.jvm(64), Target.jvm(32), Target.jvm(16), Target.jvm(0));
+  }
+
+  @Override
   public List<String> artifacts() {
     return List.of("jar");
   }

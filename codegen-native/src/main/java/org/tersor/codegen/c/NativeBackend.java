@@ -80,6 +80,11 @@ public final class NativeBackend implements Backend.OfProgram {
   }
 
   @Override
+  public List<Target> artifactTargets() {
+    return Stream.of("avx512vnni", "avx2", "scalar").map(Target::nativeTarget).toList();
+  }
+
+  @Override
   public List<String> artifacts() {
     return List.of("so");
   }

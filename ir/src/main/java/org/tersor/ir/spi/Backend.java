@@ -28,6 +28,14 @@ public sealed interface Backend {
     /** Targets it compiles for, best first for this machine; the first is what {@link #load} wants. */
     List<Target> targets();
 
+    /**
+     * Targets that an artifact may hold, whether this machine can run them or not; without a choice
+     * an artifact holds all of them and picks one at start.
+     */
+    default List<Target> artifactTargets() {
+      return targets();
+    }
+
     /** Compiles and links into this process. */
     Executable load(Program program, Options options);
 
