@@ -16,9 +16,10 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A model in a jar: the generated class of a model extends this. Its resources, beside the class: {@code model.txt} (name, constants,
- * variants), one plan per variant, and {@code weights.bin}. The variant with the widest vectors that this processor has is used; without
- * the module jdk.incubator.vector it is the one of plain loops.
+ * A model in a jar: the generated class of a model extends this. Its resources, beside the class:
+ * {@code model.txt} (name, constants, variants), one plan per variant, and {@code weights.bin}. The
+ * variant with the widest vectors that this processor has is used; without the module
+ * jdk.incubator.vector it is the one of plain loops.
  */
 public abstract class CompiledModel implements Executable {
   private final PlanExecutable executable;
@@ -33,24 +34,32 @@ public abstract class CompiledModel implements Executable {
     try {
       this.executable = load(anchor, threads);
     } catch (IOException | ReflectiveOperationException e) {
-      throw new TersorException("TSR-0710", "the jar of model " + anchor.getSimpleName() + " is damaged: " + e, e);
+      throw new TersorException(
+          "TSR-0710", "the jar of model " + anchor.getSimpleName() + " is damaged: " + e, e);
     }
   }
 
   private record Variant(String name, int vectorBytes, List<String> kernels) {}
 
-  private static PlanExecutable load(Class<?> anchor, int threads) throws IOException, ReflectiveOperationException {
+  private static PlanExecutable load(Class<?> anchor, int threads)
+      throws IOException, ReflectiveOperationException {
     List<Variant> variants = new ArrayList<>();
     List<Tensor> constants = new ArrayList<>();
     Map<String, String> facts = new LinkedHashMap<>();
     try (DataInputStream weights = new DataInputStream(resource(anchor, "weights.bin"));
-        BufferedReader index = new BufferedReader(new InputStreamReader(resource(anchor, "model.txt"), UTF_8))) {
+        BufferedReader index =
+            new BufferedReader(new InputStreamReader(resource(anchor, "model.txt"), UTF_8))) {
       for (String line = index.readLine(); line != null; line = index.readLine()) {
         String[] fields = line.split("\t", -1);
         switch (fields[0]) {
           case "fact" -> facts.put(fields[1], fields[2]);
           case "constant" -> constants.add(constant(fields, weights));
-          case "variant" -> variants.add(new Variant(fields[1], Integer.parseInt(fields[2]), List.of(fields).subList(3, fields.length)));
+          case "variant" ->
+              variants.add(
+                  new Variant(
+                      fields[1],
+                      Integer.parseInt(fields[2]),
+                      List.of(fields).subList(3, fields.length)));
           default -> throw new IOException("unknown line '" + fields[0] + "'");
         }
       }
@@ -111,7 +120,8 @@ public abstract class CompiledModel implements Executable {
     int available = vectorBytes();
     Variant best = variants.getLast();
     for (Variant variant : variants) {
-      if (variant.vectorBytes <= available && (best.vectorBytes > available || variant.vectorBytes > best.vectorBytes)) {
+      if (variant.vectorBytes <= available
+          && (best.vectorBytes > available || variant.vectorBytes > best.vectorBytes)) {
         best = variant;
       }
     }
@@ -161,7 +171,8 @@ public abstract class CompiledModel implements Executable {
     for (String symbol : symbols()) {
       values.put(symbol, dims[next++]);
     }
-    executable.run(tensors(inputs(), inputArrays, values), tensors(outputs(), outputArrays, values));
+    executable.run(
+        tensors(inputs(), inputArrays, values), tensors(outputs(), outputArrays, values));
   }
 
   private Set<String> symbols() {
@@ -170,7 +181,8 @@ public abstract class CompiledModel implements Executable {
     return symbols;
   }
 
-  private static Map<String, Tensor> tensors(List<Port> ports, Object[] arrays, Map<String, Long> dims) {
+  private static Map<String, Tensor> tensors(
+      List<Port> ports, Object[] arrays, Map<String, Long> dims) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     for (int i = 0; i < arrays.length; i++) {
       Port port = ports.get(i);
@@ -178,7 +190,8 @@ public abstract class CompiledModel implements Executable {
       try {
         tensors.put(port.name(), new Tensor(port.dtype(), shape, arrays[i]));
       } catch (IllegalArgumentException | ArithmeticException e) {
-        throw new TersorException("TSR-0711", "array of '" + port.name() + "': " + e.getMessage(), e);
+        throw new TersorException(
+            "TSR-0711", "array of '" + port.name() + "': " + e.getMessage(), e);
       }
     }
     return tensors;

@@ -22,7 +22,8 @@ public final class JarMain {
    *
    * @param model makes the model, once the right JVM runs
    */
-  public static void main(Class<?> main, Supplier<CompiledModel> model, String[] args) throws IOException, InterruptedException {
+  public static void main(Class<?> main, Supplier<CompiledModel> model, String[] args)
+      throws IOException, InterruptedException {
     if (args.length > 0 && args[0].equals("--help") || args.length == 0) {
       help(main, System.out);
       return;
@@ -49,19 +50,24 @@ public final class JarMain {
     out.println("Usage: java -jar FILE.jar COMMAND");
     out.println("  --describe                          inputs, outputs, what code runs");
     out.println("  run [--input NAME=FILE.npy ...] [--random] [--seed N] [--output DIR]");
-    out.println("                                      runs once; writes outputs as .npy into DIR, else prints them");
+    out.println(
+        "                                      runs once; writes outputs as .npy into DIR, else prints them");
     out.println("  --help                              this text");
     out.println("In Java: new " + main.getName() + "().run(Map.of(name, tensor))");
   }
 
-  /** The vector module cannot be named in a manifest, so a plain {@code java -jar} starts itself again with it. */
+  /**
+   * The vector module cannot be named in a manifest, so a plain {@code java -jar} starts itself
+   * again with it.
+   */
   private static boolean mustRelaunch() {
     return ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()
         && !Boolean.getBoolean(RELAUNCHED)
         && !Boolean.getBoolean("tersor.plain");
   }
 
-  private static int relaunch(Class<?> main, String[] args) throws IOException, InterruptedException {
+  private static int relaunch(Class<?> main, String[] args)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(jvmOptions());
@@ -78,8 +84,14 @@ public final class JarMain {
   private static int run(CompiledModel model, List<String> args) throws IOException {
     switch (args.getFirst()) {
       case "--describe" -> {
-        model.inputs().forEach(p -> System.out.println("input  " + p.name() + "  " + p.dtype().text() + p.shape()));
-        model.outputs().forEach(p -> System.out.println("output " + p.name() + "  " + p.dtype().text() + p.shape()));
+        model
+            .inputs()
+            .forEach(p ->
+                System.out.println("input  " + p.name() + "  " + p.dtype().text() + p.shape()));
+        model
+            .outputs()
+            .forEach(p ->
+                System.out.println("output " + p.name() + "  " + p.dtype().text() + p.shape()));
         System.out.println(model.describe());
         return 0;
       }
@@ -87,7 +99,8 @@ public final class JarMain {
         return runOnce(model, args.subList(1, args.size()));
       }
       default -> {
-        System.err.println("error[TSR-0902]: unknown command '" + args.getFirst() + "'; see --help");
+        System.err.println(
+            "error[TSR-0902]: unknown command '" + args.getFirst() + "'; see --help");
         return 2;
       }
     }
@@ -162,7 +175,8 @@ public final class JarMain {
   }
 
   private static Tensor random(Executable.Port port, Random generator) {
-    long[] shape = port.shape().stream().mapToLong(dim -> dim.isConst() ? dim.constValue() : 1).toArray();
+    long[] shape =
+        port.shape().stream().mapToLong(dim -> dim.isConst() ? dim.constValue() : 1).toArray();
     Tensor tensor = Tensor.zeros(port.dtype(), shape);
     for (int i = 0; i < tensor.size(); i++) {
       tensor.setDouble(i, port.dtype().isFloat() ? generator.nextGaussian() : generator.nextInt(2));

@@ -36,9 +36,9 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * Writes a model as one self-contained jar: kernels once per target (equal ones once), plans, weights as one stored entry, a generated
- * class, and the runtime under the model's package, so that two models of two builds live in one application. Equal inputs give equal
- * bytes.
+ * Writes a model as one self-contained jar: kernels once per target (equal ones once), plans,
+ * weights as one stored entry, a generated class, and the runtime under the model's package, so
+ * that two models of two builds live in one application. Equal inputs give equal bytes.
  */
 final class JarWriter {
   private static final String RUNTIME = "org/tersor/runtime/";
@@ -65,17 +65,31 @@ final class JarWriter {
   void write(Path file) {
     try {
       StringBuilder index = new StringBuilder();
-      programs.getFirst().facts().forEach((key, value) -> index.append("fact\t").append(line(key)).append('\t').append(line(value)).append('\n'));
+      programs
+          .getFirst()
+          .facts()
+          .forEach((key, value) ->
+              index
+                  .append("fact\t")
+                  .append(line(key))
+                  .append('\t')
+                  .append(line(value))
+                  .append('\n'));
       List<Constant> constants = programs.getFirst().constants();
-      constants.forEach(c -> index.append("constant\t").append(c.dtype().text()).append(shape(c)).append('\n'));
+      constants.forEach(
+          c -> index.append("constant\t").append(c.dtype().text()).append(shape(c)).append('\n'));
       for (Program program : programs) {
         if (!program.constants().equals(constants)) {
-          throw new TersorException("TSR-0605", "the targets of one jar must share their constants: a bug of the compiler");
+          throw new TersorException(
+              "TSR-0605",
+              "the targets of one jar must share their constants: a bug of the compiler");
         }
         index.append(variant(program)).append('\n');
       }
       entries.put(packagePath + "model.txt", index.toString().getBytes(UTF_8));
-      entries.put(packagePath + className + ".class", relocate(new ModelClass(programs.getFirst().plan(), packagePath + className).emit()));
+      entries.put(
+          packagePath + className + ".class",
+          relocate(new ModelClass(programs.getFirst().plan(), packagePath + className).emit()));
       if (embedRuntime) {
         runtimeClasses();
       }
@@ -86,7 +100,9 @@ final class JarWriter {
   }
 
   private static String shape(Constant constant) {
-    return java.util.Arrays.stream(constant.shape()).mapToObj(d -> "\t" + d).collect(Collectors.joining());
+    return java.util.Arrays.stream(constant.shape())
+        .mapToObj(d -> "\t" + d)
+        .collect(Collectors.joining());
   }
 
   private static String line(String text) {
@@ -95,13 +111,17 @@ final class JarWriter {
 
   private String variant(Program program) {
     String name = program.target().name();
-    entries.put(packagePath + "plan-" + name + ".txt", PlanCodec.write(program.plan()).getBytes(UTF_8));
+    entries.put(
+        packagePath + "plan-" + name + ".txt", PlanCodec.write(program.plan()).getBytes(UTF_8));
     JvmEmitter emitter = new JvmEmitter(program.target());
-    StringBuilder line = new StringBuilder("variant\t" + name + "\t" + program.target().vectorBytes());
+    StringBuilder line =
+        new StringBuilder("variant\t" + name + "\t" + program.target().vectorBytes());
     for (LoopFunction function : program.kernels()) {
       String hash = hash(emitter.emit(function, packagePath + "K"));
       String kernel = "K" + hash;
-      entries.computeIfAbsent(packagePath + kernel + ".class", path -> relocate(emitter.emit(function, packagePath + kernel)));
+      entries.computeIfAbsent(
+          packagePath + kernel + ".class",
+          path -> relocate(emitter.emit(function, packagePath + kernel)));
       line.append('\t').append(kernel);
     }
     return line.toString();
@@ -127,7 +147,9 @@ final class JarWriter {
             new Remapper() {
               @Override
               public String map(String internalName) {
-                return internalName.startsWith(RUNTIME) ? packagePath + "runtime/" + internalName.substring(RUNTIME.length()) : internalName;
+                return internalName.startsWith(RUNTIME)
+                    ? packagePath + "runtime/" + internalName.substring(RUNTIME.length())
+                    : internalName;
               }
             }),
         0);
@@ -154,7 +176,11 @@ final class JarWriter {
     }
     if (Files.isDirectory(source)) {
       try (Stream<Path> files = Files.list(source.resolve(RUNTIME))) {
-        return files.map(f -> f.getFileName().toString()).filter(JarWriter::isRuntimeClass).sorted().toList();
+        return files
+            .map(f -> f.getFileName().toString())
+            .filter(JarWriter::isRuntimeClass)
+            .sorted()
+            .toList();
       }
     }
     try (java.util.zip.ZipFile jar = new java.util.zip.ZipFile(source.toFile())) {
@@ -179,20 +205,24 @@ final class JarWriter {
       try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary));
           ZipOutputStream zip = new ZipOutputStream(out)) {
         String manifest =
-            "Manifest-Version: 1.0\r\nMain-Class: " + (packagePath + className).replace('/', '.') + "\r\nCreated-By: Tersor\r\n\r\n";
+            "Manifest-Version: 1.0\r\nMain-Class: "
+                + (packagePath + className).replace('/', '.')
+                + "\r\nCreated-By: Tersor\r\n\r\n";
         entry(zip, "META-INF/MANIFEST.MF", manifest.getBytes(UTF_8), false);
         for (Map.Entry<String, byte[]> e : entries.entrySet()) {
           entry(zip, e.getKey(), e.getValue(), false);
         }
         entry(zip, packagePath + "weights.bin", weights(constants), true);
       }
-      Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+      Files.move(
+          temporary, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
     } finally {
       Files.deleteIfExists(temporary);
     }
   }
 
-  private static void entry(ZipOutputStream zip, String name, byte[] bytes, boolean stored) throws IOException {
+  private static void entry(ZipOutputStream zip, String name, byte[] bytes, boolean stored)
+      throws IOException {
     ZipEntry entry = new ZipEntry(name);
     entry.setTimeLocal(TIME);
     if (stored) {
@@ -214,7 +244,11 @@ final class JarWriter {
       size += c.elements() * c.dtype().memoryBytes();
     }
     if (size > Integer.MAX_VALUE - 64) {
-      throw new TersorException("TSR-0606", "weights of " + size + " bytes do not fit into a jar (2 GiB); compile to a shared library instead");
+      throw new TersorException(
+          "TSR-0606",
+          "weights of "
+              + size
+              + " bytes do not fit into a jar (2 GiB); compile to a shared library instead");
     }
     ByteBuffer out = ByteBuffer.allocate((int) size).order(ByteOrder.LITTLE_ENDIAN);
     List<Constant> all = new ArrayList<>(constants);
@@ -229,7 +263,8 @@ final class JarWriter {
         case LONG -> slice.asLongBuffer().put(t.longs());
         case FLOAT -> slice.asFloatBuffer().put(t.floats());
         case DOUBLE -> slice.asDoubleBuffer().put(t.doubles());
-        case STRING -> throw new TersorException("TSR-0607", "a constant of strings cannot be compiled");
+        case STRING ->
+            throw new TersorException("TSR-0607", "a constant of strings cannot be compiled");
       }
       out.position(out.position() + bytes);
     }

@@ -88,16 +88,25 @@ public final class JvmBackend implements Backend.OfProgram {
     return List.of("jar");
   }
 
-  /** Settings: {@code package}, {@code class} (both have defaults from the file's name), {@code runtime=external}. */
+  /**
+   * Settings: {@code package}, {@code class} (both have defaults from the file's name), {@code
+   * runtime=external}.
+   */
   @Override
   public void write(List<Program> programs, Path file, Options options) {
     String fileName = file.getFileName().toString();
-    String stem = fileName.contains(".") ? fileName.substring(0, fileName.lastIndexOf('.')) : fileName;
-    String packageName = options.settings().getOrDefault("package", "tersor.model." + identifier(stem).toLowerCase(Locale.ROOT));
+    String stem =
+        fileName.contains(".") ? fileName.substring(0, fileName.lastIndexOf('.')) : fileName;
+    String packageName =
+        options
+            .settings()
+            .getOrDefault("package", "tersor.model." + identifier(stem).toLowerCase(Locale.ROOT));
     String className = options.settings().getOrDefault("class", camelCase(stem));
     for (String part : (packageName + "." + className).split("\\.", -1)) {
       if (!part.matches("[A-Za-z_][A-Za-z0-9_]*")) {
-        throw new TersorException("TSR-0904", "'" + packageName + "." + className + "' is no Java class name; give --package NAME");
+        throw new TersorException(
+            "TSR-0904",
+            "'" + packageName + "." + className + "' is no Java class name; give --package NAME");
       }
     }
     boolean external = "external".equals(options.settings().get("runtime"));

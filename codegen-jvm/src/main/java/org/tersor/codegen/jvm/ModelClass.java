@@ -15,8 +15,8 @@ import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Plan;
 
 /**
- * The class of a compiled model: constructors, {@code main}, and a typed {@code run} with one parameter per symbolic dimension, one array
- * per input and one per output.
+ * The class of a compiled model: constructors, {@code main}, and a typed {@code run} with one
+ * parameter per symbolic dimension, one array per input and one per output.
  */
 final class ModelClass {
   private static final String BASE = "org/tersor/runtime/CompiledModel";
@@ -32,7 +32,13 @@ final class ModelClass {
 
   byte[] emit() {
     ClassWriter writer = new ClassWriter(ClassWriter.COMPUTE_MAXS);
-    writer.visit(Opcodes.V25, Opcodes.ACC_PUBLIC | Opcodes.ACC_FINAL | Opcodes.ACC_SUPER, name, null, BASE, null);
+    writer.visit(
+        Opcodes.V25,
+        Opcodes.ACC_PUBLIC | Opcodes.ACC_FINAL | Opcodes.ACC_SUPER,
+        name,
+        null,
+        BASE,
+        null);
     constructor(writer, "()V");
     constructor(writer, "(I)V");
     main(writer);
@@ -63,7 +69,12 @@ final class ModelClass {
 
   private void main(ClassWriter writer) {
     MethodVisitor code =
-        writer.visitMethod(Opcodes.ACC_PUBLIC | Opcodes.ACC_STATIC, "main", "([Ljava/lang/String;)V", null, new String[] {"java/io/IOException", "java/lang/InterruptedException"});
+        writer.visitMethod(
+            Opcodes.ACC_PUBLIC | Opcodes.ACC_STATIC,
+            "main",
+            "([Ljava/lang/String;)V",
+            null,
+            new String[] {"java/io/IOException", "java/lang/InterruptedException"});
     code.visitParameter("args", 0);
     code.visitCode();
     code.visitLdcInsn(Type.getObjectType(name));
@@ -83,7 +94,12 @@ final class ModelClass {
         new Handle(Opcodes.H_NEWINVOKESPECIAL, name, "<init>", "()V", false),
         Type.getMethodType("()L" + name + ";"));
     code.visitVarInsn(Opcodes.ALOAD, 0);
-    code.visitMethodInsn(Opcodes.INVOKESTATIC, MAIN, "main", "(Ljava/lang/Class;Ljava/util/function/Supplier;[Ljava/lang/String;)V", false);
+    code.visitMethodInsn(
+        Opcodes.INVOKESTATIC,
+        MAIN,
+        "main",
+        "(Ljava/lang/Class;Ljava/util/function/Supplier;[Ljava/lang/String;)V",
+        false);
     code.visitInsn(Opcodes.RETURN);
     code.visitMaxs(0, 0);
     code.visitEnd();
@@ -95,11 +111,14 @@ final class ModelClass {
     dims.forEach(d -> descriptor.append('J'));
     List<Port> ports = new ArrayList<>(plan.inputs());
     ports.addAll(plan.outputs());
-    if (2 * dims.size() + ports.size() > 250 || ports.stream().anyMatch(p -> p.dtype() == DType.STRING)) {
+    if (2 * dims.size() + ports.size() > 250
+        || ports.stream().anyMatch(p -> p.dtype() == DType.STRING)) {
       return;
     }
     ports.forEach(p -> descriptor.append(arrayType(p)));
-    MethodVisitor code = writer.visitMethod(Opcodes.ACC_PUBLIC, "run", descriptor.append(")V").toString(), null, null);
+    MethodVisitor code =
+        writer.visitMethod(
+            Opcodes.ACC_PUBLIC, "run", descriptor.append(")V").toString(), null, null);
     Set<String> taken = new HashSet<>();
     dims.forEach(d -> code.visitParameter(identifier(d, taken), 0));
     ports.forEach(p -> code.visitParameter(identifier(p.name(), taken), 0));
@@ -124,7 +143,12 @@ final class ModelClass {
         code.visitInsn(Opcodes.AASTORE);
       }
     }
-    code.visitMethodInsn(Opcodes.INVOKEVIRTUAL, name, "runArrays", "([J[Ljava/lang/Object;[Ljava/lang/Object;)V", false);
+    code.visitMethodInsn(
+        Opcodes.INVOKEVIRTUAL,
+        name,
+        "runArrays",
+        "([J[Ljava/lang/Object;[Ljava/lang/Object;)V",
+        false);
     code.visitInsn(Opcodes.RETURN);
     code.visitMaxs(0, 0);
     code.visitEnd();

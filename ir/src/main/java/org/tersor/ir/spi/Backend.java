@@ -13,7 +13,9 @@ public sealed interface Backend {
   /** As on the command line: {@code jvm}, {@code native}, ... */
   String id();
 
-  /** Why it cannot work here (no C compiler, ...), as a sentence saying what to do; empty if it can. */
+  /**
+   * Why it cannot work here (no C compiler, ...), as a sentence saying what to do; empty if it can.
+   */
   default Optional<String> unavailable() {
     return Optional.empty();
   }
@@ -25,7 +27,9 @@ public sealed interface Backend {
 
   /** A backend that compiles programs. */
   non-sealed interface OfProgram extends Backend {
-    /** Targets it compiles for, best first for this machine; the first is what {@link #load} wants. */
+    /**
+     * Targets it compiles for, best first for this machine; the first is what {@link #load} wants.
+     */
     List<Target> targets();
 
     /**
