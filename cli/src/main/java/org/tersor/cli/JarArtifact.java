@@ -1,15 +1,148 @@
 package org.tersor.cli;
 
 import java.io.IOException;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.net.URI;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.jar.Attributes;
+import java.util.jar.JarFile;
+import java.util.jar.Manifest;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** A compiled jar. */
-final class JarArtifact {
-  private JarArtifact() {}
+/**
+ * A compiled jar, run in a class loader of its own. Its runtime is a relocated copy, so values cross by reflection; arrays are shared,
+ * not copied.
+ */
+final class JarArtifact implements Executable {
+  private final Object model;
+  private final Class<?> modelClass;
+  private final Class<?> dtypeClass;
+  private final Class<?> tensorClass;
 
+  private JarArtifact(Object model, ClassLoader loader, String runtimePackage) throws ReflectiveOperationException {
+    this.model = model;
+    this.modelClass = model.getClass();
+    this.dtypeClass = Class.forName(runtimePackage + ".DType", true, loader);
+    this.tensorClass = Class.forName(runtimePackage + ".Tensor", true, loader);
+  }
+
+  /** Opens a jar that Tersor wrote. */
   static Executable open(Path file, int threads) throws IOException {
-    throw new TersorException("TSR-0906", file + ": jars cannot be opened by this command yet");
+    try (JarFile jar = new JarFile(file.toFile())) {
+      Manifest manifest = jar.getManifest();
+      String main = manifest == null ? null : manifest.getMainAttributes().getValue(Attributes.Name.MAIN_CLASS);
+      if (main == null || !"Tersor".equals(manifest.getMainAttributes().getValue("Created-By"))) {
+        throw damaged(file, "it is no jar that Tersor wrote");
+      }
+      URI uri = file.toUri();
+      ClassLoader loader = new URLClassLoader(new URL[] {uri.toURL()}, JarArtifact.class.getClassLoader());
+      Object model = Class.forName(main, true, loader).getConstructor(int.class).newInstance(threads);
+      if (model instanceof Executable executable) {
+        return executable;
+      }
+      return new JarArtifact(model, loader, model.getClass().getSuperclass().getPackageName());
+    } catch (InvocationTargetException e) {
+      throw translate(e);
+    } catch (ReflectiveOperationException | LinkageError e) {
+      throw damaged(file, e.toString());
+    }
+  }
+
+  private static TersorException damaged(Path file, String why) {
+    return new TersorException("TSR-0906", file + " cannot be run: " + why + "; compile the model again");
+  }
+
+  private static TersorException translate(InvocationTargetException e) {
+    Throwable cause = e.getCause() == null ? e : e.getCause();
+    if (cause instanceof TersorException known) {
+      return known;
+    }
+    String code = "TSR-0708";
+    try {
+      code = (String) cause.getClass().getMethod("code").invoke(cause);
+    } catch (ReflectiveOperationException unknown) {
+      // Not a diagnostic of the jar's runtime: the message says what it is.
+    }
+    return new TersorException(code, String.valueOf(cause.getMessage()), cause);
+  }
+
+  private static Object call(Object target, String method) {
+    try {
+      Method found = target.getClass().getMethod(method);
+      return found.invoke(target);
+    } catch (InvocationTargetException e) {
+      throw translate(e);
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private List<Port> ports(String method) {
+    List<Port> ports = new ArrayList<>();
+    for (Object port : (List<?>) call(model, method)) {
+      List<DimExpr> shape = new ArrayList<>();
+      for (Object dim : (List<?>) call(port, "shape")) {
+        shape.add(DimExpr.parse(dim.toString()));
+      }
+      ports.add(new Port((String) call(port, "name"), DType.valueOf(call(port, "dtype").toString()), shape));
+    }
+    return ports;
+  }
+
+  @Override
+  public List<Port> inputs() {
+    return ports("inputs");
+  }
+
+  @Override
+  public List<Port> outputs() {
+    return ports("outputs");
+  }
+
+  @Override
+  public String describe() {
+    return (String) call(model, "describe");
+  }
+
+  private Map<String, Object> foreign(Map<String, Tensor> tensors) throws ReflectiveOperationException {
+    Map<String, Object> foreign = new LinkedHashMap<>();
+    for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
+      Tensor tensor = entry.getValue();
+      Object dtype = dtypeClass.getMethod("valueOf", String.class).invoke(null, tensor.dtype().name());
+      foreign.put(
+          entry.getKey(), tensorClass.getConstructor(dtypeClass, long[].class, Object.class).newInstance(dtype, tensor.shape(), tensor.array()));
+    }
+    return foreign;
+  }
+
+  @Override
+  public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+    try {
+      Method run = modelClass.getMethod("run", Map.class, Map.class);
+      Map<?, ?> results = (Map<?, ?>) run.invoke(model, foreign(inputs), foreign(outputs));
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      for (Map.Entry<?, ?> entry : results.entrySet()) {
+        Object tensor = entry.getValue();
+        tensors.put(
+            (String) entry.getKey(),
+            new Tensor(DType.valueOf(call(tensor, "dtype").toString()), (long[]) call(tensor, "shape"), call(tensor, "array")));
+      }
+      return tensors;
+    } catch (InvocationTargetException e) {
+      throw translate(e);
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(e);
+    }
   }
 }

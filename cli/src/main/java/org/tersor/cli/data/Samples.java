@@ -15,6 +15,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Npy;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
