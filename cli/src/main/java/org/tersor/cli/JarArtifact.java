@@ -21,8 +21,8 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * A compiled jar, run in a class loader of its own. Its runtime is a relocated copy, so values cross by reflection; arrays are shared,
- * not copied.
+ * A compiled jar, run in a class loader of its own. Its runtime is a relocated copy, so values
+ * cross by reflection; arrays are shared, not copied.
  */
 final class JarArtifact implements Executable {
   private final Object model;
@@ -30,7 +30,8 @@ final class JarArtifact implements Executable {
   private final Class<?> dtypeClass;
   private final Class<?> tensorClass;
 
-  private JarArtifact(Object model, ClassLoader loader, String runtimePackage) throws ReflectiveOperationException {
+  private JarArtifact(Object model, ClassLoader loader, String runtimePackage)
+      throws ReflectiveOperationException {
     this.model = model;
     this.modelClass = model.getClass();
     this.dtypeClass = Class.forName(runtimePackage + ".DType", true, loader);
@@ -41,13 +42,18 @@ final class JarArtifact implements Executable {
   static Executable open(Path file, int threads) throws IOException {
     try (JarFile jar = new JarFile(file.toFile())) {
       Manifest manifest = jar.getManifest();
-      String main = manifest == null ? null : manifest.getMainAttributes().getValue(Attributes.Name.MAIN_CLASS);
+      String main =
+          manifest == null
+              ? null
+              : manifest.getMainAttributes().getValue(Attributes.Name.MAIN_CLASS);
       if (main == null || !"Tersor".equals(manifest.getMainAttributes().getValue("Created-By"))) {
         throw damaged(file, "it is no jar that Tersor wrote");
       }
       URI uri = file.toUri();
-      ClassLoader loader = new URLClassLoader(new URL[] {uri.toURL()}, JarArtifact.class.getClassLoader());
-      Object model = Class.forName(main, true, loader).getConstructor(int.class).newInstance(threads);
+      ClassLoader loader =
+          new URLClassLoader(new URL[] {uri.toURL()}, JarArtifact.class.getClassLoader());
+      Object model =
+          Class.forName(main, true, loader).getConstructor(int.class).newInstance(threads);
       if (model instanceof Executable executable) {
         return executable;
       }
@@ -60,7 +66,8 @@ final class JarArtifact implements Executable {
   }
 
   private static TersorException damaged(Path file, String why) {
-    return new TersorException("TSR-0906", file + " cannot be run: " + why + "; compile the model again");
+    return new TersorException(
+        "TSR-0906", file + " cannot be run: " + why + "; compile the model again");
   }
 
   private static TersorException translate(InvocationTargetException e) {
@@ -95,7 +102,9 @@ final class JarArtifact implements Executable {
       for (Object dim : (List<?>) call(port, "shape")) {
         shape.add(DimExpr.parse(dim.toString()));
       }
-      ports.add(new Port((String) call(port, "name"), DType.valueOf(call(port, "dtype").toString()), shape));
+      ports.add(
+          new Port(
+              (String) call(port, "name"), DType.valueOf(call(port, "dtype").toString()), shape));
     }
     return ports;
   }
@@ -115,13 +124,18 @@ final class JarArtifact implements Executable {
     return (String) call(model, "describe");
   }
 
-  private Map<String, Object> foreign(Map<String, Tensor> tensors) throws ReflectiveOperationException {
+  private Map<String, Object> foreign(Map<String, Tensor> tensors)
+      throws ReflectiveOperationException {
     Map<String, Object> foreign = new LinkedHashMap<>();
     for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
       Tensor tensor = entry.getValue();
-      Object dtype = dtypeClass.getMethod("valueOf", String.class).invoke(null, tensor.dtype().name());
+      Object dtype =
+          dtypeClass.getMethod("valueOf", String.class).invoke(null, tensor.dtype().name());
       foreign.put(
-          entry.getKey(), tensorClass.getConstructor(dtypeClass, long[].class, Object.class).newInstance(dtype, tensor.shape(), tensor.array()));
+          entry.getKey(),
+          tensorClass
+              .getConstructor(dtypeClass, long[].class, Object.class)
+              .newInstance(dtype, tensor.shape(), tensor.array()));
     }
     return foreign;
   }
@@ -136,7 +150,10 @@ final class JarArtifact implements Executable {
         Object tensor = entry.getValue();
         tensors.put(
             (String) entry.getKey(),
-            new Tensor(DType.valueOf(call(tensor, "dtype").toString()), (long[]) call(tensor, "shape"), call(tensor, "array")));
+            new Tensor(
+                DType.valueOf(call(tensor, "dtype").toString()),
+                (long[]) call(tensor, "shape"),
+                call(tensor, "array")));
       }
       return tensors;
     } catch (InvocationTargetException e) {
