@@ -55,6 +55,7 @@ public final class OperatorTestKit {
   private final List<Boolean> constant = new ArrayList<>();
   private final Map<String, Attribute> attributes = new LinkedHashMap<>();
   private final java.util.Set<Integer> fixed = new java.util.HashSet<>();
+  private String domain = "";
   private int outputs = 1;
   private double tolerance = 1e-5;
 
@@ -65,6 +66,12 @@ public final class OperatorTestKit {
 
   public static OperatorTestKit node(String type, int version) {
     return new OperatorTestKit(type, version);
+  }
+
+  /** The operator's domain, if it is not ai.onnx. */
+  public OperatorTestKit domain(String name) {
+    domain = name;
+    return this;
   }
 
   public OperatorTestKit input(Tensor tensor) {
@@ -151,7 +158,7 @@ public final class OperatorTestKit {
   private record Built(Graph graph, Node node) {}
 
   private Built build(boolean symbolicDims) {
-    GraphBuilder builder = new GraphBuilder(Map.of("", version), 0);
+    GraphBuilder builder = new GraphBuilder(Map.of(domain, version), 0);
     List<Value> values = new ArrayList<>();
     for (int i = 0; i < inputs.size(); i++) {
       if (inputs.get(i).isEmpty()) {
@@ -170,7 +177,7 @@ public final class OperatorTestKit {
     for (int i = 0; i < outputs; i++) {
       results.add(builder.value("out" + i, ValueType.UNKNOWN));
     }
-    Node node = builder.addNode("node", "", type, attributes, values, results);
+    Node node = builder.addNode("node", domain, type, attributes, values, results);
     results.forEach(builder::output);
     return new Built(builder.build("test", Map.of()), node);
   }
