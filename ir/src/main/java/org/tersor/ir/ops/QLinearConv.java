@@ -138,12 +138,10 @@ final class QLinearConv extends OpBase {
             c,
             wZero(),
             c.hasInput(wZero()) ? Quant.perChannel(c, wZero(), plan.channel()) : List.of());
-    // Padding is the zero point, so that the difference is 0 there.
-    KExpr x = plan.guarded(K.cast(Scalar.I32, K.at(kernel.in(0), plan.x())), zx);
-    KExpr sum =
-        K.sum(
-            plan.fold(),
-            K.mul(Quant.centered(x, zx), Quant.centered(K.at(kernel.in(w()), plan.w()), zw)));
+    // Padding is the zero point, so the difference is 0 there.
+    KExpr x = plan.guarded(Quant.centered(K.at(kernel.in(0), plan.x()), zx), K.i32(0));
+    KExpr w = Quant.centered(K.at(kernel.in(w()), plan.w()), zw);
+    KExpr sum = K.sum(plan.fold(), K.mul(x, w));
     if (!requantised) {
       kernel.stage(kernel.out(0), plan.axes(), plan.target(), sum);
       return kernel.build();
