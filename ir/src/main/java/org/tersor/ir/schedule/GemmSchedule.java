@@ -159,21 +159,14 @@ final class GemmSchedule {
   private void run(KExpr fullEpilogue) {
     // acc + t: t starts the accumulators. Integer corrections join it.
     KExpr[] start = {integers.correction().orElse(null)};
-    KExpr epilogue =
-        KExprs.rewrite(
-            fullEpilogue,
-            e -> {
-              if (e instanceof KExpr.Bin sum
-                  && sum.op() == BinaryOp.ADD
-                  && (sum.a().equals(accumulator) || sum.b().equals(accumulator))) {
-                KExpr term = sum.a().equals(accumulator) ? sum.b() : sum.a();
-                if (!term.equals(accumulator)) {
-                  start[0] = start[0] == null ? term : K.add(start[0], term);
-                  return accumulator;
-                }
-              }
-              return e;
-            });
+    KExpr epilogue = fullEpilogue;
+    for (Optional<KExpr> term = commonTerm(epilogue);
+        term.isPresent();
+        term = commonTerm(epilogue)) {
+      KExpr added = term.get();
+      start[0] = start[0] == null ? added : K.add(start[0], added);
+      epilogue = KExprs.rewrite(epilogue, e -> isSumWith(e, added) ? accumulator : e);
+    }
     panels.prepare();
     LoopSchedule.Result code = tasks(epilogue, Optional.ofNullable(start[0]));
     StageSimplifier.buffers(epilogue).stream()
@@ -181,6 +174,32 @@ final class GemmSchedule {
         .forEach(this::read);
     Optional.ofNullable(start[0]).ifPresent(s -> StageSimplifier.buffers(s).forEach(this::read));
     scheduler.launch(c.stage().target(), List.copyOf(reads.values()), code, false);
+  }
+
+  /** The term t, if every use of the accumulator is one and the same acc + t. */
+  private Optional<KExpr> commonTerm(KExpr epilogue) {
+    java.util.Set<KExpr> uses = new java.util.LinkedHashSet<>();
+    KExprs.visit(
+        epilogue,
+        e -> {
+          if (KExprs.operands(e).contains(accumulator)) {
+            uses.add(e);
+          }
+        });
+    if (uses.size() != 1
+        || !(uses.iterator().next() instanceof KExpr.Bin sum)
+        || sum.op() != BinaryOp.ADD
+        || sum.a().equals(sum.b())) {
+      return Optional.empty();
+    }
+    return Optional.of(sum.a().equals(accumulator) ? sum.b() : sum.a());
+  }
+
+  private boolean isSumWith(KExpr e, KExpr term) {
+    return e instanceof KExpr.Bin sum
+        && sum.op() == BinaryOp.ADD
+        && (sum.a().equals(accumulator) && sum.b().equals(term)
+            || sum.b().equals(accumulator) && sum.a().equals(term));
   }
 
   private void read(Buf buffer) {
