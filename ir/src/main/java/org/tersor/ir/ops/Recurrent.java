@@ -15,14 +15,21 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * RNN, GRU (1, 3, 7, 14, 22) and LSTM (1, 7, 14, 22). X [T, B, I], W [D, gates * H, I], R [D, gates * H, H], B [D, 2 * gates * H], states [D, B, H],
- * Y [T, D, B, H]; with layout 1 (from 14) the batch comes first everywhere. Gates: LSTM i o f c, GRU z r h.
+ * RNN, GRU (1, 3, 7, 14, 22) and LSTM (1, 7, 14, 22). X [T, B, I], W [D, gates * H, I], R [D, gates
+ * * H, H], B [D, 2 * gates * H], states [D, B, H], Y [T, D, B, H]; with layout 1 (from 14) the
+ * batch comes first everywhere. Gates: LSTM i o f c, GRU z r h.
  */
 final class Recurrent extends OpBase {
   enum Kind {
     RNN(1, List.of(RnnFunction.Kind.TANH), 1, 7, 14, 22),
     GRU(3, List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH), 1, 3, 7, 14, 22),
-    LSTM(4, List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH, RnnFunction.Kind.TANH), 1, 7, 14, 22);
+    LSTM(
+        4,
+        List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH, RnnFunction.Kind.TANH),
+        1,
+        7,
+        14,
+        22);
 
     private final int gates;
     private final List<RnnFunction.Kind> functions;
@@ -72,7 +79,11 @@ final class Recurrent extends OpBase {
       case RNN -> schema;
       case GRU -> schema.attribute("linear_before_reset", AttributeKind.INT);
       case LSTM ->
-          schema.optional("initial_c", "T").optional("P", "T").optionalOutput("Y_c", "T").attribute("input_forget", AttributeKind.INT);
+          schema
+              .optional("initial_c", "T")
+              .optional("P", "T")
+              .optionalOutput("Y_c", "T")
+              .attribute("input_forget", AttributeKind.INT);
     };
   }
 
@@ -118,8 +129,11 @@ final class Recurrent extends OpBase {
     for (int i = 1; i <= 2; i++) {
       DimExpr rows = c.dims(i).get(1);
       DimExpr count = c.dims(i).getFirst();
-      if ((rows.isConst() && rows.constValue() != kind.gates * size) || (count.isConst() && count.constValue() != directions.size())) {
-        throw c.error("TSR-0303", "input " + i + " must be [" + directions.size() + ", " + kind.gates * size + ", ...]");
+      if ((rows.isConst() && rows.constValue() != kind.gates * size)
+          || (count.isConst() && count.constValue() != directions.size())) {
+        throw c.error(
+            "TSR-0303",
+            "input " + i + " must be [" + directions.size() + ", " + kind.gates * size + ", ...]");
       }
     }
     return new Plan(
@@ -148,7 +162,8 @@ final class Recurrent extends OpBase {
           DimExpr h = DimExpr.of(p.hidden);
           return p.batchFirst ? List.of(p.batch, d, h) : List.of(d, p.batch, h);
         });
-    List<TensorType> types = List.of(type(c.dtype(0), all), type(c.dtype(0), last), type(c.dtype(0), last));
+    List<TensorType> types =
+        List.of(type(c.dtype(0), all), type(c.dtype(0), last), type(c.dtype(0), last));
     return types.subList(0, Math.clamp(c.outputCount(), 1, kind == Kind.LSTM ? 3 : 2));
   }
 
@@ -213,7 +228,11 @@ final class Recurrent extends OpBase {
       for (int s = 0; s < length; s++) {
         int t = p.directions.get(d) ? length - 1 - s : s;
         h = step(d, t, b, h, cell);
-        int at = (p.batchFirst ? (b * time + t) * p.directions.size() + d : (t * p.directions.size() + d) * batch + b) * hidden;
+        int at =
+            (p.batchFirst
+                    ? (b * time + t) * p.directions.size() + d
+                    : (t * p.directions.size() + d) * batch + b)
+                * hidden;
         for (int i = 0; i < hidden; i++) {
           out.getFirst().setDouble(at + i, h[i]);
         }
@@ -265,19 +284,34 @@ final class Recurrent extends OpBase {
           case GRU -> {
             double z = act(d, 0, first);
             int row = 2 * hidden + i;
-            double fresh = c.intAttr("linear_before_reset", 0) != 0 ? reset[i] * fromState(d, row, h) : fromState(d, row, scaled);
+            double fresh =
+                c.intAttr("linear_before_reset", 0) != 0
+                    ? reset[i] * fromState(d, row, h)
+                    : fromState(d, row, scaled);
             next[i] = (1 - z) * act(d, 1, fromInput(d, t, b, row) + fresh) + z * h[i];
           }
           case LSTM -> {
             int peephole = d * 3 * hidden + i;
             double in = act(d, 0, first + peepholes[peephole] * cell[i]);
             int f = 2 * hidden + i;
-            double forget = act(d, 0, fromInput(d, t, b, f) + fromState(d, f, h) + peepholes[peephole + 2 * hidden] * cell[i]);
+            double forget =
+                act(
+                    d,
+                    0,
+                    fromInput(d, t, b, f)
+                        + fromState(d, f, h)
+                        + peepholes[peephole + 2 * hidden] * cell[i]);
             forget = c.intAttr("input_forget", 0) != 0 ? 1 - in : forget;
             int g = 3 * hidden + i;
             cell[i] = forget * cell[i] + in * act(d, 1, fromInput(d, t, b, g) + fromState(d, g, h));
             int o = hidden + i;
-            double open = act(d, 0, fromInput(d, t, b, o) + fromState(d, o, h) + peepholes[peephole + hidden] * cell[i]);
+            double open =
+                act(
+                    d,
+                    0,
+                    fromInput(d, t, b, o)
+                        + fromState(d, o, h)
+                        + peepholes[peephole + hidden] * cell[i]);
             next[i] = open * p.function(d, 2).apply(cell[i]);
           }
         }

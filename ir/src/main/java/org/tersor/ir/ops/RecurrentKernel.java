@@ -13,8 +13,9 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.runtime.DimExpr;
 
 /**
- * The kernel of {@link Recurrent}: per direction one product of the whole input with W, then for each step a product with R and the
- * gates. The steps are unrolled, so their number must be known and small.
+ * The kernel of {@link Recurrent}: per direction one product of the whole input with W, then for
+ * each step a product with R and the gates. The steps are unrolled, so their number must be known
+ * and small.
  */
 final class RecurrentKernel {
   private static final long MAX_STEPS = 256;
@@ -34,7 +35,12 @@ final class RecurrentKernel {
     this.kind = kind;
     this.plan = plan;
     if (!plan.time().isConst() || plan.time().constValue() > MAX_STEPS) {
-      throw OpBase.notLowered(context, "a recurrent operator needs a constant number of steps of at most " + MAX_STEPS + ", not " + plan.time());
+      throw OpBase.notLowered(
+          context,
+          "a recurrent operator needs a constant number of steps of at most "
+              + MAX_STEPS
+              + ", not "
+              + plan.time());
     }
     steps = (int) plan.time().constValue();
     kernel = new KernelBuilder(operator, context);
@@ -63,7 +69,9 @@ final class RecurrentKernel {
   }
 
   private List<KExpr> stateIndex(int d, KExpr unit) {
-    return plan.batchFirst() ? List.of(K.axis(b), K.index(d), unit) : List.of(K.index(d), K.axis(b), unit);
+    return plan.batchFirst()
+        ? List.of(K.axis(b), K.index(d), unit)
+        : List.of(K.index(d), K.axis(b), unit);
   }
 
   private Optional<Buf> initial(String name, int operand, int d) {
@@ -80,14 +88,23 @@ final class RecurrentKernel {
     Axis t = new Axis("t", plan.time());
     Axis g = new Axis("g", rows);
     Axis i = new Axis("i", plan.input());
-    List<KExpr> at = plan.batchFirst() ? List.of(K.axis(b), K.axis(t), K.axis(i)) : List.of(K.axis(t), K.axis(b), K.axis(i));
-    KExpr product = K.sum(List.of(i), K.mul(kernel.value(0, at), kernel.value(1, K.index(d), K.axis(g), K.axis(i))));
+    List<KExpr> at =
+        plan.batchFirst()
+            ? List.of(K.axis(b), K.axis(t), K.axis(i))
+            : List.of(K.axis(t), K.axis(b), K.axis(i));
+    KExpr product =
+        K.sum(
+            List.of(i),
+            K.mul(kernel.value(0, at), kernel.value(1, K.index(d), K.axis(g), K.axis(i))));
     if (context.hasInput(3)) {
       product = K.add(product, kernel.value(3, K.index(d), K.axis(g)));
     }
     Buf input = temp("input" + d, plan.time(), plan.batch(), rows);
     kernel.stage(input, List.of(t, b, g), product);
-    State state = new State(initial("startH", 5, d), kind == Recurrent.Kind.LSTM ? initial("startC", 6, d) : Optional.empty());
+    State state =
+        new State(
+            initial("startH", 5, d),
+            kind == Recurrent.Kind.LSTM ? initial("startC", 6, d) : Optional.empty());
     boolean lengths = context.hasInput(4);
     Buf history = temp("history" + d, plan.time(), plan.batch(), h.extent());
     for (int s = 0; s < steps; s++) {
@@ -109,7 +126,8 @@ final class RecurrentKernel {
     }
     if (lengths && context.hasOutput(0)) {
       KExpr step = backward ? K.sub(K.sub(length(), K.index(1)), K.axis(t)) : K.axis(t);
-      KExpr value = K.select(K.lt(K.axis(t), length()), K.at(history, step, K.axis(b), K.axis(h)), zero());
+      KExpr value =
+          K.select(K.lt(K.axis(t), length()), K.at(history, step, K.axis(b), K.axis(h)), zero());
       kernel.stage(kernel.out(0), List.of(t, b, h), outIndex(d, K.axis(t)), value);
     }
     last(1, d, state.h);
@@ -121,7 +139,9 @@ final class RecurrentKernel {
   }
 
   private List<KExpr> outIndex(int d, KExpr t) {
-    return plan.batchFirst() ? List.of(K.axis(b), t, K.index(d), K.axis(h)) : List.of(t, K.index(d), K.axis(b), K.axis(h));
+    return plan.batchFirst()
+        ? List.of(K.axis(b), t, K.index(d), K.axis(h))
+        : List.of(t, K.index(d), K.axis(b), K.axis(h));
   }
 
   private void last(int output, int d, Optional<Buf> state) {
@@ -135,14 +155,22 @@ final class RecurrentKernel {
     return state.<KExpr>map(s -> K.at(s, batch, unit)).orElse(zero);
   }
 
-  /** Rows {@code from} to {@code to} (in units of H) of the state's product with R plus its bias, as a temporary. */
+  /**
+   * Rows {@code from} to {@code to} (in units of H) of the state's product with R plus its bias, as
+   * a temporary.
+   */
   private Buf recurrent(String name, int d, int from, int to, Optional<Buf> state) {
     Axis g = new Axis("g", DimExpr.of((long) (to - from) * plan.hidden()));
     KExpr row = K.add(K.axis(g), K.index((long) from * plan.hidden()));
     Buf result = temp(name, plan.batch(), g.extent());
     KExpr value =
         state
-            .<KExpr>map(s -> K.sum(List.of(k), K.mul(K.at(s, K.axis(b), K.axis(k)), kernel.value(2, K.index(d), row, K.axis(k)))))
+            .<KExpr>map(s ->
+                K.sum(
+                    List.of(k),
+                    K.mul(
+                        K.at(s, K.axis(b), K.axis(k)),
+                        kernel.value(2, K.index(d), row, K.axis(k)))))
             .orElse(zero());
     if (context.hasInput(3)) {
       KExpr at = K.add(row, K.index((long) kind.gates() * plan.hidden()));
@@ -167,7 +195,12 @@ final class RecurrentKernel {
 
   private KExpr peephole(int d, int number, KExpr cell, KExpr value) {
     return context.hasInput(7)
-        ? K.add(value, K.mul(kernel.value(7, K.index(d), K.add(K.index((long) number * plan.hidden()), K.axis(h))), cell))
+        ? K.add(
+            value,
+            K.mul(
+                kernel.value(
+                    7, K.index(d), K.add(K.index((long) number * plan.hidden()), K.axis(h))),
+                cell))
         : value;
   }
 
@@ -178,7 +211,8 @@ final class RecurrentKernel {
     Buf r = recurrent("recurrent" + suffix, d, 0, splits ? 2 : kind.gates(), before.h);
     List<KExpr> gates = new ArrayList<>();
     for (int n = 0; n < kind.gates(); n++) {
-      KExpr x = K.at(input, position, K.axis(b), K.add(K.index((long) n * plan.hidden()), K.axis(h)));
+      KExpr x =
+          K.at(input, position, K.axis(b), K.add(K.index((long) n * plan.hidden()), K.axis(h)));
       boolean separate = kind == Recurrent.Kind.GRU && n == 2;
       gates.add(separate ? x : K.add(x, gate(r, n)));
     }
@@ -193,7 +227,15 @@ final class RecurrentKernel {
             if (splits) {
               Buf scaled = temp("reset" + suffix, plan.batch(), h.extent());
               kernel.stage(scaled, List.of(b, h), K.mul(reset, old));
-              fresh = gate(recurrent("fresh" + suffix, d, 2, 3, before.h.isPresent() ? Optional.of(scaled) : Optional.empty()), 0);
+              fresh =
+                  gate(
+                      recurrent(
+                          "fresh" + suffix,
+                          d,
+                          2,
+                          3,
+                          before.h.isPresent() ? Optional.of(scaled) : Optional.empty()),
+                      0);
             } else {
               fresh = K.mul(reset, gate(r, 2));
             }
@@ -212,7 +254,8 @@ final class RecurrentKernel {
             kernel.stage(c, List.of(b, h), K.select(active, newCell, oldCell));
             cell = Optional.of(c);
             KExpr now = K.at(c, K.axis(b), K.axis(h));
-            yield K.mul(act(d, 0, peephole(d, 1, now, gates.get(1))), plan.function(d, 2).apply(now));
+            yield K.mul(
+                act(d, 0, peephole(d, 1, now, gates.get(1))), plan.function(d, 2).apply(now));
           }
         };
     Buf result = temp("h" + suffix, plan.batch(), h.extent());

@@ -39,7 +39,9 @@ record RnnFunction(Kind kind, double a, double b) {
     }
   }
 
-  /** {@code count} functions from the attributes activations, activation_alpha and activation_beta. */
+  /**
+   * {@code count} functions from the attributes activations, activation_alpha and activation_beta.
+   */
   static List<RnnFunction> of(OpContext c, List<Kind> defaults, int directions) {
     List<String> names = c.stringsAttr("activations").orElse(List.of());
     List<Float> alphas = c.floatsAttr("activation_alpha").orElse(List.of());

@@ -14,7 +14,10 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** Convolutions, pools and matrix products: evaluation by hand-computed cases, kernels against evaluation. */
+/**
+ * Convolutions, pools and matrix products: evaluation by hand-computed cases, kernels against
+ * evaluation.
+ */
 class ConvolutionTest {
   private static Tensor f32(long seed, long... shape) {
     return random(DType.F32, seed, shape);
@@ -39,7 +42,12 @@ class ConvolutionTest {
     Tensor y = node("Conv", 11).input(range(1, 1, 3, 3)).input(ones(1, 1, 2, 2)).check().getFirst();
     assertArrayEquals(new float[] {8, 12, 20, 24}, y.floats());
     Tensor padded =
-        node("Conv", 22).input(range(1, 1, 2, 2)).input(ones(1, 1, 3, 3)).attr("pads", new long[] {1, 1, 1, 1}).check().getFirst();
+        node("Conv", 22)
+            .input(range(1, 1, 2, 2))
+            .input(ones(1, 1, 3, 3))
+            .attr("pads", new long[] {1, 1, 1, 1})
+            .check()
+            .getFirst();
     assertArrayEquals(new float[] {6, 6, 6, 6}, padded.floats());
   }
 
@@ -48,17 +56,40 @@ class ConvolutionTest {
     return Stream.of(
         conv("bias", 3, 4, 1, 3, k -> k.attr("pads", new long[] {1, 1, 1, 1})),
         conv("pointwise", 5, 7, 1, 1, k -> k),
-        conv("stride", 2, 3, 1, 3, k -> k.attr("strides", new long[] {2, 1}).attr("pads", new long[] {0, 1, 2, 0})),
+        conv(
+            "stride",
+            2,
+            3,
+            1,
+            3,
+            k -> k.attr("strides", new long[] {2, 1}).attr("pads", new long[] {0, 1, 2, 0})),
         conv("depthwise", 6, 6, 6, 3, k -> k.attr("pads", new long[] {1, 1, 1, 1})),
         conv("depthwise with multiplier", 3, 6, 3, 2, k -> k),
         conv("groups", 4, 6, 2, 3, k -> k.attr("dilations", new long[] {2, 2})),
-        conv("same upper", 2, 3, 1, 4, k -> k.attr("auto_pad", "SAME_UPPER").attr("strides", new long[] {2, 2})),
+        conv(
+            "same upper",
+            2,
+            3,
+            1,
+            4,
+            k -> k.attr("auto_pad", "SAME_UPPER").attr("strides", new long[] {2, 2})),
         conv("same lower", 2, 3, 1, 4, k -> k.attr("auto_pad", "SAME_LOWER")),
-        conv("valid", 2, 3, 1, 3, k -> k.attr("auto_pad", "VALID").attr("strides", new long[] {3, 2})));
+        conv(
+            "valid",
+            2,
+            3,
+            1,
+            3,
+            k -> k.attr("auto_pad", "VALID").attr("strides", new long[] {3, 2})));
   }
 
   private static DynamicTest conv(
-      String name, int in, int out, int groups, int kernel, java.util.function.UnaryOperator<OperatorTestKit> attributes) {
+      String name,
+      int in,
+      int out,
+      int groups,
+      int kernel,
+      java.util.function.UnaryOperator<OperatorTestKit> attributes) {
     return DynamicTest.dynamicTest(
         name,
         () -> {
@@ -75,7 +106,11 @@ class ConvolutionTest {
 
   @Test
   void otherRanks() {
-    node("Conv", 11).input(f32(1, 2, 3, 11)).input(f32(2, 4, 3, 3)).attr("dilations", new long[] {2}).check();
+    node("Conv", 11)
+        .input(f32(1, 2, 3, 11))
+        .input(f32(2, 4, 3, 3))
+        .attr("dilations", new long[] {2})
+        .check();
     node("Conv", 11).input(f32(1, 1, 2, 4, 5, 6)).input(f32(2, 3, 2, 2, 2, 2)).check();
   }
 
@@ -98,7 +133,12 @@ class ConvolutionTest {
 
   @Test
   void transposed() {
-    Tensor y = node("ConvTranspose", 11).input(range(1, 1, 2, 2)).input(ones(1, 1, 2, 2)).check().getFirst();
+    Tensor y =
+        node("ConvTranspose", 11)
+            .input(range(1, 1, 2, 2))
+            .input(ones(1, 1, 2, 2))
+            .check()
+            .getFirst();
     assertArrayEquals(new float[] {0, 1, 1, 2, 6, 4, 2, 5, 3}, y.floats());
     node("ConvTranspose", 11)
         .input(f32(1, 2, 4, 5, 4))
@@ -120,58 +160,82 @@ class ConvolutionTest {
   @Test
   void contradictionsAreDiagnosed() {
     TersorException channels =
-        assertThrows(TersorException.class, () -> node("Conv", 11).input(f32(1, 1, 3, 5, 5)).input(f32(2, 4, 2, 3, 3)).infer());
+        assertThrows(
+            TersorException.class,
+            () -> node("Conv", 11).input(f32(1, 1, 3, 5, 5)).input(f32(2, 4, 2, 3, 3)).infer());
     assertEquals("TSR-0303", channels.code());
     TersorException strides =
         assertThrows(
             TersorException.class,
-            () -> node("Conv", 11).input(f32(1, 1, 2, 5, 5)).input(f32(2, 4, 2, 3, 3)).attr("strides", new long[] {0, 1}).infer());
+            () ->
+                node("Conv", 11)
+                    .input(f32(1, 1, 2, 5, 5))
+                    .input(f32(2, 4, 2, 3, 3))
+                    .attr("strides", new long[] {0, 1})
+                    .infer());
     assertEquals("TSR-0304", strides.code());
-    assertThrows(TersorException.class, () -> node("MatMul", 13).input(f32(1, 2, 3)).input(f32(1, 4, 2)).infer());
-    assertThrows(TersorException.class, () -> node("MaxPool", 12).input(f32(1, 1, 1, 2, 2)).attr("kernel_shape", new long[] {5, 5}).infer());
+    assertThrows(
+        TersorException.class,
+        () -> node("MatMul", 13).input(f32(1, 2, 3)).input(f32(1, 4, 2)).infer());
+    assertThrows(
+        TersorException.class,
+        () ->
+            node("MaxPool", 12)
+                .input(f32(1, 1, 1, 2, 2))
+                .attr("kernel_shape", new long[] {5, 5})
+                .infer());
   }
 
   @Test
   void maximumAndItsPlace() {
     Tensor x = Tensor.of(new float[] {1, 5, 2, 5, 0, 3, 4, 4, 9}, 1, 1, 3, 3);
-    var results = node("MaxPool", 12).input(x).attr("kernel_shape", new long[] {2, 2}).outputs(2).check();
+    var results =
+        node("MaxPool", 12).input(x).attr("kernel_shape", new long[] {2, 2}).outputs(2).check();
     assertArrayEquals(new float[] {5, 5, 5, 9}, results.get(0).floats());
     assertArrayEquals(new long[] {1, 1, 3, 8}, results.get(1).longs());
-    var columns = node("MaxPool", 12).input(x).attr("kernel_shape", new long[] {2, 2}).attr("storage_order", 1).outputs(2).check();
+    var columns =
+        node("MaxPool", 12)
+            .input(x)
+            .attr("kernel_shape", new long[] {2, 2})
+            .attr("storage_order", 1)
+            .outputs(2)
+            .check();
     assertArrayEquals(new long[] {3, 3, 1, 8}, columns.get(1).longs());
   }
 
   @TestFactory
   Stream<DynamicTest> pools() {
     return Stream.of("MaxPool", "AveragePool", "LpPool")
-        .flatMap(
-            type ->
-                Stream.of(0, 1)
-                    .map(
-                        ceil ->
-                            DynamicTest.dynamicTest(
-                                type + " ceil " + ceil,
-                                () -> {
-                                  OperatorTestKit kit =
-                                      node(type, 22)
-                                          .input(f32(5, 2, 3, 8, 7))
-                                          .attr("kernel_shape", new long[] {3, 2})
-                                          .attr("strides", new long[] {2, 2})
-                                          .attr("dilations", new long[] {1, 2})
-                                          .attr("pads", new long[] {1, 0, 1, 1})
-                                          .attr("ceil_mode", ceil)
-                                          .tolerance(1e-4);
-                                  kit.check();
-                                  if (type.equals("AveragePool")) {
-                                    kit.attr("count_include_pad", 1).check();
-                                  }
-                                })));
+        .flatMap(type ->
+            Stream.of(0, 1)
+                .map(ceil ->
+                    DynamicTest.dynamicTest(
+                        type + " ceil " + ceil,
+                        () -> {
+                          OperatorTestKit kit =
+                              node(type, 22)
+                                  .input(f32(5, 2, 3, 8, 7))
+                                  .attr("kernel_shape", new long[] {3, 2})
+                                  .attr("strides", new long[] {2, 2})
+                                  .attr("dilations", new long[] {1, 2})
+                                  .attr("pads", new long[] {1, 0, 1, 1})
+                                  .attr("ceil_mode", ceil)
+                                  .tolerance(1e-4);
+                          kit.check();
+                          if (type.equals("AveragePool")) {
+                            kit.attr("count_include_pad", 1).check();
+                          }
+                        })));
   }
 
   @Test
   void integerAndGlobalPools() {
     for (DType type : new DType[] {DType.I8, DType.U8}) {
-      node("MaxPool", 12).input(random(type, 3, 1, 2, 5, 5)).attr("kernel_shape", new long[] {3, 3}).attr("pads", new long[] {1, 1, 1, 1}).check();
+      node("MaxPool", 12)
+          .input(random(type, 3, 1, 2, 5, 5))
+          .attr("kernel_shape", new long[] {3, 3})
+          .attr("pads", new long[] {1, 1, 1, 1})
+          .check();
     }
     for (String type : new String[] {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"}) {
       node(type, 22).input(f32(4, 2, 3, 5, 4)).check();
@@ -181,13 +245,21 @@ class ConvolutionTest {
   @Test
   void products() {
     assertArrayEquals(
-        new float[] {10, 13, 28, 40}, node("MatMul", 13).input(range(2, 3)).input(range(3, 2)).check().getFirst().floats());
+        new float[] {10, 13, 28, 40},
+        node("MatMul", 13).input(range(2, 3)).input(range(3, 2)).check().getFirst().floats());
     node("MatMul", 13).input(f32(1, 3)).input(f32(2, 3)).check();
     node("MatMul", 13).input(f32(1, 3)).input(f32(2, 4, 3, 5)).check();
     node("MatMul", 13).input(f32(1, 4, 5, 3)).input(f32(2, 3)).check();
     node("MatMul", 13).input(f32(1, 2, 1, 5, 3)).input(f32(2, 4, 3, 6)).tolerance(1e-4).check();
-    for (DType type : new DType[] {DType.I32, DType.U32, DType.I64, DType.U64, DType.F16, DType.BF16, DType.F64}) {
-      node("MatMul", 13).input(random(type, 1, 5, 7)).input(random(type, 2, 7, 6)).tolerance(1e-4).check();
+    for (DType type :
+        new DType[] {
+          DType.I32, DType.U32, DType.I64, DType.U64, DType.F16, DType.BF16, DType.F64
+        }) {
+      node("MatMul", 13)
+          .input(random(type, 1, 5, 7))
+          .input(random(type, 2, 7, 6))
+          .tolerance(1e-4)
+          .check();
     }
     node("FusedMatMul", 1)
         .domain("com.microsoft")
@@ -211,8 +283,17 @@ class ConvolutionTest {
         .attr("alpha", 0.25f)
         .attr("beta", 2f)
         .check();
-    node("Gemm", 6).input(f32(1, 3, 4)).input(f32(2, 4, 5)).input(f32(3, 3, 1)).attr("broadcast", 1).check();
-    node("Gemm", 13).input(random(DType.I32, 1, 3, 4)).input(random(DType.I32, 2, 4, 5)).input(random(DType.I32, 3, 5)).check();
+    node("Gemm", 6)
+        .input(f32(1, 3, 4))
+        .input(f32(2, 4, 5))
+        .input(f32(3, 3, 1))
+        .attr("broadcast", 1)
+        .check();
+    node("Gemm", 13)
+        .input(random(DType.I32, 1, 3, 4))
+        .input(random(DType.I32, 2, 4, 5))
+        .input(random(DType.I32, 3, 5))
+        .check();
     node("FusedGemm", 1)
         .domain("com.microsoft")
         .input(f32(1, 3, 4))

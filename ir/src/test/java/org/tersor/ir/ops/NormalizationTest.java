@@ -14,7 +14,9 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** Softmax, normalizations, resizing: evaluation by hand-computed cases, kernels against evaluation. */
+/**
+ * Softmax, normalizations, resizing: evaluation by hand-computed cases, kernels against evaluation.
+ */
 class NormalizationTest {
   private static Tensor f32(long seed, long... shape) {
     return random(DType.F32, seed, shape);
@@ -31,23 +33,24 @@ class NormalizationTest {
   @TestFactory
   Stream<DynamicTest> softmax() {
     return Stream.of("Softmax", "LogSoftmax", "Hardmax")
-        .flatMap(
-            type ->
-                Stream.of(DType.F32, DType.F16, DType.F64)
-                    .map(
-                        dtype ->
-                            DynamicTest.dynamicTest(
-                                type + " " + dtype.text(),
-                                () -> {
-                                  for (int version : new int[] {1, 11, 13}) {
-                                    for (int axis = -1; axis < 3; axis++) {
-                                      if (axis >= 0 || version >= 11) {
-                                        node(type, version).input(random(dtype, 3, 2, 3, 4)).attr("axis", axis).check();
-                                      }
-                                    }
-                                    node(type, version).input(random(dtype, 3, 2, 3)).check();
-                                  }
-                                })));
+        .flatMap(type ->
+            Stream.of(DType.F32, DType.F16, DType.F64)
+                .map(dtype ->
+                    DynamicTest.dynamicTest(
+                        type + " " + dtype.text(),
+                        () -> {
+                          for (int version : new int[] {1, 11, 13}) {
+                            for (int axis = -1; axis < 3; axis++) {
+                              if (axis >= 0 || version >= 11) {
+                                node(type, version)
+                                    .input(random(dtype, 3, 2, 3, 4))
+                                    .attr("axis", axis)
+                                    .check();
+                              }
+                            }
+                            node(type, version).input(random(dtype, 3, 2, 3)).check();
+                          }
+                        })));
   }
 
   @Test
@@ -112,7 +115,11 @@ class NormalizationTest {
           .attr("axis", axis)
           .outputs(3)
           .check();
-      node("RMSNormalization", 23).input(f32(1, 2, 3, 4)).input(f32(2, shape)).attr("axis", axis).check();
+      node("RMSNormalization", 23)
+          .input(f32(1, 2, 3, 4))
+          .input(f32(2, shape))
+          .attr("axis", axis)
+          .check();
     }
     node("SkipLayerNormalization", 1)
         .domain("com.microsoft")
@@ -127,9 +134,23 @@ class NormalizationTest {
 
   @Test
   void channelNormalizations() {
-    node("InstanceNormalization", 6).input(f32(1, 2, 3, 4, 5)).fixed(f32(2, 3)).fixed(f32(3, 3)).check();
-    node("GroupNormalization", 18).input(f32(1, 2, 6, 4)).fixed(f32(2, 3)).fixed(f32(3, 3)).attr("num_groups", 3).check();
-    node("GroupNormalization", 21).fixed(f32(1, 2, 6, 4)).fixed(f32(2, 6)).fixed(f32(3, 6)).attr("num_groups", 3).check();
+    node("InstanceNormalization", 6)
+        .input(f32(1, 2, 3, 4, 5))
+        .fixed(f32(2, 3))
+        .fixed(f32(3, 3))
+        .check();
+    node("GroupNormalization", 18)
+        .input(f32(1, 2, 6, 4))
+        .fixed(f32(2, 3))
+        .fixed(f32(3, 3))
+        .attr("num_groups", 3)
+        .check();
+    node("GroupNormalization", 21)
+        .fixed(f32(1, 2, 6, 4))
+        .fixed(f32(2, 6))
+        .fixed(f32(3, 6))
+        .attr("num_groups", 3)
+        .check();
     node("LRN", 13).input(f32(1, 2, 7, 3, 2)).attr("size", 4).check();
     for (int p = 1; p <= 2; p++) {
       for (int axis = -1; axis < 2; axis++) {
@@ -137,7 +158,10 @@ class NormalizationTest {
       }
     }
     node("MeanVarianceNormalization", 13).input(f32(1, 2, 3, 4, 5)).check();
-    node("MeanVarianceNormalization", 13).input(f32(1, 2, 3, 4)).attr("axes", new long[] {-1}).check();
+    node("MeanVarianceNormalization", 13)
+        .input(f32(1, 2, 3, 4))
+        .attr("axes", new long[] {-1})
+        .check();
   }
 
   @Test
@@ -156,8 +180,10 @@ class NormalizationTest {
     Tensor x = Tensor.of(new float[] {1, 2, 3, 4}, 1, 1, 2, 2);
     Tensor scales = Tensor.of(new float[] {1, 1, 2, 3}, 4);
     float[] expected = {1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 3, 3, 3, 4, 4, 4};
-    assertArrayEquals(expected, node("Upsample", 9).input(x).constant(scales).check().getFirst().floats());
-    assertArrayEquals(expected, node("Resize", 10).input(x).constant(scales).check().getFirst().floats());
+    assertArrayEquals(
+        expected, node("Upsample", 9).input(x).constant(scales).check().getFirst().floats());
+    assertArrayEquals(
+        expected, node("Resize", 10).input(x).constant(scales).check().getFirst().floats());
     Tensor eleven =
         node("Resize", 11)
             .input(x)
@@ -172,21 +198,31 @@ class NormalizationTest {
 
   @TestFactory
   Stream<DynamicTest> resizes() {
-    return Stream.of("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn")
-        .flatMap(
-            coordinates ->
-                Stream.of("nearest", "linear", "cubic")
-                    .map(
-                        mode ->
-                            DynamicTest.dynamicTest(
-                                mode + " " + coordinates,
-                                () -> {
-                                  resize(mode, coordinates).longs(1, 2, 7, 9).check();
-                                  resize(mode, coordinates).longs(1, 2, 3, 1).check();
-                                  resize(mode, coordinates).longs(1, 2, 7, 9).attr("exclude_outside", 1).check();
-                                  resize(mode, coordinates).longs(1, 2, 3, 3).attr("antialias", 1).check();
-                                  resize(mode, coordinates).longs(1, 2, 9, 3).attr("keep_aspect_ratio_policy", "not_larger").check();
-                                })));
+    return Stream.of(
+            "half_pixel",
+            "half_pixel_symmetric",
+            "pytorch_half_pixel",
+            "align_corners",
+            "asymmetric",
+            "tf_half_pixel_for_nn")
+        .flatMap(coordinates ->
+            Stream.of("nearest", "linear", "cubic")
+                .map(mode ->
+                    DynamicTest.dynamicTest(
+                        mode + " " + coordinates,
+                        () -> {
+                          resize(mode, coordinates).longs(1, 2, 7, 9).check();
+                          resize(mode, coordinates).longs(1, 2, 3, 1).check();
+                          resize(mode, coordinates)
+                              .longs(1, 2, 7, 9)
+                              .attr("exclude_outside", 1)
+                              .check();
+                          resize(mode, coordinates).longs(1, 2, 3, 3).attr("antialias", 1).check();
+                          resize(mode, coordinates)
+                              .longs(1, 2, 9, 3)
+                              .attr("keep_aspect_ratio_policy", "not_larger")
+                              .check();
+                        })));
   }
 
   private static OperatorTestKit resize(String mode, String coordinates) {

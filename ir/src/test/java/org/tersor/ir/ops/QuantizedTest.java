@@ -9,7 +9,10 @@ import org.junit.jupiter.api.Test;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** Quantizing and quantized operators: evaluation by hand-computed cases, kernels against evaluation. */
+/**
+ * Quantizing and quantized operators: evaluation by hand-computed cases, kernels against
+ * evaluation.
+ */
 class QuantizedTest {
   private static Tensor scale(float... values) {
     return values.length == 1 ? Tensor.of(values) : Tensor.of(values, values.length);
@@ -30,14 +33,33 @@ class QuantizedTest {
   @Test
   void quantizes() {
     Tensor x = Tensor.of(new float[] {0, 1, 2.5f, 3.5f, -400, 400}, 6);
-    Tensor u8 = node("QuantizeLinear", 13).input(x).input(scale(1)).input(codes(DType.U8, 128)).check().getFirst();
+    Tensor u8 =
+        node("QuantizeLinear", 13)
+            .input(x)
+            .input(scale(1))
+            .input(codes(DType.U8, 128))
+            .check()
+            .getFirst();
     assertArrayEquals(new long[] {128, 129, 130, 132, 0, 255}, longs(u8));
     for (DType type : QuantizeLinear.CODES) {
       Tensor zero = Tensor.zeros(type);
-      node("QuantizeLinear", 21).input(random(DType.F32, 2, 5, 4)).input(scale(0.5f)).input(zero).check();
-      node("QuantizeLinear", 21).input(x).input(scale(0.5f)).input(zero).attr("saturate", 0).check();
+      node("QuantizeLinear", 21)
+          .input(random(DType.F32, 2, 5, 4))
+          .input(scale(0.5f))
+          .input(zero)
+          .check();
+      node("QuantizeLinear", 21)
+          .input(x)
+          .input(scale(0.5f))
+          .input(zero)
+          .attr("saturate", 0)
+          .check();
     }
-    node("QuantizeLinear", 13).input(random(DType.F32, 2, 3, 4)).fixed(scale(.1f, .2f, .3f, .4f)).fixed(codes(DType.I8, 1, -2, 3, 0)).check();
+    node("QuantizeLinear", 13)
+        .input(random(DType.F32, 2, 3, 4))
+        .fixed(scale(.1f, .2f, .3f, .4f))
+        .fixed(codes(DType.I8, 1, -2, 3, 0))
+        .check();
     node("QuantizeLinear", 21)
         .fixed(random(DType.F32, 2, 4, 6))
         .fixed(positive(4, 3))
@@ -45,7 +67,13 @@ class QuantizedTest {
         .attr("axis", 1)
         .attr("block_size", 2)
         .check();
-    Tensor typed = node("QuantizeLinear", 21).input(x).input(scale(1)).attr("output_dtype", 5).check().getFirst();
+    Tensor typed =
+        node("QuantizeLinear", 21)
+            .input(x)
+            .input(scale(1))
+            .attr("output_dtype", 5)
+            .check()
+            .getFirst();
     assertEquals(DType.I16, typed.dtype());
   }
 
@@ -62,11 +90,18 @@ class QuantizedTest {
     Tensor x = codes(DType.U8, 0, 3, 128, 255);
     assertArrayEquals(
         new float[] {-256, -250, 0, 254},
-        node("DequantizeLinear", 10).input(x).input(scale(2)).input(codes(DType.U8, 128)).check().getFirst().floats());
+        node("DequantizeLinear", 10)
+            .input(x)
+            .input(scale(2))
+            .input(codes(DType.U8, 128))
+            .check()
+            .getFirst()
+            .floats());
     for (DType type : QuantizeLinear.CODES) {
       Tensor values = Tensor.zeros(type, 3, 5);
       for (int i = 0; i < 15 && type.slot() == DType.Slot.BYTE; i++) {
-        values.bytes()[i] = (byte) (type.bits() == 2 ? i % 2 : type.bits() == 4 ? i % 8 : i * 7 % 120);
+        values.bytes()[i] =
+            (byte) (type.bits() == 2 ? i % 2 : type.bits() == 4 ? i % 8 : i * 7 % 120);
       }
       node("DequantizeLinear", 21).input(values).input(scale(0.5f)).check();
       node("DequantizeLinear", 21).input(values).fixed(positive(5)).attr("axis", -1).check();
@@ -82,7 +117,11 @@ class QuantizedTest {
 
   @Test
   void dynamic() {
-    var results = node("DynamicQuantizeLinear", 11).input(Tensor.of(new float[] {0, 2, -3, -2.5f, 1.34f, 0.5f}, 6)).outputs(3).check();
+    var results =
+        node("DynamicQuantizeLinear", 11)
+            .input(Tensor.of(new float[] {0, 2, -3, -2.5f, 1.34f, 0.5f}, 6))
+            .outputs(3)
+            .check();
     assertArrayEquals(new long[] {153, 255, 0, 26, 221, 179}, longs(results.get(0)));
     assertEquals(5f / 255, results.get(1).floats()[0]);
     assertEquals(153, results.get(2).getLong(0));
