@@ -7,6 +7,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A tensor dimension or size: an integer polynomial over symbols and over opaque quotients, remainders, minima and maxima. The
@@ -229,7 +230,7 @@ public final class DimExpr implements Comparable<DimExpr> {
   }
 
   /** {@code this / divisor} if the division is exact for every value of the symbols (the divisor being one term), else null. */
-  private DimExpr exactQuotient(DimExpr divisor) {
+  private @Nullable DimExpr exactQuotient(DimExpr divisor) {
     if (divisor.terms.size() != 1) {
       return equals(divisor) && !terms.isEmpty() ? ONE : null;
     }

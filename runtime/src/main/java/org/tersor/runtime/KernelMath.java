@@ -125,12 +125,12 @@ public final class KernelMath {
 
   /** An unsigned long as the nearest float: the lowest bit of the halved number is sticky. */
   public static float unsignedToFloat(long a) {
-    return a >= 0 ? (float) a : (float) (a >>> 1 | a & 1) * 2;
+    return a >= 0 ? (float) a : (float) ((a >>> 1) | (a & 1)) * 2;
   }
 
   /** An unsigned long as the nearest double. */
   public static double unsignedToDouble(long a) {
-    return a >= 0 ? (double) a : (double) (a >>> 1 | a & 1) * 2;
+    return a >= 0 ? (double) a : (double) ((a >>> 1) | (a & 1)) * 2;
   }
 
   /**
@@ -141,7 +141,7 @@ public final class KernelMath {
     boolean negative = !unsigned && value < 0;
     long magnitude = negative ? -value : value;
     if (magnitude >>> 53 != 0) {
-      magnitude = magnitude & -0x1000L | ((magnitude & 0xFFF) != 0 ? 0x800 : 0);
+      magnitude = (magnitude & -0x1000L) | ((magnitude & 0xFFF) != 0 ? 0x800 : 0);
     }
     double result = unsignedToDouble(magnitude);
     return negative ? -result : result;
@@ -156,29 +156,13 @@ public final class KernelMath {
         + (a >>> 24) * (b >> 24);
   }
 
-  /** Value of a code of a small float type, by the ordinal of its {@link DType}. */
-  public static float decode(int code, int dtype) {
-    return Minifloats.FORMATS[dtype].decode(code);
+  /** Value of a code of a small float type, by the name of its {@link DType}. Slow. */
+  public static float decode(int code, String dtype) {
+    return Minifloat.of(DType.valueOf(dtype)).decode(code);
   }
 
-  /**
-   * Code of a small float type nearest to {@code value}, half to even; out of range infinity or
-   * NaN.
-   */
-  public static int encode(double value, int dtype) {
-    return Minifloats.FORMATS[dtype].encode(value, false);
-  }
-
-  /** Loaded when first used. */
-  private static final class Minifloats {
-    static final Minifloat[] FORMATS = new Minifloat[DType.values().length];
-
-    static {
-      for (DType type : DType.values()) {
-        if (type.isFloat() && type.bits() <= 16) {
-          FORMATS[type.ordinal()] = Minifloat.of(type);
-        }
-      }
-    }
+  /** Code of a small float type nearest to {@code value}, half to even; out of range infinity or NaN. Slow. */
+  public static int encode(double value, String dtype) {
+    return Minifloat.of(DType.valueOf(dtype)).encode(value, false);
   }
 }

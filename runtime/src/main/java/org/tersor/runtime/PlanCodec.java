@@ -170,15 +170,15 @@ public final class PlanCodec {
         return field;
       }
       StringBuilder text = new StringBuilder();
-      for (int i = 0; i < field.length(); i++) {
-        char c = field.charAt(i);
+      int i = 0;
+      while (i < field.length()) {
+        char c = field.charAt(i++);
         if (c != '\\') {
           text.append(c);
           continue;
         }
-        i++;
         text.append(
-            switch (i < field.length() ? field.charAt(i) : ' ') {
+            switch (i < field.length() ? field.charAt(i++) : ' ') {
               case '\\' -> '\\';
               case 't' -> '\t';
               case 'n' -> '\n';

@@ -199,6 +199,7 @@ public final class PlanExecutable implements Executable {
   }
 
   @Override
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
   public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
     Shapes shapes = shapes(binding.bind(inputs));
     binding.checkOutputs(outputs, shapes.outputs);
@@ -236,6 +237,7 @@ public final class PlanExecutable implements Executable {
     return named;
   }
 
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
   private static boolean isShared(Object array, int before, Tensor[] inputs, Object[] outputs) {
     return Arrays.stream(inputs).anyMatch(t -> t.array() == array)
         || Arrays.stream(outputs, 0, before).anyMatch(a -> a == array);

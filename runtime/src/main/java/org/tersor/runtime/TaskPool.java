@@ -5,6 +5,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs the tasks of a kernel on the calling thread and on workers. Chunks of tasks are claimed one
@@ -46,7 +47,7 @@ public final class TaskPool {
     final int chunk;
     final AtomicInteger next = new AtomicInteger();
     final AtomicInteger done = new AtomicInteger();
-    final AtomicReference<Throwable> failure = new AtomicReference<>();
+    final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
     final Thread caller = Thread.currentThread();
     volatile boolean callerWaits;
 

@@ -8,7 +8,7 @@ import java.util.Locale;
  *
  * @param dtype element type
  * @param shape dimensions, outermost first; empty for a scalar
- * @param array {@code float[]}, {@code byte[]}, ... of the kind {@link DType#slot()}, of exactly {@link #slots} slots
+ * @param array {@code float[]}, {@code byte[]}, ... of the kind {@link DType#slot()}, of exactly {@link DType#slots} slots
  */
 public record Tensor(DType dtype, long[] shape, Object array) {
 
@@ -107,7 +107,7 @@ public record Tensor(DType dtype, long[] shape, Object array) {
       case F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0, F4E2M1 -> Minifloat.of(dtype).decode(bytes()[index] & 0xFF);
       case U64 -> {
         long value = longs()[index];
-        yield value >= 0 ? value : (value >>> 1 | value & 1) * 2.0;
+        yield value >= 0 ? value : (value >>> 1 | (value & 1)) * 2.0;
       }
       case STRING -> throw new IllegalStateException("a string has no number");
       default -> getLong(index);

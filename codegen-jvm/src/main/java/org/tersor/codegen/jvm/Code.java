@@ -94,8 +94,8 @@ final class Code {
     switch (kind) {
       case BYTE, SHORT, INT -> pushInt((int) value);
       case LONG -> pushLong(value);
-      case FLOAT -> pushFloat(value);
-      case DOUBLE -> pushDouble(value);
+      case FLOAT -> pushFloat((float) value);
+      case DOUBLE -> pushDouble((double) value);
     }
   }
 

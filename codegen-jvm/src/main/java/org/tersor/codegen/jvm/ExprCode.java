@@ -25,6 +25,7 @@ final class ExprCode {
   final VectorCode vectors;
   final LaneCode lanes;
   final MemoryCode memory;
+  final StoreCode stores;
   private final ClassCode owner;
 
   ExprCode(Code code, Env env, int vectorBytes, ClassCode owner) {
@@ -35,6 +36,7 @@ final class ExprCode {
     this.vectors = new VectorCode(code);
     this.lanes = new LaneCode(this);
     this.memory = new MemoryCode(this, owner);
+    this.stores = new StoreCode(this, owner);
     this.owner = owner;
   }
 

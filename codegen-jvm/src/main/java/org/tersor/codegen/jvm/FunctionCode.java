@@ -35,7 +35,7 @@ final class FunctionCode {
   private final int budget;
   private final Map<String, Integer> sizes = new LinkedHashMap<>();
   private final ArrayDeque<Part> parts = new ArrayDeque<>();
-  private Map<Stmt.Block, List<Splitter.Run>> runs = Map.of();
+  private IdentityHashMap<Stmt.Block, List<Splitter.Run>> runs = new IdentityHashMap<>();
   private int partCount;
 
   /** Statements that were moved, with what they use from outside. */
@@ -76,7 +76,7 @@ final class FunctionCode {
             List.of(function.body()),
             from,
             !isParallel(function.body()));
-    Map<Stmt, Integer> statementSizes = new IdentityHashMap<>();
+    IdentityHashMap<Stmt, Integer> statementSizes = new IdentityHashMap<>();
     Env env = body.dry(statementSizes);
     if (statementSizes.getOrDefault(function.body(), 0) > budget) {
       runs = Splitter.choose(function.body(), statementSizes, budget);
@@ -147,9 +147,9 @@ final class FunctionCode {
     }
 
     /** Finds out the arrays that the method prepares, and the sizes of its statements. */
-    Env dry(Map<Stmt, Integer> statementSizes) {
+    Env dry(IdentityHashMap<Stmt, Integer> statementSizes) {
       Env env = new Env();
-      Map<Stmt, Label[]> labels = new IdentityHashMap<>();
+      IdentityHashMap<Stmt, Label[]> labels = new IdentityHashMap<>();
       write(new ClassWriter(0), env, new ClassCode(className), labels, false);
       labels.forEach((statement, ends) ->
           statementSizes.put(statement, ends[1].getOffset() - ends[0].getOffset()));
@@ -163,7 +163,7 @@ final class FunctionCode {
     }
 
     private int write(
-        ClassVisitor to, Env env, ClassCode constants, Map<Stmt, Label[]> labels, boolean enqueue) {
+        ClassVisitor to, Env env, ClassCode constants, IdentityHashMap<Stmt, Label[]> labels, boolean enqueue) {
       MethodVisitor mv =
           to.visitMethod(Opcodes.ACC_PRIVATE | Opcodes.ACC_STATIC, name, descriptor, null, null);
       mv.visitCode();

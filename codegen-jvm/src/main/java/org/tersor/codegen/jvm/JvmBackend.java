@@ -26,6 +26,9 @@ public final class JvmBackend implements Backend.OfProgram {
     }
   }
 
+  /** For the ServiceLoader. */
+  public JvmBackend() {}
+
   @Override
   public String id() {
     return "jvm";

@@ -349,9 +349,9 @@ final class LaneCode {
     code.var(k == 1 ? kind.localLoad() : Opcodes.ALOAD, locals[0]);
     if (k > 1) {
       if (bool) {
-        reduceMask(r.op(), k);
+        reduceMask(r.op());
       } else if (type.isFloat()
-          || type.isUnsigned() && (r.op() == ReduceOp.MIN || r.op() == ReduceOp.MAX)) {
+          || (type.isUnsigned() && (r.op() == ReduceOp.MIN || r.op() == ReduceOp.MAX))) {
         // reduceLanes has no fixed order for floats, and starts UMIN from the largest signed
         // number.
         reduceHalves(r.op(), type, k);
@@ -386,7 +386,7 @@ final class LaneCode {
   }
 
   /** {@code mask over maskKind(k) -> boolean}. */
-  private void reduceMask(ReduceOp op, int k) {
+  private void reduceMask(ReduceOp op) {
     switch (op) {
       case AND, MIN -> code.invokeVirtual(Code.MASK, "allTrue", "()Z");
       case OR, MAX -> code.invokeVirtual(Code.MASK, "anyTrue", "()Z");

@@ -105,7 +105,7 @@ final class LoopNames {
 
   /** Whether the expression loads from that buffer. */
   static boolean reads(Expr e, String buffer) {
-    return e instanceof Expr.Load l && l.buffer().equals(buffer)
+    return (e instanceof Expr.Load l && l.buffer().equals(buffer))
         || operands(e).stream().anyMatch(o -> reads(o, buffer));
   }
 

@@ -51,8 +51,8 @@ final class ScalarCode {
       case SHORT -> code.pushInt(type == Scalar.I16 ? (short) value : (int) value & 0xFFFF);
       case INT -> code.pushInt((int) value);
       case LONG -> code.pushLong(value);
-      case FLOAT -> code.pushFloat(value);
-      case DOUBLE -> code.pushDouble(value);
+      case FLOAT -> code.pushFloat((float) value);
+      case DOUBLE -> code.pushDouble((double) value);
     }
   }
 
@@ -122,7 +122,7 @@ final class ScalarCode {
   void binary(BinaryOp op, Scalar type) {
     Kind kind = Kind.of(type);
     String same = "(" + stack(kind) + stack(kind) + ")" + stack(kind);
-    boolean bit32 = type.isUnsigned() && kind == Kind.INT || type == Scalar.U64;
+    boolean bit32 = (type.isUnsigned() && kind == Kind.INT) || type == Scalar.U64;
     switch (op) {
       case ADD -> arithmetic(Opcodes.IADD, kind, type);
       case SUB -> arithmetic(Opcodes.ISUB, kind, type);
@@ -238,8 +238,8 @@ final class ScalarCode {
       return;
     }
     if (from.isSmallFloat()) {
-      code.pushInt(from.dtype().ordinal());
-      code.invokeStatic(Code.MATH, "decode", "(II)F");
+      code.mv.visitLdcInsn(from.dtype().name());
+      code.invokeStatic(Code.MATH, "decode", "(ILjava/lang/String;)F");
       cast(Scalar.F32, to, inRange);
     } else if (to.isSmallFloat()) {
       if (Kind.of(from) == Kind.LONG) {
@@ -248,8 +248,8 @@ final class ScalarCode {
       } else {
         cast(from, Scalar.F64, false);
       }
-      code.pushInt(to.dtype().ordinal());
-      code.invokeStatic(Code.MATH, "encode", "(DI)I");
+      code.mv.visitLdcInsn(to.dtype().name());
+      code.invokeStatic(Code.MATH, "encode", "(DLjava/lang/String;)I");
     } else if (to == Scalar.BOOL) {
       code.pushConst(Kind.of(from), 0);
       compare(CompareOp.NE, from);

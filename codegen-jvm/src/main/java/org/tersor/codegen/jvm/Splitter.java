@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.tersor.ir.loop.Stmt;
 
@@ -20,9 +19,9 @@ final class Splitter {
   /** Guess of the bytes of a call. */
   private static final int CALL = 60;
 
-  private final Map<Stmt, Integer> sizes;
+  private final IdentityHashMap<Stmt, Integer> sizes;
   private final int budget;
-  private final Map<Stmt.Block, List<Run>> runs = new IdentityHashMap<>();
+  private final IdentityHashMap<Stmt.Block, List<Run>> runs = new IdentityHashMap<>();
 
   /** Statements {@code from} to {@code to} of a block. */
   record Run(int from, int to) {}
@@ -33,7 +32,7 @@ final class Splitter {
    */
   private final Set<String> mutable = new HashSet<>();
 
-  private Splitter(Map<Stmt, Integer> sizes, int budget) {
+  private Splitter(IdentityHashMap<Stmt, Integer> sizes, int budget) {
     this.sizes = sizes;
     this.budget = budget;
   }
@@ -52,7 +51,7 @@ final class Splitter {
    * @param budget bytes that a method should not exceed
    * @return the runs that move, by block, in order
    */
-  static Map<Stmt.Block, List<Run>> choose(Stmt body, Map<Stmt, Integer> sizes, int budget) {
+  static IdentityHashMap<Stmt.Block, List<Run>> choose(Stmt body, IdentityHashMap<Stmt, Integer> sizes, int budget) {
     Splitter splitter = new Splitter(sizes, budget);
     splitter.collectMutable(body);
     splitter.reduce(body);

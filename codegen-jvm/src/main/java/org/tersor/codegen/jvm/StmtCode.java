@@ -1,7 +1,7 @@
 package org.tersor.codegen.jvm;
 
 import java.util.List;
-import java.util.Map;
+import java.util.IdentityHashMap;
 import java.util.function.Predicate;
 import org.objectweb.asm.Label;
 import org.objectweb.asm.Opcodes;
@@ -16,8 +16,8 @@ final class StmtCode {
   private final Code code;
   private final Env env;
   private final int from;
-  private final Map<Stmt.Block, List<Splitter.Run>> runs;
-  private final Map<Stmt, Label[]> labels;
+  private final IdentityHashMap<Stmt.Block, List<Splitter.Run>> runs;
+  private final IdentityHashMap<Stmt, Label[]> labels;
   private final Predicate<List<Stmt>> mover;
 
   /**
@@ -29,8 +29,8 @@ final class StmtCode {
   StmtCode(
       ExprCode expr,
       int from,
-      Map<Stmt.Block, List<Splitter.Run>> runs,
-      Map<Stmt, Label[]> labels,
+      IdentityHashMap<Stmt.Block, List<Splitter.Run>> runs,
+      IdentityHashMap<Stmt, Label[]> labels,
       Predicate<List<Stmt>> mover) {
     this.expr = expr;
     this.code = expr.code;
@@ -95,7 +95,7 @@ final class StmtCode {
       case Stmt.Store s -> {
         switch (env.buffer(s.buffer())) {
           case Env.Registers r -> assign(r.elements()[MemoryCode.constant(s.index())], s.value());
-          case Env.Memory m -> expr.memory.store(s, m);
+          case Env.Memory m -> expr.stores.store(s, m);
           case Env.Value v -> throw new IllegalArgumentException(s.buffer() + " is not a buffer");
           case Env.LaneCount c ->
               throw new IllegalArgumentException(s.buffer() + " is not a buffer");

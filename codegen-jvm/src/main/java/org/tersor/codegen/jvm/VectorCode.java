@@ -138,14 +138,14 @@ final class VectorCode {
     if (from.isSmallFloat() || to.isSmallFloat()) {
       return from == to;
     }
-    return !(from == Scalar.U64 && to.isFloat() || from.isFloat() && to == Scalar.U64);
+    return !((from == Scalar.U64 && to.isFloat()) || (from.isFloat() && to == Scalar.U64));
   }
 
   /** Bytes of the largest element while it converts. */
   static int castBytes(Scalar from, Scalar to) {
-    boolean wide = from == Scalar.U32 && to.isFloat() || from.isFloat() && to == Scalar.U32;
+    boolean wide = (from == Scalar.U32 && to.isFloat()) || (from.isFloat() && to == Scalar.U32);
     boolean throughFloat =
-        from.isSmallFloat() && to == Scalar.BOOL || from == Scalar.BOOL && to.isSmallFloat();
+        (from.isSmallFloat() && to == Scalar.BOOL) || (from == Scalar.BOOL && to.isSmallFloat());
     return Math.max(
         wide ? 8 : throughFloat ? 4 : 1, Math.max(Kind.of(from).bytes, Kind.of(to).bytes));
   }

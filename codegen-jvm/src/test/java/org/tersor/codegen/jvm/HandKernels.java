@@ -17,7 +17,7 @@ import org.tersor.ir.loop.Type;
 final class HandKernels {
   private HandKernels() {}
 
-  static Expr index(long value) {
+  static Expr index(int value) {
     return new Expr.IntConst(Type.INDEX, value);
   }
 

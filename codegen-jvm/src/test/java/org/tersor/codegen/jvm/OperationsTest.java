@@ -164,7 +164,7 @@ class OperationsTest {
         int bytes = lanes * from.bytes();
         if (bytes % to.bytes() == 0) {
           Type type = new Type(to, bytes / to.bytes());
-          body.add(store(new Expr.Bits(type, load(from, lanes, "a", 2 * lanes)), at));
+          body.add(store(new Expr.Bits(type, load(from, lanes, "a", 2L * lanes)), at));
           at += type.lanes();
         }
       }
@@ -186,7 +186,7 @@ class OperationsTest {
       return;
     }
     for (Scalar as : Scalar.values()) {
-      if (as == Scalar.INDEX || as == Scalar.BOOL || as.isFloat() && element.isFloat()) {
+      if (as == Scalar.INDEX || as == Scalar.BOOL || (as.isFloat() && element.isFloat())) {
         continue;
       }
       List<Stmt> body = new ArrayList<>();
