@@ -10,9 +10,9 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A tensor dimension or size: an integer polynomial over symbols and over opaque quotients, remainders, minima and maxima. The
- * representation is canonical, so {@code equals} is algebraic equality of the polynomial part. Evaluation is exact: overflow of
- * a long throws.
+ * A tensor dimension or size: an integer polynomial over symbols and over opaque quotients,
+ * remainders, minima and maxima. The representation is canonical, so {@code equals} is algebraic
+ * equality of the polynomial part. Evaluation is exact: overflow of a long throws.
  */
 public final class DimExpr implements Comparable<DimExpr> {
 
@@ -40,7 +40,10 @@ public final class DimExpr implements Comparable<DimExpr> {
     }
   }
 
-  /** Kinds of {@link Opaque}; division rounds toward minus infinity ({@code floordiv}) or plus infinity ({@code ceildiv}). */
+  /**
+   * Kinds of {@link Opaque}; division rounds toward minus infinity ({@code floordiv}) or plus
+   * infinity ({@code ceildiv}).
+   */
   public enum Kind {
     FLOORDIV("floordiv"),
     CEILDIV("ceildiv"),
@@ -171,7 +174,10 @@ public final class DimExpr implements Comparable<DimExpr> {
         List<Atom> atoms = new ArrayList<>(a.getKey().atoms);
         atoms.addAll(b.getKey().atoms);
         atoms.sort(null);
-        add(product, new Monomial(List.copyOf(atoms)), Math.multiplyExact(a.getValue(), b.getValue()));
+        add(
+            product,
+            new Monomial(List.copyOf(atoms)),
+            Math.multiplyExact(a.getValue(), b.getValue()));
       }
     }
     return new DimExpr(product);
@@ -223,13 +229,19 @@ public final class DimExpr implements Comparable<DimExpr> {
   }
 
   private DimExpr opaque(Kind kind, DimExpr other) {
-    if (isConst() && other.isConst() && !((kind == Kind.FLOORDIV || kind == Kind.CEILDIV || kind == Kind.MOD) && other.isConst(0))) {
+    if (isConst()
+        && other.isConst()
+        && !((kind == Kind.FLOORDIV || kind == Kind.CEILDIV || kind == Kind.MOD)
+            && other.isConst(0))) {
       return of(kind.apply(constValue(), other.constValue()));
     }
     return ofAtom(new Opaque(kind, this, other));
   }
 
-  /** {@code this / divisor} if the division is exact for every value of the symbols (the divisor being one term), else null. */
+  /**
+   * {@code this / divisor} if the division is exact for every value of the symbols (the divisor
+   * being one term), else null.
+   */
   private @Nullable DimExpr exactQuotient(DimExpr divisor) {
     if (divisor.terms.size() != 1) {
       return equals(divisor) && !terms.isEmpty() ? ONE : null;
@@ -323,7 +335,8 @@ public final class DimExpr implements Comparable<DimExpr> {
         T factor =
             switch (atom) {
               case Symbol s -> algebra.symbol(s.name());
-              case Opaque o -> algebra.opaque(o.kind(), o.left().fold(algebra), o.right().fold(algebra));
+              case Opaque o ->
+                  algebra.opaque(o.kind(), o.left().fold(algebra), o.right().fold(algebra));
             };
         product = product == null ? factor : algebra.multiply(product, factor);
       }
@@ -340,11 +353,10 @@ public final class DimExpr implements Comparable<DimExpr> {
   /** Names of all symbols, sorted. */
   public Set<String> symbols() {
     Set<String> names = new TreeSet<>();
-    substitute(
-        name -> {
-          names.add(name);
-          return symbol(name);
-        });
+    substitute(name -> {
+      names.add(name);
+      return symbol(name);
+    });
     return names;
   }
 
@@ -361,7 +373,10 @@ public final class DimExpr implements Comparable<DimExpr> {
       } else if (coefficient < 0) {
         out.append('-');
       }
-      String magnitude = coefficient == Long.MIN_VALUE ? "9223372036854775808" : Long.toString(Math.abs(coefficient));
+      String magnitude =
+          coefficient == Long.MIN_VALUE
+              ? "9223372036854775808"
+              : Long.toString(Math.abs(coefficient));
       List<String> factors = new ArrayList<>();
       if (term.getKey().atoms.isEmpty() || !magnitude.equals("1")) {
         factors.add(magnitude);
@@ -378,7 +393,10 @@ public final class DimExpr implements Comparable<DimExpr> {
     return text;
   }
 
-  /** Reads the text form: sums and products of integers, names and {@code floordiv(a, b)} and its like. */
+  /**
+   * Reads the text form: sums and products of integers, names and {@code floordiv(a, b)} and its
+   * like.
+   */
   public static DimExpr parse(String text) {
     return new DimParser(text).parse();
   }

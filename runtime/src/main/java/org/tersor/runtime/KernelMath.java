@@ -161,7 +161,10 @@ public final class KernelMath {
     return Minifloat.of(DType.valueOf(dtype)).decode(code);
   }
 
-  /** Code of a small float type nearest to {@code value}, half to even; out of range infinity or NaN. Slow. */
+  /**
+   * Code of a small float type nearest to {@code value}, half to even; out of range infinity or
+   * NaN. Slow.
+   */
   public static int encode(double value, String dtype) {
     return Minifloat.of(DType.valueOf(dtype)).encode(value, false);
   }

@@ -4,11 +4,13 @@ import java.util.Arrays;
 import java.util.Locale;
 
 /**
- * A dense row-major tensor over one Java array. The array is owned by the caller and never copied; nothing needs closing.
+ * A dense row-major tensor over one Java array. The array is owned by the caller and never copied;
+ * nothing needs closing.
  *
  * @param dtype element type
  * @param shape dimensions, outermost first; empty for a scalar
- * @param array {@code float[]}, {@code byte[]}, ... of the kind {@link DType#slot()}, of exactly {@link DType#slots} slots
+ * @param array {@code float[]}, {@code byte[]}, ... of the kind {@link DType#slot()}, of exactly
+ *     {@link DType#slots} slots
  */
 public record Tensor(DType dtype, long[] shape, Object array) {
 
@@ -17,12 +19,24 @@ public record Tensor(DType dtype, long[] shape, Object array) {
     int actual = java.lang.reflect.Array.getLength(array);
     if (array.getClass() != dtype.slot().newArray(0).getClass() || actual != expected) {
       throw new IllegalArgumentException(
-          "tensor of type " + dtype.text() + Arrays.toString(shape) + " needs " + expected + " slots of "
-              + dtype.slot().name().toLowerCase(Locale.ROOT) + "; got " + array.getClass().getSimpleName() + " of length " + actual);
+          "tensor of type "
+              + dtype.text()
+              + Arrays.toString(shape)
+              + " needs "
+              + expected
+              + " slots of "
+              + dtype.slot().name().toLowerCase(Locale.ROOT)
+              + "; got "
+              + array.getClass().getSimpleName()
+              + " of length "
+              + actual);
     }
   }
 
-  /** Number of elements; throws ArithmeticException when the product overflows or a dimension is negative. */
+  /**
+   * Number of elements; throws ArithmeticException when the product overflows or a dimension is
+   * negative.
+   */
   public static long count(long... shape) {
     long count = 1;
     for (long dim : shape) {
@@ -35,7 +49,12 @@ public record Tensor(DType dtype, long[] shape, Object array) {
   }
 
   public static Tensor zeros(DType dtype, long... shape) {
-    return new Tensor(dtype, shape, dtype.slot().newArray(Math.toIntExact(Math.multiplyExact(count(shape), (long) dtype.slots()))));
+    return new Tensor(
+        dtype,
+        shape,
+        dtype
+            .slot()
+            .newArray(Math.toIntExact(Math.multiplyExact(count(shape), (long) dtype.slots()))));
   }
 
   public static Tensor of(float[] values, long... shape) {
@@ -96,7 +115,10 @@ public record Tensor(DType dtype, long[] shape, Object array) {
     return new Tensor(dtype, newShape, array);
   }
 
-  /** Element {@code index} as a double (real part of a complex number); exact except for 64-bit integers beyond 2^53. */
+  /**
+   * Element {@code index} as a double (real part of a complex number); exact except for 64-bit
+   * integers beyond 2^53.
+   */
   public double getDouble(int index) {
     return switch (dtype) {
       case F32 -> floats()[index];
@@ -104,7 +126,8 @@ public record Tensor(DType dtype, long[] shape, Object array) {
       case C64 -> floats()[2 * index];
       case C128 -> doubles()[2 * index];
       case F16, BF16 -> Minifloat.of(dtype).decode(shorts()[index] & 0xFFFF);
-      case F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0, F4E2M1 -> Minifloat.of(dtype).decode(bytes()[index] & 0xFF);
+      case F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0, F4E2M1 ->
+          Minifloat.of(dtype).decode(bytes()[index] & 0xFF);
       case U64 -> {
         long value = longs()[index];
         yield value >= 0 ? value : (value >>> 1 | (value & 1)) * 2.0;
@@ -114,7 +137,10 @@ public record Tensor(DType dtype, long[] shape, Object array) {
     };
   }
 
-  /** Element {@code index} of an integer or boolean tensor, zero- or sign-extended (U64 as its bits). */
+  /**
+   * Element {@code index} of an integer or boolean tensor, zero- or sign-extended (U64 as its
+   * bits).
+   */
   public long getLong(int index) {
     return switch (dtype) {
       case BOOL, U8, U4, U2 -> bytes()[index] & 0xFF;
@@ -128,7 +154,10 @@ public record Tensor(DType dtype, long[] shape, Object array) {
     };
   }
 
-  /** Stores {@code value} with rounding half to even into a float type, truncating toward zero and wrapping into an integer type. */
+  /**
+   * Stores {@code value} with rounding half to even into a float type, truncating toward zero and
+   * wrapping into an integer type.
+   */
   public void setDouble(int index, double value) {
     switch (dtype) {
       case F32 -> floats()[index] = (float) value;
@@ -136,7 +165,8 @@ public record Tensor(DType dtype, long[] shape, Object array) {
       case C64 -> floats()[2 * index] = (float) value;
       case C128 -> doubles()[2 * index] = value;
       case F16, BF16 -> shorts()[index] = (short) Minifloat.of(dtype).encode(value, false);
-      case F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0, F4E2M1 -> bytes()[index] = (byte) Minifloat.of(dtype).encode(value, true);
+      case F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0, F4E2M1 ->
+          bytes()[index] = (byte) Minifloat.of(dtype).encode(value, true);
       case BOOL -> bytes()[index] = (byte) (value != 0 ? 1 : 0);
       default -> setLong(index, (long) value);
     }
@@ -160,7 +190,10 @@ public record Tensor(DType dtype, long[] shape, Object array) {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof Tensor t && dtype == t.dtype && Arrays.equals(shape, t.shape) && Arrays.deepEquals(new Object[] {array}, new Object[] {t.array});
+    return other instanceof Tensor t
+        && dtype == t.dtype
+        && Arrays.equals(shape, t.shape)
+        && Arrays.deepEquals(new Object[] {array}, new Object[] {t.array});
   }
 
   @Override

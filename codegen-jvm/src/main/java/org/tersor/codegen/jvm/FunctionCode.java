@@ -163,7 +163,11 @@ final class FunctionCode {
     }
 
     private int write(
-        ClassVisitor to, Env env, ClassCode constants, IdentityHashMap<Stmt, Label[]> labels, boolean enqueue) {
+        ClassVisitor to,
+        Env env,
+        ClassCode constants,
+        IdentityHashMap<Stmt, Label[]> labels,
+        boolean enqueue) {
       MethodVisitor mv =
           to.visitMethod(Opcodes.ACC_PRIVATE | Opcodes.ACC_STATIC, name, descriptor, null, null);
       mv.visitCode();

@@ -51,7 +51,8 @@ final class Splitter {
    * @param budget bytes that a method should not exceed
    * @return the runs that move, by block, in order
    */
-  static IdentityHashMap<Stmt.Block, List<Run>> choose(Stmt body, IdentityHashMap<Stmt, Integer> sizes, int budget) {
+  static IdentityHashMap<Stmt.Block, List<Run>> choose(
+      Stmt body, IdentityHashMap<Stmt, Integer> sizes, int budget) {
     Splitter splitter = new Splitter(sizes, budget);
     splitter.collectMutable(body);
     splitter.reduce(body);

@@ -1,7 +1,7 @@
 package org.tersor.codegen.jvm;
 
-import java.util.List;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.function.Predicate;
 import org.objectweb.asm.Label;
 import org.objectweb.asm.Opcodes;
