@@ -250,8 +250,12 @@ class OperationsTest {
     int number = 0;
     for (Scalar s : NUMBERS) {
       for (Case c : cases(s, lanes, target)) {
-        // All of the two types that everything is made of; of the others every fifth, unless all are asked for.
-        if (s != Scalar.F32 && s != Scalar.I32 && number++ % 5 != 0 && !Boolean.getBoolean("tersor.test.all")) {
+        // All of the two types that everything is made of; of the others every fifth, unless all
+        // are asked for.
+        if (s != Scalar.F32
+            && s != Scalar.I32
+            && number++ % 5 != 0
+            && !Boolean.getBoolean("tersor.test.all")) {
           continue;
         }
         functions.add(function(c, cases.size(), lanes));
