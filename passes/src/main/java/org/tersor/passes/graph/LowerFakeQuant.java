@@ -1,6 +1,7 @@
 package org.tersor.passes.graph;
 
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -73,6 +74,18 @@ public final class LowerFakeQuant implements Pass {
         rewrite.edit().replace(node, List.of(dequantize));
       }
     }
-    return rewrite.apply();
+    return withoutDomain(rewrite.apply());
+  }
+
+  /** Other tools refuse models that import a domain they have never heard of. */
+  private static Graph withoutDomain(Graph graph) {
+    if (!graph.opsets().containsKey(OpKey.TERSOR)
+        || graph.nodes().stream().anyMatch(node -> node.op().domain().equals(OpKey.TERSOR))) {
+      return graph;
+    }
+    Map<String, Integer> opsets = new LinkedHashMap<>(graph.opsets());
+    opsets.remove(OpKey.TERSOR);
+    return new Graph(
+        graph.name(), graph.inputs(), graph.outputs(), graph.nodes(), graph.constants(), graph.types(), opsets, graph.metadata());
   }
 }
