@@ -110,6 +110,7 @@ public final class Registry {
     return found;
   }
 
+  @SuppressWarnings("ReferenceEquality") // loaders have no other identity
   private static <T> void collect(
       ServiceLoader<T> loader, String origin, Optional<ClassLoader> only, List<Provided<T>> found) {
     try {

@@ -11,6 +11,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.OpRegistry;
+import org.tersor.passes.infer.Faults;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -141,8 +142,7 @@ public final class Evaluator {
       } catch (TersorException e) {
         throw e;
       } catch (RuntimeException e) {
-        throw new TersorException(
-            "TSR-0705", context.error("TSR-0705", "evaluation failed: " + e).getMessage(), e);
+        throw Faults.caused(context.error("TSR-0705", "evaluation failed: " + e), e);
       }
     }
   }

@@ -68,7 +68,7 @@ public final class TypeInference implements Pass {
       boolean changed = false;
       for (Node node : graph.nodes()) {
         Node typed = node(node, scope, graph);
-        changed |= typed != node;
+        changed |= !typed.equals(node);
         nodes.add(typed);
       }
       Map<Value, ValueType> types = new LinkedHashMap<>(scope.types());
@@ -103,10 +103,7 @@ public final class TypeInference implements Pass {
       } catch (TersorException e) {
         throw e;
       } catch (RuntimeException e) {
-        throw new TersorException(
-            "TSR-0306",
-            context.error("TSR-0306", "types cannot be inferred: " + e).getMessage(),
-            e);
+        throw Faults.caused(context.error("TSR-0306", "types cannot be inferred: " + e), e);
       }
       for (int i = 0; i < node.outputs().size(); i++) {
         Value output = node.output(i);

@@ -16,7 +16,7 @@ public record Affine(DType codes, float scale, long zeroPoint) {
     }
     double zero = Math.rint(codes.minValue() - low / scale);
     return new Affine(
-        codes, (float) scale, (long) Math.max(codes.minValue(), Math.min(codes.maxValue(), zero)));
+        codes, (float) scale, clamp(zero, codes.minValue(), codes.maxValue()));
   }
 
   /** For weights: zero point 0, codes -largest to largest (127 for s8: the restricted range). */
@@ -30,6 +30,10 @@ public record Affine(DType codes, float scale, long zeroPoint) {
   /** Nearest code of a weight, within the restricted range. */
   public long restrictedCode(double x) {
     double code = Math.rint(x / scale);
-    return (long) Math.max(-codes.maxValue(), Math.min(codes.maxValue(), code));
+    return clamp(code, -codes.maxValue(), codes.maxValue());
+  }
+
+  private static long clamp(double code, long low, long high) {
+    return Math.max(low, Math.min(high, (long) code));
   }
 }

@@ -159,7 +159,7 @@ public final class Materialize implements Pass {
       Weights weights =
           Weights.encode(weight.get(), scheme, input == null ? 0 : input.scale(), bias);
       set(node, 1, decode(node.input(1), weights.codes(), weights.scales(), scheme.axis()));
-      if (bias.isPresent() && node.input(2).isPresent()) {
+      if (input != null && bias.isPresent() && node.input(2).isPresent()) {
         Tensor codes = weights.biasCodes(bias.get(), input.scale());
         Tensor scales = weights.biasScales(input.scale());
         set(node, 2, decode(node.input(2), codes, scales, scales.rank() == 0 ? -1 : 0));

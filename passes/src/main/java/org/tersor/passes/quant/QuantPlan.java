@@ -89,7 +89,7 @@ public record QuantPlan(
           int close = closing(line, open);
           String kind = line.substring(0, open).strip();
           String name = unquote(line.substring(open + 1, close));
-          String[] words = line.substring(close + 1).strip().split("\\s+");
+          String[] words = line.substring(close + 1).strip().split("\\s+", -1);
           DType codes = DType.of(words[0]);
           if (kind.equals("weight") && words[1].equals("per-tensor")) {
             weights.put(name, new WeightScheme(codes, -1));
@@ -142,7 +142,8 @@ public record QuantPlan(
 
   private static String quote(String name) {
     StringBuilder out = new StringBuilder("\"");
-    for (char c : name.toCharArray()) {
+    for (int i = 0; i < name.length(); i++) {
+      char c = name.charAt(i);
       if (c == '"' || c == '\\') {
         out.append('\\').append(c);
       } else if (c < ' ' || c == '\u2028' || c == '\u2029' || c == '\u0085') {

@@ -91,7 +91,9 @@ public final class Quantizer {
     int count = 0;
     for (Map<String, Tensor> sample : samples) {
       hash(digest, sample);
-      executable.run(sample).forEach((value, tensor) -> histograms.get(value).add(tensor));
+      executable
+          .run(sample)
+          .forEach((value, tensor) -> histograms.computeIfAbsent(value, v -> new Histogram()).add(tensor));
       count++;
     }
     if (count == 0) {
@@ -166,14 +168,15 @@ public final class Quantizer {
             compiler, quantized.graph(), layers.keySet(), options.backend(), options.compile());
     Map<Value, double[]> sums = new LinkedHashMap<>();
     for (Map<String, Tensor> sample : samples) {
-      Map<Value, Tensor> expected = exact.run(sample);
-      coded
+      Map<Value, Tensor> results = coded.run(sample);
+      exact
           .run(sample)
           .forEach((value, tensor) -> {
+            Tensor actual = results.getOrDefault(value, tensor);
             double[] sum = sums.computeIfAbsent(value, v -> new double[2]);
             for (int i = 0; i < tensor.size(); i++) {
-              double x = expected.get(value).getDouble(i);
-              double e = x - tensor.getDouble(i);
+              double x = tensor.getDouble(i);
+              double e = x - actual.getDouble(i);
               sum[0] += x * x;
               sum[1] += e * e;
             }
@@ -182,7 +185,7 @@ public final class Quantizer {
     List<LayerError> errors = new ArrayList<>();
     sums.forEach((value, sum) ->
         errors.add(
-            new LayerError(names.of(value), layers.get(value), 10 * Math.log10(sum[0] / sum[1]))));
+            new LayerError(names.of(value), layers.getOrDefault(value, ""), 10 * Math.log10(sum[0] / sum[1]))));
     errors.sort(java.util.Comparator.comparingDouble(LayerError::sqnr));
     return errors;
   }
