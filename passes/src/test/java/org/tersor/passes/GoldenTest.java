@@ -34,8 +34,9 @@ import org.tersor.passes.graph.Simplify;
 import org.tersor.passes.infer.TypeInference;
 
 /**
- * One case per file {@code golden/<pass>/*.tir}: a line RUN with passes and options, a line WHY, the graph before, a line EXPECT, the
- * graph after. Both graphs also run on seeded inputs. {@code -Dgolden.update=true} rewrites what is expected.
+ * One case per file {@code golden/<pass>/*.tir}: a line RUN with passes and options, a line WHY,
+ * the graph before, a line EXPECT, the graph after. Both graphs also run on seeded inputs. {@code
+ * -Dgolden.update=true} rewrites what is expected.
  */
 class GoldenTest {
   private static final Path FOLDER = Path.of("src/test/resources/golden");
@@ -43,8 +44,16 @@ class GoldenTest {
 
   private static final List<Pass> PASSES =
       List.of(
-          new FoldConstants(), new Cse(), new DeadCode(), new Decompose(), new Simplify(), new RaiseQdq(), new LowerFakeQuant(),
-          new CommuteQdq(), new IntegerKernels(), new FoldBatchNorm());
+          new FoldConstants(),
+          new Cse(),
+          new DeadCode(),
+          new Decompose(),
+          new Simplify(),
+          new RaiseQdq(),
+          new LowerFakeQuant(),
+          new CommuteQdq(),
+          new IntegerKernels(),
+          new FoldBatchNorm());
 
   @TestFactory
   List<DynamicTest> cases() throws IOException {
@@ -53,7 +62,9 @@ class GoldenTest {
       files = walk.filter(file -> file.toString().endsWith(".tir")).sorted().toList();
     }
     assertFalse(files.isEmpty(), "no cases in " + FOLDER.toAbsolutePath());
-    return files.stream().map(file -> DynamicTest.dynamicTest(FOLDER.relativize(file).toString(), () -> run(file))).toList();
+    return files.stream()
+        .map(file -> DynamicTest.dynamicTest(FOLDER.relativize(file).toString(), () -> run(file)))
+        .toList();
   }
 
   private static void run(Path file) throws IOException {
@@ -69,13 +80,20 @@ class GoldenTest {
       if (word.startsWith("--")) {
         options.put(word.substring(2), "");
       } else {
-        passes.add(PASSES.stream().filter(pass -> pass.id().equals(word)).findFirst().orElseThrow());
+        passes.add(
+            PASSES.stream().filter(pass -> pass.id().equals(word)).findFirst().orElseThrow());
         passes.add(new TypeInference());
       }
     }
     OpRegistry operators = OpRegistry.standard();
-    PassManager.Debug debug = PassManager.Debug.OFF.withVerifyNumerics().withVerifier(graph -> GraphVerifier.verify(graph, Optional.of(operators), "after a pass"));
-    Graph after = new PassManager(new PassContext(operators, options, note -> {}), debug).run(passes, GraphParser.parse(before));
+    PassManager.Debug debug =
+        PassManager.Debug.OFF
+            .withVerifyNumerics()
+            .withVerifier(
+                graph -> GraphVerifier.verify(graph, Optional.of(operators), "after a pass"));
+    Graph after =
+        new PassManager(new PassContext(operators, options, note -> {}), debug)
+            .run(passes, GraphParser.parse(before));
     String actual = lines[0] + "\n" + lines[1] + "\n" + before + EXPECT + GraphPrinter.print(after);
     if (Boolean.getBoolean("golden.update")) {
       Files.writeString(file, actual);

@@ -70,7 +70,8 @@ public final class FakeQuant implements Operator, OperatorProvider {
       double code =
           Double.isNaN(q)
               ? z
-              : Math.max((double) zero.dtype().minValue(), Math.min((double) zero.dtype().maxValue(), q));
+              : Math.max(
+                  (double) zero.dtype().minValue(), Math.min((double) zero.dtype().maxValue(), q));
       y.setDouble(i, (float) (code - z) * s);
     }
     return List.of(y);

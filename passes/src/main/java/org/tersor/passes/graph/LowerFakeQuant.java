@@ -86,6 +86,13 @@ public final class LowerFakeQuant implements Pass {
     Map<String, Integer> opsets = new LinkedHashMap<>(graph.opsets());
     opsets.remove(OpKey.TERSOR);
     return new Graph(
-        graph.name(), graph.inputs(), graph.outputs(), graph.nodes(), graph.constants(), graph.types(), opsets, graph.metadata());
+        graph.name(),
+        graph.inputs(),
+        graph.outputs(),
+        graph.nodes(),
+        graph.constants(),
+        graph.types(),
+        opsets,
+        graph.metadata());
   }
 }

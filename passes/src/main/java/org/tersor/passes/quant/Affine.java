@@ -15,8 +15,7 @@ public record Affine(DType codes, float scale, long zeroPoint) {
       return new Affine(codes, 1, 0);
     }
     double zero = Math.rint(codes.minValue() - low / scale);
-    return new Affine(
-        codes, (float) scale, clamp(zero, codes.minValue(), codes.maxValue()));
+    return new Affine(codes, (float) scale, clamp(zero, codes.minValue(), codes.maxValue()));
   }
 
   /** For weights: zero point 0, codes -largest to largest (127 for s8: the restricted range). */

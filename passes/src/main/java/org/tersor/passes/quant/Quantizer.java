@@ -93,7 +93,8 @@ public final class Quantizer {
       hash(digest, sample);
       executable
           .run(sample)
-          .forEach((value, tensor) -> histograms.computeIfAbsent(value, v -> new Histogram()).add(tensor));
+          .forEach((value, tensor) ->
+              histograms.computeIfAbsent(value, v -> new Histogram()).add(tensor));
       count++;
     }
     if (count == 0) {
@@ -185,7 +186,10 @@ public final class Quantizer {
     List<LayerError> errors = new ArrayList<>();
     sums.forEach((value, sum) ->
         errors.add(
-            new LayerError(names.of(value), layers.getOrDefault(value, ""), 10 * Math.log10(sum[0] / sum[1]))));
+            new LayerError(
+                names.of(value),
+                layers.getOrDefault(value, ""),
+                10 * Math.log10(sum[0] / sum[1]))));
     errors.sort(java.util.Comparator.comparingDouble(LayerError::sqnr));
     return errors;
   }
