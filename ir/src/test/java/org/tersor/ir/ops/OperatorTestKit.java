@@ -15,6 +15,8 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import org.tersor.ir.dsl.KernelParser;
+import org.tersor.ir.dsl.KernelPrinter;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
@@ -312,6 +314,7 @@ public final class OperatorTestKit {
   }
 
   private void compare(String how, Kernel kernel, List<Tensor> expected, boolean symbolic) {
+    assertEquals(kernel, KernelParser.parse(KernelPrinter.print(kernel)), "text form");
     List<Tensor> given =
         kernel.inputs().stream()
             .map(b -> inputs.get(Integer.parseInt(b.name().substring(2))).orElseThrow())
