@@ -66,7 +66,8 @@ final class ExtentInference {
     }
     return found.isEmpty()
         ? axis
-        : new Ast.AxisDecl(axis.at(), axis.name(), Optional.of(literal(axis.at(), found.getFirst())));
+        : new Ast.AxisDecl(
+            axis.at(), axis.name(), Optional.of(literal(axis.at(), found.getFirst())));
   }
 
   /** A dimension as an expression of the language. */
@@ -109,7 +110,8 @@ final class ExtentInference {
         List<DimExpr> shape =
             Optional.ofNullable(scope.buffers.get(e.name()))
                 .map(Buf::shape)
-                .or(() -> Optional.ofNullable(scope.encoded.get(e.name())).map(KernScope.Encoded::shape))
+                .or(() ->
+                    Optional.ofNullable(scope.encoded.get(e.name())).map(KernScope.Encoded::shape))
                 .orElse(List.of());
         for (int d = 0; d < Math.min(shape.size(), e.index().size()); d++) {
           if (isAxis(e.index().get(d), axis)) {

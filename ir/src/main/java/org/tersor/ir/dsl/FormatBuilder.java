@@ -58,7 +58,9 @@ final class FormatBuilder {
     if (decode == null || decode.parameters().size() != 2) {
       throw at.error("TSR-1003", "format " + name + " does not define decode(b, i)");
     }
-    int size = blockSize.orElseThrow(() -> at.error("TSR-1001", "format " + name + " does not state its block size"));
+    int size =
+        blockSize.orElseThrow(
+            () -> at.error("TSR-1001", "format " + name + " does not state its block size"));
     List<FormatDef.Section> sections = new ArrayList<>();
     if (!block.fields.isEmpty()) {
       sections.add(new FormatDef.Section(FormatDef.Level.BLOCK, 1, block.bytes, block.fields));
@@ -67,9 +69,17 @@ final class FormatBuilder {
     FormatDef format = new FormatDef(name, size, sections, tables, operands, definitions);
     // Every definition of a format is reached from decode or a mistake: types are checked here.
     KExpr value =
-        format.decode("W", org.tersor.runtime.DimExpr.list(2, 2L * size), List.of(K.index(1)), K.index(1), K.index(0));
+        format.decode(
+            "W",
+            org.tersor.runtime.DimExpr.list(2, 2L * size),
+            List.of(K.index(1)),
+            K.index(1),
+            K.index(0));
     if (value.scalar() != Scalar.F32) {
-      throw decode.body().at().error("TSR-1004", "decode gives " + value.scalar().text() + ", not f32");
+      throw decode
+          .body()
+          .at()
+          .error("TSR-1004", "decode gives " + value.scalar().text() + ", not f32");
     }
     return format;
   }
@@ -77,14 +87,17 @@ final class FormatBuilder {
   private void item(FormatItemContext item) {
     switch (item) {
       case BlockSizeContext c ->
-          blockSize = Optional.of((int) KernSyntax.integer(KernSyntax.pos(c), c.INT().getText(), 1, 1 << 20));
+          blockSize =
+              Optional.of(
+                  (int) KernSyntax.integer(KernSyntax.pos(c), c.INT().getText(), 1, 1 << 20));
       case BlockLayoutContext c -> layout(c.layout(), block);
       case GroupSectionContext c -> {
         int blocks = (int) KernSyntax.integer(KernSyntax.pos(c), c.INT().getText(), 1, 1 << 20);
         SectionLayout section = new SectionLayout();
         c.layout().forEach(l -> layout(l, section));
         unique(KernSyntax.pos(c), "group" + blocks);
-        outer.add(new FormatDef.Section(FormatDef.Level.GROUP, blocks, section.bytes, section.fields));
+        outer.add(
+            new FormatDef.Section(FormatDef.Level.GROUP, blocks, section.bytes, section.fields));
       }
       case LevelSectionContext c -> {
         SectionLayout section = new SectionLayout();
@@ -98,12 +111,17 @@ final class FormatBuilder {
         }
         boolean row = c.level.getText().equals("row");
         outer.add(
-            new FormatDef.Section(row ? FormatDef.Level.ROW : FormatDef.Level.TENSOR, 1, 0, section.fields));
+            new FormatDef.Section(
+                row ? FormatDef.Level.ROW : FormatDef.Level.TENSOR, 1, 0, section.fields));
       }
       case TableContext c -> {
         if (c.literal().size() > MAX_TABLE) {
           throw KernSyntax.pos(c)
-              .error("TSR-1004", "a constant table has at most " + MAX_TABLE + " entries; pass a larger one as operand");
+              .error(
+                  "TSR-1004",
+                  "a constant table has at most "
+                      + MAX_TABLE
+                      + " entries; pass a larger one as operand");
         }
         List<Ast> values = new ArrayList<>();
         c.literal().forEach(l -> values.add(syntax.literal(l)));
@@ -118,7 +136,8 @@ final class FormatBuilder {
         String name = unique(KernSyntax.pos(c), KernSyntax.text(c.name(0)));
         List<String> parameters = c.name().stream().skip(1).map(KernSyntax::text).toList();
         definitions.put(
-            name, new FormatDef.Definition(definitions.size(), name, parameters, syntax.visit(c.expr())));
+            name,
+            new FormatDef.Definition(definitions.size(), name, parameters, syntax.visit(c.expr())));
       }
       default -> throw new IllegalStateException(item.getText());
     }
@@ -163,7 +182,8 @@ final class FormatBuilder {
             .orElseThrow(() ->
                 at.error(
                     "TSR-1004",
-                    "no type of a field: " + KernSyntax.text(c.name(1))
+                    "no type of a field: "
+                        + KernSyntax.text(c.name(1))
                         + "; there are u1..u8, s2..s8, u16, s16, u32, s32, f16, bf16, f32, f8e4m3fn, f8e5m2, f8e8m0, f4e2m1"));
     int count = c.INT() == null ? 1 : (int) KernSyntax.integer(at, c.INT().getText(), 1, MAX_BYTES);
     if (regionBytes < 0) {
@@ -177,11 +197,15 @@ final class FormatBuilder {
       long offset = placement.isPresent() ? place(at, placement.get(), i) : (long) i * type.bits();
       long first = start * 8L + offset;
       if (offset < 0 || first + type.bits() > end) {
-        throw at.error("TSR-1004", "element " + i + " of field " + name + " lies outside of its bytes, at bit " + offset);
+        throw at.error(
+            "TSR-1004",
+            "element " + i + " of field " + name + " lies outside of its bytes, at bit " + offset);
       }
       positions[i] = (int) first;
       if (section.taken.get(positions[i], positions[i] + type.bits()).cardinality() > 0) {
-        throw at.error("TSR-1004", "element " + i + " of field " + name + " overlaps another, at bit " + offset);
+        throw at.error(
+            "TSR-1004",
+            "element " + i + " of field " + name + " overlaps another, at bit " + offset);
       }
       section.taken.set(positions[i], positions[i] + type.bits());
       if (type.bits() > 8 && positions[i] % 8 != 0) {
@@ -197,7 +221,8 @@ final class FormatBuilder {
     return evaluate(at, new KernTyper().index(placement.text(), scope));
   }
 
-  private static final FormatDef EMPTY = new FormatDef("", 1, List.of(), Map.of(), Map.of(), Map.of());
+  private static final FormatDef EMPTY =
+      new FormatDef("", 1, List.of(), Map.of(), Map.of(), Map.of());
 
   /** The value of an expression without axes and loads. */
   private static long evaluate(Ast.Pos at, KExpr expr) {
@@ -208,13 +233,17 @@ final class FormatBuilder {
         if (KExprs.operands(e).stream().anyMatch(o -> KernNumbers.isFloat(o.scalar()))) {
           throw at.error("TSR-1004", "a position is computed with integers");
         }
-        yield ScalarSemantics.binary(e.op(), e.scalar()).applyAsLong(evaluate(at, e.a()), evaluate(at, e.b()));
+        yield ScalarSemantics.binary(e.op(), e.scalar())
+            .applyAsLong(evaluate(at, e.a()), evaluate(at, e.b()));
       }
       case KExpr.Cmp e ->
-          ScalarSemantics.compare(e.op(), e.a().scalar()).applyAsLong(evaluate(at, e.a()), evaluate(at, e.b()));
-      case KExpr.If e -> evaluate(at, e.condition()) != 0 ? evaluate(at, e.then()) : evaluate(at, e.otherwise());
+          ScalarSemantics.compare(e.op(), e.a().scalar())
+              .applyAsLong(evaluate(at, e.a()), evaluate(at, e.b()));
+      case KExpr.If e ->
+          evaluate(at, e.condition()) != 0 ? evaluate(at, e.then()) : evaluate(at, e.otherwise());
       case KExpr.To e ->
-          ScalarSemantics.cast(e.scalar(), e.a().scalar(), e.inRange()).applyAsLong(evaluate(at, e.a()));
+          ScalarSemantics.cast(e.scalar(), e.a().scalar(), e.inRange())
+              .applyAsLong(evaluate(at, e.a()));
       default -> throw at.error("TSR-1004", "a position depends on i alone");
     };
   }

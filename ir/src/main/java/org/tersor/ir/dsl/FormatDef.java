@@ -83,7 +83,8 @@ public final class FormatDef {
   public static FormatDef parse(String text) {
     Collection<FormatDef> formats = KernelParser.parseFile(text, Map.of()).formats().values();
     if (formats.size() != 1) {
-      throw new TersorException("TSR-1001", "one format is expected, the text has " + formats.size());
+      throw new TersorException(
+          "TSR-1001", "one format is expected, the text has " + formats.size());
     }
     return formats.iterator().next();
   }
@@ -118,12 +119,13 @@ public final class FormatDef {
 
   /** A field of any section. */
   public Optional<FormatField> field(String field) {
-    return sections.stream().flatMap(s -> s.fields().stream()).filter(f -> f.name().equals(field)).findFirst();
+    return sections.stream()
+        .flatMap(s -> s.fields().stream())
+        .filter(f -> f.name().equals(field))
+        .findFirst();
   }
 
-  /**
-   * Bits per value of a large tensor; sections of level ROW and TENSOR are not counted.
-   */
+  /** Bits per value of a large tensor; sections of level ROW and TENSOR are not counted. */
   public double bitsPerValue() {
     double bytes = 0;
     for (Section s : sections) {
@@ -148,7 +150,13 @@ public final class FormatDef {
       if (of == null || of.length != field.count()) {
         throw new TersorException(
             "TSR-1005",
-            "format " + name + ": field " + field.name() + " needs " + field.count() + " values, given "
+            "format "
+                + name
+                + ": field "
+                + field.name()
+                + " needs "
+                + field.count()
+                + " values, given "
                 + (of == null ? "none" : of.length));
       }
       for (int i = 0; i < of.length; i++) {
@@ -162,7 +170,8 @@ public final class FormatDef {
   public Map<String, double[]> unpack(Section section, byte[] bytes) {
     if (bytes.length != section.bytes()) {
       throw new TersorException(
-          "TSR-1005", "format " + name + ": " + bytes.length + " bytes, a section has " + section.bytes());
+          "TSR-1005",
+          "format " + name + ": " + bytes.length + " bytes, a section has " + section.bytes());
     }
     Map<String, double[]> values = new LinkedHashMap<>();
     for (FormatField field : section.fields()) {
@@ -178,7 +187,8 @@ public final class FormatDef {
   /** Buffers of an operand, see the class comment. */
   public List<Buf> buffers(String operand, List<DimExpr> shape) {
     if (shape.isEmpty()) {
-      throw new TersorException("TSR-1004", "operand " + operand + " of format " + name + " needs a dimension");
+      throw new TersorException(
+          "TSR-1004", "operand " + operand + " of format " + name + " needs a dimension");
     }
     List<DimExpr> rows = shape.subList(0, shape.size() - 1);
     DimExpr blocks = shape.getLast().ceilDiv(block);
@@ -196,7 +206,9 @@ public final class FormatDef {
                 new Buf(
                     operand + s.suffix(),
                     Scalar.U8,
-                    List.of(DimExpr.product(rows).times(blocks).ceilDiv(s.blocks()), DimExpr.of(s.bytes()))));
+                    List.of(
+                        DimExpr.product(rows).times(blocks).ceilDiv(s.blocks()),
+                        DimExpr.of(s.bytes()))));
         case ROW, TENSOR -> {
           for (FormatField f : s.fields()) {
             List<DimExpr> dims = new ArrayList<>(s.level() == Level.ROW ? rows : List.of());
@@ -206,7 +218,8 @@ public final class FormatDef {
         }
       }
     }
-    operandTables.forEach((table, size) -> result.add(new Buf(operand + "_" + table, Scalar.F32, DimExpr.list(size))));
+    operandTables.forEach((table, size) ->
+        result.add(new Buf(operand + "_" + table, Scalar.F32, DimExpr.list(size))));
     return result;
   }
 
@@ -225,14 +238,16 @@ public final class FormatDef {
    * @param blockIndex the block within the row, INDEX
    * @param element position in the block, INDEX
    */
-  public KExpr decode(String operand, List<DimExpr> shape, List<KExpr> row, KExpr blockIndex, KExpr element) {
+  public KExpr decode(
+      String operand, List<DimExpr> shape, List<KExpr> row, KExpr blockIndex, KExpr element) {
     Definition definition = definitions.get("decode");
     if (definition == null || definition.parameters().size() != 2) {
       throw new TersorException("TSR-1003", "format " + name + " does not define decode(b, i)");
     }
     KernScope scope = KernScope.definition(this, definition.number());
     scope.blocks.put(
-        definition.parameters().get(0), new KernScope.Block(operand(operand, shape), row, blockIndex));
+        definition.parameters().get(0),
+        new KernScope.Block(operand(operand, shape), row, blockIndex));
     scope.values.put(definition.parameters().get(1), element);
     return new KernTyper().type(definition.body(), scope, Optional.empty());
   }
@@ -277,7 +292,12 @@ public final class FormatDef {
   }
 
   private KExpr read(
-      KernTyper typer, Ast.Field e, KernScope.Block at, KernScope scope, Section section, FormatField field) {
+      KernTyper typer,
+      Ast.Field e,
+      KernScope.Block at,
+      KernScope scope,
+      Section section,
+      FormatField field) {
     List<Ast> index = e.index().orElse(List.of());
     if (index.size() > 1 || index.isEmpty() && field.count() > 1) {
       throw e.at().error("TSR-1004", "field " + field + " takes one index");
@@ -323,7 +343,9 @@ public final class FormatDef {
   }
 
   private KExpr position(KernTyper typer, FormatField field, KExpr i) {
-    if (i instanceof KExpr.IntLit literal && literal.value() >= 0 && literal.value() < field.count()) {
+    if (i instanceof KExpr.IntLit literal
+        && literal.value() >= 0
+        && literal.value() < field.count()) {
       return K.index(field.positions()[(int) literal.value()]);
     }
     if (field.placement().isEmpty()) {
@@ -344,14 +366,18 @@ public final class FormatDef {
     List<Ast> constant = tables.get(e.name());
     Integer size = operandTables.get(e.name());
     if (constant == null && size == null || e.index().size() != 1) {
-      throw e.at().error("TSR-1003", "format " + name + " has no table " + e.name() + " with one index");
+      throw e.at()
+          .error("TSR-1003", "format " + name + " has no table " + e.name() + " with one index");
     }
     if (constant == null) {
       KernScope.Block any =
           scope.blocks.values().stream()
               .findFirst()
               .orElseThrow(() ->
-                  e.at().error("TSR-1003", "table " + e.name() + " is read outside of a block: pass the block"));
+                  e.at()
+                      .error(
+                          "TSR-1003",
+                          "table " + e.name() + " is read outside of a block: pass the block"));
       return typer.at(e, buffer(any.operand().buffers(), "_" + e.name()), e.index(), scope);
     }
     KExpr i = typer.type(e.index().getFirst(), scope, Optional.of(Scalar.I32));

@@ -18,7 +18,8 @@ import org.tersor.runtime.TersorException;
  * @param placement the text of {@code at}, where given; its result counts from {@code base}
  * @param base first bit of the field or of its region
  */
-public record FormatField(String name, Type type, int[] positions, Optional<Placement> placement, long base) {
+public record FormatField(
+    String name, Type type, int[] positions, Optional<Placement> placement, long base) {
 
   /** An expression in {@code i}. */
   public static final class Placement {
@@ -52,7 +53,9 @@ public record FormatField(String name, Type type, int[] positions, Optional<Plac
       Optional<Scalar> scalar = KernSyntax.scalar(text);
       if (scalar.isPresent() && KernNumbers.isFloat(scalar.get())) {
         int bits = scalar.get() == Scalar.F4E2M1 ? 4 : scalar.get().bytes() * 8;
-        return scalar.get() == Scalar.F64 ? Optional.empty() : Optional.of(new Type(text, Kind.FLOAT, bits, scalar.get()));
+        return scalar.get() == Scalar.F64
+            ? Optional.empty()
+            : Optional.of(new Type(text, Kind.FLOAT, bits, scalar.get()));
       }
       if (!text.matches("[usi][1-9][0-9]?")) {
         return Optional.empty();
@@ -73,13 +76,16 @@ public record FormatField(String name, Type type, int[] positions, Optional<Plac
     /** The bits of a value; integers must fit, floats are rounded to nearest. */
     public long encode(String field, double value) {
       if (kind == Kind.FLOAT) {
-        long bits = ScalarSemantics.cast(scalar, Scalar.F64, false).applyAsLong(ScalarSemantics.fromDouble(Scalar.F64, value));
+        long bits =
+            ScalarSemantics.cast(scalar, Scalar.F64, false)
+                .applyAsLong(ScalarSemantics.fromDouble(Scalar.F64, value));
         return bits & mask();
       }
       double low = kind == Kind.SIGNED ? -Math.pow(2, bits - 1) : 0;
       double high = kind == Kind.SIGNED ? -low - 1 : Math.pow(2, bits) - 1;
       if (value != Math.rint(value) || value < low || value > high) {
-        throw new TersorException("TSR-1005", "field " + field + " of type " + text + " cannot hold " + value);
+        throw new TersorException(
+            "TSR-1005", "field " + field + " of type " + text + " cannot hold " + value);
       }
       return (long) value & mask();
     }
@@ -91,7 +97,8 @@ public record FormatField(String name, Type type, int[] positions, Optional<Plac
         case SIGNED -> stored << (64 - bits) >> (64 - bits);
         case FLOAT ->
             Double.longBitsToDouble(
-                ScalarSemantics.cast(Scalar.F64, scalar, false).applyAsLong(ScalarSemantics.canon(scalar, stored & mask())));
+                ScalarSemantics.cast(Scalar.F64, scalar, false)
+                    .applyAsLong(ScalarSemantics.canon(scalar, stored & mask())));
       };
     }
 
@@ -158,7 +165,10 @@ public record FormatField(String name, Type type, int[] positions, Optional<Plac
       low = bin(BinaryOp.OR, low, bin(BinaryOp.SHL, load(buffer, outer, last), K.i32(8)));
     }
     KExpr shift = K.floorMod(position, K.index(8));
-    KExpr down = shift instanceof KExpr.IntLit n && n.value() == 0 ? low : bin(BinaryOp.SHR, low, K.castInRange(Scalar.I32, literal(shift)));
+    KExpr down =
+        shift instanceof KExpr.IntLit n && n.value() == 0
+            ? low
+            : bin(BinaryOp.SHR, low, K.castInRange(Scalar.I32, literal(shift)));
     return convert(bin(BinaryOp.AND, down, K.i32(type.mask())));
   }
 
@@ -208,7 +218,8 @@ public record FormatField(String name, Type type, int[] positions, Optional<Plac
   }
 
   private KExpr small(Scalar bits, KExpr stored) {
-    return new KExpr.To(Scalar.F32, new KExpr.BitsAs(type.scalar, new KExpr.To(bits, stored, true)), false);
+    return new KExpr.To(
+        Scalar.F32, new KExpr.BitsAs(type.scalar, new KExpr.To(bits, stored, true)), false);
   }
 
   @Override

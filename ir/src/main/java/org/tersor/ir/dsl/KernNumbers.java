@@ -27,8 +27,8 @@ final class KernNumbers {
         suffix < 0
             ? wanted.filter(w -> w != Scalar.BOOL).orElse(e.whole() ? Scalar.INDEX : Scalar.F32)
             : KernSyntax.scalar(text.substring(suffix + 1))
-                .orElseThrow(() ->
-                    e.at().error("TSR-1004", "no such type: " + text.substring(suffix + 1)));
+                .orElseThrow(
+                    () -> e.at().error("TSR-1004", "no such type: " + text.substring(suffix + 1)));
     if (isFloat(type)) {
       return new KExpr.FloatLit(type, decimal(digits, type));
     }
@@ -71,9 +71,8 @@ final class KernNumbers {
             ? Optional.of(wanted.filter(KernNumbers::isFloat).orElse(Scalar.F32))
             : name.charAt(3) == '_' ? KernSyntax.scalar(name.substring(4)) : Optional.empty();
     return type.filter(KernNumbers::isFloat)
-        .map(t ->
-            new KExpr.FloatLit(
-                t, kind.equals("nan") ? Double.NaN : Double.POSITIVE_INFINITY));
+        .map(
+            t -> new KExpr.FloatLit(t, kind.equals("nan") ? Double.NaN : Double.POSITIVE_INFINITY));
   }
 
   /** The value of a literal in a table. */

@@ -187,8 +187,7 @@ final class KernSyntax extends KernBaseVisitor<Ast> {
     List<Ast.AxisDecl> result = new ArrayList<>();
     for (AxisContext c : contexts) {
       result.add(
-          new Ast.AxisDecl(
-              pos(c), text(c.name()), Optional.ofNullable(c.expr()).map(this::visit)));
+          new Ast.AxisDecl(pos(c), text(c.name()), Optional.ofNullable(c.expr()).map(this::visit)));
     }
     return List.copyOf(result);
   }

@@ -38,7 +38,8 @@ final class KernTyper {
     }
     if (sizes.getOrDefault(expr, 0) > SIZE_LIMIT) {
       throw ast.at()
-          .error("TSR-1002", "more than " + SIZE_LIMIT + " operations once definitions are expanded");
+          .error(
+              "TSR-1002", "more than " + SIZE_LIMIT + " operations once definitions are expanded");
     }
     return expr;
   }
@@ -106,7 +107,8 @@ final class KernTyper {
           yield new KExpr.Cmp(compare.get(), x.get(0), x.get(1));
         }
         boolean shift = e.op().equals("<<") || e.op().equals(">>");
-        List<KExpr> x = shift ? shifted(e, scope, wanted) : alike(List.of(e.a(), e.b()), scope, wanted, e);
+        List<KExpr> x =
+            shift ? shifted(e, scope, wanted) : alike(List.of(e.a(), e.b()), scope, wanted, e);
         yield binary(KernNumbers.binary(e.op(), x.getFirst().scalar()), x.get(0), x.get(1), scope);
       }
       case Ast.Fold e -> {
@@ -213,7 +215,12 @@ final class KernTyper {
     KExpr a = type(e.a(), scope, wanted);
     KExpr b = type(e.b(), scope, Optional.empty());
     return same(
-        e, List.of(a, b.scalar() == Scalar.INDEX && a.scalar() != Scalar.INDEX ? new KExpr.To(a.scalar(), b, true) : b));
+        e,
+        List.of(
+            a,
+            b.scalar() == Scalar.INDEX && a.scalar() != Scalar.INDEX
+                ? new KExpr.To(a.scalar(), b, true)
+                : b));
   }
 
   /** Whether the type of an expression is the context's. */
@@ -222,8 +229,7 @@ final class KernTyper {
       case Ast.Num e -> e.text().indexOf('_') < 0;
       case Ast.Name e -> !e.quoted() && (e.name().equals("inf") || e.name().equals("nan"));
       case Ast.Neg e -> flexible(e.a());
-      case Ast.Bin e ->
-          KernNumbers.compare(e.op()).isEmpty() && flexible(e.a()) && flexible(e.b());
+      case Ast.Bin e -> KernNumbers.compare(e.op()).isEmpty() && flexible(e.a()) && flexible(e.b());
       default -> false;
     };
   }
@@ -274,7 +280,8 @@ final class KernTyper {
     }
     Optional<Scalar> cast = KernSyntax.scalar(e.name());
     if (cast.isPresent()) {
-      return new KExpr.To(cast.get(), type(arguments(e, 1).getFirst(), scope, Optional.empty()), e.bang());
+      return new KExpr.To(
+          cast.get(), type(arguments(e, 1).getFirst(), scope, Optional.empty()), e.bang());
     }
     if (e.bang()) {
       throw e.at().error("TSR-1003", "only conversions take a '!': " + e.name());
@@ -293,14 +300,16 @@ final class KernTyper {
         List<Ast> args = arguments(e, 3);
         KExpr condition = type(args.getFirst(), scope, Optional.of(Scalar.BOOL));
         if (condition.scalar() != Scalar.BOOL) {
-          throw e.at().error("TSR-1004", "select chooses by a bool, not " + condition.scalar().text());
+          throw e.at()
+              .error("TSR-1004", "select chooses by a bool, not " + condition.scalar().text());
         }
         List<KExpr> sides = alike(args.subList(1, 3), scope, wanted, e);
         return new KExpr.If(condition, sides.get(0), sides.get(1));
       }
       case "bits" -> {
         List<Ast> args = arguments(e, 2);
-        if (args.getFirst() instanceof Ast.Name type && KernSyntax.scalar(type.name()).isPresent()) {
+        if (args.getFirst() instanceof Ast.Name type
+            && KernSyntax.scalar(type.name()).isPresent()) {
           return new KExpr.BitsAs(
               KernSyntax.scalar(type.name()).get(), type(args.get(1), scope, Optional.empty()));
         }
@@ -319,19 +328,23 @@ final class KernTyper {
 
   private static List<Ast> arguments(Ast.Call e, int count) {
     if (e.args().size() != count) {
-      throw e.at().error("TSR-1001", e.name() + " takes " + count + " arguments, not " + e.args().size());
+      throw e.at()
+          .error("TSR-1001", e.name() + " takes " + count + " arguments, not " + e.args().size());
     }
     return e.args();
   }
 
-  /** A definition of a format: {@code decode(W[n], k/32, k%32)}, or {@code scale(b, i)} inside one. */
+  /**
+   * A definition of a format: {@code decode(W[n], k/32, k%32)}, or {@code scale(b, i)} inside one.
+   */
   private Optional<KExpr> expand(Ast.Call e, KernScope scope) {
     if (e.bang()) {
       return Optional.empty();
     }
     if (scope.format.isPresent()) {
       FormatDef format = scope.format.get();
-      return format.definition(e.name(), scope.visibleDefinitions)
+      return format
+          .definition(e.name(), scope.visibleDefinitions)
           .map(definition -> expand(e, scope, format, definition, e.args(), Optional.empty()));
     }
     if (e.args().size() < 2) {
@@ -350,9 +363,11 @@ final class KernTyper {
     }
     FormatDef format = operand.format();
     FormatDef.Definition definition =
-        format.definition(e.name(), Integer.MAX_VALUE)
+        format
+            .definition(e.name(), Integer.MAX_VALUE)
             .orElseThrow(() ->
-                e.at().error("TSR-1003", "format " + format.name() + " does not define " + e.name()));
+                e.at()
+                    .error("TSR-1003", "format " + format.name() + " does not define " + e.name()));
     List<Ast> rows = first instanceof Ast.Load load ? load.index() : List.of();
     if (rows.size() != operand.shape().size() - 1) {
       throw e.at()
@@ -371,7 +386,13 @@ final class KernTyper {
             rows.stream().map(r -> index(r, scope)).toList(),
             index(e.args().get(1), scope));
     return Optional.of(
-        expand(e, scope, format, definition, e.args().subList(1, e.args().size()), Optional.of(block)));
+        expand(
+            e,
+            scope,
+            format,
+            definition,
+            e.args().subList(1, e.args().size()),
+            Optional.of(block)));
   }
 
   private KExpr expand(
@@ -384,7 +405,9 @@ final class KernTyper {
     List<String> parameters = definition.parameters();
     if (args.size() != parameters.size()) {
       throw e.at()
-          .error("TSR-1001", e.name() + " takes " + parameters.size() + " arguments, not " + args.size());
+          .error(
+              "TSR-1001",
+              e.name() + " takes " + parameters.size() + " arguments, not " + args.size());
     }
     KernScope inner = KernScope.definition(format, definition.number());
     for (int i = 0; i < args.size(); i++) {

@@ -55,7 +55,8 @@ final class KernelBuilder {
     for (StatementContext statement : c.statement()) {
       switch (statement) {
         case TemporaryContext t -> {
-          Buf buffer = new Buf(KernSyntax.text(t.name(0)), KernSyntax.scalar(t.name(1)), dims(t.list()));
+          Buf buffer =
+              new Buf(KernSyntax.text(t.name(0)), KernSyntax.scalar(t.name(1)), dims(t.list()));
           declare(KernSyntax.pos(t), buffer);
         }
         case StageContext s -> stages.add(stage(s));
@@ -78,11 +79,15 @@ final class KernelBuilder {
     }
     KExpr typed = typer.type(new ExtentInference(scope).fill(value), inner, Optional.empty());
     Buf output =
-        new Buf(KernSyntax.text(c.name(1)), typed.scalar(), axes.stream().map(Axis::extent).toList());
+        new Buf(
+            KernSyntax.text(c.name(1)), typed.scalar(), axes.stream().map(Axis::extent).toList());
     declare(KernSyntax.pos(c.name(1)), output);
     List<KExpr> index = axes.stream().<KExpr>map(KExpr.AxisRef::new).toList();
     return new Kernel(
-        KernSyntax.text(c.name(0)), inputs, List.of(output), List.of(new Stage(output, axes, index, typed)));
+        KernSyntax.text(c.name(0)),
+        inputs,
+        List.of(output),
+        List.of(new Stage(output, axes, index, typed)));
   }
 
   /** The axis that an index of a result names. */
@@ -91,7 +96,8 @@ final class KernelBuilder {
       throw index.at().error("TSR-1001", "an index of the result is the name of an axis");
     }
     return typer.axis(
-        new ExtentInference(scope).axis(new Ast.AxisDecl(name.at(), name.name(), Optional.empty()), uses));
+        new ExtentInference(scope)
+            .axis(new Ast.AxisDecl(name.at(), name.name(), Optional.empty()), uses));
   }
 
   private List<Buf> declare(OperandContext c) {
@@ -138,10 +144,13 @@ final class KernelBuilder {
       throw at.error("TSR-1003", "no buffer named " + name);
     }
     Buf target =
-        t.name().size() == 1 ? declared : new Buf(name, KernSyntax.scalar(t.name(1)), dims(t.list(0)));
+        t.name().size() == 1
+            ? declared
+            : new Buf(name, KernSyntax.scalar(t.name(1)), dims(t.list(0)));
     List<Ast> index = syntax.list(t.list(t.name().size() == 1 ? 0 : 1));
     if (index.size() != target.shape().size()) {
-      throw at.error("TSR-1004", index.size() + " indices into " + name + " of shape " + target.shape());
+      throw at.error(
+          "TSR-1004", index.size() + " indices into " + name + " of shape " + target.shape());
     }
     Ast value = syntax.visit(c.expr());
     ExtentInference inference = new ExtentInference(scope);
@@ -150,7 +159,10 @@ final class KernelBuilder {
     if (c.FOR() == null) {
       for (int d = 0; d < index.size(); d++) {
         if (!(index.get(d) instanceof Ast.Name plain)) {
-          throw index.get(d).at().error("TSR-1001", "without 'for' an index is the name of an axis");
+          throw index
+              .get(d)
+              .at()
+              .error("TSR-1001", "without 'for' an index is the name of an axis");
         }
         axes.add(new Axis(plain.name(), target.shape().get(d)));
       }
@@ -171,10 +183,15 @@ final class KernelBuilder {
     }
     KExpr typed = typer.type(inference.fill(value), inner, Optional.of(target.element()));
     if (typed.scalar() != target.element()) {
-      throw value.at()
+      throw value
+          .at()
           .error(
               "TSR-1004",
-              "a value of type " + typed.scalar().text() + " is stored into " + name + " of "
+              "a value of type "
+                  + typed.scalar().text()
+                  + " is stored into "
+                  + name
+                  + " of "
                   + target.element().text());
     }
     return new Stage(target, axes, index.stream().map(i -> typer.index(i, inner)).toList(), typed);

@@ -39,7 +39,8 @@ public final class KernelParser {
   public static Kernel parse(String text) {
     List<Kernel> kernels = parseFile(text, Map.of()).kernels();
     if (kernels.size() != 1) {
-      throw new TersorException("TSR-1001", "one kernel is expected, the text has " + kernels.size());
+      throw new TersorException(
+          "TSR-1001", "one kernel is expected, the text has " + kernels.size());
     }
     return kernels.getFirst();
   }
@@ -60,7 +61,8 @@ public final class KernelParser {
         case FormatContext c -> {
           FormatDef format = new FormatBuilder().build(c);
           if (own.put(format.name(), format) != null) {
-            throw KernSyntax.pos(c).error("TSR-1003", "format " + format.name() + " is defined twice");
+            throw KernSyntax.pos(c)
+                .error("TSR-1003", "format " + format.name() + " is defined twice");
           }
           visible.put(format.name(), format);
         }
@@ -77,7 +79,8 @@ public final class KernelParser {
       directives.add(
           switch (hint) {
             case TileContext c -> {
-              Optional<Integer> vector = c.INT().size() > 1 ? Optional.of(size(c, 1)) : Optional.empty();
+              Optional<Integer> vector =
+                  c.INT().size() > 1 ? Optional.of(size(c, 1)) : Optional.empty();
               yield new ScheduleHint.Tile(KernSyntax.text(c.name()), size(c, 0), vector);
             }
             case PackContext c ->
@@ -86,7 +89,8 @@ public final class KernelParser {
                     c.list().stream()
                         .map(l -> l.getText().substring(1, l.getText().length() - 1))
                         .toList());
-            case OrderContext c -> new ScheduleHint.Order(c.name().stream().map(KernSyntax::text).toList());
+            case OrderContext c ->
+                new ScheduleHint.Order(c.name().stream().map(KernSyntax::text).toList());
             case ParallelContext c -> new ScheduleHint.Parallel(KernSyntax.text(c.name()));
             case InitContext c -> new ScheduleHint.Init(KernSyntax.text(c.name()));
             default -> throw new IllegalStateException(hint.getText());

@@ -22,7 +22,19 @@ public final class KernelPrinter {
   /** Words with a meaning of their own where a name stands. */
   private static final Set<String> RESERVED =
       Set.of(
-          "kernel", "format", "schedule", "temp", "for", "as", "sum", "prod", "reduce", "true", "false", "inf", "nan");
+          "kernel",
+          "format",
+          "schedule",
+          "temp",
+          "for",
+          "as",
+          "sum",
+          "prod",
+          "reduce",
+          "true",
+          "false",
+          "inf",
+          "nan");
 
   private static final int PRIMARY = 100;
   private static final int UNARY = 90;
@@ -38,13 +50,17 @@ public final class KernelPrinter {
 
   private String kernel(Kernel kernel) {
     StringBuilder out = new StringBuilder("kernel ").append(name(kernel.name())).append('(');
-    out.append(operands(kernel.inputs())).append(") -> ").append(operands(kernel.outputs())).append(" {\n");
+    out.append(operands(kernel.inputs()))
+        .append(") -> ")
+        .append(operands(kernel.outputs()))
+        .append(" {\n");
     Map<String, Buf> temporaries = new LinkedHashMap<>();
     for (Stage stage : kernel.stages()) {
       note(stage.target(), temporaries);
       List<KExpr> exprs = new ArrayList<>(stage.index());
       exprs.add(stage.value());
-      exprs.forEach(e -> KExprs.all(e, KExpr.At.class).forEach(at -> note(at.buffer(), temporaries)));
+      exprs.forEach(
+          e -> KExprs.all(e, KExpr.At.class).forEach(at -> note(at.buffer(), temporaries)));
     }
     temporaries.values().forEach(b -> out.append("  temp ").append(declaration(b)).append(";\n"));
     declared.putAll(temporaries);
@@ -166,7 +182,8 @@ public final class KernelPrinter {
               + ", "
               + expr(e.otherwise(), 0, axes)
               + ")";
-      case KExpr.To e -> e.scalar().text() + (e.inRange() ? "!" : "") + "(" + expr(e.a(), 0, axes) + ")";
+      case KExpr.To e ->
+          e.scalar().text() + (e.inRange() ? "!" : "") + "(" + expr(e.a(), 0, axes) + ")";
       case KExpr.BitsAs e -> "bits(" + e.scalar().text() + ", " + expr(e.a(), 0, axes) + ")";
       case KExpr.Fold e -> {
         Map<String, Axis> inner = new LinkedHashMap<>(axes);
@@ -233,7 +250,9 @@ public final class KernelPrinter {
     }
     String suffix = e.scalar() == Scalar.F32 ? "" : "_" + e.scalar().text();
     if (Double.isNaN(value) || Double.isInfinite(value)) {
-      return Double.isNaN(value) ? "nan_" + e.scalar().text() : (value < 0 ? "-" : "") + "inf_" + e.scalar().text();
+      return Double.isNaN(value)
+          ? "nan_" + e.scalar().text()
+          : (value < 0 ? "-" : "") + "inf_" + e.scalar().text();
     }
     String digits =
         e.scalar() != Scalar.F32

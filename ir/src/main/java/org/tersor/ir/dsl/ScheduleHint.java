@@ -40,7 +40,8 @@ public record ScheduleHint(String kernel, List<Directive> directives) {
 
   @Override
   public String toString() {
-    StringBuilder out = new StringBuilder("schedule ").append(KernelPrinter.name(kernel)).append(" {");
+    StringBuilder out =
+        new StringBuilder("schedule ").append(KernelPrinter.name(kernel)).append(" {");
     for (Directive d : directives) {
       out.append(' ')
           .append(
@@ -51,8 +52,14 @@ public record ScheduleHint(String kernel, List<Directive> directives) {
                         + " "
                         + t.size
                         + t.vector.map(v -> " vec " + v).orElse("");
-                case Pack p -> "pack " + KernelPrinter.name(p.buffer) + " [" + String.join("][", p.layout) + "]";
-                case Order o -> "order " + String.join(" ", o.axes.stream().map(KernelPrinter::name).toList());
+                case Pack p ->
+                    "pack "
+                        + KernelPrinter.name(p.buffer)
+                        + " ["
+                        + String.join("][", p.layout)
+                        + "]";
+                case Order o ->
+                    "order " + String.join(" ", o.axes.stream().map(KernelPrinter::name).toList());
                 case Parallel p -> "parallel " + KernelPrinter.name(p.axis);
                 case Init i -> "init " + KernelPrinter.name(i.buffer);
               })

@@ -49,12 +49,16 @@ class KernelTextTest {
     Buf a = new Buf("A", Scalar.F32, List.of(m, k));
     Buf b = new Buf("B", Scalar.F32, List.of(k, n));
     Buf bias = new Buf("bias", Scalar.F32, List.of(n));
-    KExpr product = K.binary(BinaryOp.MUL, K.at(a, K.axis(am), K.axis(ak)), K.at(b, K.axis(ak), K.axis(an)));
+    KExpr product =
+        K.binary(BinaryOp.MUL, K.at(a, K.axis(am), K.axis(ak)), K.at(b, K.axis(ak), K.axis(an)));
     KExpr sum = K.binary(BinaryOp.ADD, K.at(bias, K.axis(an)), K.sum(List.of(ak), product));
     Buf c = new Buf("C", Scalar.F32, List.of(m, n));
     assertEquals(
         new Kernel(
-            "gemm", List.of(a, b, bias), List.of(c), List.of(Stage.of(c, List.of(am, an), K.max(sum, K.f32(0))))),
+            "gemm",
+            List.of(a, b, bias),
+            List.of(c),
+            List.of(Stage.of(c, List.of(am, an), K.max(sum, K.f32(0))))),
         gemm);
     float[] y =
         KernelInterpreter.run(
@@ -87,7 +91,9 @@ class KernelTextTest {
     x[1] = 7;
     x[31] = 1;
     float[] y =
-        KernelInterpreter.run(gemv, List.of(w, Tensor.of(x, 32)), Map.of("N", 1L, "K", 32L)).getFirst().floats();
+        KernelInterpreter.run(gemv, List.of(w, Tensor.of(x, 32)), Map.of("N", 1L, "K", 32L))
+            .getFirst()
+            .floats();
     assertEquals(16f, y[0]);
   }
 
@@ -105,20 +111,25 @@ class KernelTextTest {
             }
             """);
     float[] y =
-        KernelInterpreter.run(softmax, List.of(Tensor.of(new float[] {0, 0}, 1, 2)), Map.of("N", 1L, "K", 2L))
+        KernelInterpreter.run(
+                softmax, List.of(Tensor.of(new float[] {0, 0}, 1, 2)), Map.of("N", 1L, "K", 2L))
             .getFirst()
             .floats();
     assertEquals(0.5f, y[0], 1e-6);
     Kernel mixed =
-        KernelParser.parse(
-            "kernel f(x: u8[N], s: f32[]) -> y[n] = select(x[n] > 3, 1, s)");
+        KernelParser.parse("kernel f(x: u8[N], s: f32[]) -> y[n] = select(x[n] > 3, 1, s)");
     assertEquals(Scalar.F32, mixed.outputs().getFirst().element());
     Kernel literals = KernelParser.parse("kernel f(x: i32[N]) -> y[n] = (x[n] & 0xff) << 2 | -1");
     KExpr or = literals.stages().getFirst().value();
     assertEquals(new KExpr.IntLit(Scalar.I32, -1), ((KExpr.Bin) or).b());
     assertEquals(
         new KExpr.Un(UnaryOp.NEG, new KExpr.IntLit(Scalar.I32, 3)),
-        ((KExpr.Bin) KernelParser.parse("kernel f(x: i32[N]) -> y[n] = x[n] * neg(3_i32)").stages().getFirst().value()).b());
+        ((KExpr.Bin)
+                KernelParser.parse("kernel f(x: i32[N]) -> y[n] = x[n] * neg(3_i32)")
+                    .stages()
+                    .getFirst()
+                    .value())
+            .b());
   }
 
   @Test
@@ -127,7 +138,8 @@ class KernelTextTest {
         "schedule gemm { tile n 64 vec 16; tile m 6; pack B [n/64][k][n%64]; pack A [m/6][k][m%6]; order n m; parallel m; init bias }";
     ScheduleHint hint = KernelParser.parseFile(text, Map.of()).schedules().getFirst();
     assertEquals(7, hint.directives().size());
-    assertEquals(new ScheduleHint.Pack("B", List.of("n/64", "k", "n%64")), hint.directives().get(2));
+    assertEquals(
+        new ScheduleHint.Pack("B", List.of("n/64", "k", "n%64")), hint.directives().get(2));
     assertEquals(hint, KernelParser.parseFile(hint.toString(), Map.of()).schedules().getFirst());
   }
 
@@ -161,7 +173,10 @@ class KernelTextTest {
     assertEquals(code, e.code(), e.getMessage());
     String before = at < 0 ? "" : marked.substring(0, at);
     long line = 1 + before.chars().filter(c -> c == '\n').count();
-    String place = at < 0 ? "line 1 column" : "line " + line + " column " + (at - before.lastIndexOf('\n')) + ":";
+    String place =
+        at < 0
+            ? "line 1 column"
+            : "line " + line + " column " + (at - before.lastIndexOf('\n')) + ":";
     assertTrue(e.getMessage().contains(place), e.getMessage() + " at " + place);
   }
 
@@ -170,7 +185,11 @@ class KernelTextTest {
     Random random = new Random(1);
     String alphabet = "kernel f(x:32[N])->y=sum{};,+-*/%<>!&|^.0123456789`ab \n#_";
     for (int round = 0; round < 3000; round++) {
-      StringBuilder text = new StringBuilder(random.nextBoolean() ? GEMM : "format f { block 4; q: u4[4]; decode(b, i) = f32(b.q[i]) }");
+      StringBuilder text =
+          new StringBuilder(
+              random.nextBoolean()
+                  ? GEMM
+                  : "format f { block 4; q: u4[4]; decode(b, i) = f32(b.q[i]) }");
       for (int i = random.nextInt(1, 6); i > 0; i--) {
         int at = random.nextInt(text.length());
         char c = alphabet.charAt(random.nextInt(alphabet.length()));

@@ -18,7 +18,23 @@ import org.tersor.runtime.DimExpr;
 /** Kernels of every node kind, type and odd name; well typed, not meant to be run. */
 final class RandomKernels {
   private static final String[] NAMES = {
-    "a", "x1", "sum", "kernel", "for", "in", "block", "inf", "nan_f32", "true", "two words", "`", "back\\slash", "", "f32", "dim", "é"
+    "a",
+    "x1",
+    "sum",
+    "kernel",
+    "for",
+    "in",
+    "block",
+    "inf",
+    "nan_f32",
+    "true",
+    "two words",
+    "`",
+    "back\\slash",
+    "",
+    "f32",
+    "dim",
+    "é"
   };
 
   private final Random random;
@@ -67,7 +83,8 @@ final class RandomKernels {
   private DimExpr dim(int depth) {
     return switch (random.nextInt(depth > 0 ? 9 : 2)) {
       case 0 -> DimExpr.of(random.nextInt(100));
-      case 1 -> DimExpr.symbol(random.nextBoolean() ? "N" : NAMES[random.nextInt(NAMES.length)] + "s");
+      case 1 ->
+          DimExpr.symbol(random.nextBoolean() ? "N" : NAMES[random.nextInt(NAMES.length)] + "s");
       case 2 -> dim(depth - 1).plus(dim(depth - 1));
       case 3 -> dim(depth - 1).minus(dim(depth - 1));
       case 4 -> dim(depth - 1).times(dim(depth - 1));
@@ -84,13 +101,19 @@ final class RandomKernels {
       shape.add(dim(1));
     }
     Scalar[] all = Scalar.values();
-    Buf buffer = new Buf(NAMES[random.nextInt(NAMES.length)] + "_" + buffers.size(), all[random.nextInt(all.length)], shape);
+    Buf buffer =
+        new Buf(
+            NAMES[random.nextInt(NAMES.length)] + "_" + buffers.size(),
+            all[random.nextInt(all.length)],
+            shape);
     buffers.add(buffer);
     return buffer;
   }
 
   private Buf view(Buf buffer) {
-    return random.nextInt(5) > 0 ? buffer : new Buf(buffer.name(), pick(List.of(Scalar.values())), List.of(dim(1)));
+    return random.nextInt(5) > 0
+        ? buffer
+        : new Buf(buffer.name(), pick(List.of(Scalar.values())), List.of(dim(1)));
   }
 
   private List<KExpr> indices(Buf buffer, List<Axis> scope) {
@@ -99,13 +122,31 @@ final class RandomKernels {
 
   private KExpr leaf(Scalar type, List<Axis> scope) {
     if (type == Scalar.INDEX && random.nextInt(3) > 0) {
-      return scope.isEmpty() || random.nextInt(4) == 0 ? new KExpr.Dim(dim(1)) : new KExpr.AxisRef(pick(scope));
+      return scope.isEmpty() || random.nextInt(4) == 0
+          ? new KExpr.Dim(dim(1))
+          : new KExpr.AxisRef(pick(scope));
     }
     if (type.isFloat() || type.isSmallFloat()) {
-      double[] values = {0, -0.0, 1, -2.5, 1e30, 0.1, (float) 0.1, Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, random.nextGaussian()};
+      double[] values = {
+        0,
+        -0.0,
+        1,
+        -2.5,
+        1e30,
+        0.1,
+        (float) 0.1,
+        Double.NaN,
+        Double.POSITIVE_INFINITY,
+        Double.NEGATIVE_INFINITY,
+        random.nextGaussian()
+      };
       return new KExpr.FloatLit(type, values[random.nextInt(values.length)]);
     }
-    return new KExpr.IntLit(type, type == Scalar.BOOL ? random.nextInt(2) : pick(List.of(0L, 1L, -1L, 7L, Long.MIN_VALUE, Long.MAX_VALUE)));
+    return new KExpr.IntLit(
+        type,
+        type == Scalar.BOOL
+            ? random.nextInt(2)
+            : pick(List.of(0L, 1L, -1L, 7L, Long.MIN_VALUE, Long.MAX_VALUE)));
   }
 
   private KExpr expr(Scalar type, List<Axis> scope, int depth) {
@@ -127,13 +168,18 @@ final class RandomKernels {
       case 3 -> new KExpr.Un(pick(List.of(UnaryOp.values())), expr(type, scope, depth - 1));
       case 4, 5 ->
           new KExpr.Bin(
-              pick(List.of(BinaryOp.values())), expr(type, scope, depth - 1), expr(type, scope, depth - 1));
+              pick(List.of(BinaryOp.values())),
+              expr(type, scope, depth - 1),
+              expr(type, scope, depth - 1));
       case 6 ->
           type != Scalar.BOOL
               ? new KExpr.Un(UnaryOp.NEG, expr(type, scope, depth - 1))
               : compare(pick(types), scope, depth);
       case 7 ->
-          new KExpr.If(expr(Scalar.BOOL, scope, depth - 1), expr(type, scope, depth - 1), expr(type, scope, depth - 1));
+          new KExpr.If(
+              expr(Scalar.BOOL, scope, depth - 1),
+              expr(type, scope, depth - 1),
+              expr(type, scope, depth - 1));
       case 8 -> new KExpr.To(type, expr(pick(types), scope, depth - 1), random.nextBoolean());
       case 9 -> new KExpr.BitsAs(type, expr(pick(types), scope, depth - 1));
       default -> {
@@ -149,6 +195,9 @@ final class RandomKernels {
   }
 
   private KExpr compare(Scalar type, List<Axis> scope, int depth) {
-    return new KExpr.Cmp(pick(List.of(CompareOp.values())), expr(type, scope, depth - 1), expr(type, scope, depth - 1));
+    return new KExpr.Cmp(
+        pick(List.of(CompareOp.values())),
+        expr(type, scope, depth - 1),
+        expr(type, scope, depth - 1));
   }
 }
