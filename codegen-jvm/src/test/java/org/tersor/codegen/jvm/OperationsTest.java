@@ -14,12 +14,14 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Legalizer;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 import org.tersor.ir.loop.UnaryOp;
+import org.tersor.ir.schedule.Target;
 
 /**
  * Every operation on every type and number of lanes, at every vector width, against the
@@ -89,6 +91,27 @@ class OperationsTest {
       if (fits) {
         check(op + "_" + s, s, s, (a, b) -> new Expr.Unary(op, a));
       }
+    }
+  }
+
+  /** Legalised for each width: the same text, so the same bits. */
+  @ParameterizedTest
+  @EnumSource(UnaryOp.class)
+  void transcendental(UnaryOp op) {
+    if (!op.isTranscendental()) {
+      return;
+    }
+    for (int width : Differential.WIDTHS) {
+      int lanes = Math.max(1, width / 4);
+      Expr value = new Expr.Unary(op, load(Scalar.F32, lanes, "a", 8));
+      LoopFunction f =
+          new LoopFunction(
+              op.name(),
+              List.of(in("a", Scalar.F32), out("out", Scalar.F32)),
+              List.of(),
+              new Stmt.Block(List.of(store(value, 0))));
+      LoopFunction legal = Legalizer.legalize(f, Target.jvm(width));
+      Differential.check(legal, N, new Random(op.name().hashCode()));
     }
   }
 
