@@ -1,0 +1,83 @@
+package org.tersor.ir.ops;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.tersor.ir.ops.OperatorTestKit.node;
+import static org.tersor.ir.ops.OperatorTestKit.random;
+
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/** Recurrent operators: a hand-computed step, kernels against evaluation. */
+class RecurrentTest {
+  private static Tensor small(long seed, long... shape) {
+    Tensor tensor = random(DType.F32, seed, shape);
+    for (int i = 0; i < tensor.size(); i++) {
+      tensor.setDouble(i, tensor.getDouble(i) / 4);
+    }
+    return tensor;
+  }
+
+  @TestFactory
+  Stream<DynamicTest> kernelsAgree() {
+    return Stream.of("RNN", "GRU", "LSTM")
+        .flatMap(type -> Stream.of("forward", "reverse", "bidirectional").map(direction -> DynamicTest.dynamicTest(type + " " + direction, () -> check(type, direction))));
+  }
+
+  private static void check(String type, String direction) {
+    int gates = type.equals("RNN") ? 1 : type.equals("GRU") ? 3 : 4;
+    int d = direction.equals("bidirectional") ? 2 : 1;
+    int hidden = 5;
+    for (int layout = 0; layout < 2; layout++) {
+      for (int variant = 0; variant < 2; variant++) {
+        OperatorTestKit kit =
+            node(type, 14)
+                .fixed(layout == 0 ? small(1, 4, 2, 3) : small(1, 2, 4, 3))
+                .fixed(small(2, d, gates * hidden, 3))
+                .fixed(small(3, d, gates * hidden, hidden))
+                .attr("hidden_size", hidden)
+                .attr("direction", direction)
+                .attr("layout", layout)
+                .outputs(type.equals("LSTM") ? 3 : 2);
+        if (variant == 1) {
+          Tensor state = layout == 0 ? small(5, d, 2, hidden) : small(5, 2, d, hidden);
+          kit.fixed(small(4, d, 2 * gates * hidden)).fixed(Tensor.of(new int[] {2, 4}, 2)).fixed(state);
+          switch (type) {
+            case "LSTM" -> kit.fixed(state).fixed(small(6, d, 3 * hidden));
+            case "GRU" -> kit.attr("linear_before_reset", 1);
+            default -> kit.attr("clip", 0.5f);
+          }
+        }
+        kit.check();
+      }
+    }
+  }
+
+  @Test
+  void oneStep() {
+    Tensor y =
+        node("RNN", 14)
+            .fixed(Tensor.of(new float[] {0.5f}, 1, 1, 1))
+            .fixed(Tensor.of(new float[] {2}, 1, 1, 1))
+            .fixed(Tensor.of(new float[] {3}, 1, 1, 1))
+            .fixed(Tensor.of(new float[] {0.25f, -0.5f}, 1, 2))
+            .absent()
+            .fixed(Tensor.of(new float[] {0.1f}, 1, 1, 1))
+            .attr("hidden_size", 1)
+            .outputs(1)
+            .check()
+            .getFirst();
+    assertEquals(Math.tanh(2 * 0.5 + 0.25 + 3 * 0.1 - 0.5), y.floats()[0], 1e-6);
+  }
+
+  @Test
+  void unknownStepsHaveNoKernel() {
+    OperatorTestKit kit = node("RNN", 14).input(small(1, 4, 2, 3)).fixed(small(2, 1, 5, 3)).fixed(small(3, 1, 5, 5)).attr("hidden_size", 5);
+    assertEquals("TSR-0501", assertThrows(TersorException.class, kit::check).code());
+  }
+}
