@@ -94,7 +94,7 @@ final class Attention extends OpBase {
     DimExpr valueSize = flat ? c.dims(2).get(2).floorDiv(kvHeads) : c.dims(2).get(3);
     DimExpr keys = c.dims(1).get(flat ? 1 : 2);
     DimExpr past = c.hasInput(PAST_KEY) ? c.dims(PAST_KEY).get(2) : DimExpr.ZERO;
-    double scale = c.has("scale") ? c.floatAttr("scale", 1) : size.isConst() ? 1 / Math.sqrt(size.constValue()) : Double.NaN;
+    double scale = c.has("scale") ? c.floatAttr("scale", 1) : size.isConst() ? 1 / Math.sqrt((double) size.constValue()) : Double.NaN;
     return new Plan(
         flat,
         c.dims(0).getFirst(),

@@ -110,7 +110,8 @@ final class QLinearActivation extends OpBase {
       }
       double sum = 0;
       for (int k = 0; k < n; k++) {
-        sum += values[i + k * inner] = Math.exp(values[i + k * inner] - max);
+        values[i + k * inner] = Math.exp(values[i + k * inner] - max);
+        sum += values[i + k * inner];
       }
       for (int k = 0; k < n; k++) {
         values[i + k * inner] /= sum;

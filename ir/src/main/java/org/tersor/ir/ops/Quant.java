@@ -84,14 +84,14 @@ final class Quant {
 
   /** A whole float32 number as an integer type, saturating. */
   static KExpr clamped(DType type, KExpr value) {
-    KExpr low = K.max(value, K.f32(type.minValue()));
-    return K.castInRange(Scalar.of(type), K.min(low, K.f32(type.maxValue())));
+    KExpr low = K.max(value, K.f32((double) type.minValue()));
+    return K.castInRange(Scalar.of(type), K.min(low, K.f32((double) type.maxValue())));
   }
 
   /** {@code rint(value) + zero}, saturated. */
   static long saturate(DType type, double value, long zero) {
     double moved = Math.rint(value) + zero;
-    return (long) Math.max(type.minValue(), Math.min(type.maxValue(), moved));
+    return (long) Math.max((double) type.minValue(), Math.min((double) type.maxValue(), moved));
   }
 
   /** A float as a small float type. */

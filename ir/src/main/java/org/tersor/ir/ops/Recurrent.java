@@ -21,24 +21,27 @@ import org.tersor.runtime.Tensor;
  */
 final class Recurrent extends OpBase {
   enum Kind {
-    RNN(1, List.of(RnnFunction.Kind.TANH), 1, 7, 14, 22),
-    GRU(3, List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH), 1, 3, 7, 14, 22),
-    LSTM(
-        4,
-        List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH, RnnFunction.Kind.TANH),
-        1,
-        7,
-        14,
-        22);
+    RNN(1),
+    GRU(3),
+    LSTM(4);
 
     private final int gates;
-    private final List<RnnFunction.Kind> functions;
-    private final int[] versions;
 
-    Kind(int gates, List<RnnFunction.Kind> functions, int... versions) {
+    Kind(int gates) {
       this.gates = gates;
-      this.functions = functions;
-      this.versions = versions;
+    }
+
+    /** Activations unless told. */
+    List<RnnFunction.Kind> functions() {
+      return switch (this) {
+        case RNN -> List.of(RnnFunction.Kind.TANH);
+        case GRU -> List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH);
+        case LSTM -> List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH, RnnFunction.Kind.TANH);
+      };
+    }
+
+    private int[] versions() {
+      return this == GRU ? new int[] {1, 3, 7, 14, 22} : new int[] {1, 7, 14, 22};
     }
 
     int gates() {
@@ -55,7 +58,7 @@ final class Recurrent extends OpBase {
 
   private static OpSchema.Builder schema(Kind kind) {
     OpSchema.Builder schema =
-        OpSchema.of("", kind.name(), kind.versions)
+        OpSchema.of("", kind.name(), kind.versions())
             .input("X", "T")
             .input("W", "T")
             .input("R", "T")
@@ -143,7 +146,7 @@ final class Recurrent extends OpBase {
         (int) size,
         directions,
         batchFirst,
-        RnnFunction.of(c, kind.functions, directions.size()),
+        RnnFunction.of(c, kind.functions(), directions.size()),
         c.floatAttr("clip", 0));
   }
 
@@ -224,7 +227,7 @@ final class Recurrent extends OpBase {
     private void sequence(int d, int b, List<Tensor> out) {
       double[] h = initial(5, d, b);
       double[] cell = kind == Kind.LSTM ? initial(6, d, b) : new double[hidden];
-      int length = c.hasInput(4) ? (int) Math.clamp(c.input(4).getLong(b), 0, time) : time;
+      int length = c.hasInput(4) ? Math.clamp(c.input(4).getLong(b), 0, time) : time;
       for (int s = 0; s < length; s++) {
         int t = p.directions.get(d) ? length - 1 - s : s;
         h = step(d, t, b, h, cell);

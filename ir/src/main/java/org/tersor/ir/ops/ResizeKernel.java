@@ -77,7 +77,7 @@ final class ResizeKernel {
   }
 
   private KExpr f32(DimExpr dim) {
-    return dim.isConst() ? K.f32(dim.constValue()) : K.cast(Scalar.F32, K.dim(dim));
+    return dim.isConst() ? K.f32((double) dim.constValue()) : K.cast(Scalar.F32, K.dim(dim));
   }
 
   private KExpr scale(ResizePlan.Dim dim) {
