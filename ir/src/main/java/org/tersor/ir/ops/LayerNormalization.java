@@ -19,7 +19,7 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * LayerNormalization (17): (X - mean) / sqrt(variance + epsilon) * Scale + B over the dimensions
+ * LayerNormalization (17; ONNX Runtime takes it in any opset): (X - mean) / sqrt(variance + epsilon) * Scale + B over the dimensions
  * from axis on, also mean and 1 / sqrt as outputs. RMSNormalization (23): X / sqrt(mean(X^2) +
  * epsilon) * scale. com.microsoft SkipLayerNormalization: layer normalization of input + skip +
  * bias over the last dimension. Computed in float32 (or wider).
@@ -42,7 +42,7 @@ final class LayerNormalization extends OpBase {
     OpSchema.Builder schema =
         switch (kind) {
           case LAYER ->
-              OpSchema.of("", "LayerNormalization", 17)
+              OpSchema.of("", "LayerNormalization", 1, 17)
                   .input("X", "T")
                   .input("Scale", "T")
                   .optional("B", "T")
