@@ -14,9 +14,10 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * Attention (23, 24): softmax(scale * Q K^T, capped, masked) V with grouped heads. Q, K, V are [B, heads, S, D] or [B, S, heads * D]; past keys
- * and values come before K and V. A query sees keys up to its own position when is_causal; nonpad_kv_seqlen (24) tells how many keys
- * of a sample are real. A row without any key gives 0.
+ * Attention (23, 24): softmax(scale * Q K^T, capped, masked) V with grouped heads. Q, K, V are [B,
+ * heads, S, D] or [B, S, heads * D]; past keys and values come before K and V. A query sees keys up
+ * to its own position when is_causal; nonpad_kv_seqlen (24) tells how many keys of a sample are
+ * real. A row without any key gives 0.
  */
 final class Attention extends OpBase {
   static final int MASK = 3;
@@ -87,14 +88,20 @@ final class Attention extends OpBase {
     }
     DimExpr heads = flat ? DimExpr.of(given) : c.dims(0).get(1);
     DimExpr kvHeads = flat ? DimExpr.of(kvGiven) : c.dims(1).get(1);
-    if (heads.isConst() && kvHeads.isConst() && (kvHeads.isConst(0) || heads.constValue() % kvHeads.constValue() != 0)) {
-      throw c.error("TSR-0303", heads + " heads of queries cannot share " + kvHeads + " heads of keys");
+    if (heads.isConst()
+        && kvHeads.isConst()
+        && (kvHeads.isConst(0) || heads.constValue() % kvHeads.constValue() != 0)) {
+      throw c.error(
+          "TSR-0303", heads + " heads of queries cannot share " + kvHeads + " heads of keys");
     }
     DimExpr size = flat ? c.dims(0).get(2).floorDiv(heads) : c.dims(0).get(3);
     DimExpr valueSize = flat ? c.dims(2).get(2).floorDiv(kvHeads) : c.dims(2).get(3);
     DimExpr keys = c.dims(1).get(flat ? 1 : 2);
     DimExpr past = c.hasInput(PAST_KEY) ? c.dims(PAST_KEY).get(2) : DimExpr.ZERO;
-    double scale = c.has("scale") ? c.floatAttr("scale", 1) : size.isConst() ? 1 / Math.sqrt((double) size.constValue()) : Double.NaN;
+    double scale =
+        c.has("scale")
+            ? c.floatAttr("scale", 1)
+            : size.isConst() ? 1 / Math.sqrt((double) size.constValue()) : Double.NaN;
     return new Plan(
         flat,
         c.dims(0).getFirst(),
@@ -144,11 +151,13 @@ final class Attention extends OpBase {
     return (int) (((b * shape[1] + h) * shape[2] + s) * shape[3] + d);
   }
 
-  private static double element(EvalContext c, Plan p, int input, int pastInput, int b, int h, int t, int d) {
+  private static double element(
+      EvalContext c, Plan p, int input, int pastInput, int b, int h, int t, int d) {
     int past = (int) p.past.constValue();
     return t < past
         ? c.input(pastInput).getDouble(at(c.input(pastInput), false, 0, b, h, t, d))
-        : c.input(input).getDouble(at(c.input(input), p.flat, (int) p.kvHeads.constValue(), b, h, t - past, d));
+        : c.input(input)
+            .getDouble(at(c.input(input), p.flat, (int) p.kvHeads.constValue(), b, h, t - past, d));
   }
 
   private static double mask(EvalContext c, Plan p, int b, int h, int s, int t) {
@@ -157,7 +166,10 @@ final class Attention extends OpBase {
       seen = Double.NEGATIVE_INFINITY;
     }
     if (p.causal) {
-      long offset = c.hasInput(LENGTHS) ? c.input(LENGTHS).getLong(b) - p.queries.constValue() : p.past.constValue();
+      long offset =
+          c.hasInput(LENGTHS)
+              ? c.input(LENGTHS).getLong(b) - p.queries.constValue()
+              : p.past.constValue();
       seen = t > s + offset ? Double.NEGATIVE_INFINITY : seen;
     }
     if (!c.hasInput(MASK)) {
@@ -168,7 +180,8 @@ final class Attention extends OpBase {
       return Double.NEGATIVE_INFINITY;
     }
     long[] steps = Shapes.broadcastStrides(mask.shape(), 4);
-    double value = mask.getDouble((int) (b * steps[0] + h * steps[1] + s * steps[2] + t * steps[3]));
+    double value =
+        mask.getDouble((int) (b * steps[0] + h * steps[1] + s * steps[2] + t * steps[3]));
     if (mask.dtype() == DType.BOOL) {
       value = value != 0 ? 0 : Double.NEGATIVE_INFINITY;
     }
@@ -194,10 +207,14 @@ final class Attention extends OpBase {
       for (int h = 0; h < kvHeads; h++) {
         for (int t = 0; t < total; t++) {
           for (int d = 0; out.size() > 1 && d < p.size.constValue(); d++) {
-            out.get(1).setDouble(at(out.get(1), false, 0, b, h, t, d), element(c, p, 1, PAST_KEY, b, h, t, d));
+            out.get(1)
+                .setDouble(
+                    at(out.get(1), false, 0, b, h, t, d), element(c, p, 1, PAST_KEY, b, h, t, d));
           }
           for (int d = 0; out.size() > 2 && d < p.valueSize.constValue(); d++) {
-            out.get(2).setDouble(at(out.get(2), false, 0, b, h, t, d), element(c, p, 2, PAST_VALUE, b, h, t, d));
+            out.get(2)
+                .setDouble(
+                    at(out.get(2), false, 0, b, h, t, d), element(c, p, 2, PAST_VALUE, b, h, t, d));
           }
         }
       }
@@ -212,7 +229,9 @@ final class Attention extends OpBase {
     for (int t = 0; t < total; t++) {
       double dot = 0;
       for (int d = 0; d < p.size.constValue(); d++) {
-        dot += c.input(0).getDouble(at(c.input(0), p.flat, (int) p.heads.constValue(), b, h, s, d)) * element(c, p, 1, PAST_KEY, b, kv, t, d);
+        dot +=
+            c.input(0).getDouble(at(c.input(0), p.flat, (int) p.heads.constValue(), b, h, s, d))
+                * element(c, p, 1, PAST_KEY, b, kv, t, d);
       }
       stages[0][t] = dot * p.scale;
       stages[1][t] = p.softcap > 0 ? p.softcap * Math.tanh(stages[0][t] / p.softcap) : stages[0][t];
@@ -236,7 +255,8 @@ final class Attention extends OpBase {
         // A key that is not seen does not count, whatever its value is.
         value += stages[3][t] == 0 ? 0 : stages[3][t] * element(c, p, 2, PAST_VALUE, b, kv, t, d);
       }
-      out.getFirst().setDouble(at(out.getFirst(), p.flat, (int) p.heads.constValue(), b, h, s, d), value);
+      out.getFirst()
+          .setDouble(at(out.getFirst(), p.flat, (int) p.heads.constValue(), b, h, s, d), value);
     }
   }
 

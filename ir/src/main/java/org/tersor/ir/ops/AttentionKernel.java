@@ -53,14 +53,20 @@ final class AttentionKernel {
 
   /** Keys or values with the past before them. */
   private KExpr joined(int input, int past, int present, DimExpr size, Axis d) {
-    KExpr fresh = K.at(kernel.in(input), index(K.axis(g), K.sub(K.axis(t), K.dim(plan.past())), K.axis(d), size));
+    KExpr fresh =
+        K.at(
+            kernel.in(input),
+            index(K.axis(g), K.sub(K.axis(t), K.dim(plan.past())), K.axis(d), size));
     if (!context.hasInput(past) && !context.hasOutput(present)) {
       return K.cast(type, fresh);
     }
     Buf all =
         context.hasOutput(present)
             ? kernel.out(present)
-            : kernel.temp("joined" + input, Scalar.of(context.dtype(input)), List.of(plan.batch(), plan.kvHeads(), plan.total(), size));
+            : kernel.temp(
+                "joined" + input,
+                Scalar.of(context.dtype(input)),
+                List.of(plan.batch(), plan.kvHeads(), plan.total(), size));
     List<KExpr> target = List.of(K.axis(b), K.axis(g), K.axis(t), K.axis(d));
     if (context.hasInput(past)) {
       Axis old = new Axis("p", plan.past());
@@ -105,7 +111,8 @@ final class AttentionKernel {
     show(0, axes, raw);
     KExpr capped = raw;
     if (plan.softcap() > 0) {
-      capped = K.mul(number(plan.softcap()), K.unary(UnaryOp.TANH, K.div(raw, number(plan.softcap()))));
+      capped =
+          K.mul(number(plan.softcap()), K.unary(UnaryOp.TANH, K.div(raw, number(plan.softcap()))));
     }
     show(1, axes, capped);
     Buf maskedScores = kernel.temp("masked", type, shape);
@@ -135,12 +142,18 @@ final class AttentionKernel {
   private KExpr masked(KExpr score) {
     KExpr none = number(Double.NEGATIVE_INFINITY);
     KExpr hidden = K.bool(false);
-    KExpr length = context.hasInput(Attention.LENGTHS) ? K.cast(Scalar.INDEX, K.at(kernel.in(Attention.LENGTHS), K.axis(b))) : K.index(0);
+    KExpr length =
+        context.hasInput(Attention.LENGTHS)
+            ? K.cast(Scalar.INDEX, K.at(kernel.in(Attention.LENGTHS), K.axis(b)))
+            : K.index(0);
     if (context.hasInput(Attention.LENGTHS)) {
       hidden = K.ge(K.axis(t), length);
     }
     if (plan.causal()) {
-      KExpr offset = context.hasInput(Attention.LENGTHS) ? K.sub(length, K.dim(plan.queries())) : K.dim(plan.past());
+      KExpr offset =
+          context.hasInput(Attention.LENGTHS)
+              ? K.sub(length, K.dim(plan.queries()))
+              : K.dim(plan.past());
       KExpr later = K.gt(K.axis(t), K.add(K.axis(s), offset));
       hidden = hidden instanceof KExpr.IntLit ? later : K.or(hidden, later);
     }

@@ -19,10 +19,11 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * LayerNormalization (17; ONNX Runtime takes it in any opset): (X - mean) / sqrt(variance + epsilon) * Scale + B over the dimensions
- * from axis on, also mean and 1 / sqrt as outputs. RMSNormalization (23): X / sqrt(mean(X^2) +
- * epsilon) * scale. com.microsoft SkipLayerNormalization: layer normalization of input + skip +
- * bias over the last dimension. Computed in float32 (or wider).
+ * LayerNormalization (17; ONNX Runtime takes it in any opset): (X - mean) / sqrt(variance +
+ * epsilon) * Scale + B over the dimensions from axis on, also mean and 1 / sqrt as outputs.
+ * RMSNormalization (23): X / sqrt(mean(X^2) + epsilon) * scale. com.microsoft
+ * SkipLayerNormalization: layer normalization of input + skip + bias over the last dimension.
+ * Computed in float32 (or wider).
  */
 final class LayerNormalization extends OpBase {
   enum Kind {

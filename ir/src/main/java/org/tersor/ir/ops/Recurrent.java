@@ -36,7 +36,8 @@ final class Recurrent extends OpBase {
       return switch (this) {
         case RNN -> List.of(RnnFunction.Kind.TANH);
         case GRU -> List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH);
-        case LSTM -> List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH, RnnFunction.Kind.TANH);
+        case LSTM ->
+            List.of(RnnFunction.Kind.SIGMOID, RnnFunction.Kind.TANH, RnnFunction.Kind.TANH);
       };
     }
 

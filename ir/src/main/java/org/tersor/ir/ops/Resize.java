@@ -159,8 +159,7 @@ final class Resize extends OpBase {
             case CEIL -> Math.ceil(x);
             case SIMPLE -> scale < 1 ? Math.ceil(x) : Math.floor(x);
           };
-      return new Taps(
-          new int[] {Math.clamp((long) rounded, 0, in - 1)}, new double[] {1}, outside);
+      return new Taps(new int[] {Math.clamp((long) rounded, 0, in - 1)}, new double[] {1}, outside);
     }
     // The fraction is in (0, 1]: an element right at the coordinate is the upper one.
     int base = (int) Math.ceil(x) - 1;

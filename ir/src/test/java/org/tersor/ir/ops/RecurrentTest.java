@@ -26,7 +26,10 @@ class RecurrentTest {
   @TestFactory
   Stream<DynamicTest> kernelsAgree() {
     return Stream.of("RNN", "GRU", "LSTM")
-        .flatMap(type -> Stream.of("forward", "reverse", "bidirectional").map(direction -> DynamicTest.dynamicTest(type + " " + direction, () -> check(type, direction))));
+        .flatMap(type ->
+            Stream.of("forward", "reverse", "bidirectional")
+                .map(direction ->
+                    DynamicTest.dynamicTest(type + " " + direction, () -> check(type, direction))));
   }
 
   private static void check(String type, String direction) {
@@ -46,7 +49,9 @@ class RecurrentTest {
                 .outputs(type.equals("LSTM") ? 3 : 2);
         if (variant == 1) {
           Tensor state = layout == 0 ? small(5, d, 2, hidden) : small(5, 2, d, hidden);
-          kit.fixed(small(4, d, 2 * gates * hidden)).fixed(Tensor.of(new int[] {2, 4}, 2)).fixed(state);
+          kit.fixed(small(4, d, 2 * gates * hidden))
+              .fixed(Tensor.of(new int[] {2, 4}, 2))
+              .fixed(state);
           switch (type) {
             case "LSTM" -> kit.fixed(state).fixed(small(6, d, 3 * hidden));
             case "GRU" -> kit.attr("linear_before_reset", 1);
@@ -77,7 +82,12 @@ class RecurrentTest {
 
   @Test
   void unknownStepsHaveNoKernel() {
-    OperatorTestKit kit = node("RNN", 14).input(small(1, 4, 2, 3)).fixed(small(2, 1, 5, 3)).fixed(small(3, 1, 5, 5)).attr("hidden_size", 5);
+    OperatorTestKit kit =
+        node("RNN", 14)
+            .input(small(1, 4, 2, 3))
+            .fixed(small(2, 1, 5, 3))
+            .fixed(small(3, 1, 5, 5))
+            .attr("hidden_size", 5);
     assertEquals("TSR-0501", assertThrows(TersorException.class, kit::check).code());
   }
 }
