@@ -42,7 +42,10 @@ class CommandLineTest {
 
   @BeforeAll
   static void unpack() throws IOException {
-    for (String file : new String[] {"digits.onnx", "digits-images-idx3-ubyte.gz", "digits-labels-idx1-ubyte.gz"}) {
+    for (String file :
+        new String[] {
+          "digits.onnx", "digits-images-idx3-ubyte.gz", "digits-labels-idx1-ubyte.gz"
+        }) {
       try (var in = CommandLineTest.class.getResourceAsStream("demo/" + file)) {
         Files.copy(in, folder.resolve(file));
       }
@@ -65,28 +68,62 @@ class CommandLineTest {
   @ParameterizedTest
   @CsvSource({"interpreter", "jvm"})
   void verifyPassesAgainstOnnxRuntime(String backend) throws IOException {
-    Outcome outcome = tersor("verify", model(), "--backend", backend, "--dim", "N=2", "--seed", 3, "--json");
+    Outcome outcome =
+        tersor("verify", model(), "--backend", backend, "--dim", "N=2", "--seed", 3, "--json");
     assertEquals(0, outcome.exit, outcome.err);
     JsonNode json = outcome.json();
     assertTrue(json.path("passed").asBoolean());
     assertEquals(backend, json.path("backend").asText());
     assertEquals(2, json.path("inputs").path(0).path("shape").path(0).asInt());
-    assertTrue(json.path("maxAbs").asDouble() < 1e-4 && json.path("cosine").asDouble() > .999999 && json.has("maxRel"));
+    assertTrue(
+        json.path("maxAbs").asDouble() < 1e-4
+            && json.path("cosine").asDouble() > .999999
+            && json.has("maxRel"));
   }
 
   @Test
   void accuracyOnJvmAndQuantizedInOnnxRuntime() throws IOException {
-    JsonNode real = tersor("eval", model(), "--task", "mnist", "--data", folder, "--limit", 500, "--json").json();
+    JsonNode real =
+        tersor("eval", model(), "--task", "mnist", "--data", folder, "--limit", 500, "--json")
+            .json();
     assertEquals("top1", real.path("metric").asText());
     assertEquals(500, real.path("n").asInt());
     assertTrue(real.path("value").asDouble() > .97, real.toString());
     Path small = folder.resolve("int8.onnx");
-    Outcome quantized = tersor("quantize", model(), "-o", small, "--scheme", "int8", "--calibrate", folder, "--task", "mnist", "--json");
+    Outcome quantized =
+        tersor(
+            "quantize",
+            model(),
+            "-o",
+            small,
+            "--scheme",
+            "int8",
+            "--calibrate",
+            folder,
+            "--task",
+            "mnist",
+            "--json");
     assertEquals(0, quantized.exit, quantized.err);
     assertTrue(quantized.json().path("bytes").asLong() < Files.size(model()) / 2);
-    JsonNode int8 = tersor("eval", small, "--task", "mnist", "--data", folder, "--limit", 500, "--backend", "ort", "--json").json();
+    JsonNode int8 =
+        tersor(
+                "eval",
+                small,
+                "--task",
+                "mnist",
+                "--data",
+                folder,
+                "--limit",
+                500,
+                "--backend",
+                "ort",
+                "--json")
+            .json();
     assertEquals(real.path("value").asDouble(), int8.path("value").asDouble(), .01);
-    assertEquals(0, tersor("verify", small).exit, "the exported model means the same to Tersor and ONNX Runtime");
+    assertEquals(
+        0,
+        tersor("verify", small).exit,
+        "the exported model means the same to Tersor and ONNX Runtime");
   }
 
   @Test
@@ -103,7 +140,8 @@ class CommandLineTest {
   void brokenFilesAreDiagnosticsWithoutStackTraces() throws IOException {
     byte[] good = Files.readAllBytes(model());
     Path broken = folder.resolve("broken.onnx");
-    for (byte[] bytes : new byte[][] {{}, {1, 2, 3}, Arrays.copyOf(good, good.length / 2), new byte[5000]}) {
+    for (byte[] bytes :
+        new byte[][] {{}, {1, 2, 3}, Arrays.copyOf(good, good.length / 2), new byte[5000]}) {
       Files.write(broken, bytes);
       Outcome outcome = tersor("verify", broken, "--backend", "interpreter");
       assertEquals(Exit.MODEL_REFUSED, outcome.exit, outcome.err);

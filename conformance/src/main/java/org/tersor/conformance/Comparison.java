@@ -152,7 +152,9 @@ public record Comparison(
 
   private static boolean inside(Rule rule, double difference, double expected) {
     if (!Double.isFinite(difference)) {
-      return rule instanceof Rule.Half; // judged as a whole; an infinite bound must not let an infinity pass
+      return rule
+          instanceof
+          Rule.Half; // judged as a whole; an infinite bound must not let an infinity pass
     }
     return switch (rule) {
       case Rule.Close close -> difference <= close.atol() + close.rtol() * Math.abs(expected);

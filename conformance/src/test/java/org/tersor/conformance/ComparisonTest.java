@@ -11,7 +11,8 @@ import org.tersor.runtime.Tensor;
 
 class ComparisonTest {
   private static Comparison compare(Rule rule, float[] actual, float... expected) {
-    return Comparison.of("y", Tensor.of(actual, actual.length), Tensor.of(expected, expected.length), rule);
+    return Comparison.of(
+        "y", Tensor.of(actual, actual.length), Tensor.of(expected, expected.length), rule);
   }
 
   @Test
@@ -30,14 +31,16 @@ class ComparisonTest {
     assertFalse(compare(Comparison.SUITE, new float[] {1}, inf).passed());
     assertFalse(compare(Comparison.SUITE, new float[] {1}, nan).passed());
     assertFalse(compare(Comparison.SUITE, new float[] {nan}, 1).passed());
-    assertEquals(Double.POSITIVE_INFINITY, compare(Comparison.SUITE, new float[] {nan}, 1).maxAbs());
+    assertEquals(
+        Double.POSITIVE_INFINITY, compare(Comparison.SUITE, new float[] {nan}, 1).maxAbs());
   }
 
   @Test
   void typesAndShapesCount() {
     Tensor floats = Tensor.of(new float[] {1, 2}, 2);
     assertFalse(Comparison.of("y", floats.reshaped(1, 2), floats, Comparison.SUITE).passed());
-    assertFalse(Comparison.of("y", Tensor.of(new double[] {1, 2}, 2), floats, Comparison.SUITE).passed());
+    assertFalse(
+        Comparison.of("y", Tensor.of(new double[] {1, 2}, 2), floats, Comparison.SUITE).passed());
   }
 
   @Test
@@ -58,7 +61,9 @@ class ComparisonTest {
     float[] theirs = {5.01f, 4, 3, 2, 1, 0};
     Rule half = new Rule.Half(Tensor.of(exact, 6));
     assertTrue(compare(half, new float[] {5, 4.015f, 3, 2, 1, 0}, theirs).passed());
-    assertFalse(compare(half, new float[] {5, 4.03f, 3, 2, 1, 0}, theirs).passed(), "three times their error");
+    assertFalse(
+        compare(half, new float[] {5, 4.03f, 3, 2, 1, 0}, theirs).passed(),
+        "three times their error");
     assertFalse(compare(half, new float[] {4, 5, 3, 2, 1, 0}, theirs).passed(), "another order");
   }
 }

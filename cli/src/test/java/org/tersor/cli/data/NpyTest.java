@@ -23,7 +23,10 @@ class NpyTest {
   @ParameterizedTest
   @EnumSource(
       value = DType.class,
-      names = {"BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F16", "F32", "F64", "C64", "C128"})
+      names = {
+        "BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F16", "F32", "F64", "C64",
+        "C128"
+      })
   void everyTypeRoundTrips(DType dtype) throws IOException {
     Tensor tensor = Tensor.zeros(dtype, 2, 3);
     for (int i = 0; i < 6; i++) {
@@ -32,7 +35,10 @@ class NpyTest {
     Path file = folder.resolve("x.npy");
     Npy.write(tensor, file);
     assertEquals(tensor, Npy.read(file));
-    assertEquals(0, (Files.size(file) - (long) tensor.size() * dtype.memoryBytes()) % 64, "the data is aligned");
+    assertEquals(
+        0,
+        (Files.size(file) - (long) tensor.size() * dtype.memoryBytes()) % 64,
+        "the data is aligned");
   }
 
   @Test
@@ -52,8 +58,18 @@ class NpyTest {
   void columnMajorIsTurned() throws IOException {
     String header = "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }\n";
     byte[] bytes = new byte[10 + header.length() + 12];
-    System.arraycopy(new byte[] {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (byte) header.length(), 0}, 0, bytes, 0, 10);
-    System.arraycopy(header.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1), 0, bytes, 10, header.length());
+    System.arraycopy(
+        new byte[] {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (byte) header.length(), 0},
+        0,
+        bytes,
+        0,
+        10);
+    System.arraycopy(
+        header.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1),
+        0,
+        bytes,
+        10,
+        header.length());
     for (int i = 0; i < 6; i++) {
       bytes[10 + header.length() + 2 * i + 1] = (byte) i; // columns: (0, 1), (2, 3), (4, 5)
     }
@@ -68,10 +84,17 @@ class NpyTest {
     byte[] good = Files.readAllBytes(file);
     for (int cut : new int[] {0, 5, 9, 40, 200, good.length - 1}) {
       Path broken = Files.write(folder.resolve("b.npy"), java.util.Arrays.copyOf(good, cut));
-      assertEquals("TSR-0903", assertThrows(TersorException.class, () -> Npy.read(broken)).code(), "cut at " + cut);
+      assertEquals(
+          "TSR-0903",
+          assertThrows(TersorException.class, () -> Npy.read(broken)).code(),
+          "cut at " + cut);
     }
-    String huge = new String(good, java.nio.charset.StandardCharsets.ISO_8859_1).replace("(1000,)", "(9999999999999999999,)");
-    Path overflow = Files.write(folder.resolve("h.npy"), huge.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1));
+    String huge =
+        new String(good, java.nio.charset.StandardCharsets.ISO_8859_1)
+            .replace("(1000,)", "(9999999999999999999,)");
+    Path overflow =
+        Files.write(
+            folder.resolve("h.npy"), huge.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1));
     assertThrows(TersorException.class, () -> Npy.read(overflow));
   }
 }

@@ -14,9 +14,11 @@ class PreprocessTest {
 
   @Test
   void channelsFirstAndMeans() {
-    Tensor image = Preprocess.parse("raw,mean=104:117:123,order=bgr").apply(TWO_PIXELS, 1, 1, 2, 3, DType.F32);
+    Tensor image =
+        Preprocess.parse("raw,mean=104:117:123,order=bgr").apply(TWO_PIXELS, 1, 1, 2, 3, DType.F32);
     assertArrayEquals(new long[] {1, 3, 1, 2}, image.shape());
-    assertArrayEquals(new float[] {30 - 104, 200 - 104, 20 - 117, 50 - 117, 10 - 123, 40 - 123}, image.floats());
+    assertArrayEquals(
+        new float[] {30 - 104, 200 - 104, 20 - 117, 50 - 117, 10 - 123, 40 - 123}, image.floats());
   }
 
   @Test
@@ -28,13 +30,21 @@ class PreprocessTest {
 
   @Test
   void meanAndDeviationAreOfTheUnitRange() {
-    assertEquals((200 / 255.0 - .5) / .25, Preprocess.parse("mean=.5,std=.25").apply(new byte[] {(byte) 200}, 1, 1, 1, 1, DType.F32).floats()[0], 1e-6);
+    assertEquals(
+        (200 / 255.0 - .5) / .25,
+        Preprocess.parse("mean=.5,std=.25")
+            .apply(new byte[] {(byte) 200}, 1, 1, 1, 1, DType.F32)
+            .floats()[0],
+        1e-6);
   }
 
   @Test
   void nonsenseIsADiagnostic() {
     for (String text : new String[] {"rwa", "mean=a", "layout=x", "mean", ""}) {
-      assertEquals("TSR-0904", assertThrows(TersorException.class, () -> Preprocess.parse(text)).code(), text);
+      assertEquals(
+          "TSR-0904",
+          assertThrows(TersorException.class, () -> Preprocess.parse(text)).code(),
+          text);
     }
   }
 }
