@@ -130,7 +130,7 @@ class CommandLineTest {
   void runWritesOutputsThatItCanReadAgain() throws IOException {
     Path out = folder.resolve("out.npz");
     assertEquals(0, tersor("run", model(), "--input", "image=random", "-o", out).exit);
-    assertEquals(10, org.tersor.cli.data.Npy.readAll(out).get("logits").size());
+    assertEquals(10, org.tersor.runtime.Npy.readAll(out).get("logits").size());
     Outcome wrong = tersor("run", model(), "--input", "picture=random");
     assertEquals(Exit.RUN_FAILED, wrong.exit);
     assertTrue(wrong.err.contains("error[TSR-0702]") && wrong.err.contains("[image]"), wrong.err);

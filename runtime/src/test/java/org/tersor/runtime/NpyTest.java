@@ -1,4 +1,4 @@
-package org.tersor.cli.data;
+package org.tersor.runtime;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -13,9 +13,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.tersor.runtime.DType;
-import org.tersor.runtime.Tensor;
-import org.tersor.runtime.TersorException;
 
 class NpyTest {
   @TempDir Path folder;
