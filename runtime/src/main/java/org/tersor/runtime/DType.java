@@ -3,9 +3,10 @@ package org.tersor.runtime;
 import java.util.Locale;
 
 /**
- * Element type of a tensor. {@link #text()} is the spelling of every text form; {@link #bits()} is the size of one element in a
- * file. In memory each element occupies one Java array slot of kind {@link #slot()} (types under 8 bits are unpacked, one code
- * per byte; complex numbers take two slots, real part first).
+ * Element type of a tensor. {@link #text()} is the spelling of every text form; {@link #bits()} is
+ * the size of one element in a file. In memory each element occupies one Java array slot of kind
+ * {@link #slot()} (types under 8 bits are unpacked, one code per byte; complex numbers take two
+ * slots, real part first).
  */
 public enum DType {
   BOOL("bool", 8, Slot.BYTE),

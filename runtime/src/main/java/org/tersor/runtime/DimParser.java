@@ -49,7 +49,8 @@ final class DimParser {
       return value;
     }
     int start = at;
-    while (at < text.length() && (Character.isLetterOrDigit(text.charAt(at)) || text.charAt(at) == '_')) {
+    while (at < text.length()
+        && (Character.isLetterOrDigit(text.charAt(at)) || text.charAt(at) == '_')) {
       at++;
     }
     if (start == at) {
@@ -102,6 +103,7 @@ final class DimParser {
   }
 
   private IllegalArgumentException error(String why) {
-    return new IllegalArgumentException("dimension '" + text + "', column " + (at + 1) + ": " + why);
+    return new IllegalArgumentException(
+        "dimension '" + text + "', column " + (at + 1) + ": " + why);
   }
 }

@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A compiled model. Thread-safe; a call keeps no state behind and nothing needs closing. A wrong name, type or shape is reported
- * by {@link TersorException} before anything runs.
+ * A compiled model. Thread-safe; a call keeps no state behind and nothing needs closing. A wrong
+ * name, type or shape is reported by {@link TersorException} before anything runs.
  */
 public interface Executable {
   /** Inputs in the order of the model. */
@@ -32,6 +32,8 @@ public interface Executable {
     return getClass().getSimpleName();
   }
 
-  /** A named input or output; symbolic dimensions are bound by the shapes of the inputs of a call. */
+  /**
+   * A named input or output; symbolic dimensions are bound by the shapes of the inputs of a call.
+   */
   record Port(String name, DType dtype, List<DimExpr> shape) {}
 }

@@ -3,7 +3,8 @@ package org.tersor.runtime;
 /** One compiled kernel. Generated classes implement this; it is stateless. */
 public interface KernelCode {
   /**
-   * Runs tasks {@code from} (inclusive) to {@code to} (exclusive) of the kernel's parallel loop; a serial kernel has the one task 0.
+   * Runs tasks {@code from} (inclusive) to {@code to} (exclusive) of the kernel's parallel loop; a
+   * serial kernel has the one task 0.
    *
    * @param arrays the Java array of each buffer parameter, in order
    * @param offsets the slot at which each buffer starts in its array

@@ -1,8 +1,9 @@
 package org.tersor.runtime;
 
 /**
- * Conversion between float32 and the floating-point types of 16 bits and fewer. Rounding is half to even. Sources: IEEE 754
- * (binary16), OCP 8-bit Floating Point (E4M3, E5M2), OCP Microscaling (E8M0, E2M1), ONNX "Float stored in 8 bits" (FNUZ).
+ * Conversion between float32 and the floating-point types of 16 bits and fewer. Rounding is half to
+ * even. Sources: IEEE 754 (binary16), OCP 8-bit Floating Point (E4M3, E5M2), OCP Microscaling
+ * (E8M0, E2M1), ONNX "Float stored in 8 bits" (FNUZ).
  *
  * @param exponentBits bits of the exponent
  * @param mantissaBits bits of the mantissa
@@ -67,9 +68,13 @@ public record Minifloat(int exponentBits, int mantissaBits, int bias, Special sp
     int mantissa = code & ((1 << mantissaBits) - 1);
     int topExponent = (1 << exponentBits) - 1;
     if (special == Special.IEEE && exponent == topExponent) {
-      return mantissa != 0 ? Float.NaN : sign == 1 ? Float.NEGATIVE_INFINITY : Float.POSITIVE_INFINITY;
+      return mantissa != 0
+          ? Float.NaN
+          : sign == 1 ? Float.NEGATIVE_INFINITY : Float.POSITIVE_INFINITY;
     }
-    if (special == Special.FINITE_NAN && exponent == topExponent && mantissa == (1 << mantissaBits) - 1) {
+    if (special == Special.FINITE_NAN
+        && exponent == topExponent
+        && mantissa == (1 << mantissaBits) - 1) {
       return Float.NaN;
     }
     if (special == Special.UNSIGNED_ZERO && sign == 1 && exponent == 0 && mantissa == 0) {
@@ -85,7 +90,8 @@ public record Minifloat(int exponentBits, int mantissaBits, int bias, Special sp
   /**
    * Code nearest to {@code value}, half to even.
    *
-   * @param saturate out of range (and infinity) gives the largest finite value; otherwise infinity, or NaN where the type has none
+   * @param saturate out of range (and infinity) gives the largest finite value; otherwise infinity,
+   *     or NaN where the type has none
    */
   public int encode(double value, boolean saturate) {
     if (special == Special.SCALE) {
@@ -105,7 +111,8 @@ public record Minifloat(int exponentBits, int mantissaBits, int bias, Special sp
     double magnitude = Math.abs(value);
     int exponent = Math.max(Math.getExponent(magnitude), 1 - bias);
     double step = Math.scalb(1.0, exponent - mantissaBits);
-    double rounded = magnitude == Double.POSITIVE_INFINITY ? magnitude : Math.rint(magnitude / step) * step;
+    double rounded =
+        magnitude == Double.POSITIVE_INFINITY ? magnitude : Math.rint(magnitude / step) * step;
     if (rounded > max()) {
       if (saturate || special == Special.FINITE) {
         rounded = max();

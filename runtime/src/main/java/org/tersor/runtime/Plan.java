@@ -3,9 +3,10 @@ package org.tersor.runtime;
 import java.util.List;
 
 /**
- * What an executable does, without the code of its kernels: buffers, steps run once at load (packing of weights) and steps run
- * per call. Sizes are expressions over {@link #dims}, bound by the shapes of the inputs. This is the one description that the
- * in-process executable, the jar and the shared library are made from.
+ * What an executable does, without the code of its kernels: buffers, steps run once at load
+ * (packing of weights) and steps run per call. Sizes are expressions over {@link #dims}, bound by
+ * the shapes of the inputs. This is the one description that the in-process executable, the jar and
+ * the shared library are made from.
  *
  * @param dims symbols, sorted
  * @param kernels names of the kernels, indexed by {@link Call#kernel}
@@ -26,11 +27,19 @@ public record Plan(
     INPUT,
     /** The caller's output array; {@link Buffer#index} is the output's number. */
     OUTPUT,
-    /** A weight as stored in the artifact; {@link Buffer#index} is its number among the constants. */
+    /**
+     * A weight as stored in the artifact; {@link Buffer#index} is its number among the constants.
+     */
     CONSTANT,
-    /** Computed once by {@link Plan#loadSteps}; the size is constant. {@link Buffer#index} numbers them. */
+    /**
+     * Computed once by {@link Plan#loadSteps}; the size is constant. {@link Buffer#index} numbers
+     * them.
+     */
     PACKED,
-    /** Scratch of one call; {@link Buffer#index} is a slot: buffers that share a slot are never live together. */
+    /**
+     * Scratch of one call; {@link Buffer#index} is a slot: buffers that share a slot are never live
+     * together.
+     */
     ARENA
   }
 
@@ -50,5 +59,6 @@ public record Plan(
    * @param tasks extent of the parallel loop
    * @param origin the graph node(s) it computes, for reports
    */
-  public record Call(int kernel, List<Integer> buffers, List<DimExpr> dims, DimExpr tasks, String origin) {}
+  public record Call(
+      int kernel, List<Integer> buffers, List<DimExpr> dims, DimExpr tasks, String origin) {}
 }

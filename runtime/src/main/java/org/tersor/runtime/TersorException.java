@@ -1,6 +1,9 @@
 package org.tersor.runtime;
 
-/** A fault that a user can act on: a stable code such as {@code TSR-0204}, and a message saying what, where, why and what to do. */
+/**
+ * A fault that a user can act on: a stable code such as {@code TSR-0204}, and a message saying
+ * what, where, why and what to do.
+ */
 public class TersorException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

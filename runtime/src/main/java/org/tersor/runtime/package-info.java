@@ -1,2 +1,5 @@
-/** What a compiled model needs to run: tensors, the execution plan, the thread pool. Depends on java.base alone. */
+/**
+ * What a compiled model needs to run: tensors, the execution plan, the thread pool. Depends on
+ * java.base alone.
+ */
 package org.tersor.runtime;

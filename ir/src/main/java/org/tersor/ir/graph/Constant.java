@@ -6,8 +6,8 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * Elements of a weight. {@link OfTensor} holds them on the heap; {@link Mapped} refers to bytes of a mapped file, so that a model is
- * imported without copying its weights.
+ * Elements of a weight. {@link OfTensor} holds them on the heap; {@link Mapped} refers to bytes of
+ * a mapped file, so that a model is imported without copying its weights.
  */
 public sealed interface Constant {
   DType dtype();
@@ -54,7 +54,10 @@ public sealed interface Constant {
     }
   }
 
-  /** Packed little-endian elements in a mapped file; {@code segment} has exactly the bytes that type and shape need. */
+  /**
+   * Packed little-endian elements in a mapped file; {@code segment} has exactly the bytes that type
+   * and shape need.
+   */
   record Mapped(DType dtype, long[] shape, MemorySegment segment) implements Constant {
     @Override
     public Tensor load() {
@@ -68,7 +71,10 @@ public sealed interface Constant {
 
     @Override
     public boolean equals(Object other) {
-      return other instanceof Mapped m && dtype == m.dtype && java.util.Arrays.equals(shape, m.shape) && segment.equals(m.segment);
+      return other instanceof Mapped m
+          && dtype == m.dtype
+          && java.util.Arrays.equals(shape, m.shape)
+          && segment.equals(m.segment);
     }
 
     @Override

@@ -8,8 +8,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A dataflow graph in SSA form, immutable. Nodes are topologically sorted. Bodies of If, Loop and Scan are graphs in attributes and
- * refer to values of the enclosing graph directly.
+ * A dataflow graph in SSA form, immutable. Nodes are topologically sorted. Bodies of If, Loop and
+ * Scan are graphs in attributes and refer to values of the enclosing graph directly.
  */
 public final class Graph {
   private final String name;
@@ -26,7 +26,8 @@ public final class Graph {
   /**
    * @param types type of every value of this graph, {@link ValueType#UNKNOWN} where not inferred
    * @param opsets imported opset version by domain
-   * @param metadata what the file says about itself (producer, doc strings, metadata_props); kept for export
+   * @param metadata what the file says about itself (producer, doc strings, metadata_props); kept
+   *     for export
    */
   public Graph(
       String name,

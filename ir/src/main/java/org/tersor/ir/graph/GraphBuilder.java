@@ -16,7 +16,9 @@ public final class GraphBuilder {
   private final Map<String, Integer> opsets;
   private int nextId;
 
-  /** @param firstId ids from here on are free */
+  /**
+   * @param firstId ids from here on are free
+   */
   public GraphBuilder(Map<String, Integer> opsets, int firstId) {
     this.opsets = new LinkedHashMap<>(opsets);
     this.nextId = firstId;
@@ -59,7 +61,8 @@ public final class GraphBuilder {
   }
 
   /** Adds a one-output node; its type is filled in by inference. */
-  public Value add(String domain, String type, Map<String, Attribute> attributes, Value... nodeInputs) {
+  public Value add(
+      String domain, String type, Map<String, Attribute> attributes, Value... nodeInputs) {
     Value output = value("", ValueType.UNKNOWN);
     addNode(domain, type, attributes, List.of(nodeInputs), List.of(output));
     return output;
@@ -74,13 +77,30 @@ public final class GraphBuilder {
   }
 
   /** Adds a node with given outputs. */
-  public Node addNode(String domain, String type, Map<String, Attribute> attributes, List<Value> nodeInputs, List<Value> nodeOutputs) {
+  public Node addNode(
+      String domain,
+      String type,
+      Map<String, Attribute> attributes,
+      List<Value> nodeInputs,
+      List<Value> nodeOutputs) {
     return addNode("", domain, type, attributes, nodeInputs, nodeOutputs);
   }
 
   public Node addNode(
-      String name, String domain, String type, Map<String, Attribute> attributes, List<Value> nodeInputs, List<Value> nodeOutputs) {
-    Node node = new Node(nextId++, name, new OpKey(domain, type, opsets.getOrDefault(domain, 1)), nodeInputs, nodeOutputs, attributes);
+      String name,
+      String domain,
+      String type,
+      Map<String, Attribute> attributes,
+      List<Value> nodeInputs,
+      List<Value> nodeOutputs) {
+    Node node =
+        new Node(
+            nextId++,
+            name,
+            new OpKey(domain, type, opsets.getOrDefault(domain, 1)),
+            nodeInputs,
+            nodeOutputs,
+            attributes);
     nodes.add(node);
     return node;
   }

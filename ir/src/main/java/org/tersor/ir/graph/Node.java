@@ -4,12 +4,19 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * An operation. Trailing absent inputs and outputs are trimmed; absent ones in between are {@link Value#NONE}.
+ * An operation. Trailing absent inputs and outputs are trimmed; absent ones in between are {@link
+ * Value#NONE}.
  *
  * @param id unique within a model; kept through rewrites that keep the node
  * @param name the file's name of the node, may be empty or any text
  */
-public record Node(int id, String name, OpKey op, List<Value> inputs, List<Value> outputs, Map<String, Attribute> attributes) {
+public record Node(
+    int id,
+    String name,
+    OpKey op,
+    List<Value> inputs,
+    List<Value> outputs,
+    Map<String, Attribute> attributes) {
   public Node {
     inputs = List.copyOf(inputs);
     outputs = List.copyOf(outputs);

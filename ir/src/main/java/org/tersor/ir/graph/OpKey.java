@@ -4,7 +4,8 @@ package org.tersor.ir.graph;
  * An operator as a node names it.
  *
  * @param domain "" for ai.onnx; "ai.onnx.ml", "com.microsoft", "org.tersor", ...
- * @param version the opset version of the domain that the model imports (not the operator's since-version)
+ * @param version the opset version of the domain that the model imports (not the operator's
+ *     since-version)
  */
 public record OpKey(String domain, String type, int version) {
   /** The domain of operators that only exist inside the compiler: fq, decode, ... */

@@ -6,17 +6,28 @@ import java.nio.ByteOrder;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** Packed little-endian element data (ONNX TensorProto.raw_data): 4- and 2-bit codes are packed low bits first. */
+/**
+ * Packed little-endian element data (ONNX TensorProto.raw_data): 4- and 2-bit codes are packed low
+ * bits first.
+ */
 public final class RawData {
-  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfDouble DOUBLE =
+      ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private RawData() {}
 
-  /** Bytes that {@code elements} of {@code dtype} take when packed; throws ArithmeticException on overflow. */
+  /**
+   * Bytes that {@code elements} of {@code dtype} take when packed; throws ArithmeticException on
+   * overflow.
+   */
   public static long byteSize(DType dtype, long elements) {
     if (dtype == DType.STRING) {
       throw new IllegalArgumentException("strings have no raw form");
@@ -28,7 +39,8 @@ public final class RawData {
   public static Tensor decode(DType dtype, long[] shape, MemorySegment segment) {
     long elements = Tensor.count(shape);
     if (segment.byteSize() < byteSize(dtype, elements)) {
-      throw new IllegalArgumentException("raw data too short for " + dtype.text() + java.util.Arrays.toString(shape));
+      throw new IllegalArgumentException(
+          "raw data too short for " + dtype.text() + java.util.Arrays.toString(shape));
     }
     Tensor tensor = Tensor.zeros(dtype, shape);
     int n = Math.toIntExact(elements * dtype.slots());
@@ -37,7 +49,8 @@ public final class RawData {
       for (int i = 0; i < n; i++) {
         int packed = segment.get(ValueLayout.JAVA_BYTE, i / perByte);
         int code = packed >> (i % perByte * dtype.bits()) & ((1 << dtype.bits()) - 1);
-        tensor.bytes()[i] = (byte) (dtype.isSigned() ? code << (32 - dtype.bits()) >> (32 - dtype.bits()) : code);
+        tensor.bytes()[i] =
+            (byte) (dtype.isSigned() ? code << (32 - dtype.bits()) >> (32 - dtype.bits()) : code);
       }
       return tensor;
     }
@@ -62,7 +75,9 @@ public final class RawData {
     if (dtype.bits() < 8) {
       int perByte = 8 / dtype.bits();
       for (int i = 0; i < n; i++) {
-        bytes[i / perByte] |= (byte) ((tensor.bytes()[i] & ((1 << dtype.bits()) - 1)) << (i % perByte * dtype.bits()));
+        bytes[i / perByte] |=
+            (byte)
+                ((tensor.bytes()[i] & ((1 << dtype.bits()) - 1)) << (i % perByte * dtype.bits()));
       }
       return bytes;
     }

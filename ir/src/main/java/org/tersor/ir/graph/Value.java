@@ -1,8 +1,8 @@
 package org.tersor.ir.graph;
 
 /**
- * An SSA value. Identity is the id, unique within a model (nested graphs included); the name is the file's, for people and for
- * export, and may be any text.
+ * An SSA value. Identity is the id, unique within a model (nested graphs included); the name is the
+ * file's, for people and for export, and may be any text.
  */
 public record Value(int id, String name) {
   /** Stands for an optional input or output that is not given. */

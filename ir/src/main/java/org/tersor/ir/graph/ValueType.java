@@ -37,7 +37,8 @@ public sealed interface ValueType {
 
     /** The dimensions; throws if unranked. */
     public List<DimExpr> dims() {
-      return shape.orElseThrow(() -> new IllegalStateException("the rank of " + this + " is not known"));
+      return shape.orElseThrow(
+          () -> new IllegalStateException("the rank of " + this + " is not known"));
     }
 
     public int rank() {
@@ -65,7 +66,11 @@ public sealed interface ValueType {
 
     @Override
     public String toString() {
-      return dtype.text() + shape.map(dims -> dims.stream().map(DimExpr::toString).collect(Collectors.joining(", ", "[", "]"))).orElse("[*]");
+      return dtype.text()
+          + shape
+              .map(dims ->
+                  dims.stream().map(DimExpr::toString).collect(Collectors.joining(", ", "[", "]")))
+              .orElse("[*]");
     }
   }
 

@@ -1,2 +1,5 @@
-/** Graph IR: immutable SSA graphs over typed values with symbolic dimensions, and checked edits of them. */
+/**
+ * Graph IR: immutable SSA graphs over typed values with symbolic dimensions, and checked edits of
+ * them.
+ */
 package org.tersor.ir.graph;

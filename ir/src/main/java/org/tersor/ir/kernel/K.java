@@ -8,7 +8,9 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
 import org.tersor.runtime.DimExpr;
 
-/** Short constructors of kernel expressions, for static import. Constants fold where it is exact. */
+/**
+ * Short constructors of kernel expressions, for static import. Constants fold where it is exact.
+ */
 public final class K {
   private K() {}
 
@@ -30,7 +32,9 @@ public final class K {
 
   /** A literal of any arithmetic type. */
   public static KExpr literal(Scalar type, double value) {
-    return type.isFloat() ? new KExpr.FloatLit(type, type == Scalar.F32 ? (float) value : value) : new KExpr.IntLit(type, (long) value);
+    return type.isFloat()
+        ? new KExpr.FloatLit(type, type == Scalar.F32 ? (float) value : value)
+        : new KExpr.IntLit(type, (long) value);
   }
 
   public static KExpr literal(Scalar type, long value) {
@@ -105,7 +109,9 @@ public final class K {
   }
 
   public static KExpr and(KExpr a, KExpr b) {
-    return isInt(a, 1) && a.scalar() == Scalar.BOOL ? b : isInt(b, 1) && b.scalar() == Scalar.BOOL ? a : new KExpr.Bin(BinaryOp.AND, a, b);
+    return isInt(a, 1) && a.scalar() == Scalar.BOOL
+        ? b
+        : isInt(b, 1) && b.scalar() == Scalar.BOOL ? a : new KExpr.Bin(BinaryOp.AND, a, b);
   }
 
   public static KExpr or(KExpr a, KExpr b) {

@@ -9,8 +9,9 @@ import org.tersor.ir.loop.UnaryOp;
 import org.tersor.runtime.DimExpr;
 
 /**
- * A scalar expression over iteration axes. Operations mean what the loop-IR enumerations say. Types of operands must agree; arithmetic
- * is on I32, U32, I64, U64, F32, F64, INDEX (and AND, OR, XOR, NOT on BOOL): narrower types are cast first.
+ * A scalar expression over iteration axes. Operations mean what the loop-IR enumerations say. Types
+ * of operands must agree; arithmetic is on I32, U32, I64, U64, F32, F64, INDEX (and AND, OR, XOR,
+ * NOT on BOOL): narrower types are cast first.
  */
 public sealed interface KExpr {
   Scalar scalar();
@@ -79,7 +80,10 @@ public sealed interface KExpr {
     }
   }
 
-  /** Lazy: an element is read only on the side that is chosen, so a guard makes out-of-range reads safe. */
+  /**
+   * Lazy: an element is read only on the side that is chosen, so a guard makes out-of-range reads
+   * safe.
+   */
   record If(KExpr condition, KExpr then, KExpr otherwise) implements KExpr {
     public If {
       same("if", then, otherwise);
@@ -97,7 +101,10 @@ public sealed interface KExpr {
   /** As loop-IR Bits. */
   record BitsAs(Scalar scalar, KExpr a) implements KExpr {}
 
-  /** Combination over axes (outermost first); of no iterations: 0, 1, the type's largest, the type's smallest (infinities for floats). */
+  /**
+   * Combination over axes (outermost first); of no iterations: 0, 1, the type's largest, the type's
+   * smallest (infinities for floats).
+   */
   record Fold(ReduceOp op, List<Axis> axes, KExpr body) implements KExpr {
     public Fold {
       axes = List.copyOf(axes);

@@ -3,8 +3,9 @@ package org.tersor.ir.kernel;
 import java.util.List;
 
 /**
- * A kernel before scheduling: stages run in order; a stage may read what earlier ones wrote. Buffers that are neither inputs nor
- * outputs are temporaries. This is the one source of every backend's code.
+ * A kernel before scheduling: stages run in order; a stage may read what earlier ones wrote.
+ * Buffers that are neither inputs nor outputs are temporaries. This is the one source of every
+ * backend's code.
  *
  * @param name an identifier made by the compiler, e.g. "conv"
  */

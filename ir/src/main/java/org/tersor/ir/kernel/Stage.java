@@ -3,8 +3,9 @@ package org.tersor.ir.kernel;
 import java.util.List;
 
 /**
- * {@code target[index] = value} for every point of the axes. No two points write the same element. Elements that no stage of a kernel
- * writes are undefined, so the stages of a kernel cover each output.
+ * {@code target[index] = value} for every point of the axes. No two points write the same element.
+ * Elements that no stage of a kernel writes are undefined, so the stages of a kernel cover each
+ * output.
  *
  * @param index one INDEX expression per dimension of the target
  */
@@ -16,7 +17,8 @@ public record Stage(Buf target, List<Axis> axes, List<KExpr> index, KExpr value)
       throw new IllegalArgumentException(index.size() + " indices into " + target);
     }
     if (value.scalar() != target.element()) {
-      throw new IllegalArgumentException("value of type " + value.scalar() + " stored into " + target);
+      throw new IllegalArgumentException(
+          "value of type " + value.scalar() + " stored into " + target);
     }
   }
 

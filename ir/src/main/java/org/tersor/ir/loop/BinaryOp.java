@@ -1,6 +1,8 @@
 package org.tersor.ir.loop;
 
-/** Binary operations; both operands and the result have one type (bool for AND, OR, XOR on masks). */
+/**
+ * Binary operations; both operands and the result have one type (bool for AND, OR, XOR on masks).
+ */
 public enum BinaryOp {
   /** Wraps on integers. */
   ADD(false),
@@ -8,9 +10,13 @@ public enum BinaryOp {
   SUB(false),
   /** Wraps on integers. */
   MUL(false),
-  /** IEEE on floats; integers truncate toward zero, x / 0 = 0 and the smallest integer / -1 wraps. */
+  /**
+   * IEEE on floats; integers truncate toward zero, x / 0 = 0 and the smallest integer / -1 wraps.
+   */
   DIV(false),
-  /** Remainder of the truncating integer division (sign of the dividend); x % 0 = 0. Integers only. */
+  /**
+   * Remainder of the truncating integer division (sign of the dividend); x % 0 = 0. Integers only.
+   */
   REM(false),
   /** Quotient rounded toward minus infinity; INDEX with a positive divisor only. */
   FLOORDIV(false),

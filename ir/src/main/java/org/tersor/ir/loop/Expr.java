@@ -3,11 +3,16 @@ package org.tersor.ir.loop;
 import java.util.List;
 import java.util.Optional;
 
-/** A side-effect-free loop-IR expression. Operands have the same lanes as the result unless stated. */
+/**
+ * A side-effect-free loop-IR expression. Operands have the same lanes as the result unless stated.
+ */
 public sealed interface Expr {
   Type type();
 
-  /** An integer, bool (0 or 1) or INDEX constant, the same in every lane; the value is the sign- or zero-extended element. */
+  /**
+   * An integer, bool (0 or 1) or INDEX constant, the same in every lane; the value is the sign- or
+   * zero-extended element.
+   */
   record IntConst(Type type, long value) implements Expr {}
 
   /** A constant of F32 or F64, the same in every lane; of F32 it must be a float value. */
@@ -17,10 +22,12 @@ public sealed interface Expr {
   record Var(Type type, String name) implements Expr {}
 
   /**
-   * Loads {@code type.lanes} consecutive elements from {@code index} (scalar INDEX, in elements of the buffer), or, if {@code index}
-   * is a vector of INDEX, one element per lane. The element type of {@code type} may differ from the buffer's (same bits are
-   * reinterpreted, little-endian, starting at the indexed element; no alignment is needed). From a REGISTER buffer: a scalar constant
-   * index, and the type of the buffer. Lanes where {@code mask} (bool, same lanes) is false read nothing and give 0.
+   * Loads {@code type.lanes} consecutive elements from {@code index} (scalar INDEX, in elements of
+   * the buffer), or, if {@code index} is a vector of INDEX, one element per lane. The element type
+   * of {@code type} may differ from the buffer's (same bits are reinterpreted, little-endian,
+   * starting at the indexed element; no alignment is needed). From a REGISTER buffer: a scalar
+   * constant index, and the type of the buffer. Lanes where {@code mask} (bool, same lanes) is
+   * false read nothing and give 0.
    */
   record Load(Type type, String buffer, Expr index, Optional<Expr> mask) implements Expr {}
 
@@ -80,10 +87,11 @@ public sealed interface Expr {
   }
 
   /**
-   * Conversion of value. Integer to integer: the low bits. To a float: half to even; to a small float beyond its range: infinity, or
-   * NaN where the type has none. Float to integer: toward zero; out of range saturates and NaN gives 0, unless {@code inRange}, by
-   * which the producer promises that the value fits (else the result is unspecified, but nothing traps). From bool: 0 or 1. To bool:
-   * value != 0.
+   * Conversion of value. Integer to integer: the low bits. To a float: half to even; to a small
+   * float beyond its range: infinity, or NaN where the type has none. Float to integer: toward
+   * zero; out of range saturates and NaN gives 0, unless {@code inRange}, by which the producer
+   * promises that the value fits (else the result is unspecified, but nothing traps). From bool: 0
+   * or 1. To bool: value != 0.
    */
   record Cast(Type type, Expr a, boolean inRange) implements Expr {}
 
@@ -91,8 +99,8 @@ public sealed interface Expr {
   record Bits(Type type, Expr a) implements Expr {}
 
   /**
-   * Per lane of I32: {@code acc + sum(i < 4) u8(a >> 8i) * s8(b >> 8i)}, wrapping, without intermediate saturation; a, b are I32
-   * holding four bytes, first byte lowest.
+   * Per lane of I32: {@code acc + sum(i < 4) u8(a >> 8i) * s8(b >> 8i)}, wrapping, without
+   * intermediate saturation; a, b are I32 holding four bytes, first byte lowest.
    */
   record Dot4(Expr acc, Expr a, Expr b) implements Expr {
     @Override
@@ -101,7 +109,9 @@ public sealed interface Expr {
     }
   }
 
-  /** All lanes to a scalar by an explicit tree: while n > 1: n /= 2, lane i = lane i op lane i + n. */
+  /**
+   * All lanes to a scalar by an explicit tree: while n > 1: n /= 2, lane i = lane i op lane i + n.
+   */
   record Reduce(ReduceOp op, Expr a) implements Expr {
     @Override
     public Type type() {
@@ -125,7 +135,9 @@ public sealed interface Expr {
     }
   }
 
-  /** Lane i of the result is lane {@code lanes[i]} of a followed by b; result lanes = lanes.size(). */
+  /**
+   * Lane i of the result is lane {@code lanes[i]} of a followed by b; result lanes = lanes.size().
+   */
   record Shuffle(Expr a, Expr b, List<Integer> lanes) implements Expr {
     @Override
     public Type type() {

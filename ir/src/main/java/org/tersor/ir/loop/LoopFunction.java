@@ -3,8 +3,9 @@ package org.tersor.ir.loop;
 import java.util.List;
 
 /**
- * A kernel after scheduling, what backends compile: buffers, INDEX parameters, and a body that holds at most one PARALLEL loop, from 0
- * with step 1 and as its outermost loop (before it only Let). A body without one is a single task.
+ * A kernel after scheduling, what backends compile: buffers, INDEX parameters, and a body that
+ * holds at most one PARALLEL loop, from 0 with step 1 and as its outermost loop (before it only
+ * Let). A body without one is a single task.
  *
  * @param name an identifier made by the compiler, never text from a model
  * @param buffers tensors, passed by reference; distinct written buffers never overlap any other

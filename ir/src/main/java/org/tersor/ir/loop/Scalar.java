@@ -4,9 +4,10 @@ import java.util.Locale;
 import org.tersor.runtime.DType;
 
 /**
- * Scalar types of the kernel IR and the loop IR. {@link #INDEX} is the type of loop variables, dimensions and buffer indices: the
- * widest integer that is cheap for indexing on the target (int on the JVM, int64_t in C); its values never overflow. Types under 32
- * bits float ("storage types") may only be loaded, stored, cast and reinterpreted.
+ * Scalar types of the kernel IR and the loop IR. {@link #INDEX} is the type of loop variables,
+ * dimensions and buffer indices: the widest integer that is cheap for indexing on the target (int
+ * on the JVM, int64_t in C); its values never overflow. Types under 32 bits float ("storage types")
+ * may only be loaded, stored, cast and reinterpreted.
  */
 public enum Scalar {
   BOOL(1),
@@ -45,7 +46,10 @@ public enum Scalar {
     return name().toLowerCase(Locale.ROOT);
   }
 
-  /** The scalar that a tensor element occupies in memory (4- and 2-bit integers are unpacked, one per byte). */
+  /**
+   * The scalar that a tensor element occupies in memory (4- and 2-bit integers are unpacked, one
+   * per byte).
+   */
   public static Scalar of(DType dtype) {
     return switch (dtype) {
       case BOOL -> BOOL;

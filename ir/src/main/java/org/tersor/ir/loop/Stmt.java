@@ -15,14 +15,24 @@ public sealed interface Stmt {
   /** Kinds of {@link For}. */
   enum LoopKind {
     SERIAL,
-    /** Independent iterations: tasks on a CPU, blocks in CUDA. Only as the outermost loop of a function. */
+    /**
+     * Independent iterations: tasks on a CPU, blocks in CUDA. Only as the outermost loop of a
+     * function.
+     */
     PARALLEL,
-    /** Independent iterations: threads of a block in CUDA, a serial loop elsewhere. Only directly inside PARALLEL (through Block, Let, Alloc). */
+    /**
+     * Independent iterations: threads of a block in CUDA, a serial loop elsewhere. Only directly
+     * inside PARALLEL (through Block, Let, Alloc).
+     */
     LANES
   }
 
-  /** {@code for var = begin; var < end; var += step}; var is INDEX; the bounds are evaluated once; step is positive. */
-  record For(LoopKind kind, String var, Expr begin, Expr end, int step, Stmt body) implements Stmt {}
+  /**
+   * {@code for var = begin; var < end; var += step}; var is INDEX; the bounds are evaluated once;
+   * step is positive.
+   */
+  record For(LoopKind kind, String var, Expr begin, Expr end, int step, Stmt body)
+      implements Stmt {}
 
   record While(Expr condition, Stmt body) implements Stmt {}
 
@@ -36,9 +46,9 @@ public sealed interface Stmt {
   record Assign(String name, Expr value) implements Stmt {}
 
   /**
-   * Stores the lanes of {@code value} at consecutive elements from {@code index} (or one element per lane if index is a vector, later
-   * lanes winning). Element type = the buffer's, or of other width: bits are reinterpreted as in {@link Expr.Load}. Lanes with a false
-   * mask write nothing.
+   * Stores the lanes of {@code value} at consecutive elements from {@code index} (or one element
+   * per lane if index is a vector, later lanes winning). Element type = the buffer's, or of other
+   * width: bits are reinterpreted as in {@link Expr.Load}. Lanes with a false mask write nothing.
    */
   record Store(String buffer, Expr index, Expr value, Optional<Expr> mask) implements Stmt {}
 
@@ -54,7 +64,10 @@ public sealed interface Stmt {
     SHARED
   }
 
-  /** A buffer for the rest of the enclosing block; contents are undefined. Only REGISTER elements may have lanes. */
+  /**
+   * A buffer for the rest of the enclosing block; contents are undefined. Only REGISTER elements
+   * may have lanes.
+   */
   record Alloc(String buffer, Type element, Expr count, Space space) implements Stmt {}
 
   record Prefetch(String buffer, Expr index) implements Stmt {}

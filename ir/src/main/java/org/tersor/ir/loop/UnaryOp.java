@@ -1,9 +1,9 @@
 package org.tersor.ir.loop;
 
 /**
- * Unary operations, on floats unless stated. The primitive ones every backend implements; the {@link #isTranscendental
- * transcendental} ones are replaced by loop-IR text ({@code math.kern}) before a backend sees them, so every target computes the
- * same bits.
+ * Unary operations, on floats unless stated. The primitive ones every backend implements; the
+ * {@link #isTranscendental transcendental} ones are replaced by loop-IR text ({@code math.kern})
+ * before a backend sees them, so every target computes the same bits.
  */
 public enum UnaryOp {
   /** Negation; wraps on integers; flips the sign bit of floats. */

@@ -5,7 +5,10 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.runtime.Tensor;
 
-/** A node with the values of its inputs. {@link #inputType} and {@link #symbolic} tell the actual types and values. */
+/**
+ * A node with the values of its inputs. {@link #inputType} and {@link #symbolic} tell the actual
+ * types and values.
+ */
 public abstract class EvalContext extends OpContext {
   protected EvalContext(Graph graph, Node node) {
     super(graph, node);

@@ -13,7 +13,10 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** A node as its operator sees it: attributes with defaults, types of operands, operands known at compile time. */
+/**
+ * A node as its operator sees it: attributes with defaults, types of operands, operands known at
+ * compile time.
+ */
 public abstract class OpContext {
   private final Graph graph;
   private final Node node;
@@ -78,7 +81,9 @@ public abstract class OpContext {
 
   /** Dimensions of input {@code index}; a diagnostic if it is unranked. */
   public List<DimExpr> dims(int index) {
-    return in(index).shape().orElseThrow(() -> error("TSR-0303", "the rank of input " + index + " is not known"));
+    return in(index)
+        .shape()
+        .orElseThrow(() -> error("TSR-0303", "the rank of input " + index + " is not known"));
   }
 
   public int rank(int index) {
@@ -90,7 +95,10 @@ public abstract class OpContext {
     return graph.constant(node.input(index)).map(Constant::load);
   }
 
-  /** Elements of an integer input of rank at most 1 as expressions, if they are known (constant, or computed from shapes). */
+  /**
+   * Elements of an integer input of rank at most 1 as expressions, if they are known (constant, or
+   * computed from shapes).
+   */
   public abstract Optional<List<DimExpr>> symbolic(int index);
 
   public Optional<Attribute> attribute(String name) {
@@ -102,19 +110,29 @@ public abstract class OpContext {
   }
 
   public long intAttr(String name, long otherwise) {
-    return attribute(name).map(a -> cast(name, a, Attribute.IntAttr.class).value()).orElse(otherwise);
+    return attribute(name)
+        .map(a -> cast(name, a, Attribute.IntAttr.class).value())
+        .orElse(otherwise);
   }
 
   public float floatAttr(String name, float otherwise) {
-    return attribute(name).map(a -> cast(name, a, Attribute.FloatAttr.class).value()).orElse(otherwise);
+    return attribute(name)
+        .map(a -> cast(name, a, Attribute.FloatAttr.class).value())
+        .orElse(otherwise);
   }
 
   public String stringAttr(String name, String otherwise) {
-    return attribute(name).map(a -> cast(name, a, Attribute.StringAttr.class).value()).orElse(otherwise);
+    return attribute(name)
+        .map(a -> cast(name, a, Attribute.StringAttr.class).value())
+        .orElse(otherwise);
   }
 
   public Optional<long[]> intsAttr(String name) {
-    return attribute(name).map(a -> cast(name, a, Attribute.IntsAttr.class).values().stream().mapToLong(Long::longValue).toArray());
+    return attribute(name)
+        .map(a ->
+            cast(name, a, Attribute.IntsAttr.class).values().stream()
+                .mapToLong(Long::longValue)
+                .toArray());
   }
 
   public Optional<List<Float>> floatsAttr(String name) {

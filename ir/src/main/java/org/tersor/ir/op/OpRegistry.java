@@ -21,7 +21,11 @@ public final class OpRegistry {
         if (other != null) {
           throw new TersorException(
               "TSR-0101",
-              "operator " + key(schema.domain(), schema.name()) + " is defined twice: by " + other.getClass().getName() + " and "
+              "operator "
+                  + key(schema.domain(), schema.name())
+                  + " is defined twice: by "
+                  + other.getClass().getName()
+                  + " and "
                   + operator.getClass().getName());
         }
       }
@@ -30,7 +34,8 @@ public final class OpRegistry {
 
   /** The operators that ServiceLoader finds from this module's loader. */
   public static OpRegistry standard() {
-    return new OpRegistry(java.util.ServiceLoader.load(OperatorProvider.class, OpRegistry.class.getClassLoader()));
+    return new OpRegistry(
+        java.util.ServiceLoader.load(OperatorProvider.class, OpRegistry.class.getClassLoader()));
   }
 
   private static String key(String domain, String name) {
@@ -39,13 +44,17 @@ public final class OpRegistry {
 
   /** The operator of that name, if its definition covers the version. */
   public Optional<Operator> find(OpKey op) {
-    return Optional.ofNullable(operators.get(key(op.domain(), op.type()))).filter(o -> o.schema().versions().getFirst() <= op.version());
+    return Optional.ofNullable(operators.get(key(op.domain(), op.type())))
+        .filter(o -> o.schema().versions().getFirst() <= op.version());
   }
 
   /** The operator of a node; a diagnostic if it is not known. */
   public Operator get(Node node) {
     return find(node.op())
-        .orElseThrow(() -> new TersorException("TSR-0201", "operator " + node.op() + " of node '" + node.name() + "' is not supported"));
+        .orElseThrow(() ->
+            new TersorException(
+                "TSR-0201",
+                "operator " + node.op() + " of node '" + node.name() + "' is not supported"));
   }
 
   public Collection<Operator> all() {

@@ -8,7 +8,8 @@ import java.util.Set;
 import org.tersor.runtime.DType;
 
 /**
- * What the specification says about an operator: the facts that the checker, the documentation and the random graph generator read.
+ * What the specification says about an operator: the facts that the checker, the documentation and
+ * the random graph generator read.
  *
  * @param domain "" for ai.onnx
  * @param versions since-versions that this definition covers, ascending
@@ -148,7 +149,14 @@ public record OpSchema(
 
     public OpSchema build() {
       return new OpSchema(
-          domain, name, List.copyOf(versions), List.copyOf(inputs), List.copyOf(outputs), Map.copyOf(attributes), Map.copyOf(typeVariables), tolerance);
+          domain,
+          name,
+          List.copyOf(versions),
+          List.copyOf(inputs),
+          List.copyOf(outputs),
+          Map.copyOf(attributes),
+          Map.copyOf(typeVariables),
+          tolerance);
     }
   }
 }

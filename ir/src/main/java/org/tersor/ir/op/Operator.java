@@ -5,13 +5,17 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.runtime.Tensor;
 
 /**
- * Everything Tersor knows about one operator, all versions of it, in one place. {@link #eval} is written from the specification with
- * plain index loops in double arithmetic and is never derived from {@link #lower}: a wrong kernel must not agree with itself.
+ * Everything Tersor knows about one operator, all versions of it, in one place. {@link #eval} is
+ * written from the specification with plain index loops in double arithmetic and is never derived
+ * from {@link #lower}: a wrong kernel must not agree with itself.
  */
 public interface Operator {
   OpSchema schema();
 
-  /** Types of the node's outputs, one per output (any for absent ones). Unknown ranks give unranked types. */
+  /**
+   * Types of the node's outputs, one per output (any for absent ones). Unknown ranks give unranked
+   * types.
+   */
   List<ValueType> infer(OpContext context);
 
   /** Values of the node's outputs, one per output. */
@@ -21,8 +25,8 @@ public interface Operator {
   Lowering lower(OpContext context);
 
   /**
-   * Elements of output 0 as expressions when they follow from shapes and symbolic integer inputs (Shape, Gather, Concat, ...); used
-   * for values of rank at most 1 only.
+   * Elements of output 0 as expressions when they follow from shapes and symbolic integer inputs
+   * (Shape, Gather, Concat, ...); used for values of rank at most 1 only.
    */
   default java.util.Optional<List<org.tersor.runtime.DimExpr>> symbolicOutput(OpContext context) {
     return java.util.Optional.empty();

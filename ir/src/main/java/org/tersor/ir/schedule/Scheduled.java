@@ -9,7 +9,8 @@ import org.tersor.runtime.DimExpr;
  * A kernel after scheduling for one target.
  *
  * @param temporaries buffers beyond the kernel's operands
- * @param load launches that depend on constants only (weight packing): run once when the artifact is loaded
+ * @param load launches that depend on constants only (weight packing): run once when the artifact
+ *     is loaded
  * @param run launches of every call, in order
  */
 public record Scheduled(List<Temporary> temporaries, List<Launch> load, List<Launch> run) {
@@ -27,9 +28,11 @@ public record Scheduled(List<Temporary> temporaries, List<Launch> load, List<Lau
   public record Temporary(String name, Scalar element, DimExpr elements, boolean packed) {}
 
   /**
-   * @param buffers for each buffer parameter of the function, the kernel's buffer or temporary of that name
+   * @param buffers for each buffer parameter of the function, the kernel's buffer or temporary of
+   *     that name
    * @param dims for each dimension parameter, its value
    * @param tasks extent of the parallel loop, 1 for a serial body
    */
-  public record Launch(LoopFunction function, List<String> buffers, List<DimExpr> dims, DimExpr tasks) {}
+  public record Launch(
+      LoopFunction function, List<String> buffers, List<DimExpr> dims, DimExpr tasks) {}
 }

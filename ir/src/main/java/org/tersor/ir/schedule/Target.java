@@ -3,13 +3,16 @@ package org.tersor.ir.schedule;
 import java.util.Set;
 
 /**
- * What code is generated for. Names are spelled as on the command line: {@code jvm512}, {@code jvm256}, {@code jvm128}, {@code
- * jvm-plain}, {@code avx512vnni}, {@code avx512}, {@code avx2}, {@code scalar}, {@code cuda}.
+ * What code is generated for. Names are spelled as on the command line: {@code jvm512}, {@code
+ * jvm256}, {@code jvm128}, {@code jvm-plain}, {@code avx512vnni}, {@code avx512}, {@code avx2},
+ * {@code scalar}, {@code cuda}.
  *
- * @param vectorBytes bytes of a vector register; 0: no vectors, the backend's own compiler vectorises plain loops
+ * @param vectorBytes bytes of a vector register; 0: no vectors, the backend's own compiler
+ *     vectorises plain loops
  * @param registers number of vector registers
  */
-public record Target(String name, Kind kind, int vectorBytes, int registers, Set<Feature> features) {
+public record Target(
+    String name, Kind kind, int vectorBytes, int registers, Set<Feature> features) {
 
   /** Families of targets. */
   public enum Kind {
@@ -50,9 +53,17 @@ public record Target(String name, Kind kind, int vectorBytes, int registers, Set
   /** A native target by name; throws if there is none. */
   public static Target nativeTarget(String name) {
     return switch (name) {
-      case "avx512vnni" -> new Target(name, Kind.NATIVE, 64, 32, Set.of(Feature.FMA, Feature.F16C, Feature.DOT4, Feature.MADD16));
-      case "avx512" -> new Target(name, Kind.NATIVE, 64, 32, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
-      case "avx2" -> new Target(name, Kind.NATIVE, 32, 16, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
+      case "avx512vnni" ->
+          new Target(
+              name,
+              Kind.NATIVE,
+              64,
+              32,
+              Set.of(Feature.FMA, Feature.F16C, Feature.DOT4, Feature.MADD16));
+      case "avx512" ->
+          new Target(name, Kind.NATIVE, 64, 32, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
+      case "avx2" ->
+          new Target(name, Kind.NATIVE, 32, 16, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
       case "scalar" -> new Target(name, Kind.NATIVE, 0, 16, Set.of());
       default -> throw new IllegalArgumentException("unknown native target: " + name);
     };

@@ -13,7 +13,9 @@ public interface Frontend {
   /** File suffixes without the dot. */
   List<String> suffixes();
 
-  /** Reads a model; throws TersorException with a code, never anything else, whatever the bytes are. */
+  /**
+   * Reads a model; throws TersorException with a code, never anything else, whatever the bytes are.
+   */
   Graph read(Path file, Map<String, String> options);
 
   /** Writes a model, atomically; a frontend that cannot throws. */

@@ -9,4 +9,5 @@ import org.tersor.ir.op.OpRegistry;
  *
  * @param note takes one line for the report: what a pass did, or why it could not
  */
-public record PassContext(OpRegistry operators, Map<String, String> options, Consumer<String> note) {}
+public record PassContext(
+    OpRegistry operators, Map<String, String> options, Consumer<String> note) {}

@@ -14,4 +14,9 @@ import org.tersor.runtime.Plan;
  * @param constants weights that {@link Plan.Storage#CONSTANT} buffers refer to
  * @param facts for {@code describe}: what ran where, fusions, precision
  */
-public record Program(Plan plan, List<LoopFunction> kernels, List<Constant> constants, Target target, Map<String, String> facts) {}
+public record Program(
+    Plan plan,
+    List<LoopFunction> kernels,
+    List<Constant> constants,
+    Target target,
+    Map<String, String> facts) {}
