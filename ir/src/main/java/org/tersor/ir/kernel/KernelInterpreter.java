@@ -82,7 +82,7 @@ public final class KernelInterpreter {
     all.forEach(axis -> places.putIfAbsent(axis, places.size()));
     Code value = code(stage.value());
     Code position = position(stage.target(), stage.index());
-    Tensor target = memory.get(stage.target().name());
+    Tensor target = java.util.Objects.requireNonNull(memory.get(stage.target().name()));
     loop(
         stage.axes(),
         0,
@@ -98,7 +98,7 @@ public final class KernelInterpreter {
     }
     Axis axis = axes.get(depth);
     long extent = value(axis.extent());
-    int place = places.get(axis);
+    int place = java.util.Objects.requireNonNull(places.get(axis));
     for (long i = 0; i < extent; i++) {
       point[place] = i;
       loop(axes, depth + 1, point, body);

@@ -334,7 +334,9 @@ final class AxisOperators {
 
     @Override
     Lowering code(OpContext c) {
-      k(c).orElseThrow(() -> notLowered(c, "k is only known when it runs"));
+      if (k(c).isEmpty()) {
+        throw notLowered(c, "k is only known when it runs");
+      }
       int axis = axis(c);
       boolean largest = c.intAttr("largest", 1) != 0;
       Buf x = in(c, 0);

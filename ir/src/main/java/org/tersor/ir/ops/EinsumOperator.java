@@ -144,7 +144,7 @@ final class EinsumOperator extends OpBase {
     Map<String, DimExpr> extents = extents(c, equation);
     List<String> names = new ArrayList<>(equation.output());
     extents.keySet().stream().filter(n -> !names.contains(n)).forEach(names::add);
-    long[] shape = names.stream().mapToLong(n -> extents.get(n).constValue()).toArray();
+    long[] shape = names.stream().mapToLong(n -> extents.getOrDefault(n, DimExpr.ONE).constValue()).toArray();
     Tensor out = Shapes.allocate(c, c.dtype(0), outType(c, 0).staticShape());
     long[][] strides = new long[c.inputCount()][names.size()];
     for (int i = 0; i < strides.length; i++) {
@@ -219,7 +219,7 @@ final class EinsumOperator extends OpBase {
       inputs.add(x);
       List<KExpr> at = new ArrayList<>();
       for (int d = 0; d < x.shape().size(); d++) {
-        Axis axis = axes.get(equation.inputs().get(i).get(d));
+        Axis axis = java.util.Objects.requireNonNull(axes.get(equation.inputs().get(i).get(d)));
         at.add(x.shape().get(d).isConst(1) ? K.index(0) : K.axis(axis));
       }
       KExpr element = K.cast(type, K.at(x, at));

@@ -87,8 +87,8 @@ final class ElementwiseOperators {
             .attribute("alpha", 1)
             .is("max(x, 0) + min(0, alpha * expm1(x / alpha))"),
         unary("Selu", Types.FLOATS, 1, 6, 22)
-            .attribute("alpha", 1.67326319217681884765625)
-            .attribute("gamma", 1.05070102214813232421875)
+            .attribute("alpha", (float) 1.6732632)
+            .attribute("gamma", (float) 1.0507010)
             .is("where(x > 0, gamma * x, gamma * alpha * expm1(x))"),
         unary("ThresholdedRelu", Types.FLOATS, 10, 22)
             .attribute("alpha", 1)

@@ -76,7 +76,7 @@ abstract class OpBase implements Operator {
     List<OpSchema.Formal> formals = schema.inputs();
     for (int i = 0; i < Math.max(c.inputCount(), formals.size()); i++) {
       if (formals.isEmpty()
-          || i >= formals.size() && formals.getLast().arity() != OpSchema.Arity.VARIADIC) {
+          || (i >= formals.size() && formals.getLast().arity() != OpSchema.Arity.VARIADIC)) {
         throw c.error("TSR-0301", "input " + i + " is one too many");
       }
       OpSchema.Formal formal = formals.get(Math.min(i, formals.size() - 1));

@@ -26,31 +26,31 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
     double at(double[] reals, long[] integers);
   }
 
-  interface Integer {
+  interface Whole {
     long at(double[] reals, long[] integers);
   }
 
   /** A function of the operands; only the one of its kind is meaningful. */
-  record Code(Kind kind, Real real, Integer integer) {
+  record Code(Kind kind, Real real, Whole integer) {
     static Code real(Real code) {
       return new Code(Kind.REAL, code, (r, i) -> (long) code.at(r, i));
     }
 
-    static Code integer(Integer code) {
+    static Code integer(Whole code) {
       return new Code(Kind.INTEGER, (r, i) -> code.at(r, i), code);
     }
 
-    static Code unsigned(Integer code) {
+    static Code unsigned(Whole code) {
       return new Code(Kind.UNSIGNED, (r, i) -> unsignedToDouble(code.at(r, i)), code);
     }
 
-    static Code of(Kind kind, Integer code) {
+    static Code of(Kind kind, Whole code) {
       return kind == Kind.UNSIGNED ? unsigned(code) : integer(code);
     }
   }
 
   static double unsignedToDouble(long bits) {
-    return bits >= 0 ? bits : (bits >>> 1 | bits & 1) * 2.0;
+    return bits >= 0 ? bits : ((bits >>> 1) | (bits & 1)) * 2.0;
   }
 
   Code compile(ScalarExpr expr) {
@@ -81,7 +81,7 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
   private Code call(ScalarExpr.Call call, Kind literal) {
     List<ScalarExpr> args = call.args();
     if (call.fn() == ScalarExpr.Fn.WHERE) {
-      Integer condition = compile(args.getFirst(), Kind.INTEGER).integer();
+      Whole condition = compile(args.getFirst(), Kind.INTEGER).integer();
       Code then = operand(args.get(1), args.get(2), literal);
       Code otherwise = operand(args.get(2), args.get(1), literal);
       return then.kind() == Kind.REAL || otherwise.kind() == Kind.REAL
@@ -148,7 +148,7 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
   }
 
   private static Code integerUnary(ScalarExpr.Fn fn, Code code) {
-    Integer a = code.integer();
+    Whole a = code.integer();
     return switch (fn) {
       case NEG -> Code.of(code.kind(), (r, i) -> -a.at(r, i));
       case ABS ->
@@ -180,7 +180,7 @@ record ScalarEval(Map<String, Operand> operands, Kind numbers) {
     };
   }
 
-  private static Code integerBinary(ScalarExpr.Fn fn, Kind kind, Integer a, Integer b) {
+  private static Code integerBinary(ScalarExpr.Fn fn, Kind kind, Whole a, Whole b) {
     boolean unsigned = kind == Kind.UNSIGNED;
     // Adding the smallest long turns unsigned order into signed order.
     long bias = unsigned ? Long.MIN_VALUE : 0;
