@@ -144,7 +144,8 @@ final class EinsumOperator extends OpBase {
     Map<String, DimExpr> extents = extents(c, equation);
     List<String> names = new ArrayList<>(equation.output());
     extents.keySet().stream().filter(n -> !names.contains(n)).forEach(names::add);
-    long[] shape = names.stream().mapToLong(n -> extents.getOrDefault(n, DimExpr.ONE).constValue()).toArray();
+    long[] shape =
+        names.stream().mapToLong(n -> extents.getOrDefault(n, DimExpr.ONE).constValue()).toArray();
     Tensor out = Shapes.allocate(c, c.dtype(0), outType(c, 0).staticShape());
     long[][] strides = new long[c.inputCount()][names.size()];
     for (int i = 0; i < strides.length; i++) {
