@@ -6,6 +6,7 @@ import org.tersor.conformance.Comparison.Rule;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
+import org.tersor.passes.graph.FakeQuant;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
@@ -31,7 +32,10 @@ final class Rules {
   /** Whether the model computes with quantized integers. */
   static boolean isQuantized(Graph graph) {
     return graph.nodes().stream()
-        .anyMatch(n -> n.op().type().contains("Quant") || n.op().type().startsWith("QLinear"));
+        .anyMatch(n ->
+            n.op().type().contains("uantize")
+                || n.op().type().equals(FakeQuant.TYPE)
+                || n.op().type().startsWith("QLinear"));
   }
 
   /** The rule of an output; of a half precision model see {@link Verifier}. */
@@ -63,7 +67,7 @@ final class Rules {
       }
       Node node = producer.get();
       String type = node.op().type();
-      if (type.equals("DequantizeLinear")) {
+      if (type.equals("DequantizeLinear") || type.equals(FakeQuant.TYPE)) {
         double found = factor;
         return graph.constant(node.input(1)).map(scale -> found * largest(scale.load()));
       }

@@ -121,7 +121,8 @@ public final class Compiler {
 
   /** Kernels and memory plan of a prepared graph for one target. */
   public Program program(Graph prepared, Target target, CompileOptions options) {
-    Graph expanded = manager(options).run(Pipelines.lower(), prepared);
+    boolean strict = Boolean.parseBoolean(options.settings().getOrDefault("strict-types", "false"));
+    Graph expanded = manager(options).run(Pipelines.lower(strict), prepared);
     LoweredGraph lowered = FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
     return new ProgramBuilder(
             lowered, target, Scheduler::schedule, function -> Legalizer.legalize(function, target))

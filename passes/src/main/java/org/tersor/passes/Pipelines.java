@@ -15,6 +15,7 @@ import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
 import org.tersor.passes.graph.Simplify;
+import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
 
 /** Every pipeline of the compiler, as ordered lists. */
@@ -45,10 +46,24 @@ public final class Pipelines {
     return List.of(new TypeInference(), new LowerFakeQuant(), new DeadCode());
   }
 
-  /** From a canonical graph to one whose every node has a kernel. */
-  public static List<Pass> lower() {
+  /**
+   * From a canonical graph to one whose every node has a kernel.
+   *
+   * @param strictTypes keep float16 between operators; else values there are float32
+   */
+  public static List<Pass> lower(boolean strictTypes) {
+    List<Pass> passes = new ArrayList<>();
+    passes.add(new TypeInference());
+    if (!strictTypes) {
+      passes.add(new WidenFloat16());
+      passes.add(new TypeInference());
+    }
+    passes.addAll(kernels());
+    return List.copyOf(passes);
+  }
+
+  private static List<Pass> kernels() {
     return List.of(
-        new TypeInference(),
         new LowerFakeQuant(),
         new CommuteQdq(),
         new TypeInference(),

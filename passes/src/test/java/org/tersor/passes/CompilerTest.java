@@ -51,7 +51,7 @@ class CompilerTest {
         canonical.nodes().stream().map(n -> n.op().type()).toList());
     assertEquals("y", canonical.outputs().getFirst().name());
     assertEquals(TensorType.of(DType.F32, 1, 2), canonical.type(canonical.outputs().getFirst()));
-    Graph lowered = run(canonical, Pipelines.lower(), notes);
+    Graph lowered = run(canonical, Pipelines.lower(false), notes);
     assertEquals(
         List.of("Add", "Mul", "Add"), lowered.nodes().stream().map(n -> n.op().type()).toList());
     Tensor in = Tensor.of(new float[] {3, -4}, 1, 2);

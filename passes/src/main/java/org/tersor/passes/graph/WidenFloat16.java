@@ -22,7 +22,8 @@ import org.tersor.runtime.Tensor;
 
 /**
  * Computes a float16 model in float32: weights are widened, inputs and outputs keep their type
- * behind a Cast. Graphs with bodies are left alone.
+ * behind a Cast, and a Cast to float16 in the model still rounds. Graphs with bodies or with nodes
+ * that name float16 as their output type are left alone.
  */
 public final class WidenFloat16 implements Pass {
   private static final long ONNX_FLOAT = 1;
@@ -41,7 +42,7 @@ public final class WidenFloat16 implements Pass {
   @Override
   public Graph run(Graph graph, PassContext context) {
     boolean any = graph.types().values().stream().anyMatch(WidenFloat16::isHalf);
-    if (!any || graph.nodes().stream().anyMatch(node -> !Graph.bodies(node).isEmpty())) {
+    if (!any || graph.nodes().stream().anyMatch(WidenFloat16::fixesTypes)) {
       return graph;
     }
     int next = graph.maxId() + 1;
@@ -78,9 +79,6 @@ public final class WidenFloat16 implements Pass {
           node.op().is("Cast")
               && attributes.get("to") instanceof Attribute.IntAttr to
               && to.value() == ONNX_FLOAT16;
-      if (castToHalf) {
-        attributes.put("to", new Attribute.IntAttr(ONNX_FLOAT));
-      }
       attributes.replaceAll((name, value) ->
           value instanceof Attribute.TensorAttr t
               ? new Attribute.TensorAttr(widen(t.value()))
@@ -89,7 +87,15 @@ public final class WidenFloat16 implements Pass {
       // The name of an output belongs to the Cast that makes it.
       List<Value> results =
           node.outputs().stream().map(v -> cast.contains(v) ? new Value(v.id(), "") : v).toList();
-      nodes.add(new Node(node.id(), node.name(), node.op(), inputs, results, attributes));
+      if (castToHalf) {
+        // The rounding that the model asks for stays: to float16 and back.
+        Value half = new Value(next++, "");
+        nodes.add(
+            new Node(node.id(), node.name(), node.op(), inputs, List.of(half), attributes));
+        nodes.add(cast(next++, version, half, results.getFirst(), ONNX_FLOAT));
+      } else {
+        nodes.add(new Node(node.id(), node.name(), node.op(), inputs, results, attributes));
+      }
     }
     nodes.addAll(casts);
     context.note().accept("widen-float16: values between float16 inputs and outputs are float32");
@@ -102,6 +108,18 @@ public final class WidenFloat16 implements Pass {
         types,
         graph.opsets(),
         graph.metadata());
+  }
+
+  /** Whether a node has bodies, or says itself that its output is float16. */
+  private static boolean fixesTypes(Node node) {
+    boolean saysHalf =
+        !node.op().is("Cast")
+            && node.attributes().values().stream()
+                .anyMatch(a -> a instanceof Attribute.IntAttr i && i.value() == ONNX_FLOAT16)
+            && (node.attributes().containsKey("dtype")
+                || node.attributes().containsKey("output_dtype")
+                || node.attributes().containsKey("stash_type"));
+    return saysHalf || !Graph.bodies(node).isEmpty() || node.op().is("CastLike");
   }
 
   private static boolean isHalf(ValueType type) {
