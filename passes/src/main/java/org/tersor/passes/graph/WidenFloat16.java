@@ -90,8 +90,7 @@ public final class WidenFloat16 implements Pass {
       if (castToHalf) {
         // The rounding that the model asks for stays: to float16 and back.
         Value half = new Value(next++, "");
-        nodes.add(
-            new Node(node.id(), node.name(), node.op(), inputs, List.of(half), attributes));
+        nodes.add(new Node(node.id(), node.name(), node.op(), inputs, List.of(half), attributes));
         nodes.add(cast(next++, version, half, results.getFirst(), ONNX_FLOAT));
       } else {
         nodes.add(new Node(node.id(), node.name(), node.op(), inputs, results, attributes));
