@@ -8,6 +8,7 @@ module org.tersor.ir {
   requires org.antlr.antlr4.runtime;
 
   exports org.tersor.ir.dsl;
+  exports org.tersor.ir.format;
   exports org.tersor.ir.graph;
   exports org.tersor.ir.kernel;
   exports org.tersor.ir.loop;

@@ -20,6 +20,7 @@ module org.tersor.passes {
   provides org.tersor.ir.op.OperatorProvider with
       org.tersor.passes.graph.FakeQuant;
 
+  uses org.tersor.ir.format.NumberFormat;
   uses org.tersor.ir.spi.Backend;
   uses org.tersor.ir.spi.Frontend;
   uses org.tersor.ir.op.OperatorProvider;

@@ -5,4 +5,7 @@ import org.jspecify.annotations.NullMarked;
 module org.tersor.plugins.example {
   requires static transitive org.jspecify;
   requires transitive org.tersor.ir;
+
+  provides org.tersor.ir.format.NumberFormat with
+      org.tersor.plugins.example.FiveBitFormat;
 }

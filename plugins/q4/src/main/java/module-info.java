@@ -6,4 +6,7 @@ import org.jspecify.annotations.NullMarked;
 module org.tersor.plugins.q4 {
   requires static transitive org.jspecify;
   requires transitive org.tersor.ir;
+
+  provides org.tersor.ir.format.NumberFormat with
+      org.tersor.plugins.q4.Q4Format;
 }

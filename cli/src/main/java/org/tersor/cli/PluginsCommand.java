@@ -54,6 +54,15 @@ final class PluginsCommand implements Callable<Integer> {
                     b.provider().id(),
                     b.origin(),
                     b.provider().unavailable().orElse(""))));
+    registry
+        .formats()
+        .forEach(f ->
+            entries.add(
+                new Entry(
+                    "format",
+                    f.provider().id(),
+                    f.origin(),
+                    f.provider().definition().bitsPerValue() + " bits per value")));
     for (Registry.Provided<OperatorProvider> pack : registry.providers(OperatorProvider.class)) {
       entries.add(
           new Entry(

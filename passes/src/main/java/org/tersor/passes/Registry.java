@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.function.Function;
+import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OperatorProvider;
 import org.tersor.ir.spi.Backend;
@@ -21,7 +22,7 @@ import org.tersor.ir.spi.Frontend;
 import org.tersor.runtime.TersorException;
 
 /**
- * Everything that can be plugged in: operators, backends, frontends, from the class path and from
+ * Everything that can be plugged in: operators, backends, frontends, number formats, from the class path and from
  * plugin jars. Each plugin jar has its own class loader; what it would inherit from the application
  * is not counted twice. Two providers of one id are an error that names both jars.
  */
@@ -40,6 +41,7 @@ public final class Registry {
   private final OpRegistry operators;
   private final Map<String, Provided<Backend>> backends;
   private final Map<String, Provided<Frontend>> frontends;
+  private final Map<String, Provided<NumberFormat>> formats;
 
   private Registry(List<Plugin> plugins) {
     this.plugins = plugins;
@@ -58,6 +60,7 @@ public final class Registry {
     this.operators = new OpRegistry(packs.stream().map(Provided::provider).toList());
     this.backends = byId("backend", providers(Backend.class), Backend::id);
     this.frontends = byId("frontend", providers(Frontend.class), Frontend::id);
+    this.formats = byId("number format", providers(NumberFormat.class), NumberFormat::id);
   }
 
   /** What is on the class path. */
@@ -160,6 +163,11 @@ public final class Registry {
 
   public List<Provided<Frontend>> frontends() {
     return List.copyOf(frontends.values());
+  }
+
+  /** Number formats of weights. */
+  public List<Provided<NumberFormat>> formats() {
+    return List.copyOf(formats.values());
   }
 
   /**
