@@ -59,7 +59,8 @@ class PluginFormatTest {
 
   @BeforeAll
   static void buildJar() throws IOException {
-    Path source = Path.of(System.getProperty("tersor.root", "..")).resolve("plugins/example/src/main");
+    Path source =
+        Path.of(System.getProperty("tersor.root", "..")).resolve("plugins/example/src/main");
     Path classes = folder.resolve("classes");
     List<String> arguments =
         new ArrayList<>(
@@ -68,9 +69,11 @@ class PluginFormatTest {
                 classes.toString(),
                 "-proc:none",
                 "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
+                System.getProperty(
+                    "surefire.test.class.path", System.getProperty("java.class.path"))));
     try (Stream<Path> files = Files.walk(source.resolve("java"))) {
-      files.map(Path::toString)
+      files
+          .map(Path::toString)
           .filter(f -> f.endsWith(".java") && !f.endsWith("module-info.java"))
           .sorted()
           .forEach(arguments::add);
@@ -93,7 +96,9 @@ class PluginFormatTest {
 
   private static void tool(String name, List<String> arguments) {
     int result =
-        ToolProvider.findFirst(name).orElseThrow().run(System.out, System.err, arguments.toArray(String[]::new));
+        ToolProvider.findFirst(name)
+            .orElseThrow()
+            .run(System.out, System.err, arguments.toArray(String[]::new));
     assertEquals(0, result, name + " " + String.join(File.pathSeparator, arguments));
   }
 
@@ -110,19 +115,25 @@ class PluginFormatTest {
     FormatTestKit.verify(five().provider());
     assertTrue(
         PluginsCommand.entries(Registry.withPlugins(List.of(jar))).stream()
-            .anyMatch(e -> e.kind().equals("format") && e.id().equals("five") && e.origin().equals(jar.toString())));
+            .anyMatch(e ->
+                e.kind().equals("format")
+                    && e.id().equals("five")
+                    && e.origin().equals(jar.toString())));
   }
 
   @Test
   void twoJarsWithOneIdAreRefusedByName() throws IOException {
     Path copy = Files.copy(jar, folder.resolve("copy.jar"));
-    TersorException e = assertThrows(TersorException.class, () -> Registry.withPlugins(List.of(jar, copy)));
+    TersorException e =
+        assertThrows(TersorException.class, () -> Registry.withPlugins(List.of(jar, copy)));
     assertEquals("TSR-0101", e.code());
-    assertTrue(e.getMessage().contains("five.jar") && e.getMessage().contains("copy.jar"), e.getMessage());
+    assertTrue(
+        e.getMessage().contains("five.jar") && e.getMessage().contains("copy.jar"), e.getMessage());
   }
 
   /** A matmul of one format: its buffers by name, the kernel, the result in double. */
-  private record Case(Kernel kernel, Map<String, Tensor> inputs, double[] expected, double[] magnitude) {}
+  private record Case(
+      Kernel kernel, Map<String, Tensor> inputs, double[] expected, double[] magnitude) {}
 
   private static Case matmul(NumberFormat format, int k) {
     Random random = new Random(7);
@@ -168,7 +179,8 @@ class PluginFormatTest {
     code.run(buffers.toArray(), new int[buffers.size()], dims, 0, tasks);
   }
 
-  private static void viaC(LoopFunction function, Target target, List<Object> buffers, int[] dims, int tasks) {
+  private static void viaC(
+      LoopFunction function, Target target, List<Object> buffers, int[] dims, int tasks) {
     try (Arena arena = Arena.ofConfined()) {
       List<MemorySegment> memory = new ArrayList<>();
       for (Object array : buffers) {
@@ -249,7 +261,9 @@ class PluginFormatTest {
                   compare(
                       id,
                       c,
-                      KernelInterpreter.run(c.kernel, List.copyOf(c.inputs.values()), Map.of()).getFirst().floats())));
+                      KernelInterpreter.run(c.kernel, List.copyOf(c.inputs.values()), Map.of())
+                          .getFirst()
+                          .floats())));
       tests.add(
           DynamicTest.dynamicTest(
               id + " loop-interpreter",
@@ -257,7 +271,10 @@ class PluginFormatTest {
                   compare(
                       id,
                       c,
-                      scheduled(c, Target.jvm(32), (f, b, d, t) -> viaJava(LoopInterpreter.compile(f), b, d, t)))));
+                      scheduled(
+                          c,
+                          Target.jvm(32),
+                          (f, b, d, t) -> viaJava(LoopInterpreter.compile(f), b, d, t)))));
       for (Target target : List.of(Target.jvm(64), Target.jvm(32), Target.jvm(0))) {
         tests.add(
             DynamicTest.dynamicTest(
@@ -266,14 +283,19 @@ class PluginFormatTest {
                     compare(
                         id,
                         c,
-                        scheduled(c, target, (f, b, d, t) -> viaJava(HiddenKernels.load(f, target), b, d, t)))));
+                        scheduled(
+                            c,
+                            target,
+                            (f, b, d, t) -> viaJava(HiddenKernels.load(f, target), b, d, t)))));
       }
-      for (Target target : List.of(Target.nativeTarget("avx2"), Target.nativeTarget("scalar"), Target.cuda())) {
+      for (Target target :
+          List.of(Target.nativeTarget("avx2"), Target.nativeTarget("scalar"), Target.cuda())) {
         tests.add(
             DynamicTest.dynamicTest(
                 id + " native " + target.name(),
                 () -> {
-                  Assumptions.assumeTrue(new NativeBackend().unavailable().isEmpty(), "no C compiler");
+                  Assumptions.assumeTrue(
+                      new NativeBackend().unavailable().isEmpty(), "no C compiler");
                   compare(id, c, scheduled(c, target, (f, b, d, t) -> viaC(f, target, b, d, t)));
                 }));
       }

@@ -22,9 +22,9 @@ import org.tersor.ir.spi.Frontend;
 import org.tersor.runtime.TersorException;
 
 /**
- * Everything that can be plugged in: operators, backends, frontends, number formats, from the class path and from
- * plugin jars. Each plugin jar has its own class loader; what it would inherit from the application
- * is not counted twice. Two providers of one id are an error that names both jars.
+ * Everything that can be plugged in: operators, backends, frontends, number formats, from the class
+ * path and from plugin jars. Each plugin jar has its own class loader; what it would inherit from
+ * the application is not counted twice. Two providers of one id are an error that names both jars.
  */
 public final class Registry {
   /** A provider and where it comes from: a jar, or "built in". */

@@ -27,15 +27,21 @@ public final class FormatCodec {
     this.definition = format.definition();
     List<FormatDef.Level> levels = new ArrayList<>();
     for (FormatDef.Section section : definition.sections()) {
-      boolean shared = section.fields().stream().anyMatch(f -> !f.name().equals(format.codeField()));
+      boolean shared =
+          section.fields().stream().anyMatch(f -> !f.name().equals(format.codeField()));
       if (shared) {
         levels.add(section.level());
       }
     }
-    if (levels.size() > 1 || levels.contains(FormatDef.Level.GROUP) || !definition.operandTables().isEmpty()) {
+    if (levels.size() > 1
+        || levels.contains(FormatDef.Level.GROUP)
+        || !definition.operandTables().isEmpty()) {
       throw new TersorException(
           "TSR-0410",
-          "format '" + format.id() + "' has parameters on levels " + levels
+          "format '"
+              + format.id()
+              + "' has parameters on levels "
+              + levels
               + " or tables to learn; this codec fits one level only: blocks, rows or the tensor");
     }
     FormatField codes =
@@ -45,12 +51,22 @@ public final class FormatCodec {
             .findFirst()
             .orElseThrow(() ->
                 new TersorException(
-                    "TSR-0411", "format '" + format.id() + "' has no field " + format.codeField() + " in its blocks"));
+                    "TSR-0411",
+                    "format '"
+                        + format.id()
+                        + "' has no field "
+                        + format.codeField()
+                        + " in its blocks"));
     if (codes.count() != definition.block() || codes.type().kind() == FormatField.Kind.FLOAT) {
       throw new TersorException(
           "TSR-0411",
-          "format '" + format.id() + "': field " + codes + " does not hold one integer code for each of "
-              + definition.block() + " values");
+          "format '"
+              + format.id()
+              + "': field "
+              + codes
+              + " does not hold one integer code for each of "
+              + definition.block()
+              + " values");
     }
     this.level = levels.isEmpty() ? FormatDef.Level.BLOCK : levels.getFirst();
   }
@@ -97,11 +113,17 @@ public final class FormatCodec {
         float[] part = Arrays.copyOfRange(line, b * block, end);
         BlockParameters parameters = shared;
         if (level == FormatDef.Level.BLOCK) {
-          float[] weights = importance.length == 0 ? importance : Arrays.copyOfRange(importance, b * block, end);
+          float[] weights =
+              importance.length == 0 ? importance : Arrays.copyOfRange(importance, b * block, end);
           parameters = format.fit(part, weights);
         }
         byte[] bytes = pack(parameters, codes(part, parameters));
-        System.arraycopy(bytes, 0, tensor(buffers, "W").bytes(), (row * blocks + b) * bytes.length, bytes.length);
+        System.arraycopy(
+            bytes,
+            0,
+            tensor(buffers, "W").bytes(),
+            (row * blocks + b) * bytes.length,
+            bytes.length);
       }
     }
     return buffers;

@@ -16,7 +16,9 @@ import org.tersor.runtime.TersorException;
  * budget, and packing that loses nothing. For the tests of plugins; needs no test framework.
  */
 public final class FormatTestKit {
-  /** Error beyond the nearest code's that is allowed, in steps: parameters are rounded when stored. */
+  /**
+   * Error beyond the nearest code's that is allowed, in steps: parameters are rounded when stored.
+   */
   private static final double SLACK = 0.02;
 
   private final NumberFormat format;
@@ -67,9 +69,15 @@ public final class FormatTestKit {
         Map<String, double[]> fields = new LinkedHashMap<>();
         for (FormatField field : section.fields()) {
           double[] values = new double[field.count()];
-          Arrays.setAll(values, i -> field.type().kind() == FormatField.Kind.FLOAT
-              ? field.type().decode(field.type().encode(field.name(), Math.abs(random.nextGaussian())))
-              : field.type().decode(random.nextLong()));
+          Arrays.setAll(
+              values,
+              i ->
+                  field.type().kind() == FormatField.Kind.FLOAT
+                      ? field
+                          .type()
+                          .decode(
+                              field.type().encode(field.name(), Math.abs(random.nextGaussian())))
+                      : field.type().decode(random.nextLong()));
           fields.put(field.name(), values);
         }
         Map<String, double[]> back = definition.unpack(section, definition.pack(section, fields));
@@ -118,17 +126,30 @@ public final class FormatTestKit {
     return result;
   }
 
-  /** No code would have given a closer value; so the error is at most half a step inside the grid. */
+  /**
+   * No code would have given a closer value; so the error is at most half a step inside the grid.
+   */
   private void nearest(FormatCodec codec, String what, float[] values) {
     FormatDef definition = codec.definition();
     int block = definition.block();
     float[] ones = new float[values.length];
     Arrays.fill(ones, 1);
     for (float[] importance : List.of(new float[0], ones)) {
-      float[] group = codec.level() == FormatDef.Level.BLOCK ? Arrays.copyOf(values, Math.min(block, values.length)) : values;
-      BlockParameters parameters = format.fit(group, importance.length == 0 ? importance : Arrays.copyOf(ones, group.length));
+      float[] group =
+          codec.level() == FormatDef.Level.BLOCK
+              ? Arrays.copyOf(values, Math.min(block, values.length))
+              : values;
+      BlockParameters parameters =
+          format.fit(
+              group, importance.length == 0 ? importance : Arrays.copyOf(ones, group.length));
       long[] shape = {1, group.length};
-      float[] got = codec.decode(codec.encode(group, shape, importance.length == 0 ? importance : Arrays.copyOf(ones, group.length)), shape);
+      float[] got =
+          codec.decode(
+              codec.encode(
+                  group,
+                  shape,
+                  importance.length == 0 ? importance : Arrays.copyOf(ones, group.length)),
+              shape);
       float[][] grid = grid(codec, parameters);
       for (int i = 0; i < group.length; i++) {
         float[] steps = grid[i % block];
@@ -143,11 +164,15 @@ public final class FormatTestKit {
         double error = Math.abs((double) got[i] - group[i]);
         double step = (high - low) / (steps.length - 1);
         if (!(error <= best + SLACK * step + Math.abs(group[i]) * 1e-6)) {
-          faults.add("%s: %s became %s, another code is %s away (parameters %s)".formatted(what, group[i], got[i], best, parameters));
+          faults.add(
+              "%s: %s became %s, another code is %s away (parameters %s)"
+                  .formatted(what, group[i], got[i], best, parameters));
           return;
         }
         if (group.length == 1 && !(error <= step / 2 * (1 + SLACK) + 1e-3 * Math.abs(group[i]))) {
-          faults.add("%s: %s became %s, more than half a step of %s".formatted(what, group[i], got[i], step));
+          faults.add(
+              "%s: %s became %s, more than half a step of %s"
+                  .formatted(what, group[i], got[i], step));
           return;
         }
       }
@@ -162,8 +187,16 @@ public final class FormatTestKit {
     int codes = 1 << field.type().bits();
     long[] shape = {1, (long) codes * block};
     Map<String, Tensor> buffers = new LinkedHashMap<>();
-    definition.buffers("W", org.tersor.runtime.DimExpr.list(shape)).forEach(b ->
-        buffers.put(b.name(), Tensor.zeros(b.element().dtype(), b.shape().stream().mapToLong(org.tersor.runtime.DimExpr::constValue).toArray())));
+    definition
+        .buffers("W", org.tersor.runtime.DimExpr.list(shape))
+        .forEach(b ->
+            buffers.put(
+                b.name(),
+                Tensor.zeros(
+                    b.element().dtype(),
+                    b.shape().stream()
+                        .mapToLong(org.tersor.runtime.DimExpr::constValue)
+                        .toArray())));
     if (codec.level() != FormatDef.Level.BLOCK) {
       codec.store(buffers, parameters, 0);
     }
@@ -201,7 +234,9 @@ public final class FormatTestKit {
     }
     double relative = Math.sqrt(error / size);
     if (!(relative <= format.budget().relativeRms())) {
-      faults.add("relative error %.5f of normal values, the budget is %.5f".formatted(relative, format.budget().relativeRms()));
+      faults.add(
+          "relative error %.5f of normal values, the budget is %.5f"
+              .formatted(relative, format.budget().relativeRms()));
     }
   }
 }

@@ -4,10 +4,10 @@ import java.util.Optional;
 import org.tersor.ir.dsl.FormatDef;
 
 /**
- * A number format for weights; found by ServiceLoader. The layout and the value of a code are stated
- * by {@link #dsl()} alone, and every backend computes them from that text; what is written in Java
- * is the choice of parameters and codes. Methods (rounding, GPTQ, AWQ, ...) work on any format
- * through {@link #fit} and {@link #code}.
+ * A number format for weights; found by ServiceLoader. The layout and the value of a code are
+ * stated by {@link #dsl()} alone, and every backend computes them from that text; what is written
+ * in Java is the choice of parameters and codes. Methods (rounding, GPTQ, AWQ, ...) work on any
+ * format through {@link #fit} and {@link #code}.
  */
 public interface NumberFormat {
   /** The name in plans and texts; also the name that {@link #dsl()} defines. */

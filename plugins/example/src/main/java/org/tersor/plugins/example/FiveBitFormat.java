@@ -43,7 +43,9 @@ public final class FiveBitFormat implements NumberFormat {
   @Override
   public long code(float value, BlockParameters parameters) {
     double step = parameters.value("step");
-    return step == 0 ? 0 : (long) Math.clamp(Math.rint((value - parameters.value("low")) / step), 0, 31);
+    return step == 0
+        ? 0
+        : (long) Math.clamp(Math.rint((value - parameters.value("low")) / step), 0, 31);
   }
 
   /** Codes are chosen by the parameters as they are stored. */

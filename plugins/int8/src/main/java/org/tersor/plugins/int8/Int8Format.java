@@ -7,9 +7,9 @@ import org.tersor.ir.format.ErrorBudget;
 import org.tersor.ir.format.NumberFormat;
 
 /**
- * An 8-bit integer format: {@code (q - zero) * scale}. Symmetric grids have a fixed zero point (0 for
- * s8, 128 for u8); affine ones store it. The restricted range leaves out -128, so that a product of
- * two codes never needs the sign of -128 * -128.
+ * An 8-bit integer format: {@code (q - zero) * scale}. Symmetric grids have a fixed zero point (0
+ * for s8, 128 for u8); affine ones store it. The restricted range leaves out -128, so that a
+ * product of two codes never needs the sign of -128 * -128.
  */
 abstract class Int8Format implements NumberFormat {
   /** Who shares a scale. */
@@ -86,7 +86,8 @@ abstract class Int8Format implements NumberFormat {
   public long code(float value, BlockParameters parameters) {
     int least = signed ? restricted ? -127 : -128 : 0;
     int zero = symmetric ? signed ? 0 : 128 : (int) parameters.value("zero");
-    return new AffineGrid((float) parameters.value("scale"), zero, least, signed ? 127 : 255).code(value);
+    return new AffineGrid((float) parameters.value("scale"), zero, least, signed ? 127 : 255)
+        .code(value);
   }
 
   @Override

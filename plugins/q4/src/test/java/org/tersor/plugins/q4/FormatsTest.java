@@ -27,7 +27,10 @@ class FormatsTest {
       values[i] = (i - 20) * 0.25f;
     }
     byte[] bytes =
-        new FormatCodec(new Q4Format()).encode(values, new long[] {1, 32}, new float[0]).get("W").bytes();
+        new FormatCodec(new Q4Format())
+            .encode(values, new long[] {1, 32}, new float[0])
+            .get("W")
+            .bytes();
     float scale = -5f / -8;
     assertEquals(Float.floatToFloat16(scale), (short) (bytes[0] & 255 | bytes[1] << 8));
     for (int j = 0; j < 16; j++) {
