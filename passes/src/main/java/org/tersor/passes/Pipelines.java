@@ -15,6 +15,7 @@ import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
 import org.tersor.passes.graph.Simplify;
+import org.tersor.passes.graph.UpgradeOpset;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
 
@@ -39,6 +40,12 @@ public final class Pipelines {
     passes.add(new DeadCode());
     passes.add(new TypeInference());
     return List.copyOf(passes);
+  }
+
+  /** From a canonical graph to one that can hold quantizers per channel: float32, opset 13 on. */
+  public static List<Pass> quantizable() {
+    return List.of(
+        new WidenFloat16(), new TypeInference(), new UpgradeOpset(), new TypeInference());
   }
 
   /** From a canonical graph to one that other tools read: standard operators only. */

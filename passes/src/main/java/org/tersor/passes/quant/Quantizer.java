@@ -14,10 +14,9 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
-import org.tersor.ir.spi.Pass;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
-import org.tersor.passes.graph.WidenFloat16;
+import org.tersor.passes.Pipelines;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
@@ -56,12 +55,9 @@ public final class Quantizer {
     this.compiler = compiler;
   }
 
-  /** The float graph that is quantized: prepared, half precision widened to single. */
+  /** The float graph that is quantized: prepared, half precision widened to single, opset 13 on. */
   public Graph base(Graph model, CompileOptions options) {
-    return compiler.run(
-        List.<Pass>of(new WidenFloat16(), new TypeInference()),
-        compiler.prepare(model, options),
-        options);
+    return compiler.run(Pipelines.quantizable(), compiler.prepare(model, options), options);
   }
 
   /** Calibrates, makes a plan and applies it. */

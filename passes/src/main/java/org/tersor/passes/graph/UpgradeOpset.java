@@ -1,0 +1,83 @@
+package org.tersor.passes.graph;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.spi.Pass;
+import org.tersor.ir.spi.PassContext;
+
+/**
+ * Raises the standard domain of a graph below opset 13 to 17, because QuantizeLinear and
+ * DequantizeLinear take a scale per channel from 13 on only. Nodes whose meaning or form changed in
+ * between are rewritten by {@link OpsetRules}; what has no rule is refused, not guessed.
+ */
+public final class UpgradeOpset implements Pass {
+  /** The version that graphs are raised to. */
+  public static final int TARGET = 17;
+
+  /** From this version on a graph stays as it is. */
+  public static final int SUFFICIENT = 13;
+
+  @Override
+  public String id() {
+    return "upgrade-opset";
+  }
+
+  @Override
+  public Set<String> needs() {
+    return Set.of("types");
+  }
+
+  @Override
+  public Graph run(Graph graph, PassContext context) {
+    int from = graph.opset("");
+    if (from >= SUFFICIENT) {
+      return graph;
+    }
+    Map<String, Integer> opsets = new LinkedHashMap<>(graph.opsets());
+    opsets.put("", TARGET);
+    GraphBuilder builder = new GraphBuilder(opsets, graph.maxId() + 1);
+    OpsetRules rules = new OpsetRules(graph, context.operators(), builder);
+    List<Node> nodes = new ArrayList<>();
+    for (Node node : graph.nodes()) {
+      nodes.addAll(rules.upgrade(node));
+    }
+    Map<Value, Constant> constants = new LinkedHashMap<>(graph.constants());
+    constants.putAll(sorted(builder.constants()));
+    Map<Value, ValueType> types = new LinkedHashMap<>(graph.types());
+    types.putAll(sorted(builder.types()));
+    context.note().accept("upgrade-opset: opset " + from + " raised to " + TARGET);
+    return new Graph(
+        graph.name(),
+        graph.inputs(),
+        graph.outputs(),
+        nodes,
+        constants,
+        types,
+        opsets,
+        graph.metadata());
+  }
+
+  /** By id: the builder's maps have no order that lasts from run to run. */
+  private static <T> Map<Value, T> sorted(Map<Value, T> map) {
+    Map<Value, T> result = new LinkedHashMap<>();
+    map.keySet().stream()
+        .sorted(java.util.Comparator.comparingInt(Value::id))
+        .forEach(
+            value -> {
+              T found = map.get(value);
+              if (found != null) {
+                result.put(value, found);
+              }
+            });
+    return result;
+  }
+}
