@@ -56,8 +56,8 @@ class UpgradeOpsetTest {
   private static Graph raised(Graph graph) {
     PassContext context = new PassContext(OPERATORS, Map.of(), note -> {});
     PassManager.Debug debug =
-        PassManager.Debug.OFF.withVerifier(g ->
-            GraphVerifier.verify(g, Optional.of(OPERATORS), "after the upgrade"));
+        PassManager.Debug.OFF.withVerifier(
+            g -> GraphVerifier.verify(g, Optional.of(OPERATORS), "after the upgrade"));
     List<Pass> passes = List.of(new TypeInference(), new UpgradeOpset(), new TypeInference());
     return new PassManager(context, debug).run(passes, graph);
   }
@@ -111,7 +111,8 @@ class UpgradeOpsetTest {
   @CsvSource({"Softmax,8", "LogSoftmax,11", "Hardmax,1"})
   void normalisationOverSeveralDimensionsGoesThroughAFlatTensor(String type, int opset) {
     assertEquals(
-        List.of("Flatten", type, "Reshape"), types(same(opset, new long[] {2, 3, 4}, type, Map.of(), 1)));
+        List.of("Flatten", type, "Reshape"),
+        types(same(opset, new long[] {2, 3, 4}, type, Map.of(), 1)));
     assertEquals(
         List.of("Flatten", type, "Reshape"),
         types(same(opset, new long[] {2, 3, 4}, type, Map.of("axis", number(0)), 1)));
@@ -135,7 +136,8 @@ class UpgradeOpsetTest {
   @Test
   void attributesBecomeInputs() {
     long[] shape = {1, 3, 1, 4};
-    assertEquals(2, only(same(11, shape, "Squeeze", Map.of("axes", ints(0L, 2L)), 1)).inputs().size());
+    assertEquals(
+        2, only(same(11, shape, "Squeeze", Map.of("axes", ints(0L, 2L)), 1)).inputs().size());
     assertEquals(1, only(same(11, shape, "Squeeze", none, 1)).inputs().size());
     assertEquals(2, only(same(8, shape, "Unsqueeze", Map.of("axes", ints(1L)), 1)).inputs().size());
     same(12, shape, "ReduceSum", Map.of("axes", ints(1L, 3L), "keepdims", number(0)), 1);
@@ -146,12 +148,22 @@ class UpgradeOpsetTest {
     Node above = only(same(6, shape, "Clip", Map.of("max", number(.25f)), 1));
     assertTrue(!above.input(1).isPresent() && above.input(2).isPresent());
     assertEquals(1, only(same(6, shape, "Clip", none, 1)).inputs().size());
-    same(9, shape, "Slice", Map.of("starts", ints(1L, -3L), "ends", ints(9L, 3L), "axes", ints(1L, 3L)), 1);
+    same(
+        9,
+        shape,
+        "Slice",
+        Map.of("starts", ints(1L, -3L), "ends", ints(9L, 3L), "axes", ints(1L, 3L)),
+        1);
     same(9, shape, "Slice", Map.of("starts", ints(0L, 1L), "ends", ints(1L, 2L)), 1);
     Attribute pads = ints(0L, 0L, 1L, 2L, 0L, 0L, 0L, 1L);
     same(2, shape, "Pad", Map.of("pads", pads, "value", number(1.5f)), 1);
     assertEquals(2, only(same(10, shape, "Pad", Map.of("pads", pads), 1)).inputs().size());
-    same(2, shape, "Pad", Map.of("pads", ints(0L, 0L, 0L, 2L, 0L, 0L, 0L, 1L), "mode", text("reflect")), 1);
+    same(
+        2,
+        shape,
+        "Pad",
+        Map.of("pads", ints(0L, 0L, 0L, 2L, 0L, 0L, 0L, 1L), "mode", text("reflect")),
+        1);
   }
 
   private static Node only(Graph graph) {
@@ -179,7 +191,9 @@ class UpgradeOpsetTest {
 
   @Test
   void operatorsOfTheSameMeaningKeepTheirForm() {
-    assertEquals(List.of("Identity"), types(same(10, new long[] {2, 3}, "Dropout", Map.of("ratio", number(.5f)), 1)));
+    assertEquals(
+        List.of("Identity"),
+        types(same(10, new long[] {2, 3}, "Dropout", Map.of("ratio", number(.5f)), 1)));
     Map<String, Attribute> window = Map.of("kernel_shape", ints(2L, 2L));
     same(7, new long[] {1, 2, 4, 4}, "AveragePool", window, 1);
     same(8, new long[] {1, 2, 4, 4}, "MaxPool", window, 1);

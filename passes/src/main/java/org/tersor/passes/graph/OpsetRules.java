@@ -30,27 +30,33 @@ final class OpsetRules {
    */
   private static final Map<String, Integer> COMPATIBLE_SINCE =
       Map.ofEntries(
-          since(1, "Abs Neg Reciprocal Floor Ceil Sqrt Exp Log Relu LeakyRelu Elu Sigmoid"),
-          since(1, "HardSigmoid Tanh Softplus Softsign Not Sum Max Min Mean Conv MatMul MaxPool"),
-          since(1, "GlobalAveragePool GlobalMaxPool Transpose Flatten Identity Shape Size Gather"),
-          since(1, "ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum"),
-          since(1, "ReduceLogSumExp ReduceSumSquare ArgMax ArgMin LRN InstanceNormalization"),
-          since(1, "Constant DepthToSpace SpaceToDepth"),
-          since(2, "LpPool GlobalLpPool"),
-          since(4, "Concat"),
-          since(5, "Reshape"),
-          since(6, "Cast Tile Selu"),
-          since(7, "Add Sub Mul Div Pow And Or Xor Equal Greater Less PRelu Gemm AveragePool"),
-          since(7, "LSTM GRU RNN"),
-          since(8, "Expand"),
-          since(9, "ConstantOfShape Where NonZero Erf Sign IsNaN MeanVarianceNormalization"),
-          since(10, "TopK Mod QuantizeLinear DequantizeLinear ThresholdedRelu"),
-          since(11, "ScatterElements ScatterND GatherElements GatherND CumSum OneHot Compress"),
-          since(11, "GreaterOrEqual LessOrEqual Round BitShift Range"))
+              since(1, "Abs Neg Reciprocal Floor Ceil Sqrt Exp Log Relu LeakyRelu Elu Sigmoid"),
+              since(
+                  1, "HardSigmoid Tanh Softplus Softsign Not Sum Max Min Mean Conv MatMul MaxPool"),
+              since(
+                  1,
+                  "GlobalAveragePool GlobalMaxPool Transpose Flatten Identity Shape Size Gather"),
+              since(1, "ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum"),
+              since(1, "ReduceLogSumExp ReduceSumSquare ArgMax ArgMin LRN InstanceNormalization"),
+              since(1, "Constant DepthToSpace SpaceToDepth"),
+              since(2, "LpPool GlobalLpPool"),
+              since(4, "Concat"),
+              since(5, "Reshape"),
+              since(6, "Cast Tile Selu"),
+              since(7, "Add Sub Mul Div Pow And Or Xor Equal Greater Less PRelu Gemm AveragePool"),
+              since(7, "LSTM GRU RNN"),
+              since(8, "Expand"),
+              since(9, "ConstantOfShape Where NonZero Erf Sign IsNaN MeanVarianceNormalization"),
+              since(10, "TopK Mod QuantizeLinear DequantizeLinear ThresholdedRelu"),
+              since(11, "ScatterElements ScatterND GatherElements GatherND CumSum OneHot Compress"),
+              since(11, "GreaterOrEqual LessOrEqual Round BitShift Range"))
           .entrySet()
           .stream()
-          .flatMap(group -> Arrays.stream(group.getKey().split(" ")).map(n -> entry(n, group.getValue())))
-          .collect(java.util.stream.Collectors.toUnmodifiableMap(Map.Entry::getKey, Map.Entry::getValue));
+          .flatMap(group ->
+              Arrays.stream(group.getKey().split(" ")).map(n -> entry(n, group.getValue())))
+          .collect(
+              java.util.stream.Collectors.toUnmodifiableMap(
+                  Map.Entry::getKey, Map.Entry::getValue));
 
   private final Graph graph;
   private final OpRegistry operators;
@@ -108,7 +114,8 @@ final class OpsetRules {
       throw refuse(node, "it holds graphs, which are not raised");
     }
     String type = node.op().type();
-    if (node.attributes().containsKey("broadcast") || node.attributes().containsKey("axis") && isBinary(type)) {
+    if (node.attributes().containsKey("broadcast")
+        || node.attributes().containsKey("axis") && isBinary(type)) {
       throw refuse(node, "it has the broadcast attributes of versions before 7");
     }
     Integer since = COMPATIBLE_SINCE.get(type);
@@ -122,7 +129,19 @@ final class OpsetRules {
 
   private static boolean isBinary(String type) {
     return switch (type) {
-      case "Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Greater", "Less", "PRelu" -> true;
+      case "Add",
+          "Sub",
+          "Mul",
+          "Div",
+          "Pow",
+          "And",
+          "Or",
+          "Xor",
+          "Equal",
+          "Greater",
+          "Less",
+          "PRelu" ->
+          true;
       default -> false;
     };
   }
@@ -179,7 +198,8 @@ final class OpsetRules {
     Value x = node.input(0);
     List<Node> nodes = new ArrayList<>();
     nodes.add(
-        builder.addNode("", "Flatten", Map.of("axis", new Attribute.IntAttr(axis)), List.of(x), List.of(flat)));
+        builder.addNode(
+            "", "Flatten", Map.of("axis", new Attribute.IntAttr(axis)), List.of(x), List.of(flat)));
     nodes.add(along(node, List.of(flat), List.of(result), 1));
     Value shape;
     if (type.filter(TensorType::isStatic).isPresent()) {
@@ -221,7 +241,9 @@ final class OpsetRules {
   }
 
   private static Optional<Float> number(Optional<Attribute> attribute) {
-    return attribute.filter(Attribute.FloatAttr.class::isInstance).map(a -> ((Attribute.FloatAttr) a).value());
+    return attribute
+        .filter(Attribute.FloatAttr.class::isInstance)
+        .map(a -> ((Attribute.FloatAttr) a).value());
   }
 
   private Node pad(Node node) {
@@ -258,7 +280,12 @@ final class OpsetRules {
     }
     Node identity = node(node, "Identity", List.of(node.input(0)), Map.of());
     return new Node(
-        identity.id(), identity.name(), identity.op(), identity.inputs(), List.of(node.output(0)), Map.of());
+        identity.id(),
+        identity.name(),
+        identity.op(),
+        identity.inputs(),
+        List.of(node.output(0)),
+        Map.of());
   }
 
   /** Upsample and the first Resize are asymmetric; nearest rounded down when it enlarges. */
@@ -290,7 +317,8 @@ final class OpsetRules {
         enlarges = known.get().getDouble(i) >= 1;
       }
       if (!enlarges) {
-        throw refuse(node, "nearest neighbours are translated for constant scales of at least 1 only");
+        throw refuse(
+            node, "nearest neighbours are translated for constant scales of at least 1 only");
       }
     }
     attributes.put("mode", new Attribute.StringAttr(mode));
@@ -306,7 +334,8 @@ final class OpsetRules {
     boolean test = from >= 7 || number(node, "is_test", 0) != 0;
     attributes.remove("is_test");
     if (perElement || !test || node.outputs().stream().skip(1).anyMatch(Value::isPresent)) {
-      throw refuse(node, perElement ? "spatial = 0 went away in version 9" : "it is in training mode");
+      throw refuse(
+          node, perElement ? "spatial = 0 went away in version 9" : "it is in training mode");
     }
     return node(node, "BatchNormalization", node.inputs(), attributes);
   }
@@ -327,7 +356,10 @@ final class OpsetRules {
   private List<Integer> steps(Node node) {
     return operators
         .find(node.op())
-        .map(operator -> operator.schema().versions().stream().filter(v -> v > from && v <= UpgradeOpset.TARGET).toList())
+        .map(operator ->
+            operator.schema().versions().stream()
+                .filter(v -> v > from && v <= UpgradeOpset.TARGET)
+                .toList())
         .orElse(List.of(UpgradeOpset.TARGET));
   }
 
@@ -342,7 +374,9 @@ final class OpsetRules {
             + " cannot be written in opset "
             + UpgradeOpset.TARGET
             + ", which quantization per channel needs ("
-            + (steps(node).isEmpty() ? "the operator itself did not change" : "it changed in versions " + steps(node))
+            + (steps(node).isEmpty()
+                ? "the operator itself did not change"
+                : "it changed in versions " + steps(node))
             + "): "
             + why
             + "; export the model with opset 13 or later");

@@ -71,13 +71,12 @@ public final class UpgradeOpset implements Pass {
     Map<Value, T> result = new LinkedHashMap<>();
     map.keySet().stream()
         .sorted(java.util.Comparator.comparingInt(Value::id))
-        .forEach(
-            value -> {
-              T found = map.get(value);
-              if (found != null) {
-                result.put(value, found);
-              }
-            });
+        .forEach(value -> {
+          T found = map.get(value);
+          if (found != null) {
+            result.put(value, found);
+          }
+        });
     return result;
   }
 }
