@@ -50,6 +50,7 @@ final class Common {
   }
 
   /** Prints a line of text, unless JSON is wanted. */
+  @SuppressWarnings("AnnotateFormatMethod")
   void say(String format, Object... arguments) {
     if (!json) {
       out().println(String.format(Locale.ROOT, format, arguments));
@@ -103,8 +104,10 @@ final class Common {
     }
   }
 
+  @SuppressWarnings("SystemConsoleNull") // NullAway asks for it
   private static boolean terminal() {
-    return System.console() != null && System.console().isTerminal();
+    java.io.Console console = System.console();
+    return console != null && console.isTerminal();
   }
 
   static String bytes(long n) {

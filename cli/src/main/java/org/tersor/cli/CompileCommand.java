@@ -39,7 +39,7 @@ final class CompileCommand implements Callable<Integer> {
       paramLabel = "X.jar|X.so|X.onnx",
       required = true,
       description = "The file to write.")
-  Path output;
+  Path output = Path.of("");
 
   @Option(
       names = "--package",

@@ -49,10 +49,9 @@ final class ConformanceCommand implements Callable<Integer> {
 
   @Option(
       names = "--backend",
-      defaultValue = "jvm",
       description =
           "jvm, native, interpreter, loop-interpreter, cuda-emulated (default: ${DEFAULT-VALUE}).")
-  String backend;
+  String backend = "jvm";
 
   @Option(names = "--target", description = "Target of the backend.")
   Optional<String> target = Optional.empty();

@@ -301,7 +301,7 @@ final class DemoCommand implements Callable<Integer> {
     } catch (TersorException e) {
       say(
           "  %-12s not available here: %s %s",
-          name, e.code(), e.getMessage().lines().findFirst().orElse(""));
+          name, e.code(), String.valueOf(e.getMessage()).lines().findFirst().orElse(""));
       fact(name, Map.of("unavailable", e.code() + " " + e.getMessage()));
       failed |= !(e.code().startsWith("TSR-06") || e.code().equals("TSR-0104"));
     } catch (IOException e) {
@@ -321,6 +321,7 @@ final class DemoCommand implements Callable<Integer> {
     say("%s", picocli.CommandLine.Help.Ansi.AUTO.string("@|bold " + text + "|@"));
   }
 
+  @SuppressWarnings("AnnotateFormatMethod")
   private void say(String format, Object... arguments) {
     common.say("%s", String.format(Locale.ROOT, format, arguments));
   }

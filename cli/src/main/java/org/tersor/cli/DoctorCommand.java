@@ -55,7 +55,7 @@ final class DoctorCommand implements Callable<Integer> {
     try (Reference ort = new OrtWorker()) {
       checks.add(new Check("reference", true, ort.name()));
     } catch (TersorException e) {
-      checks.add(new Check("reference", false, e.getMessage()));
+      checks.add(new Check("reference", false, String.valueOf(e.getMessage())));
     }
     for (PluginsCommand.Entry entry : PluginsCommand.entries(common.registry())) {
       boolean ok = !entry.kind().equals("backend") || entry.state().isEmpty();

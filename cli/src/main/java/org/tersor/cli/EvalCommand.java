@@ -32,10 +32,10 @@ final class EvalCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
 
   @Option(names = "--task", required = true, description = "mnist or images.")
-  String task;
+  String task = "";
 
   @Option(names = "--data", paramLabel = "DIR", required = true, description = "The data.")
-  Path data;
+  Path data = Path.of("");
 
   @Option(names = "--limit", paramLabel = "N", description = "Only the first N samples.")
   int limit = Integer.MAX_VALUE;

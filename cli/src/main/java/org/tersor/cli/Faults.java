@@ -39,7 +39,7 @@ final class Faults implements IExecutionExceptionHandler, IParameterExceptionHan
     int exit;
     switch (fault) {
       case TersorException known -> {
-        error(err, known.code(), known.getMessage());
+        error(err, known.code(), String.valueOf(known.getMessage()));
         String hint = HINTS.get(known.code());
         if (hint != null) {
           err.println(Ansi.AUTO.string("@|bold hint:|@ ") + hint);
@@ -51,7 +51,7 @@ final class Faults implements IExecutionExceptionHandler, IParameterExceptionHan
         exit = Exit.USAGE;
       }
       case UncheckedIOException io -> {
-        return report(io.getCause(), err, debug);
+        return report(new IOException(io.getMessage(), io.getCause()), err, debug);
       }
       case IOException io -> {
         error(err, "TSR-0902", io.getClass().getSimpleName() + ": " + io.getMessage());

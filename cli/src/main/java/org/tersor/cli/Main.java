@@ -47,13 +47,12 @@ public final class Main implements Runnable {
   /** The command line with all subcommands, as {@link #main} runs it. */
   static CommandLine commandLine() {
     CommandLine line = new CommandLine(new Main());
-    line.addSubcommand(
-        "completion", CommandSpec.forAnnotatedObject(new AutoComplete.GenerateCompletion()));
-    line.getSubcommands()
-        .get("completion")
-        .getCommandSpec()
+    CommandSpec completion = CommandSpec.forAnnotatedObject(new AutoComplete.GenerateCompletion());
+    completion
         .usageMessage()
-        .description("Prints a completion script for bash and zsh: source <(tersor completion)");
+        .description(
+            "Prints a completion script for bash and zsh: source <(tersor completion)");
+    line.addSubcommand("completion", completion);
     line.setCaseInsensitiveEnumValuesAllowed(true);
     line.setExecutionExceptionHandler(new Faults());
     line.setParameterExceptionHandler(new Faults());

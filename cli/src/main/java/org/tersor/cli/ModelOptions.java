@@ -73,10 +73,9 @@ final class ModelOptions {
 
   @Option(
       names = "--backend",
-      defaultValue = "jvm",
       description =
           "jvm, native, interpreter, loop-interpreter, cuda-emulated (default: ${DEFAULT-VALUE}).")
-  String backend;
+  String backend = "jvm";
 
   @Option(
       names = "--target",

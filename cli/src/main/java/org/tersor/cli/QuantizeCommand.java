@@ -28,7 +28,7 @@ final class QuantizeCommand implements Callable<Integer> {
       paramLabel = "OUT.onnx",
       required = true,
       description = "The file to write.")
-  Path output;
+  Path output = Path.of("");
 
   @Override
   public Integer call() throws IOException {

@@ -39,9 +39,8 @@ final class QuantizeOptions {
 
   @Option(
       names = "--calibrator",
-      defaultValue = "minmax",
       description = "minmax, or percentile:P (default: ${DEFAULT-VALUE}).")
-  String calibrator;
+  String calibrator = "minmax";
 
   @Option(
       names = "--calibration-samples",

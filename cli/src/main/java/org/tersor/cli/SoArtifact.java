@@ -31,6 +31,7 @@ import org.tersor.runtime.TersorException;
 /**
  * A compiled shared library, called through its C interface as any program would, on one thread.
  */
+@SuppressWarnings("restricted") // the whole point: the native library is called
 final class SoArtifact implements Executable {
   private static final Pattern DESCRIBE = Pattern.compile("\0([a-z][a-z0-9_]*)_describe\0");
 
@@ -81,7 +82,7 @@ final class SoArtifact implements Executable {
     ports(json.path("inputs"), inputs);
     ports(json.path("outputs"), outputs);
     packed =
-        Arena.ofAuto().allocate(Math.max(64, (long) check("packed_size", invoke(packedSize))), 64);
+        Arena.ofAuto().allocate(Math.max(64, check("packed_size", invoke(packedSize))), 64);
     check("prepare", invoke(prepare, packed));
   }
 
@@ -176,6 +177,7 @@ final class SoArtifact implements Executable {
       }
       MemorySegment out = arena.allocate(ValueLayout.ADDRESS, Math.max(1, outputs.size()));
       List<MemorySegment> buffers = new ArrayList<>();
+      List<Tensor> targetsInOrder = new ArrayList<>();
       for (int i = 0; i < outputs.size(); i++) {
         Port port = outputs.get(i);
         long[] shape = port.shape().stream().mapToLong(dim -> dim.eval(values)).toArray();
@@ -183,6 +185,7 @@ final class SoArtifact implements Executable {
             Optional.ofNullable(targets.get(port.name()))
                 .orElseGet(() -> Tensor.zeros(port.dtype(), shape));
         results.put(port.name(), target);
+        targetsInOrder.add(target);
         buffers.add(arena.allocate(Math.max(64, heap(target).byteSize()), 64));
         out.setAtIndex(ValueLayout.ADDRESS, i, buffers.get(i));
       }
@@ -193,7 +196,7 @@ final class SoArtifact implements Executable {
           invoke(
               run, in, out, sizes, packed, scratch, bytes, MemorySegment.NULL, MemorySegment.NULL));
       for (int i = 0; i < outputs.size(); i++) {
-        MemorySegment heap = heap(results.get(outputs.get(i).name()));
+        MemorySegment heap = heap(targetsInOrder.get(i));
         heap.copyFrom(buffers.get(i).asSlice(0, heap.byteSize()));
       }
     }

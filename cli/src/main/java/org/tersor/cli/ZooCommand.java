@@ -47,7 +47,7 @@ final class ZooCommand implements Callable<Integer> {
       paramLabel = "X.onnx",
       required = true,
       description = "The file to write.")
-  Path output;
+  Path output = Path.of("");
 
   @Option(
       names = "--batch",

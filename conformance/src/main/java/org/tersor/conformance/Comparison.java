@@ -104,7 +104,7 @@ public record Comparison(
     long outside = 0;
     int worst = -1;
     for (int i = 0; i < e.length; i++) {
-      if (a[i] == e[i] || Double.isNaN(a[i]) && Double.isNaN(e[i])) {
+      if (a[i] == e[i] || (Double.isNaN(a[i]) && Double.isNaN(e[i]))) {
         if (Double.isFinite(e[i])) {
           dot += a[i] * e[i];
           aa += a[i] * a[i];

@@ -59,7 +59,7 @@ public record SuiteCase(
     Rule.Close tolerance = new Rule.Close(rtol, atol);
     Matcher url = URL.matcher(json);
     if (url.find() && !Files.exists(model)) {
-      Path light = folder.toAbsolutePath().normalize().getParent().resolveSibling("light");
+      Path light = folder.toAbsolutePath().resolve("../../light").normalize();
       Path output = light.resolve(url.group(1) + "_output_0.pb");
       return new SuiteCase(
           name, light.resolve(url.group(1) + ".onnx"), List.of(), Optional.of(output), tolerance);

@@ -60,7 +60,7 @@ public final class OrtWorker implements Reference {
         r -> {
           r.out.writeByte(Wire.OPEN);
           Wire.writeText(r.out, model.toAbsolutePath().toString());
-          r.out.writeByte(options.optimization().ordinal());
+          Wire.writeText(r.out, options.optimization().name());
           r.out.writeInt(options.threads());
           r.expectOk();
           return new WorkerSession(

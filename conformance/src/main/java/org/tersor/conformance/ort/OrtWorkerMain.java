@@ -90,7 +90,7 @@ final class OrtWorkerMain {
 
   private void open(DataInputStream in, DataOutputStream out) throws IOException, OrtException {
     String path = Wire.readText(in);
-    Optimization optimization = Optimization.values()[in.readByte()];
+    Optimization optimization = Optimization.valueOf(Wire.readText(in));
     int threads = in.readInt();
     OrtSession session;
     try (SessionOptions options = new SessionOptions()) {
@@ -277,7 +277,7 @@ final class OrtWorkerMain {
   }
 
   private static Tensor tensor(OnnxTensor tensor) throws OrtException {
-    TensorInfo info = (TensorInfo) tensor.getInfo();
+    TensorInfo info = tensor.getInfo();
     DType dtype = dtype(info.onnxType);
     if (dtype == DType.STRING) {
       List<String> texts = new ArrayList<>();

@@ -90,30 +90,24 @@ final class Wire {
 
   private static Datum read(DataInputStream in) throws IOException {
     int kind = in.readByte();
-    switch (kind) {
-      case 0 -> {
-        return new Datum.Dense(readTensor(in));
-      }
+    return switch (kind) {
+      case 0 -> new Datum.Dense(readTensor(in));
       case 1 -> {
         List<Datum> elements = new ArrayList<>();
         int n = in.readInt();
         for (int i = 0; i < n; i++) {
           elements.add(read(in));
         }
-        return new Datum.Sequence(elements);
+        yield new Datum.Sequence(elements);
       }
-      case 2 -> {
-        return new Datum.Dictionary(readTensor(in), readTensor(in));
-      }
-      case 3 -> {
-        return new Datum.Absent();
-      }
+      case 2 -> new Datum.Dictionary(readTensor(in), readTensor(in));
+      case 3 -> new Datum.Absent();
       default -> throw new IOException("unknown kind of value " + kind);
-    }
+    };
   }
 
   private static void write(DataOutputStream out, Tensor tensor) throws IOException {
-    out.writeByte(tensor.dtype().ordinal());
+    writeText(out, tensor.dtype().text());
     out.writeInt(tensor.rank());
     for (long dim : tensor.shape()) {
       out.writeLong(dim);
@@ -131,7 +125,7 @@ final class Wire {
   }
 
   private static Tensor readTensor(DataInputStream in) throws IOException {
-    DType dtype = DType.values()[in.readByte()];
+    DType dtype = DType.of(readText(in));
     long[] shape = new long[in.readInt()];
     for (int i = 0; i < shape.length; i++) {
       shape[i] = in.readLong();
@@ -178,7 +172,7 @@ final class Wire {
     out.writeInt(ports.size());
     for (Port port : ports) {
       writeText(out, port.name());
-      out.writeByte(port.dtype().ordinal());
+      writeText(out, port.dtype().text());
       out.writeInt(port.shape().size());
       for (long dim : port.shape()) {
         out.writeLong(dim);
@@ -191,7 +185,7 @@ final class Wire {
     int n = in.readInt();
     for (int i = 0; i < n; i++) {
       String name = readText(in);
-      DType dtype = DType.values()[in.readByte()];
+      DType dtype = DType.of(readText(in));
       List<Long> shape = new ArrayList<>();
       int rank = in.readInt();
       for (int d = 0; d < rank; d++) {
