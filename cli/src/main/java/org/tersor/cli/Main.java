@@ -50,8 +50,7 @@ public final class Main implements Runnable {
     CommandSpec completion = CommandSpec.forAnnotatedObject(new AutoComplete.GenerateCompletion());
     completion
         .usageMessage()
-        .description(
-            "Prints a completion script for bash and zsh: source <(tersor completion)");
+        .description("Prints a completion script for bash and zsh: source <(tersor completion)");
     line.addSubcommand("completion", completion);
     line.setCaseInsensitiveEnumValuesAllowed(true);
     line.setExecutionExceptionHandler(new Faults());

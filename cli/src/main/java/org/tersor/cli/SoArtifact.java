@@ -81,8 +81,7 @@ final class SoArtifact implements Executable {
     json.path("dims").forEach(dim -> dims.add(dim.asText()));
     ports(json.path("inputs"), inputs);
     ports(json.path("outputs"), outputs);
-    packed =
-        Arena.ofAuto().allocate(Math.max(64, check("packed_size", invoke(packedSize))), 64);
+    packed = Arena.ofAuto().allocate(Math.max(64, check("packed_size", invoke(packedSize))), 64);
     check("prepare", invoke(prepare, packed));
   }
 

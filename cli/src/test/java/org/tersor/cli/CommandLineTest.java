@@ -133,8 +133,7 @@ class CommandLineTest {
     Path out = folder.resolve("out.npz");
     assertEquals(0, tersor("run", model(), "--input", "image=random", "-o", out).exit);
     assertArrayEquals(
-        new long[] {1, 10},
-        Npy.readAll(out).values().stream().findFirst().orElseThrow().shape());
+        new long[] {1, 10}, Npy.readAll(out).values().stream().findFirst().orElseThrow().shape());
     Outcome wrong = tersor("run", model(), "--input", "picture=random");
     assertEquals(Exit.RUN_FAILED, wrong.exit);
     assertTrue(wrong.err.contains("error[TSR-0702]") && wrong.err.contains("[image]"), wrong.err);

@@ -98,7 +98,8 @@ class JarArtifactTest {
         assertThrows(
             TersorException.class, () -> executable.run(Map.of(name, Tensor.of(new float[3], 3))));
     assertTrue(fault.code().startsWith("TSR-07"), fault.code());
-    assertTrue(String.valueOf(fault.getMessage()).contains(name), String.valueOf(fault.getMessage()));
+    assertTrue(
+        String.valueOf(fault.getMessage()).contains(name), String.valueOf(fault.getMessage()));
   }
 
   @Test

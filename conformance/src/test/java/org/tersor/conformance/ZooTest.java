@@ -68,7 +68,9 @@ class ZooTest {
     for (int i = 0; i < image.size(); i++) {
       image.floats()[i] = (float) random.nextGaussian();
     }
-    Tensor scores = ORT.run(file, Map.of("input", image), Reference.Options.DEFAULT).getOrDefault("output", NONE);
+    Tensor scores =
+        ORT.run(file, Map.of("input", image), Reference.Options.DEFAULT)
+            .getOrDefault("output", NONE);
     double[] values = Comparison.values(scores);
     double deviation = Math.sqrt(Arrays.stream(values).map(v -> v * v).average().orElse(0));
     assertEquals(1000, values.length);

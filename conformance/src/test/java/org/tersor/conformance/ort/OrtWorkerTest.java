@@ -48,10 +48,15 @@ class OrtWorkerTest {
     Tensor a = new Tensor(DType.STRING, new long[] {2}, new String[] {"ab", "ü"});
     assertArrayEquals(
         new String[] {"abab", "üü"},
-        ORT.run(strings, Map.of("x", a, "y", a), Options.DEFAULT).getOrDefault("result", Tensor.zeros(DType.STRING, 0)).strings());
+        ORT.run(strings, Map.of("x", a, "y", a), Options.DEFAULT)
+            .getOrDefault("result", Tensor.zeros(DType.STRING, 0))
+            .strings());
     Path logic = TestData.path("onnx-backend/node/test_and2d/model.onnx");
     Tensor flags = new Tensor(DType.BOOL, new long[] {1, 3}, new byte[] {1, 0, 1});
-    assertEquals(flags, ORT.run(logic, Map.of("x", flags, "y", flags), Options.DEFAULT).getOrDefault("and", Tensor.zeros(DType.BOOL, 0)));
+    assertEquals(
+        flags,
+        ORT.run(logic, Map.of("x", flags, "y", flags), Options.DEFAULT)
+            .getOrDefault("and", Tensor.zeros(DType.BOOL, 0)));
   }
 
   @Test
