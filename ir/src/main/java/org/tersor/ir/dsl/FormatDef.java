@@ -299,7 +299,7 @@ public final class FormatDef {
       Section section,
       FormatField field) {
     List<Ast> index = e.index().orElse(List.of());
-    if (index.size() > 1 || index.isEmpty() && field.count() > 1) {
+    if (index.size() > 1 || (index.isEmpty() && field.count() > 1)) {
       throw e.at().error("TSR-1004", "field " + field + " takes one index");
     }
     KExpr i = index.isEmpty() ? K.index(0) : typer.index(index.getFirst(), scope);
@@ -365,7 +365,7 @@ public final class FormatDef {
   KExpr lookup(KernTyper typer, Ast.Load e, KernScope scope) {
     List<Ast> constant = tables.get(e.name());
     Integer size = operandTables.get(e.name());
-    if (constant == null && size == null || e.index().size() != 1) {
+    if ((constant == null && size == null) || e.index().size() != 1) {
       throw e.at()
           .error("TSR-1003", "format " + name + " has no table " + e.name() + " with one index");
     }

@@ -62,7 +62,7 @@ public record FormatField(
       }
       int bits = Integer.parseInt(text.substring(1));
       boolean signed = text.charAt(0) != 'u';
-      if (bits > 8 && bits != 16 && bits != 32 || signed && bits == 1) {
+      if ((bits > 8 && bits != 16 && bits != 32) || (signed && bits == 1)) {
         return Optional.empty();
       }
       return Optional.of(

@@ -74,16 +74,18 @@ final class KernSyntax extends KernBaseVisitor<Ast> {
   /** The parser recurses per bracket, sign and fold: refuse text before it exhausts the stack. */
   private static void checkNesting(List<Token> tokens) {
     int depth = 0;
-    int prefixes = 0;
+    int folds = 0;
+    int signs = 0;
     for (Token token : tokens) {
+      signs = token.getText().equals("-") ? signs + 1 : 0;
       switch (token.getText()) {
         case "(", "[", "{" -> depth++;
         case ")", "]", "}" -> depth--;
-        case ";" -> prefixes = 0;
-        case "-", "sum", "prod", "reduce" -> prefixes++;
+        case ";" -> folds = 0;
+        case "sum", "prod", "reduce" -> folds++;
         default -> {}
       }
-      if (depth + prefixes > NESTING_LIMIT) {
+      if (depth + folds + signs > NESTING_LIMIT) {
         throw pos(token).error("TSR-1002", "nested deeper than " + NESTING_LIMIT);
       }
     }

@@ -3,7 +3,6 @@ package org.tersor.ir.dsl;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
@@ -25,7 +24,7 @@ final class KernTyper {
   /** Nodes of one expression, definitions expanded. */
   private static final int SIZE_LIMIT = 50_000;
 
-  private final Map<KExpr, Integer> sizes = new IdentityHashMap<>();
+  private final IdentityHashMap<KExpr, Integer> sizes = new IdentityHashMap<>();
 
   KExpr type(Ast ast, KernScope scope, Optional<Scalar> wanted) {
     KExpr expr = build(ast, scope, wanted);
@@ -237,7 +236,7 @@ final class KernTyper {
   /** Operands of one type: numbers without a type take that of the first other operand. */
   private List<KExpr> alike(List<Ast> asts, KernScope scope, Optional<Scalar> wanted, Ast at) {
     Optional<Scalar> type = Optional.empty();
-    Map<Ast, KExpr> built = new IdentityHashMap<>();
+    IdentityHashMap<Ast, KExpr> built = new IdentityHashMap<>();
     for (Ast a : asts) {
       if (!flexible(a)) {
         KExpr expr = type(a, scope, type.or(() -> wanted));
@@ -295,7 +294,7 @@ final class KernTyper {
       List<KExpr> x = alike(arguments(e, 2), scope, wanted, e);
       return new KExpr.Bin(binary.get(), x.get(0), x.get(1));
     }
-    switch (e.name()) {
+    return switch (e.name()) {
       case "select" -> {
         List<Ast> args = arguments(e, 3);
         KExpr condition = type(args.getFirst(), scope, Optional.of(Scalar.BOOL));
@@ -304,26 +303,24 @@ final class KernTyper {
               .error("TSR-1004", "select chooses by a bool, not " + condition.scalar().text());
         }
         List<KExpr> sides = alike(args.subList(1, 3), scope, wanted, e);
-        return new KExpr.If(condition, sides.get(0), sides.get(1));
+        yield new KExpr.If(condition, sides.get(0), sides.get(1));
       }
       case "bits" -> {
         List<Ast> args = arguments(e, 2);
         if (args.getFirst() instanceof Ast.Name type
             && KernSyntax.scalar(type.name()).isPresent()) {
-          return new KExpr.BitsAs(
+          yield new KExpr.BitsAs(
               KernSyntax.scalar(type.name()).get(), type(args.get(1), scope, Optional.empty()));
         }
         throw e.at().error("TSR-1004", "bits(TYPE, value) needs the name of a type");
       }
-      case "dim" -> {
-        return new KExpr.Dim(KernNumbers.dim(arguments(e, 1).getFirst()));
-      }
+      case "dim" -> new KExpr.Dim(KernNumbers.dim(arguments(e, 1).getFirst()));
       case "relu" -> {
         KExpr a = type(arguments(e, 1).getFirst(), scope, wanted);
-        return K.max(a, K.literal(a.scalar(), 0L));
+        yield K.max(a, K.literal(a.scalar(), 0L));
       }
       default -> throw e.at().error("TSR-1003", "no function " + e.name());
-    }
+    };
   }
 
   private static List<Ast> arguments(Ast.Call e, int count) {

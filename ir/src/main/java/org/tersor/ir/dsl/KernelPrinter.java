@@ -305,7 +305,8 @@ public final class KernelPrinter {
       return name;
     }
     StringBuilder out = new StringBuilder("`");
-    for (char c : name.toCharArray()) {
+    for (int i = 0; i < name.length(); i++) {
+      char c = name.charAt(i);
       if (c == '`' || c == '\\' || c == '\n' || c == '\r') {
         out.append("\\u%04x".formatted((int) c));
       } else {

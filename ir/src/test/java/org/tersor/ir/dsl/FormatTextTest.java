@@ -46,13 +46,17 @@ class FormatTextTest {
     }
   }
 
+  private static <T> T named(Map<String, T> map, String name) {
+    return Objects.requireNonNull(map.get(name), name);
+  }
+
   private interface Decoder {
     float at(ByteBuffer block, int i, int blockNumber, Map<String, Tensor> operands);
   }
 
   private static Map<String, Tensor> check(
       String name, int bytes, int rows, int cols, Decoder decoder) throws IOException {
-    FormatDef format = formats().get(name);
+    FormatDef format = named(formats(), name);
     assertEquals(bytes, format.bytesPerBlock());
     List<DimExpr> shape = DimExpr.list(rows, cols);
     Kernel kernel = format.decodeKernel(shape);
@@ -82,7 +86,7 @@ class FormatTextTest {
     }
     float[] got =
         KernelInterpreter.run(kernel, List.copyOf(operands.values()), Map.of()).getFirst().floats();
-    byte[] stored = operands.get("W").bytes();
+    byte[] stored = named(operands, "W").bytes();
     int block = format.block();
     int perRow = (cols + block - 1) / block;
     int finite = 0;
@@ -143,7 +147,7 @@ class FormatTextTest {
             s = b.get(4 + j) & 63;
             m = b.get(8 + j) & 63;
           } else {
-            s = b.get(8 + j) & 15 | (b.get(j) & 255) >> 6 << 4;
+            s = (b.get(8 + j) & 15) | ((b.get(j) & 255) >> 6 << 4);
             m = (b.get(8 + j) & 255) >> 4 | (b.get(4 + j) & 255) >> 6 << 4;
           }
           int q = b.get(16 + i / 64 * 32 + i % 32) & 255;
@@ -185,7 +189,7 @@ class FormatTextTest {
         4,
         64,
         (b, i, _, operands) -> {
-          float scale = e4m3(b.get(0) & 255) * operands.get("W_tensor_scale").floats()[0];
+          float scale = e4m3(b.get(0) & 255) * named(operands, "W_tensor_scale").floats()[0];
           return E2M1[(b.get(1 + i / 2) & 255) >> (i % 2 * 4) & 15] * scale;
         });
   }
@@ -199,15 +203,15 @@ class FormatTextTest {
             3,
             64 * 200,
             (b, i, number, all) -> {
-              float group = little(all.get("W_group256").bytes()).getFloat(number / 256 * 4);
+              float group = little(named(all, "W_group256").bytes()).getFloat(number / 256 * 4);
               float absmax =
-                  all.get("W_map").floats()[b.get(0) & 255] * group
-                      + all.get("W_offset").floats()[0];
+                  named(all, "W_map").floats()[b.get(0) & 255] * group
+                      + named(all, "W_offset").floats()[0];
               int q = i % 2 == 0 ? (b.get(1 + i / 2) & 255) >> 4 : b.get(1 + i / 2) & 15;
               return NF4[q] * absmax;
             });
     assertEquals(
-        3 * 4, operands.get("W_group256").bytes().length, "three groups of 256 blocks for 600");
+        3 * 4, named(operands, "W_group256").bytes().length, "three groups of 256 blocks for 600");
   }
 
   @Test
@@ -231,7 +235,7 @@ class FormatTextTest {
             byteAt = 48 + (i - 240) % 4;
             n = (i - 240) / 4;
           }
-          int q = (b.get(byteAt) & 255) * pow3[n] & 255;
+          int q = ((b.get(byteAt) & 255) * pow3[n]) & 255;
           return ((q * 3 >> 8) - 1) * f16(b, 52);
         });
   }
@@ -246,18 +250,18 @@ class FormatTextTest {
         (b, i, _, operands) -> {
           float scale = Float.intBitsToFloat(b.getShort(0) << 16);
           int q = (b.get(2 + i / 4) & 255) >> (i / 2 % 2 * 4) & 15;
-          return operands.get("W_book").floats()[q * 2 + i % 2] * scale;
+          return named(operands, "W_book").floats()[q * 2 + i % 2] * scale;
         });
   }
 
   @Test
   void bitsPerValue() throws IOException {
     Map<String, FormatDef> all = formats();
-    assertEquals(4.5, all.get("q4_0").bitsPerValue());
-    assertEquals(4.5, all.get("q4_K").bitsPerValue());
-    assertEquals(4.25, all.get("mxfp4").bitsPerValue());
-    assertEquals(1.6875, all.get("tq1_0").bitsPerValue());
-    assertEquals(4.127, all.get("nf4").bitsPerValue(), 1e-3);
+    assertEquals(4.5, named(all, "q4_0").bitsPerValue());
+    assertEquals(4.5, named(all, "q4_K").bitsPerValue());
+    assertEquals(4.25, named(all, "mxfp4").bitsPerValue());
+    assertEquals(1.6875, named(all, "tq1_0").bitsPerValue());
+    assertEquals(4.127, named(all, "nf4").bitsPerValue(), 1e-3);
   }
 
   @Test
@@ -295,7 +299,7 @@ class FormatTextTest {
             "format f { q: u4[4]; decode(b, i) = f32(b.q[i]) }",
             "format f { block 4; q: u4[4] }")) {
       TersorException e = assertThrows(TersorException.class, () -> FormatDef.parse(text), text);
-      assertTrue(e.getMessage().contains("line 1 column"), e.getMessage());
+      assertTrue(String.valueOf(e.getMessage()).contains("line 1 column"), e.getMessage());
       codes.add(e.code());
     }
     assertEquals(

@@ -177,7 +177,7 @@ class KernelTextTest {
         at < 0
             ? "line 1 column"
             : "line " + line + " column " + (at - before.lastIndexOf('\n')) + ":";
-    assertTrue(e.getMessage().contains(place), e.getMessage() + " at " + place);
+    assertTrue(String.valueOf(e.getMessage()).contains(place), e.getMessage() + " at " + place);
   }
 
   @Test

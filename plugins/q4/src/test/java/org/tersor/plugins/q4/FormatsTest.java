@@ -2,6 +2,7 @@ package org.tersor.plugins.q4;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.Objects;
 import java.util.ServiceLoader;
 import org.junit.jupiter.api.Test;
 import org.tersor.ir.format.FormatCodec;
@@ -27,16 +28,17 @@ class FormatsTest {
       values[i] = (i - 20) * 0.25f;
     }
     byte[] bytes =
-        new FormatCodec(new Q4Format())
-            .encode(values, new long[] {1, 32}, new float[0])
-            .get("W")
+        Objects.requireNonNull(
+                new FormatCodec(new Q4Format())
+                    .encode(values, new long[] {1, 32}, new float[0])
+                    .get("W"))
             .bytes();
     float scale = -5f / -8;
-    assertEquals(Float.floatToFloat16(scale), (short) (bytes[0] & 255 | bytes[1] << 8));
+    assertEquals(Float.floatToFloat16(scale), (short) ((bytes[0] & 255) | (bytes[1] << 8)));
     for (int j = 0; j < 16; j++) {
       int low = Math.min(15, (int) (values[j] * (1 / scale) + 8.5f));
       int high = Math.min(15, (int) (values[j + 16] * (1 / scale) + 8.5f));
-      assertEquals((byte) (low | high << 4), bytes[2 + j]);
+      assertEquals((byte) (low | (high << 4)), bytes[2 + j]);
     }
   }
 }
