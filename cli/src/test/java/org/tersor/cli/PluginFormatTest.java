@@ -132,7 +132,7 @@ class PluginFormatTest {
         assertThrows(TersorException.class, () -> Registry.withPlugins(List.of(jar, copy)));
     assertEquals("TSR-0101", e.code());
     assertTrue(
-        String.valueOf(e.getMessage()).matches(".*five\.jar.*copy\.jar.*"), e.getMessage());
+        String.valueOf(e.getMessage()).matches(".*five[.]jar.*copy[.]jar.*"), e.getMessage());
   }
 
   /** A matmul of one format: its buffers by name, the kernel, the result in double. */
