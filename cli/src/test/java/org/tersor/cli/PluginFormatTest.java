@@ -222,12 +222,15 @@ class PluginFormatTest {
         Path.of(System.getProperty("tersor.root", ".."))
             .resolve("ir/src/test/resources/org/tersor/ir/dsl/formats.kern");
     List<DynamicTest> tests = new ArrayList<>();
-    for (FormatDef format : KernelParser.parseFile(Files.readString(text), Map.of()).formats().values()) {
+    for (FormatDef format :
+        KernelParser.parseFile(Files.readString(text), Map.of()).formats().values()) {
       Kernel kernel = format.decodeKernel(DimExpr.list(M, 512));
       Random random = new Random(3);
       Map<String, Tensor> inputs = new LinkedHashMap<>();
       for (Buf b : kernel.inputs()) {
-        Tensor t = Tensor.zeros(b.element().dtype(), b.shape().stream().mapToLong(DimExpr::constValue).toArray());
+        Tensor t =
+            Tensor.zeros(
+                b.element().dtype(), b.shape().stream().mapToLong(DimExpr::constValue).toArray());
         for (int i = 0; i < t.size(); i++) {
           if (t.dtype().isFloat()) {
             t.setDouble(i, random.nextGaussian());
@@ -238,7 +241,8 @@ class PluginFormatTest {
         inputs.put(b.name(), t);
       }
       Case c = new Case(kernel, inputs, new double[0], new double[0]);
-      float[] wanted = KernelInterpreter.run(kernel, List.copyOf(inputs.values()), Map.of()).getFirst().floats();
+      float[] wanted =
+          KernelInterpreter.run(kernel, List.copyOf(inputs.values()), Map.of()).getFirst().floats();
       String id = format.name();
       tests.add(
           DynamicTest.dynamicTest(
@@ -246,7 +250,10 @@ class PluginFormatTest {
               () ->
                   assertArrayEquals(
                       wanted,
-                      scheduled(c, Target.jvm(32), (f, b, d, t) -> viaJava(LoopInterpreter.compile(f), b, d, t)))));
+                      scheduled(
+                          c,
+                          Target.jvm(32),
+                          (f, b, d, t) -> viaJava(LoopInterpreter.compile(f), b, d, t)))));
       for (Target target : List.of(Target.jvm(64), Target.jvm(0))) {
         tests.add(
             DynamicTest.dynamicTest(
@@ -254,15 +261,20 @@ class PluginFormatTest {
                 () ->
                     assertArrayEquals(
                         wanted,
-                        scheduled(c, target, (f, b, d, t) -> viaJava(HiddenKernels.load(f, target), b, d, t)))));
+                        scheduled(
+                            c,
+                            target,
+                            (f, b, d, t) -> viaJava(HiddenKernels.load(f, target), b, d, t)))));
       }
       for (Target target : List.of(Target.nativeTarget("avx2"), Target.cuda())) {
         tests.add(
             DynamicTest.dynamicTest(
                 id + " native " + target.name(),
                 () -> {
-                  Assumptions.assumeTrue(new NativeBackend().unavailable().isEmpty(), "no C compiler");
-                  assertArrayEquals(wanted, scheduled(c, target, (f, b, d, t) -> viaC(f, target, b, d, t)));
+                  Assumptions.assumeTrue(
+                      new NativeBackend().unavailable().isEmpty(), "no C compiler");
+                  assertArrayEquals(
+                      wanted, scheduled(c, target, (f, b, d, t) -> viaC(f, target, b, d, t)));
                 }));
       }
     }
@@ -282,7 +294,8 @@ class PluginFormatTest {
     }
     for (List<Scheduled.Launch> launches : List.of(scheduled.load(), scheduled.run())) {
       for (Scheduled.Launch launch : launches) {
-        List<Object> buffers = launch.buffers().stream().map(b -> Objects.requireNonNull(arrays.get(b))).toList();
+        List<Object> buffers =
+            launch.buffers().stream().map(b -> Objects.requireNonNull(arrays.get(b))).toList();
         int[] dims = launch.dims().stream().mapToInt(d -> (int) d.eval(Map.of())).toArray();
         LoopFunction legal = Legalizer.legalize(launch.function(), target);
         runner.run(legal, buffers, dims, (int) launch.tasks().eval(Map.of()));
