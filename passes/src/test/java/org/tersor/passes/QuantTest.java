@@ -69,6 +69,19 @@ class QuantTest {
   }
 
   @Test
+  void numbersOfOneSignFarFromZeroHaveBins() {
+    for (float sign : new float[] {1, -1}) {
+      Histogram histogram = new Histogram();
+      histogram.add(Tensor.of(new float[] {sign * 5}, 1));
+      assertEquals(sign * 5, histogram.quantile(0.5), 1e-6);
+      histogram.add(Tensor.of(new float[] {sign * 6, sign * 7, sign * 3e30f}, 3));
+      histogram.add(Tensor.of(new float[] {sign * 8}, 1));
+      assertEquals(5, histogram.total());
+      assertEquals(sign * 3e30f, sign > 0 ? histogram.max() : histogram.min());
+    }
+  }
+
+  @Test
   void scalesAndZeroPointsFollowTheFormulas() {
     assertEquals(
         new Affine(DType.U8, 2f / 255, 0),

@@ -11,6 +11,7 @@ import org.tersor.runtime.Tensor;
 public final class Histogram {
   static final int BINS = 8192;
   private static final int FINEST = -160;
+  private static final long LARGEST = 100_000_000_000_000_000L;
 
   private long[] counts = new long[0];
   private int exponent = FINEST;
@@ -69,7 +70,9 @@ public final class Histogram {
     double newMin = Math.min(min, low);
     double newMax = Math.max(max, high);
     int needed = exponent;
-    while (index(newMax, needed) - index(newMin, needed) >= BINS) {
+    // Beyond the largest index two numbers of one sign would look equal.
+    while (Math.max(Math.abs(index(newMax, needed)), Math.abs(index(newMin, needed))) >= LARGEST
+        || index(newMax, needed) - index(newMin, needed) >= BINS) {
       needed++;
     }
     long first = index(newMin, needed);
@@ -92,7 +95,7 @@ public final class Histogram {
   /** Bin number; saturates far outside, where a wider bin is chosen anyway. */
   private static long index(double x, int exponent) {
     double scaled = Math.floor(exponent > -1000 ? x * Math.scalb(1.0, -exponent) : x);
-    return (long) Math.max(-1e17, Math.min(1e17, scaled));
+    return (long) Math.max(-LARGEST, Math.min(LARGEST, scaled));
   }
 
   public long total() {
