@@ -58,7 +58,7 @@ public final class Histogram {
     cover(other.min, other.max);
     for (int b = 0; b < other.counts.length; b++) {
       if (other.counts[b] > 0) {
-        long index = (other.lowest + b) >> (exponent - other.exponent);
+        long index = coarser(other.lowest + b, exponent - other.exponent);
         counts[(int) (index - lowest)] += other.counts[b];
       }
     }
@@ -81,7 +81,7 @@ public final class Histogram {
       long[] wider = new long[(int) (last - first + 1)];
       for (int b = 0; b < counts.length; b++) {
         if (counts[b] > 0) {
-          wider[(int) (((lowest + b) >> (needed - exponent)) - first)] += counts[b];
+          wider[(int) (coarser(lowest + b, needed - exponent) - first)] += counts[b];
         }
       }
       counts = wider;
@@ -90,6 +90,11 @@ public final class Histogram {
     }
     min = newMin;
     max = newMax;
+  }
+
+  /** The bin that a bin falls into when bins are 2^steps times as wide. */
+  private static long coarser(long bin, int steps) {
+    return bin >> Math.min(steps, 63); // Java would take the distance modulo 64
   }
 
   /** Bin number; saturates far outside, where a wider bin is chosen anyway. */
