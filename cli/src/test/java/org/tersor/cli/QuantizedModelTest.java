@@ -159,8 +159,7 @@ class QuantizedModelTest {
     assertTrue(
         Files.size(small) <= .3 * 2 * Files.size(model), "file of " + Files.size(small) + " bytes");
     Executable exact = compiler.link(quantized.base(), "jvm", options);
-    Executable coded =
-        compiler.executable(compiler.read(small, Map.of()), "jvm", options);
+    Executable coded = compiler.executable(compiler.read(small, Map.of()), "jvm", options);
     for (int i = data.count() - 4; i < data.count(); i++) {
       Map<String, Tensor> photo = data.read(i, 1);
       double cosine = cosine(first(exact, photo), first(coded, photo));
