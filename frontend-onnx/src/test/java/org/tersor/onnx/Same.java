@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
@@ -48,7 +49,8 @@ final class Same {
 
   private void graphs(Graph a, Graph b) {
     pair(a.inputs(), b.inputs());
-    a.inputs().forEach(i -> assertEquals(a.type(i), b.type(pairs.get(i)), what));
+    a.inputs()
+        .forEach(i -> assertEquals(a.type(i), b.type(Objects.requireNonNull(pairs.get(i))), what));
     // Constants are matched by where they are used, so their order does not matter.
     assertEquals(a.nodes().size(), b.nodes().size(), what);
     for (int i = 0; i < a.nodes().size(); i++) {
@@ -98,7 +100,9 @@ final class Same {
       use(ga, gb, a.input(i), b.input(i));
     }
     assertEquals(a.attributes().keySet(), b.attributes().keySet(), what);
-    a.attributes().forEach((name, value) -> attributes(value, b.attributes().get(name)));
+    a.attributes()
+        .forEach(
+            (name, value) -> attributes(value, Objects.requireNonNull(b.attributes().get(name))));
     pair(a.outputs(), b.outputs());
   }
 

@@ -1,5 +1,6 @@
 package org.tersor.passes;
 
+import java.util.Objects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -67,12 +68,12 @@ class EvaluatorTest {
         executable
             .run(Map.of("x", x, "cond", new Tensor(DType.BOOL, new long[0], new byte[] {1})))
             .get(name);
-    assertArrayEquals(new float[] {2, 0}, yes.floats());
+    assertArrayEquals(new float[] {2, 0}, Objects.requireNonNull(yes).floats());
     Tensor no =
         executable
             .run(Map.of("x", x, "cond", new Tensor(DType.BOOL, new long[0], new byte[1])))
             .get(name);
-    assertArrayEquals(new float[] {1, -2}, no.floats());
+    assertArrayEquals(new float[] {1, -2}, Objects.requireNonNull(no).floats());
   }
 
   @Test

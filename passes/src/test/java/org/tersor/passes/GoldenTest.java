@@ -76,7 +76,7 @@ class GoldenTest {
     String before = expect < 0 ? lines[2] : lines[2].substring(0, expect);
     List<Pass> passes = new ArrayList<>(List.of(new TypeInference()));
     Map<String, String> options = new HashMap<>();
-    for (String word : lines[0].substring(4).split(" ")) {
+    for (String word : lines[0].substring(4).split(" ", -1)) {
       if (word.startsWith("--")) {
         options.put(word.substring(2), "");
       } else {

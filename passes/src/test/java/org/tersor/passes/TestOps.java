@@ -2,6 +2,7 @@ package org.tersor.passes;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.function.DoubleBinaryOperator;
 import java.util.function.DoubleUnaryOperator;
@@ -114,7 +115,7 @@ public final class TestOps {
               : K.mul(K.at(a, index), K.at(b, index));
       return new Lowering.Compute(
           new Kernel(
-              schema().name().toLowerCase(),
+              schema().name().toLowerCase(Locale.ROOT),
               List.of(a, b),
               List.of(out),
               List.of(Stage.of(out, axes, value))));

@@ -24,7 +24,7 @@ public final class JarMain {
    */
   public static void main(Class<?> main, Supplier<CompiledModel> model, String[] args)
       throws IOException, InterruptedException {
-    if (args.length > 0 && args[0].equals("--help") || args.length == 0) {
+    if ((args.length > 0 && args[0].equals("--help")) || args.length == 0) {
       help(main, System.out);
       return;
     }
@@ -82,7 +82,7 @@ public final class JarMain {
   }
 
   private static int run(CompiledModel model, List<String> args) throws IOException {
-    switch (args.getFirst()) {
+    return switch (args.getFirst()) {
       case "--describe" -> {
         model
             .inputs()
@@ -93,17 +93,15 @@ public final class JarMain {
             .forEach(p ->
                 System.out.println("output " + p.name() + "  " + p.dtype().text() + p.shape()));
         System.out.println(model.describe());
-        return 0;
+        yield 0;
       }
-      case "run" -> {
-        return runOnce(model, args.subList(1, args.size()));
-      }
+      case "run" -> runOnce(model, args.subList(1, args.size()));
       default -> {
         System.err.println(
             "error[TSR-0902]: unknown command '" + args.getFirst() + "'; see --help");
-        return 2;
+        yield 2;
       }
-    }
+    };
   }
 
   /** Options of the JVM that the relaunched one should have too (heap size, -XX:UseAVX, ...). */

@@ -157,7 +157,7 @@ public final class KernelMath {
   }
 
   /** Value of a code of a small float type, by the name of its {@link DType}. Slow. */
-  public static float decode(int code, String dtype) {
+  public static float decodeFloat(int code, String dtype) {
     return Minifloat.of(DType.valueOf(dtype)).decode(code);
   }
 

@@ -1,5 +1,7 @@
 package org.tersor.runtime;
 
+import java.util.Objects;
+
 /**
  * A fault that a user can act on: a stable code such as {@code TSR-0204}, and a message saying
  * what, where, why and what to do.
@@ -21,5 +23,10 @@ public class TersorException extends RuntimeException {
 
   public String code() {
     return code;
+  }
+
+  @Override
+  public String getMessage() {
+    return Objects.requireNonNull(super.getMessage());
   }
 }

@@ -26,6 +26,7 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 import org.objectweb.asm.ClassReader;
 import org.objectweb.asm.ClassWriter;
+import org.objectweb.asm.Opcodes;
 import org.objectweb.asm.commons.ClassRemapper;
 import org.objectweb.asm.commons.Remapper;
 import org.tersor.ir.graph.Constant;
@@ -144,7 +145,7 @@ final class JarWriter {
     reader.accept(
         new ClassRemapper(
             writer,
-            new Remapper() {
+            new Remapper(Opcodes.ASM9) {
               @Override
               public String map(String internalName) {
                 return internalName.startsWith(RUNTIME)

@@ -239,7 +239,7 @@ final class ScalarCode {
     }
     if (from.isSmallFloat()) {
       code.mv.visitLdcInsn(from.dtype().name());
-      code.invokeStatic(Code.MATH, "decode", "(ILjava/lang/String;)F");
+      code.invokeStatic(Code.MATH, "decodeFloat", "(ILjava/lang/String;)F");
       cast(Scalar.F32, to, inRange);
     } else if (to.isSmallFloat()) {
       if (Kind.of(from) == Kind.LONG) {

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -207,7 +208,8 @@ class CudaTest {
             Programs.program("m", Target.cuda()), new Backend.Options(1, Map.of("cache", "off")));
     assertArrayEquals(
         Programs.expected(3),
-        executable.run(Map.of("x\"*/ evil", Programs.input(3))).get("y").floats());
+        Objects.requireNonNull(executable.run(Map.of("x\"*/ evil", Programs.input(3))).get("y"))
+            .floats());
   }
 
   @Test

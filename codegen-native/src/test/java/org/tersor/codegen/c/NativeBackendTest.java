@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeEach;
@@ -48,14 +49,16 @@ class NativeBackendTest {
       Executable executable = load(threads);
       for (int n : new int[] {1, 5, 1000, 0, 3}) {
         assertArrayEquals(
-            Programs.expected(n), executable.run(Map.of(X, Programs.input(n))).get("y").floats());
+            Programs.expected(n),
+            Objects.requireNonNull(executable.run(Map.of(X, Programs.input(n))).get("y")).floats());
       }
       IntStream.range(0, 64)
           .parallel()
           .forEach(i ->
               assertArrayEquals(
                   Programs.expected(i % 7),
-                  executable.run(Map.of(X, Programs.input(i % 7))).get("y").floats()));
+                  Objects.requireNonNull(executable.run(Map.of(X, Programs.input(i % 7))).get("y"))
+                      .floats()));
     }
   }
 
@@ -102,7 +105,8 @@ class NativeBackendTest {
     backend.load(Programs.program("m", backend.targets().getFirst()), cached);
     Executable again = backend.load(Programs.program("m", backend.targets().getFirst()), cached);
     assertArrayEquals(
-        Programs.expected(4), again.run(Map.of(X, Programs.input(4))).get("y").floats());
+        Programs.expected(4),
+        Objects.requireNonNull(again.run(Map.of(X, Programs.input(4))).get("y")).floats());
     assertEquals(List.of("y"), again.outputs().stream().map(Executable.Port::name).toList());
   }
 }

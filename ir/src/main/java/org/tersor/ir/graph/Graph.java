@@ -52,7 +52,7 @@ public final class Graph {
       }
       for (Value input : usedValues(node)) {
         List<Node> users = consumers.computeIfAbsent(input, v -> new ArrayList<>());
-        if (users.isEmpty() || users.getLast() != node) {
+        if (users.isEmpty() || !users.getLast().equals(node)) {
           users.add(node);
         }
       }

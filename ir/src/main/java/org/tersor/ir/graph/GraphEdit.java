@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -254,7 +255,7 @@ public final class GraphEdit {
       node.outputs().forEach(output -> producers.put(output, node));
     }
     List<Node> sorted = new ArrayList<>(nodes.size());
-    Map<Node, Boolean> state = new java.util.IdentityHashMap<>();
+    IdentityHashMap<Node, Boolean> state = new IdentityHashMap<>();
     for (Node root : nodes) {
       Deque<Node> stack = new ArrayDeque<>();
       stack.push(root);
@@ -266,9 +267,13 @@ public final class GraphEdit {
           List<Value> uses = Graph.usedValues(node);
           for (int i = uses.size() - 1; i >= 0; i--) {
             Node producer = producers.get(uses.get(i));
-            if (producer != null && state.get(producer) == null) {
+            if (producer == null) {
+              continue;
+            }
+            Boolean before = state.get(producer);
+            if (before == null) {
               stack.push(producer);
-            } else if (producer != null && !state.get(producer)) {
+            } else if (!before) {
               throw new IllegalStateException("the edit makes a cycle through " + producer.label());
             }
           }

@@ -106,6 +106,8 @@ public sealed interface ValueType {
     }
   }
 
+  /** The only instance, made nowhere else: so no thread initialises the record before this. */
+  @SuppressWarnings("ClassInitializationDeadlock")
   ValueType UNKNOWN = new UnknownType();
 
   /** This as a tensor type; throws with a plain sentence if it is none. */

@@ -58,7 +58,7 @@ public final class KernelFusion {
           Unit producer = producers.get(value);
           if (producer == null
               || escaping.contains(value)
-              || consumers.get(value).size() != 1
+              || consumers.getOrDefault(value, Set.of()).size() != 1
               || producer.outputs.size() != 1) {
             continue;
           }

@@ -59,6 +59,7 @@ final class Gemm8Bit {
     return K.add(a, K.i32(shift));
   }
 
+  @SuppressWarnings("ReferenceEquality") // both factors may be the same expression
   private boolean isUnsigned(Contraction.Factor factor) {
     return (factor == c.row()) == rowIsUnsigned;
   }

@@ -198,8 +198,8 @@ final class GemmSchedule {
   private boolean isSumWith(KExpr e, KExpr term) {
     return e instanceof KExpr.Bin sum
         && sum.op() == BinaryOp.ADD
-        && (sum.a().equals(accumulator) && sum.b().equals(term)
-            || sum.b().equals(accumulator) && sum.a().equals(term));
+        && ((sum.a().equals(accumulator) && sum.b().equals(term))
+            || (sum.b().equals(accumulator) && sum.a().equals(term)));
   }
 
   private void read(Buf buffer) {
@@ -208,7 +208,7 @@ final class GemmSchedule {
 
   private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start) {
     DimExpr columnTiles = c.extentN().ceilDiv(tile.width());
-    long rowsPerTask = rowsPerTask(columnTiles);
+    long rowsPerTask = rowsPerTask();
     DimExpr rowBlocks = c.extentM().ceilDiv(rowsPerTask);
     DimExpr tasks = rowBlocks.times(columnTiles);
     for (Axis axis : c.batch()) {
@@ -235,7 +235,7 @@ final class GemmSchedule {
     return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
   }
 
-  private long rowsPerTask(DimExpr columnTiles) {
+  private long rowsPerTask() {
     long m = sizeOr(c.extentM(), Integer.MAX_VALUE);
     if (!panels.columnAtLoad()) {
       return m == Integer.MAX_VALUE ? 1L << 30 : Math.max(1, m);

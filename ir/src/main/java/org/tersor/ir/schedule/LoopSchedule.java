@@ -23,14 +23,12 @@ final class LoopSchedule {
   private static final long TASK_WORK = 1 << 15;
 
   private final Stage stage;
-  private final Target target;
   private final NestEmitter nest;
   private final Optional<Axis> vector;
   private final int lanes;
 
   LoopSchedule(Stage stage, Target target) {
     this.stage = stage;
-    this.target = target;
     this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
     int widest = Math.max(4, widestElement(stage));
     int possible = target.lanes(widest);
@@ -96,7 +94,7 @@ final class LoopSchedule {
       nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, lanes, lanes, body);
       return;
     }
-    Expr full = fullEnd(axis, begin, end);
+    Expr full = fullEnd(begin, end);
     if (!full.equals(begin)) {
       nest.loop(Stmt.LoopKind.SERIAL, axis, begin, full, lanes, lanes, body);
     }
@@ -112,7 +110,7 @@ final class LoopSchedule {
                 () -> nest.with(axis, at, lanes, body)));
   }
 
-  private Expr fullEnd(Axis axis, Expr begin, Expr end) {
+  private Expr fullEnd(Expr begin, Expr end) {
     if (begin instanceof Expr.IntConst b && end instanceof Expr.IntConst e) {
       return NestEmitter.index(b.value() + (e.value() - b.value()) / lanes * lanes);
     }

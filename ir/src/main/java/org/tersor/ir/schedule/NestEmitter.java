@@ -234,14 +234,18 @@ final class NestEmitter {
     return lower(expr, Optional.empty());
   }
 
+  private Binding binding(Axis axis) {
+    Binding binding = bindings.get(axis);
+    if (binding == null) {
+      throw new IllegalStateException("axis " + axis.name() + " is not bound");
+    }
+    return binding;
+  }
+
   private int levelOf(KExpr expr) {
     int level = 0;
     for (Axis axis : KExprs.freeAxes(expr)) {
-      Binding binding = bindings.get(axis);
-      if (binding == null) {
-        throw new IllegalStateException("axis " + axis.name() + " is not bound");
-      }
-      level = Math.max(level, binding.depth);
+      level = Math.max(level, binding(axis).depth);
     }
     if (overrides.keySet().stream().anyMatch(replaced -> contains(expr, replaced))) {
       return depth();
@@ -301,7 +305,7 @@ final class NestEmitter {
     return switch (expr) {
       case KExpr.IntLit _, KExpr.FloatLit _ -> throw new AssertionError();
       case KExpr.Dim e -> dim(e.value());
-      case KExpr.AxisRef e -> axisValue(bindings.get(e.axis()));
+      case KExpr.AxisRef e -> axisValue(binding(e.axis()));
       case KExpr.At e -> load(e, guard);
       case KExpr.Un e -> new Expr.Unary(e.op(), lower(e.a(), guard));
       case KExpr.Bin e -> binary(e, guard);
@@ -386,7 +390,7 @@ final class NestEmitter {
 
   /** Scalar value in lane 0: the vector axis replaced by its base. */
   private Expr laneZero(KExpr expr, VectorPart vector, Optional<KExpr> guard) {
-    Binding saved = bindings.get(vector.axis);
+    Binding saved = binding(vector.axis);
     Axis scalar = new Axis(vector.axis.name() + "@0", vector.axis.extent());
     bindings.put(scalar, new Binding(saved.base, 1, saved.depth));
     return lower(KExprs.substitute(expr, Map.of(vector.axis, new KExpr.AxisRef(scalar))), guard);

@@ -201,7 +201,7 @@ final class PadOperands {
    */
   private static Optional<KExpr> paddingCode(KExpr.If choice, KExpr.At at) {
     boolean zero = choice.otherwise() instanceof KExpr.IntLit literal && literal.value() == 0;
-    if (!zero || at.scalar() != Scalar.U8 && at.scalar() != Scalar.I8) {
+    if (!zero || (at.scalar() != Scalar.U8 && at.scalar() != Scalar.I8)) {
       return Optional.empty();
     }
     KExpr value = choice.then();

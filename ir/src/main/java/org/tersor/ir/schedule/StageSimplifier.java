@@ -1,5 +1,6 @@
 package org.tersor.ir.schedule;
 
+import java.util.Optional;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -112,15 +113,15 @@ final class StageSimplifier {
   private static Stage mergeAxes(Stage stage) {
     Stage current = stage;
     while (true) {
-      Merge merge = findMerge(current);
-      if (merge == null) {
+      Optional<Merge> merge = findMerge(current);
+      if (merge.isEmpty()) {
         return current;
       }
-      current = merge.apply(current);
+      current = merge.get().apply(current);
     }
   }
 
-  private static Merge findMerge(Stage stage) {
+  private static Optional<Merge> findMerge(Stage stage) {
     List<Affine> indices = new ArrayList<>();
     visitIndices(stage.index().getFirst(), indices::add);
     visitIndices(stage.value(), indices::add);
@@ -131,11 +132,11 @@ final class StageSimplifier {
       for (int i = 0; i + 1 < nest.size(); i++) {
         Merge merge = new Merge(nest.get(i), nest.get(i + 1));
         if (indices.stream().allMatch(merge::fits)) {
-          return merge;
+          return Optional.of(merge);
         }
       }
     }
-    return null;
+    return Optional.empty();
   }
 
   private record Merge(Axis outer, Axis inner) {

@@ -1,5 +1,6 @@
 package org.tersor.ir.ops;
 
+import java.util.Objects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -34,7 +35,7 @@ class ElementwiseTest {
     OpSchema schema = operator.schema();
     int version = schema.versions().getLast();
     String main = schema.inputs().getLast().type();
-    return kernelTypes(schema.typeVariables().get(main))
+    return kernelTypes(Objects.requireNonNull(schema.typeVariables().get(main)))
         .map(dtype ->
             DynamicTest.dynamicTest(
                 schema.name() + " " + dtype.text(),

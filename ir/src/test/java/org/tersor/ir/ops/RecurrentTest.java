@@ -41,19 +41,19 @@ class RecurrentTest {
         OperatorTestKit kit =
             node(type, 14)
                 .fixed(layout == 0 ? small(1, 4, 2, 3) : small(1, 2, 4, 3))
-                .fixed(small(2, d, gates * hidden, 3))
-                .fixed(small(3, d, gates * hidden, hidden))
+                .fixed(small(2, d, (long) gates * hidden, 3))
+                .fixed(small(3, d, (long) gates * hidden, hidden))
                 .attr("hidden_size", hidden)
                 .attr("direction", direction)
                 .attr("layout", layout)
                 .outputs(type.equals("LSTM") ? 3 : 2);
         if (variant == 1) {
           Tensor state = layout == 0 ? small(5, d, 2, hidden) : small(5, 2, d, hidden);
-          kit.fixed(small(4, d, 2 * gates * hidden))
+          kit.fixed(small(4, d, 2 * (long) gates * hidden))
               .fixed(Tensor.of(new int[] {2, 4}, 2))
               .fixed(state);
           switch (type) {
-            case "LSTM" -> kit.fixed(state).fixed(small(6, d, 3 * hidden));
+            case "LSTM" -> kit.fixed(state).fixed(small(6, d, 3L * hidden));
             case "GRU" -> kit.attr("linear_before_reset", 1);
             default -> kit.attr("clip", 0.5f);
           }
