@@ -1,6 +1,5 @@
 package org.tersor.ir.ops;
 
-import java.util.Objects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -8,6 +7,7 @@ import static org.tersor.ir.ops.OperatorTestKit.node;
 import static org.tersor.ir.ops.OperatorTestKit.random;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;

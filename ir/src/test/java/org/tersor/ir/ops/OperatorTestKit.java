@@ -1,6 +1,5 @@
 package org.tersor.ir.ops;
 
-import java.util.Objects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -11,6 +10,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -338,7 +338,8 @@ public final class OperatorTestKit {
         same(
             how + " scheduled for " + target.name(),
             wanted,
-            new Tensor(wanted.dtype(), wanted.shape(), Objects.requireNonNull(arrays.get(output.name()))));
+            new Tensor(
+                wanted.dtype(), wanted.shape(), Objects.requireNonNull(arrays.get(output.name()))));
       }
     }
   }
