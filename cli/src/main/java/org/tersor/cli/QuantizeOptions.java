@@ -12,8 +12,10 @@ import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.spi.Backend;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.Registry;
 import org.tersor.passes.eval.Ports;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.QuantPlan;
@@ -89,6 +91,7 @@ final class QuantizeOptions {
           List.of(),
           0);
     }
+    warnIfInterpreted(compiler, model);
     Iterable<Map<String, Tensor>> samples = samples(base, model);
     List<Map<String, Tensor>> few = new ArrayList<>();
     int[] count = {0};
@@ -117,6 +120,30 @@ final class QuantizeOptions {
       Files.writeString(savePlan.get(), quantized.plan().text());
     }
     return new Result(quantized, quantizer.errors(quantized, few, options), count[0]);
+  }
+
+  /** Calibration by interpretation takes hours where compiled code takes seconds. */
+  private static void warnIfInterpreted(Compiler compiler, ModelOptions model) {
+    if (!model.backend.endsWith("interpreter")) {
+      return;
+    }
+    List<String> compiled =
+        compiler.registry().backends().stream()
+            .map(Registry.Provided::provider)
+            .filter(b ->
+                b instanceof Backend.OfProgram p
+                    && (p.artifacts().contains("jar") || p.artifacts().contains("so")))
+            .filter(b -> b.unavailable().isEmpty())
+            .map(Backend::id)
+            .toList();
+    if (!compiled.isEmpty()) {
+      model.common.warn(
+          "calibrating with backend '"
+              + model.backend
+              + "', which is slow on purpose; here --backend "
+              + String.join(" or ", compiled)
+              + " gives the same plan within rounding");
+    }
   }
 
   private Iterable<Map<String, Tensor>> samples(Graph base, ModelOptions model) throws IOException {
