@@ -51,8 +51,8 @@ class OrtWorkerTest {
         ORT.run(strings, Map.of("x", a, "y", a), Options.DEFAULT)
             .getOrDefault("result", Tensor.zeros(DType.STRING, 0))
             .strings());
-    Path logic = TestData.path("onnx-backend/node/test_and2d/model.onnx");
-    Tensor flags = new Tensor(DType.BOOL, new long[] {1, 3}, new byte[] {1, 0, 1});
+    Path logic = TestData.path("onnx-backend/node/test_and4d/model.onnx");
+    Tensor flags = new Tensor(DType.BOOL, new long[] {3, 4, 5, 6}, flags());
     assertEquals(
         flags,
         ORT.run(logic, Map.of("x", flags, "y", flags), Options.DEFAULT)
@@ -91,5 +91,13 @@ class OrtWorkerTest {
         }
       }
     }
+  }
+
+  private static byte[] flags() {
+    byte[] flags = new byte[3 * 4 * 5 * 6];
+    for (int i = 0; i < flags.length; i += 3) {
+      flags[i] = 1;
+    }
+    return flags;
   }
 }
