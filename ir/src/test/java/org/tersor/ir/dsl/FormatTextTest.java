@@ -236,7 +236,7 @@ class FormatTextTest {
             n = (i - 240) / 4;
           }
           int q = ((b.get(byteAt) & 255) * pow3[n]) & 255;
-          return ((q * 3 >> 8) - 1) * f16(b, 52);
+          return (((q * 3) >> 8) - 1) * f16(b, 52);
         });
   }
 

@@ -115,7 +115,7 @@ final class OpsetRules {
     }
     String type = node.op().type();
     if (node.attributes().containsKey("broadcast")
-        || node.attributes().containsKey("axis") && isBinary(type)) {
+        || (node.attributes().containsKey("axis") && isBinary(type))) {
       throw refuse(node, "it has the broadcast attributes of versions before 7");
     }
     Integer since = COMPATIBLE_SINCE.get(type);
