@@ -1,5 +1,9 @@
 package org.tersor.ir.schedule;
 
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+
 import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
@@ -26,21 +30,17 @@ final class CudaSchedule {
     DimExpr tasks = total.ceilDiv(BLOCK);
     nest.loop(
         Stmt.LoopKind.PARALLEL,
-        NestEmitter.index(0),
+        index(0),
         nest.dim(tasks),
         1,
         block ->
             nest.loop(
                 Stmt.LoopKind.LANES,
-                NestEmitter.index(0),
-                NestEmitter.index(BLOCK),
+                index(0),
+                index(BLOCK),
                 1,
                 lane -> {
-                  Expr flat =
-                      nest.let(
-                          "p",
-                          NestEmitter.plus(
-                              NestEmitter.times(block, NestEmitter.index(BLOCK)), lane));
+                  Expr flat = nest.let("p", plus(times(block, index(BLOCK)), lane));
                   Stmt.Block body = nest.block(() -> point(flat, stage.axes()));
                   nest.emit(
                       new Stmt.If(

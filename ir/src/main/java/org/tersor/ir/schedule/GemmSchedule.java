@@ -1,13 +1,15 @@
 package org.tersor.ir.schedule;
 
-import java.util.ArrayList;
-import java.util.HashMap;
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.min;
+import static org.tersor.ir.schedule.LoopExprs.minus;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Consumer;
-import java.util.function.UnaryOperator;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -15,11 +17,9 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.BinaryOp;
-import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
-import org.tersor.ir.loop.Type;
 import org.tersor.runtime.DimExpr;
 
 /**
@@ -49,6 +49,10 @@ final class GemmSchedule {
   private final Gemm8Bit integers;
   private final Panels panels;
   private final NestEmitter nest;
+
+  /** The contiguous output axes as one. */
+  private final Axis fused;
+
   private final Map<String, Buf> reads = new LinkedHashMap<>();
 
   /** Stands for the finished sum in the epilogue. */
@@ -66,6 +70,7 @@ final class GemmSchedule {
     this.panels =
         new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);
     this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
+    this.fused = c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
     this.accumulator = new KExpr.At(result, List.of(K.index(0)));
   }
@@ -112,10 +117,6 @@ final class GemmSchedule {
     return extent.isConst() ? extent.constValue() : otherwise;
   }
 
-  private Axis fused() {
-    return c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
-  }
-
   /**
    * Value of the stage over the fused contiguous axis, with the sum replaced; empty if an access
    * does not walk it as one.
@@ -153,7 +154,7 @@ final class GemmSchedule {
     return Optional.of(
         unit.isConst(0)
             ? rest
-            : rest.plus(new Affine(Map.of(new KExpr.AxisRef(fused()), unit), DimExpr.ZERO)));
+            : rest.plus(new Affine(Map.of(new KExpr.AxisRef(fused), unit), DimExpr.ZERO)));
   }
 
   private void run(KExpr fullEpilogue) {
@@ -216,7 +217,7 @@ final class GemmSchedule {
     }
     nest.loop(
         Stmt.LoopKind.PARALLEL,
-        NestEmitter.index(0),
+        index(0),
         nest.dim(tasks),
         1,
         task ->
@@ -251,7 +252,7 @@ final class GemmSchedule {
 
   private void split(Expr value, DimExpr extent, Pair then) {
     if (extent.isConst(1)) {
-      then.accept(value, NestEmitter.index(0));
+      then.accept(value, index(0));
       return;
     }
     Expr by = nest.dim(extent);
@@ -278,22 +279,17 @@ final class GemmSchedule {
 
   private void task(
       KExpr epilogue, Optional<KExpr> start, Expr rowBlock, long rowsPerTask, Expr columnTile) {
-    Expr n0 = nest.let("n", NestEmitter.times(columnTile, NestEmitter.index(tile.width())));
+    Expr n0 = nest.let("n", times(columnTile, index(tile.width())));
     Panels.Column column = panels.column(nest, columnTile, n0);
     if (panels.columnInTask()) {
       panels.columnReads().forEach(this::read);
     } else {
       read(column.buffer());
     }
-    Expr begin = nest.let("mb", NestEmitter.times(rowBlock, NestEmitter.index(rowsPerTask)));
+    Expr begin = nest.let("mb", times(rowBlock, index(rowsPerTask)));
     Expr rows = nest.dim(c.extentM());
     boolean whole = c.extentM().isConst() && c.extentM().constValue() <= rowsPerTask;
-    Expr end =
-        whole
-            ? rows
-            : nest.let(
-                "me",
-                NestEmitter.min(NestEmitter.plus(begin, NestEmitter.index(rowsPerTask)), rows));
+    Expr end = whole ? rows : nest.let("me", min(plus(begin, index(rowsPerTask)), rows));
     boolean multiple = c.extentM().isConst() && c.extentM().constValue() % tile.rows() == 0;
     Expr full = multiple ? end : fullRows(begin, end);
     if (!full.equals(begin)) {
@@ -319,129 +315,39 @@ final class GemmSchedule {
 
   private Expr fullRows(Expr begin, Expr end) {
     if (begin instanceof Expr.IntConst b && end instanceof Expr.IntConst e) {
-      return NestEmitter.index(b.value() + (e.value() - b.value()) / tile.rows() * tile.rows());
+      return index(b.value() + (e.value() - b.value()) / tile.rows() * tile.rows());
     }
-    Expr tiles =
-        new Expr.Binary(
-            BinaryOp.FLOORDIV, NestEmitter.minus(end, begin), NestEmitter.index(tile.rows()));
-    return nest.let(
-        "mf", NestEmitter.plus(begin, NestEmitter.times(tiles, NestEmitter.index(tile.rows()))));
+    Expr tiles = new Expr.Binary(BinaryOp.FLOORDIV, minus(end, begin), index(tile.rows()));
+    return nest.let("mf", plus(begin, times(tiles, index(tile.rows()))));
   }
 
   private void tile(
       KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Panels.Column column) {
-    boolean maskColumns = !(c.extentN().isConst() && c.extentN().constValue() % tile.width() == 0);
-    Expr[][] sums =
-        switch (mode) {
-          case FLOAT, DOT4 -> sums(m0, rows, n0, column, start, maskColumns);
-          case EXACT_F32 -> exactSums(m0, rows, n0, column, start, maskColumns);
-        };
-    for (int i = 0; i < rows; i++) {
-      for (int v = 0; v < tile.columns(); v++) {
-        Expr sum = sums[i][v];
-        at(
-            m0,
+    RegisterTile registers = new RegisterTile(nest, c, tile, fused, m0, rows, n0);
+    GemmSums sums = new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read);
+    Optional<KExpr> first = start.map(this::fusedStart);
+    Expr[][] finished =
+        mode == Mode.EXACT_F32
+            ? new ExactF32Sums(registers, nest, sums, integers.exactSteps()).emit(first)
+            : sums.emit(c.fold().scalar(), first);
+    registers.forEach((i, v) ->
+        registers.at(
             i,
-            n0,
             v,
-            maskColumns,
             move ->
                 nest.defining(
                     accumulator,
-                    sum,
+                    finished[i][v],
                     () ->
                         nest.store(
                             c.stage().target().name(),
                             move.apply(storeIndex()),
-                            nest.lower(move.apply(epilogue)))));
-      }
-    }
+                            nest.lower(move.apply(epilogue))))));
   }
 
   private KExpr storeIndex() {
     Affine index = Affine.of(c.stage().index().getFirst());
     return (c.n().size() == 1 ? index : fuse(index).orElseThrow()).toKExpr();
-  }
-
-  /**
-   * Runs {@code body} at row i and vector v of the tile with a change that moves expressions there:
-   * both are constant offsets from the tile's origin, so that all addresses of a tile share one
-   * register.
-   */
-  private void at(
-      Expr m0, int i, Expr n0, int v, boolean maskColumns, Consumer<UnaryOperator<KExpr>> body) {
-    long column = (long) v * tile.lanes();
-    Map<Axis, KExpr> offsets = new HashMap<>();
-    offsets.put(fused(), K.add(K.axis(fused()), K.index(column)));
-    c.m().ifPresent(m -> offsets.put(m, K.add(K.axis(m), K.index(i))));
-    UnaryOperator<KExpr> move = e -> Affine.canonical(KExprs.substitute(e, offsets));
-    Runnable bound =
-        () -> nest.with(fused(), n0, tile.lanes(), () -> row(m0, () -> body.accept(move)));
-    Expr left =
-        NestEmitter.minus(nest.dim(c.extentN()), NestEmitter.plus(n0, NestEmitter.index(column)));
-    if (maskColumns && tile.lanes() > 1) {
-      nest.masked(new Expr.LaneLt(left, tile.lanes()), bound);
-    } else if (maskColumns) {
-      Stmt.Block block = nest.block(bound);
-      nest.emit(
-          new Stmt.If(
-              new Expr.Compare(CompareOp.GT, left, NestEmitter.index(0)), block, Optional.empty()));
-    } else {
-      bound.run();
-    }
-  }
-
-  private void row(Expr m0, Runnable body) {
-    if (c.m().isPresent()) {
-      nest.with(c.m().get(), m0, 1, body);
-    } else {
-      body.run();
-    }
-  }
-
-  private Expr[][] sums(
-      Expr m0,
-      int rows,
-      Expr n0,
-      Panels.Column column,
-      Optional<KExpr> start,
-      boolean maskColumns) {
-    Type type = new Type(c.fold().scalar(), tile.lanes());
-    String[][] names = accumulators(type, m0, rows, n0, start, maskColumns);
-    DimExpr steps = panels.steps();
-    panels.rows(
-        nest,
-        m0,
-        rows,
-        this::read,
-        access ->
-            nest.loop(
-                Stmt.LoopKind.SERIAL,
-                NestEmitter.index(0),
-                nest.dim(steps),
-                1,
-                k -> step(type, names, rows, column, k, access)));
-    return variables(type, names);
-  }
-
-  private void step(
-      Type type,
-      String[][] names,
-      int rows,
-      Panels.Column column,
-      Expr k,
-      Panels.RowAccess access) {
-    Expr[] vectors = new Expr[tile.columns()];
-    for (int v = 0; v < tile.columns(); v++) {
-      vectors[v] = nest.let("c", column.load(nest, k, v, type));
-    }
-    for (int i = 0; i < rows; i++) {
-      Expr scalar = nest.let("a", NestEmitter.widen(access.load(nest, i, k, type), tile.lanes()));
-      for (int v = 0; v < tile.columns(); v++) {
-        Expr old = new Expr.Var(type, names[i][v]);
-        nest.emit(new Stmt.Assign(names[i][v], multiplyAdd(scalar, vectors[v], old)));
-      }
-    }
   }
 
   private Expr multiplyAdd(Expr row, Expr column, Expr sum) {
@@ -455,138 +361,10 @@ final class GemmSchedule {
         : new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, row, column), sum);
   }
 
-  private String[][] accumulators(
-      Type type, Expr m0, int rows, Expr n0, Optional<KExpr> start, boolean maskColumns) {
-    String[][] names = new String[rows][tile.columns()];
-    for (int i = 0; i < rows; i++) {
-      for (int v = 0; v < tile.columns(); v++) {
-        names[i][v] = nest.fresh("s");
-        nest.emit(
-            new Stmt.Local(
-                names[i][v], NestEmitter.identity(org.tersor.ir.loop.ReduceOp.SUM, type)));
-      }
-    }
-    if (start.isPresent()) {
-      for (int i = 0; i < rows; i++) {
-        for (int v = 0; v < tile.columns(); v++) {
-          String name = names[i][v];
-          at(
-              m0,
-              i,
-              n0,
-              v,
-              maskColumns,
-              move ->
-                  nest.emit(
-                      new Stmt.Assign(
-                          name,
-                          NestEmitter.widen(
-                              nest.lower(move.apply(fusedStart(start.get()))), tile.lanes()))));
-        }
-      }
-    }
-    return names;
-  }
-
   /** The start term over the fused axis: corrections are made on the unfused axes. */
   private KExpr fusedStart(KExpr start) {
     return c.n().size() == 1
         ? start
         : StageSimplifier.mapIndices(start, index -> fuse(index).orElse(index));
-  }
-
-  private static Expr[][] variables(Type type, String[][] names) {
-    Expr[][] variables = new Expr[names.length][];
-    for (int i = 0; i < names.length; i++) {
-      variables[i] = new Expr[names[i].length];
-      for (int v = 0; v < names[i].length; v++) {
-        variables[i][v] = new Expr.Var(type, names[i][v]);
-      }
-    }
-    return variables;
-  }
-
-  /**
-   * Sums of at most {@code integers.exactSteps()} products in F32, added up in an I32 tile in
-   * memory.
-   */
-  private Expr[][] exactSums(
-      Expr m0,
-      int rows,
-      Expr n0,
-      Panels.Column column,
-      Optional<KExpr> start,
-      boolean maskColumns) {
-    Type floats = new Type(Scalar.F32, tile.lanes());
-    Type ints = new Type(Scalar.I32, tile.lanes());
-    String[][] totals = accumulators(ints, m0, rows, n0, start, maskColumns);
-    String buffer = nest.fresh("tile");
-    nest.emit(
-        new Stmt.Alloc(
-            buffer, Type.I32, NestEmitter.index((long) rows * tile.width()), Stmt.Space.LOCAL));
-    List<Stmt> spill = new ArrayList<>();
-    for (int i = 0; i < rows; i++) {
-      for (int v = 0; v < tile.columns(); v++) {
-        spill.add(
-            new Stmt.Store(
-                buffer,
-                NestEmitter.index(slot(i, v)),
-                new Expr.Var(ints, totals[i][v]),
-                Optional.empty()));
-      }
-    }
-    spill.forEach(nest::emit);
-    int chunk = integers.exactSteps();
-    Expr steps = nest.dim(panels.steps());
-    panels.rows(
-        nest,
-        m0,
-        rows,
-        this::read,
-        access ->
-            nest.loop(
-                Stmt.LoopKind.SERIAL,
-                NestEmitter.index(0),
-                steps,
-                chunk,
-                k0 -> {
-                  String[][] names = accumulators(floats, m0, rows, n0, Optional.empty(), false);
-                  Expr end =
-                      nest.let(
-                          "ke",
-                          NestEmitter.min(NestEmitter.plus(k0, NestEmitter.index(chunk)), steps));
-                  nest.loop(
-                      Stmt.LoopKind.SERIAL,
-                      k0,
-                      end,
-                      1,
-                      k -> step(floats, names, rows, column, k, access));
-                  for (int i = 0; i < rows; i++) {
-                    for (int v = 0; v < tile.columns(); v++) {
-                      Expr index = NestEmitter.index(slot(i, v));
-                      Expr old = new Expr.Load(ints, buffer, index, Optional.empty());
-                      Expr part = new Expr.Cast(ints, new Expr.Var(floats, names[i][v]), true);
-                      nest.emit(
-                          new Stmt.Store(
-                              buffer,
-                              index,
-                              new Expr.Binary(BinaryOp.ADD, old, part),
-                              Optional.empty()));
-                    }
-                  }
-                }));
-    Expr[][] sums = new Expr[rows][tile.columns()];
-    for (int i = 0; i < rows; i++) {
-      for (int v = 0; v < tile.columns(); v++) {
-        sums[i][v] =
-            nest.let(
-                "s", new Expr.Load(ints, buffer, NestEmitter.index(slot(i, v)), Optional.empty()));
-      }
-    }
-    return sums;
-  }
-
-  private long slot(int i, int v) {
-    return (long) i * tile.width() + (long) v * tile.lanes();
   }
 }

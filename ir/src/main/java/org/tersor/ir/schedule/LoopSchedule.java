@@ -1,5 +1,11 @@
 package org.tersor.ir.schedule;
 
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.min;
+import static org.tersor.ir.schedule.LoopExprs.minus;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -69,14 +75,14 @@ final class LoopSchedule {
     DimExpr tasks = outer.extent().ceilDiv(step);
     nest.loop(
         Stmt.LoopKind.PARALLEL,
-        NestEmitter.index(0),
+        index(0),
         nest.dim(tasks),
         1,
         task -> {
-          Expr begin = nest.let("b", NestEmitter.times(task, NestEmitter.index(step)));
+          Expr begin = nest.let("b", times(task, index(step)));
           boolean exact = outer.extent().isConst() && outer.extent().constValue() % step == 0;
-          Expr stop = NestEmitter.plus(begin, NestEmitter.index(step));
-          Expr end = exact ? stop : nest.let("e", NestEmitter.min(stop, nest.dim(outer.extent())));
+          Expr stop = plus(begin, index(step));
+          Expr end = exact ? stop : nest.let("e", min(stop, nest.dim(outer.extent())));
           boolean fullVectors = exact && step % lanes == 0;
           axisLoop(order, 0, begin, end, fullVectors);
         });
@@ -106,21 +112,16 @@ final class LoopSchedule {
         lanes,
         at ->
             nest.masked(
-                new Expr.LaneLt(NestEmitter.minus(end, at), lanes),
-                () -> nest.with(axis, at, lanes, body)));
+                new Expr.LaneLt(minus(end, at), lanes), () -> nest.with(axis, at, lanes, body)));
   }
 
   private Expr fullEnd(Expr begin, Expr end) {
     if (begin instanceof Expr.IntConst b && end instanceof Expr.IntConst e) {
-      return NestEmitter.index(b.value() + (e.value() - b.value()) / lanes * lanes);
+      return index(b.value() + (e.value() - b.value()) / lanes * lanes);
     }
     Expr count =
-        new Expr.Binary(
-            org.tersor.ir.loop.BinaryOp.FLOORDIV,
-            NestEmitter.minus(end, begin),
-            NestEmitter.index(lanes));
-    return nest.let(
-        "f", NestEmitter.plus(begin, NestEmitter.times(count, NestEmitter.index(lanes))));
+        new Expr.Binary(org.tersor.ir.loop.BinaryOp.FLOORDIV, minus(end, begin), index(lanes));
+    return nest.let("f", plus(begin, times(count, index(lanes))));
   }
 
   private void next(List<Axis> order, int position) {
@@ -130,7 +131,7 @@ final class LoopSchedule {
     }
     Axis axis = order.get(position);
     boolean full = axis.extent().isConst() && axis.extent().constValue() % lanes == 0;
-    axisLoop(order, position, NestEmitter.index(0), nest.dim(axis.extent()), full);
+    axisLoop(order, position, index(0), nest.dim(axis.extent()), full);
   }
 
   private void point() {

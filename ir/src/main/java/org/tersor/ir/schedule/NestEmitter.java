@@ -1,5 +1,11 @@
 package org.tersor.ir.schedule;
 
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.minus;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+import static org.tersor.ir.schedule.LoopExprs.widen;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -43,29 +49,31 @@ final class NestEmitter {
 
   private final List<Scope> scopes = new ArrayList<>();
   private final Map<Axis, Binding> bindings = new HashMap<>();
-  private final Map<String, String> dims = new java.util.LinkedHashMap<>();
-  private final LoopTarget target;
+  private final Map<KExpr, Expr> overrides = new HashMap<>();
+  private final DimParameters dims = new DimParameters();
+  private final FoldEmitter folds;
+  private Optional<Expr> active = Optional.empty();
   private int names;
 
   /** What the emitter asks about its target. */
   record LoopTarget(boolean fma, int maxUnroll) {}
 
   NestEmitter(LoopTarget target) {
-    this.target = target;
+    this.folds = new FoldEmitter(this, target);
     scopes.add(new Scope());
-  }
-
-  /**
-   * Name of the function's INDEX parameter {@code number}: symbols come from a model and stay out
-   * of the code.
-   */
-  static String parameter(int number) {
-    return "dim" + number;
   }
 
   /** Symbols used so far: the values of the function's INDEX parameters, in order. */
   List<String> dims() {
-    return List.copyOf(dims.keySet());
+    return dims.symbols();
+  }
+
+  /**
+   * Sets the lanes for folding the innermost axis in vectors where no output axis is a vector (1 at
+   * first).
+   */
+  void setFoldLanes(int lanes) {
+    folds.setLanes(lanes);
   }
 
   String fresh(String prefix) {
@@ -142,81 +150,10 @@ final class NestEmitter {
     return new Expr.Var(value.type(), name);
   }
 
-  static Expr index(long value) {
-    return new Expr.IntConst(Type.INDEX, value);
-  }
-
-  static Expr plus(Expr a, Expr b) {
-    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
-      return index(x.value() + y.value());
-    }
-    return isConst(a, 0) ? b : isConst(b, 0) ? a : new Expr.Binary(BinaryOp.ADD, a, b);
-  }
-
-  static Expr minus(Expr a, Expr b) {
-    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
-      return index(x.value() - y.value());
-    }
-    return isConst(b, 0) ? a : new Expr.Binary(BinaryOp.SUB, a, b);
-  }
-
-  static Expr times(Expr a, Expr b) {
-    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
-      return index(x.value() * y.value());
-    }
-    return isConst(a, 1) ? b : isConst(b, 1) ? a : new Expr.Binary(BinaryOp.MUL, a, b);
-  }
-
-  static Expr min(Expr a, Expr b) {
-    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
-      return index(Math.min(x.value(), y.value()));
-    }
-    return new Expr.Binary(BinaryOp.MIN, a, b);
-  }
-
-  private static boolean isConst(Expr e, long value) {
-    return e instanceof Expr.IntConst c && c.value() == value;
-  }
-
   /** A dimension as an expression over the function's INDEX parameters. */
   Expr dim(DimExpr value) {
-    return value.fold(
-        new DimExpr.Algebra<Expr>() {
-          @Override
-          public Expr constant(long v) {
-            return index(v);
-          }
-
-          @Override
-          public Expr symbol(String name) {
-            return new Expr.Var(
-                Type.INDEX, dims.computeIfAbsent(name, n -> parameter(dims.size())));
-          }
-
-          @Override
-          public Expr add(Expr a, Expr b) {
-            return plus(a, b);
-          }
-
-          @Override
-          public Expr multiply(Expr a, Expr b) {
-            return times(a, b);
-          }
-
-          @Override
-          public Expr opaque(DimExpr.Kind kind, Expr a, Expr b) {
-            return switch (kind) {
-              case FLOORDIV -> new Expr.Binary(BinaryOp.FLOORDIV, a, b);
-              case MOD -> new Expr.Binary(BinaryOp.FLOORMOD, a, b);
-              case CEILDIV -> new Expr.Binary(BinaryOp.FLOORDIV, minus(plus(a, b), index(1)), b);
-              case MIN -> min(a, b);
-              case MAX -> new Expr.Binary(BinaryOp.MAX, a, b);
-            };
-          }
-        });
+    return dims.expression(value);
   }
-
-  private final Map<KExpr, Expr> overrides = new HashMap<>();
 
   /**
    * Runs {@code body} with {@code value} standing for {@code expr} (a fold that the schedule
@@ -260,7 +197,8 @@ final class NestEmitter {
     return expr.equals(part) || KExprs.operands(expr).stream().anyMatch(e -> contains(e, part));
   }
 
-  private Expr lower(KExpr expr, Optional<KExpr> guard) {
+  /** Lowers an expression whose reads happen only where {@code guard} holds. */
+  Expr lower(KExpr expr, Optional<KExpr> guard) {
     Expr override = overrides.get(expr);
     if (override != null) {
       return override;
@@ -332,23 +270,12 @@ final class NestEmitter {
         Expr a = lower(e.a(), guard);
         yield new Expr.Bits(a.type().withScalar(e.scalar()), a);
       }
-      case KExpr.Fold e -> fold(e, guard);
+      case KExpr.Fold e -> folds.emit(e, guard);
     };
   }
 
   private static Expr axisValue(Binding binding) {
     return binding.lanes == 1 ? binding.base : new Expr.Ramp(binding.base, 1, binding.lanes);
-  }
-
-  static Expr widen(Expr a, int lanes) {
-    if (a.type().lanes() == lanes) {
-      return a;
-    }
-    return switch (a) {
-      case Expr.IntConst c -> new Expr.IntConst(c.type().withLanes(lanes), c.value());
-      case Expr.FloatConst c -> new Expr.FloatConst(c.type().withLanes(lanes), c.value());
-      default -> new Expr.Broadcast(a, lanes);
-    };
   }
 
   private Expr binary(KExpr.Bin e, Optional<KExpr> guard) {
@@ -374,6 +301,11 @@ final class NestEmitter {
       case MUL -> times(a, b);
       default -> new Expr.Binary(e.op(), a, b);
     };
+  }
+
+  /** Lanes that a value has at the current point; empty if it is a scalar. */
+  Optional<Integer> vectorLanes(KExpr expr) {
+    return vectorAxis(expr).map(v -> v.binding.lanes);
   }
 
   private record VectorPart(Axis axis, Binding binding) {}
@@ -463,7 +395,10 @@ final class NestEmitter {
         merge(mask, activeMask(lanes)));
   }
 
-  private Optional<Expr> active = Optional.empty();
+  /** The mask of {@link #masked} around the current point. */
+  Optional<Expr> activeMask() {
+    return active;
+  }
 
   private Optional<Expr> activeMask(int lanes) {
     return active.filter(mask -> mask.type().lanes() == lanes);
@@ -512,167 +447,5 @@ final class NestEmitter {
     Expr index =
         contiguous ? laneZero(flatIndex, vector.get(), Optional.empty()) : lower(flatIndex);
     emit(new Stmt.Store(buffer, index, widen(value, lanes), activeMask(lanes)));
-  }
-
-  static Expr identity(ReduceOp op, Type type) {
-    Scalar scalar = type.scalar();
-    if (scalar.isFloat()) {
-      double value =
-          switch (op) {
-            case SUM -> 0;
-            case PROD -> 1;
-            case MIN -> Double.POSITIVE_INFINITY;
-            case MAX -> Double.NEGATIVE_INFINITY;
-            case AND, OR, XOR -> throw new IllegalArgumentException(op + " of floats");
-          };
-      return new Expr.FloatConst(type, value);
-    }
-    if (scalar == Scalar.BOOL) {
-      boolean one = op == ReduceOp.AND || op == ReduceOp.MIN || op == ReduceOp.PROD;
-      return new Expr.IntConst(type, one ? 1 : 0);
-    }
-    int bits = scalar.bytes() * 8;
-    long highest = scalar.isSigned() ? ~(-1L << (bits - 1)) : bits == 64 ? -1L : ~(-1L << bits);
-    long lowest = scalar.isSigned() ? -1L << (bits - 1) : 0;
-    return new Expr.IntConst(
-        type,
-        switch (op) {
-          case SUM, OR, XOR -> 0;
-          case PROD -> 1;
-          case MIN -> highest;
-          case MAX -> lowest;
-          case AND -> scalar.isSigned() || bits == 64 ? -1L : highest;
-        });
-  }
-
-  /**
-   * Lanes for folding the innermost axis in vectors where no output axis is a vector; set by the
-   * schedule.
-   */
-  private int foldLanes = 1;
-
-  void setFoldLanes(int lanes) {
-    foldLanes = lanes;
-  }
-
-  private Expr fold(KExpr.Fold fold, Optional<KExpr> guard) {
-    boolean outerVector =
-        vectorAxis(fold).isPresent() || guard.flatMap(this::vectorAxis).isPresent();
-    Axis innermost = fold.axes().getLast();
-    boolean vectorFold =
-        !outerVector && foldLanes > 1 && guard.isEmpty() && foldsInVectors(fold, innermost);
-    int lanes = vectorFold ? foldLanes : vectorLanes(fold).orElse(1);
-    Type type = new Type(fold.scalar(), lanes);
-    String acc = fresh("acc");
-    emit(new Stmt.Local(acc, identity(fold.op(), type)));
-    foldLoops(fold, fold.axes(), guard, acc, type, vectorFold);
-    Expr result = new Expr.Var(type, acc);
-    return vectorFold ? new Expr.Reduce(fold.op(), result) : result;
-  }
-
-  private Optional<Integer> vectorLanes(KExpr expr) {
-    return vectorAxis(expr).map(v -> v.binding.lanes);
-  }
-
-  private static boolean foldsInVectors(KExpr.Fold fold, Axis axis) {
-    boolean any = false;
-    for (Map.Entry<KExpr.At, Affine> read : StageSimplifier.reads(fold.body()).entrySet()) {
-      if (!read.getValue().isLinearIn(axis)) {
-        return false;
-      }
-      DimExpr c = read.getValue().coefficient(axis);
-      if (!c.isConst(0) && !c.isConst(1)) {
-        return false;
-      }
-      any |= c.isConst(1);
-    }
-    return any && KExprs.all(fold.body(), KExpr.Fold.class).isEmpty();
-  }
-
-  private void foldLoops(
-      KExpr.Fold fold,
-      List<Axis> axes,
-      Optional<KExpr> guard,
-      String acc,
-      Type type,
-      boolean vectorFold) {
-    if (axes.isEmpty()) {
-      Expr old = new Expr.Var(type, acc);
-      emit(new Stmt.Assign(acc, accumulate(fold, guard, old, type.lanes())));
-      return;
-    }
-    Axis axis = axes.getFirst();
-    List<Axis> rest = axes.subList(1, axes.size());
-    if (vectorFold && rest.isEmpty()) {
-      int lanes = type.lanes();
-      Expr extent = let("n", dim(axis.extent()));
-      Expr full =
-          let("n", times(new Expr.Binary(BinaryOp.FLOORDIV, extent, index(lanes)), index(lanes)));
-      if (axis.extent().isConst()) {
-        full = index(axis.extent().constValue() / lanes * lanes);
-      }
-      if (!isConst(full, 0)) {
-        loop(
-            Stmt.LoopKind.SERIAL,
-            axis,
-            index(0),
-            full,
-            lanes,
-            lanes,
-            () -> foldLoops(fold, rest, guard, acc, type, true));
-      }
-      if (!(axis.extent().isConst() && axis.extent().constValue() % lanes == 0)) {
-        Expr tail = full;
-        masked(
-            new Expr.LaneLt(minus(extent, tail), lanes),
-            () ->
-                with(
-                    axis,
-                    tail,
-                    lanes,
-                    () -> {
-                      Expr old = new Expr.Var(type, acc);
-                      Expr sum = accumulate(fold, guard, old, lanes);
-                      emit(new Stmt.Assign(acc, new Expr.Select(active.orElseThrow(), sum, old)));
-                    }));
-      }
-      return;
-    }
-    if (copies(axes) <= target.maxUnroll) {
-      for (long i = 0; i < axis.extent().constValue(); i++) {
-        with(axis, index(i), 1, () -> foldLoops(fold, rest, guard, acc, type, vectorFold));
-      }
-      return;
-    }
-    loop(
-        Stmt.LoopKind.SERIAL,
-        axis,
-        index(0),
-        dim(axis.extent()),
-        1,
-        1,
-        () -> foldLoops(fold, rest, guard, acc, type, vectorFold));
-  }
-
-  /** Copies of the body when these loops are unrolled. */
-  private static long copies(List<Axis> axes) {
-    long copies = 1;
-    for (Axis axis : axes) {
-      long extent = axis.extent().isConst() ? axis.extent().constValue() : Integer.MAX_VALUE;
-      copies = Math.min(Integer.MAX_VALUE, copies * Math.min(Integer.MAX_VALUE, extent));
-    }
-    return copies;
-  }
-
-  private Expr accumulate(KExpr.Fold fold, Optional<KExpr> guard, Expr old, int lanes) {
-    if (target.fma
-        && fold.op() == ReduceOp.SUM
-        && fold.scalar().isFloat()
-        && fold.body() instanceof KExpr.Bin m
-        && m.op() == BinaryOp.MUL) {
-      return new Expr.Fma(
-          widen(lower(m.a(), guard), lanes), widen(lower(m.b(), guard), lanes), old);
-    }
-    return new Expr.Binary(fold.op().combine(), old, widen(lower(fold.body(), guard), lanes));
   }
 }

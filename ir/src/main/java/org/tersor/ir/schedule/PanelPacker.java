@@ -1,5 +1,12 @@
 package org.tersor.ir.schedule;
 
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.min;
+import static org.tersor.ir.schedule.LoopExprs.minus;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+import static org.tersor.ir.schedule.LoopExprs.widen;
+
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -42,23 +49,16 @@ final class PanelPacker {
   }
 
   void pack(Expr n0) {
-    Expr end =
-        nest.let(
-            "pe",
-            NestEmitter.min(
-                NestEmitter.plus(n0, NestEmitter.index(tile.width())), nest.dim(c.extentN())));
+    Expr end = nest.let("pe", min(plus(n0, index(tile.width())), nest.dim(c.extentN())));
     if (c.n().size() == 1) {
-      segment(n0, n0, end, NestEmitter.index(0));
+      segment(n0, n0, end, index(0));
       return;
     }
     Expr rowLength = nest.dim(c.n().getLast().extent());
     Expr firstRow = nest.let("r0", new Expr.Binary(BinaryOp.FLOORDIV, n0, rowLength));
-    Expr last = NestEmitter.minus(end, NestEmitter.index(1));
+    Expr last = minus(end, index(1));
     Expr rowEnd =
-        nest.let(
-            "r1",
-            NestEmitter.plus(
-                new Expr.Binary(BinaryOp.FLOORDIV, last, rowLength), NestEmitter.index(1)));
+        nest.let("r1", plus(new Expr.Binary(BinaryOp.FLOORDIV, last, rowLength), index(1)));
     nest.loop(
         Stmt.LoopKind.SERIAL,
         firstRow,
@@ -69,10 +69,9 @@ final class PanelPacker {
                 row,
                 c.n().subList(0, c.n().size() - 1),
                 () -> {
-                  Expr rowStart = nest.let("rs", NestEmitter.times(row, rowLength));
+                  Expr rowStart = nest.let("rs", times(row, rowLength));
                   Expr from = nest.let("pf", new Expr.Binary(BinaryOp.MAX, n0, rowStart));
-                  Expr to =
-                      nest.let("pt", NestEmitter.min(end, NestEmitter.plus(rowStart, rowLength)));
+                  Expr to = nest.let("pt", min(end, plus(rowStart, rowLength)));
                   segment(n0, from, to, rowStart);
                 }));
   }
@@ -104,18 +103,12 @@ final class PanelPacker {
           to,
           1,
           p ->
-              nest.with(
-                  axis,
-                  NestEmitter.minus(p, rowStart),
-                  1,
-                  () -> steps(column(p, n0), Optional.empty())));
+              nest.with(axis, minus(p, rowStart), 1, () -> steps(column(p, n0), Optional.empty())));
       return;
     }
     // Whole vectors first: masks cost more than the few they save.
-    Expr count =
-        new Expr.Binary(BinaryOp.FLOORDIV, NestEmitter.minus(to, from), NestEmitter.index(lanes));
-    Expr full =
-        nest.let("pv", NestEmitter.plus(from, NestEmitter.times(count, NestEmitter.index(lanes))));
+    Expr count = new Expr.Binary(BinaryOp.FLOORDIV, minus(to, from), index(lanes));
+    Expr full = nest.let("pv", plus(from, times(count, index(lanes))));
     nest.loop(
         Stmt.LoopKind.SERIAL,
         from,
@@ -123,30 +116,27 @@ final class PanelPacker {
         lanes,
         p ->
             nest.with(
-                axis,
-                NestEmitter.minus(p, rowStart),
-                lanes,
-                () -> steps(column(p, n0), Optional.empty())));
+                axis, minus(p, rowStart), lanes, () -> steps(column(p, n0), Optional.empty())));
     nest.loop(
         Stmt.LoopKind.SERIAL,
         full,
         to,
         lanes,
         p -> {
-          Expr mask = nest.let("pm", new Expr.LaneLt(NestEmitter.minus(to, p), lanes));
+          Expr mask = nest.let("pm", new Expr.LaneLt(minus(to, p), lanes));
           nest.masked(
               mask,
               () ->
                   nest.with(
                       axis,
-                      NestEmitter.minus(p, rowStart),
+                      minus(p, rowStart),
                       lanes,
                       () -> steps(column(p, n0), Optional.of(mask))));
         });
   }
 
   private Expr column(Expr p, Expr n0) {
-    return nest.let("pc", NestEmitter.times(NestEmitter.minus(p, n0), NestEmitter.index(group)));
+    return nest.let("pc", times(minus(p, n0), index(group)));
   }
 
   private void steps(Expr column, Optional<Expr> mask) {
@@ -160,8 +150,8 @@ final class PanelPacker {
   private void kLoops(List<Axis> axes, KExpr k, Expr column, Optional<Expr> mask) {
     if (axes.isEmpty()) {
       KExpr row = Affine.of(K.mul(k, K.index(tile.width()))).toKExpr();
-      Expr index = NestEmitter.plus(nest.lower(row), column);
-      nest.emit(new Stmt.Store(panel, index, NestEmitter.widen(nest.lower(value), lanes), mask));
+      Expr index = plus(nest.lower(row), column);
+      nest.emit(new Stmt.Store(panel, index, widen(nest.lower(value), lanes), mask));
       return;
     }
     Axis axis = axes.getFirst();
@@ -171,13 +161,13 @@ final class PanelPacker {
         axes.size() < c.k().size() && axis.extent().isConst() && axis.extent().constValue() <= 5;
     if (unroll) {
       for (long i = 0; i < axis.extent().constValue(); i++) {
-        nest.with(axis, NestEmitter.index(i), 1, () -> kLoops(rest, next, column, mask));
+        nest.with(axis, index(i), 1, () -> kLoops(rest, next, column, mask));
       }
     } else {
       nest.loop(
           Stmt.LoopKind.SERIAL,
           axis,
-          NestEmitter.index(0),
+          index(0),
           nest.dim(axis.extent()),
           1,
           1,
@@ -191,7 +181,7 @@ final class PanelPacker {
     nest.loop(
         Stmt.LoopKind.SERIAL,
         step,
-        NestEmitter.index(0),
+        index(0),
         nest.dim(step.extent()),
         1,
         1,
@@ -206,7 +196,7 @@ final class PanelPacker {
           KExpr row =
               Affine.of(K.mul(new KExpr.AxisRef(step), K.index((long) tile.width() * group)))
                   .toKExpr();
-          Expr index = NestEmitter.plus(nest.lower(row), column);
+          Expr index = plus(nest.lower(row), column);
           nest.emit(new Stmt.Store(panel, index, word.orElseThrow(), mask));
         });
   }
@@ -225,7 +215,7 @@ final class PanelPacker {
     DimExpr extent = c.extentK();
     boolean even = extent.isConst() && extent.constValue() % group == 0;
     KExpr guarded = even ? code : new KExpr.If(K.lt(k, K.dim(extent)), code, K.i32(0));
-    return NestEmitter.widen(nest.lower(guarded), lanes);
+    return widen(nest.lower(guarded), lanes);
   }
 
   private Expr shifted(Expr code, int part) {

@@ -1,5 +1,9 @@
 package org.tersor.ir.schedule;
 
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -167,10 +171,8 @@ final class Panels {
   /** A column panel at one tile. */
   record Column(Buf buffer, Expr base, GemmTile tile, int group) {
     Expr load(NestEmitter nest, Expr k, int v, Type type) {
-      Expr row =
-          NestEmitter.plus(
-              base, NestEmitter.times(k, NestEmitter.index((long) tile.width() * group)));
-      Expr index = NestEmitter.plus(row, NestEmitter.index((long) v * tile.lanes() * group));
+      Expr row = plus(base, times(k, index((long) tile.width() * group)));
+      Expr index = plus(row, index((long) v * tile.lanes() * group));
       return new Expr.Load(type, buffer.name(), index, Optional.empty());
     }
   }
@@ -187,13 +189,12 @@ final class Panels {
   Column column(NestEmitter nest, Expr columnTile, Expr n0) {
     if (columnPanel.isPresent()) {
       Expr block =
-          NestEmitter.plus(
-              NestEmitter.times(
+          plus(
+              times(
                   nest.lower(batchIndex(columnBatch)), nest.dim(c.extentN().ceilDiv(tile.width()))),
               columnTile);
       Expr base =
-          nest.let(
-              "cb", NestEmitter.times(block, nest.dim(steps().times((long) tile.width() * group))));
+          nest.let("cb", times(block, nest.dim(steps().times((long) tile.width() * group))));
       return new Column(columnPanel.get(), base, tile, group);
     }
     DimExpr size = steps().times((long) tile.width() * group);
@@ -202,7 +203,7 @@ final class Panels {
     new PanelPacker(
             nest, c, tile, name, group == 1 ? stored(c.column()) : integers.code(c.column()), group)
         .pack(n0);
-    return new Column(new Buf(name, element, List.of(size)), NestEmitter.index(0), tile, group);
+    return new Column(new Buf(name, element, List.of(size)), index(0), tile, group);
   }
 
   /** Whether the column panel is memory of the task rather than a parameter. */
@@ -227,10 +228,7 @@ final class Panels {
       Expr base = nest.let("rb", rowBase(nest, m0));
       int stride = tile.rows() * group;
       body.accept((_, i, k, type) -> {
-        Expr index =
-            NestEmitter.plus(
-                NestEmitter.plus(base, NestEmitter.times(k, NestEmitter.index(stride))),
-                NestEmitter.index((long) i * group));
+        Expr index = plus(plus(base, times(k, index(stride))), index((long) i * group));
         return new Expr.Load(type.withLanes(1), rowPanel.get().name(), index, Optional.empty());
       });
       return;
@@ -247,19 +245,17 @@ final class Panels {
   private Expr rowBase(NestEmitter nest, Expr m0) {
     DimExpr perBlock = steps().times((long) tile.rows() * group);
     Expr batch =
-        NestEmitter.times(
+        times(
             nest.lower(batchIndex(rowBatch)),
             nest.dim(c.extentM().ceilDiv(tile.rows()).times(perBlock)));
     if (c.extentM().isConst()) {
       // m0 is a multiple of the tile's rows.
-      return NestEmitter.plus(batch, NestEmitter.times(m0, nest.dim(steps().times(group))));
+      return plus(batch, times(m0, nest.dim(steps().times(group))));
     }
-    Expr rows = NestEmitter.index(tile.rows());
+    Expr rows = index(tile.rows());
     Expr block = new Expr.Binary(BinaryOp.FLOORDIV, m0, rows);
-    Expr inside =
-        NestEmitter.times(new Expr.Binary(BinaryOp.FLOORMOD, m0, rows), NestEmitter.index(group));
-    return NestEmitter.plus(
-        NestEmitter.plus(batch, NestEmitter.times(block, nest.dim(perBlock))), inside);
+    Expr inside = times(new Expr.Binary(BinaryOp.FLOORMOD, m0, rows), index(group));
+    return plus(plus(batch, times(block, nest.dim(perBlock))), inside);
   }
 
   private Expr inPlace(NestEmitter nest, int row, Expr k, Type type) {

@@ -105,7 +105,7 @@ public final class Scheduler {
     seen.forEach((name, element) -> params.add(new LoopFunction.BufferParam(name, element, false)));
     List<String> names =
         java.util.stream.IntStream.range(0, code.dims().size())
-            .mapToObj(NestEmitter::parameter)
+            .mapToObj(DimParameters::name)
             .toList();
     LoopFunction function = new LoopFunction(kernel.name(), params, names, code.body());
     List<DimExpr> dims = code.dims().stream().map(DimExpr::symbol).toList();

@@ -1,0 +1,69 @@
+package org.tersor.ir.schedule;
+
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.min;
+import static org.tersor.ir.schedule.LoopExprs.minus;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Type;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Dimensions as expressions over the function's INDEX parameters, which are numbered in order of
+ * first use: symbols come from a model and stay out of the code.
+ */
+final class DimParameters {
+  private final Map<String, String> names = new LinkedHashMap<>();
+
+  /** Name of the function's INDEX parameter {@code number}. */
+  static String name(int number) {
+    return "dim" + number;
+  }
+
+  /** Symbols used so far: the values of the function's INDEX parameters, in order. */
+  List<String> symbols() {
+    return List.copyOf(names.keySet());
+  }
+
+  Expr expression(DimExpr value) {
+    return value.fold(
+        new DimExpr.Algebra<Expr>() {
+          @Override
+          public Expr constant(long v) {
+            return index(v);
+          }
+
+          @Override
+          public Expr symbol(String name) {
+            return new Expr.Var(Type.INDEX, names.computeIfAbsent(name, n -> name(names.size())));
+          }
+
+          @Override
+          public Expr add(Expr a, Expr b) {
+            return plus(a, b);
+          }
+
+          @Override
+          public Expr multiply(Expr a, Expr b) {
+            return times(a, b);
+          }
+
+          @Override
+          public Expr opaque(DimExpr.Kind kind, Expr a, Expr b) {
+            return switch (kind) {
+              case FLOORDIV -> new Expr.Binary(BinaryOp.FLOORDIV, a, b);
+              case MOD -> new Expr.Binary(BinaryOp.FLOORMOD, a, b);
+              case CEILDIV -> new Expr.Binary(BinaryOp.FLOORDIV, minus(plus(a, b), index(1)), b);
+              case MIN -> min(a, b);
+              case MAX -> new Expr.Binary(BinaryOp.MAX, a, b);
+            };
+          }
+        });
+  }
+}

@@ -1,0 +1,140 @@
+package org.tersor.ir.schedule;
+
+import static org.tersor.ir.schedule.LoopExprs.identity;
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.minus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+import static org.tersor.ir.schedule.LoopExprs.widen;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.ReduceOp;
+import org.tersor.ir.loop.Stmt;
+import org.tersor.ir.loop.Type;
+import org.tersor.runtime.DimExpr;
+
+/** Folds as loops at the current point of a nest: unrolled, serial, or innermost in vectors. */
+final class FoldEmitter {
+  private final NestEmitter nest;
+  private final NestEmitter.LoopTarget target;
+  private int foldLanes = 1;
+
+  FoldEmitter(NestEmitter nest, NestEmitter.LoopTarget target) {
+    this.nest = nest;
+    this.target = target;
+  }
+
+  void setLanes(int lanes) {
+    foldLanes = lanes;
+  }
+
+  /** One fold on its way: the variable that collects it, and under which guard its body reads. */
+  private record Job(KExpr.Fold fold, Optional<KExpr> guard, Expr.Var sum, boolean inVectors) {
+    int lanes() {
+      return sum.type().lanes();
+    }
+  }
+
+  Expr emit(KExpr.Fold fold, Optional<KExpr> guard) {
+    boolean outerVector =
+        nest.vectorLanes(fold).isPresent() || guard.flatMap(nest::vectorLanes).isPresent();
+    Axis innermost = fold.axes().getLast();
+    boolean inVectors =
+        !outerVector && foldLanes > 1 && guard.isEmpty() && foldsInVectors(fold, innermost);
+    int lanes = inVectors ? foldLanes : nest.vectorLanes(fold).orElse(1);
+    Expr.Var sum = new Expr.Var(new Type(fold.scalar(), lanes), nest.fresh("acc"));
+    nest.emit(new Stmt.Local(sum.name(), identity(fold.op(), sum.type())));
+    loops(new Job(fold, guard, sum, inVectors), fold.axes());
+    return inVectors ? new Expr.Reduce(fold.op(), sum) : sum;
+  }
+
+  private static boolean foldsInVectors(KExpr.Fold fold, Axis axis) {
+    boolean any = false;
+    for (Map.Entry<KExpr.At, Affine> read : StageSimplifier.reads(fold.body()).entrySet()) {
+      if (!read.getValue().isLinearIn(axis)) {
+        return false;
+      }
+      DimExpr c = read.getValue().coefficient(axis);
+      if (!c.isConst(0) && !c.isConst(1)) {
+        return false;
+      }
+      any |= c.isConst(1);
+    }
+    return any && KExprs.all(fold.body(), KExpr.Fold.class).isEmpty();
+  }
+
+  private void loops(Job job, List<Axis> axes) {
+    if (axes.isEmpty()) {
+      nest.emit(new Stmt.Assign(job.sum.name(), accumulate(job)));
+      return;
+    }
+    Axis axis = axes.getFirst();
+    Runnable rest = () -> loops(job, axes.subList(1, axes.size()));
+    if (job.inVectors && axes.size() == 1) {
+      vectors(job, axis, rest);
+    } else if (copies(axes) <= target.maxUnroll()) {
+      for (long i = 0; i < axis.extent().constValue(); i++) {
+        nest.with(axis, index(i), 1, rest);
+      }
+    } else {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, index(0), nest.dim(axis.extent()), 1, 1, rest);
+    }
+  }
+
+  /** Whole vectors, then one masked vector if any position is left. */
+  private void vectors(Job job, Axis axis, Runnable body) {
+    int lanes = job.lanes();
+    Expr extent = nest.let("n", nest.dim(axis.extent()));
+    Expr full =
+        axis.extent().isConst()
+            ? index(axis.extent().constValue() / lanes * lanes)
+            : nest.let(
+                "n", times(new Expr.Binary(BinaryOp.FLOORDIV, extent, index(lanes)), index(lanes)));
+    if (!LoopExprs.isConst(full, 0)) {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, index(0), full, lanes, lanes, body);
+    }
+    if (axis.extent().isConst() && axis.extent().constValue() % lanes == 0) {
+      return;
+    }
+    Runnable tail =
+        () -> {
+          Expr sum = accumulate(job);
+          Expr mask = nest.activeMask().orElseThrow();
+          nest.emit(new Stmt.Assign(job.sum.name(), new Expr.Select(mask, sum, job.sum)));
+        };
+    nest.masked(
+        new Expr.LaneLt(minus(extent, full), lanes), () -> nest.with(axis, full, lanes, tail));
+  }
+
+  /** Copies of the body when these loops are unrolled. */
+  private static long copies(List<Axis> axes) {
+    long copies = 1;
+    for (Axis axis : axes) {
+      long extent = axis.extent().isConst() ? axis.extent().constValue() : Integer.MAX_VALUE;
+      copies = Math.min(Integer.MAX_VALUE, copies * Math.min(Integer.MAX_VALUE, extent));
+    }
+    return copies;
+  }
+
+  private Expr accumulate(Job job) {
+    KExpr.Fold fold = job.fold;
+    if (target.fma()
+        && fold.op() == ReduceOp.SUM
+        && fold.scalar().isFloat()
+        && fold.body() instanceof KExpr.Bin m
+        && m.op() == BinaryOp.MUL) {
+      return new Expr.Fma(body(job, m.a()), body(job, m.b()), job.sum);
+    }
+    return new Expr.Binary(fold.op().combine(), job.sum, body(job, fold.body()));
+  }
+
+  private Expr body(Job job, KExpr part) {
+    return widen(nest.lower(part, job.guard), job.lanes());
+  }
+}
