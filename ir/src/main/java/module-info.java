@@ -19,6 +19,7 @@ module org.tersor.ir {
   uses org.tersor.ir.op.OperatorProvider;
 
   provides org.tersor.ir.op.OperatorProvider with
+      org.tersor.ir.ops.ControlOperators,
       org.tersor.ir.ops.StandardOperators,
       org.tersor.ir.ops.StructuredOperators;
 }

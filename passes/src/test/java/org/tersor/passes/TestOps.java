@@ -19,6 +19,7 @@ import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.op.BodyOperator;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -26,6 +27,7 @@ import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.Operator;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -224,7 +226,12 @@ public final class TestOps {
     }
   }
 
-  private static final class IfOp extends Base {
+  private static final class IfOp extends Base implements BodyOperator {
+    @Override
+    public List<ValueType> bodyInputs(OpContext context, Graph body) {
+      return List.of();
+    }
+
     IfOp() {
       super("If", 1);
     }
@@ -236,7 +243,7 @@ public final class TestOps {
     }
 
     @Override
-    public List<Tensor> eval(EvalContext context) {
+    public List<Datum> eval(EvalContext context) {
       String branch = context.input(0).getLong(0) != 0 ? "then_branch" : "else_branch";
       return context.run(context.graphAttr(branch).orElseThrow(), new ArrayList<>());
     }

@@ -2,6 +2,8 @@ package org.tersor.runtime;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -32,6 +34,58 @@ public final class Arguments {
     }
     bind(ports, tensors);
     return tensors;
+  }
+
+  /** As {@link #inputs}, where inputs may be something else than tensors. */
+  public static List<Datum> data(List<Port> ports, Map<String, ? extends Datum> given) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    List<Port> tensorPorts = new ArrayList<>();
+    for (Port port : ports) {
+      Datum datum = given.get(port.name());
+      if (port.isTensor()) {
+        tensorPorts.add(port);
+      } else if (datum == null || !fits(datum, port, 0)) {
+        throw new TersorException(
+            datum == null ? "TSR-0701" : "TSR-0703",
+            "input '" + port.name() + "' must be " + port.wraps() + " of " + port.dtype().text()
+                + "; got " + datum);
+      }
+    }
+    given.forEach((name, datum) -> {
+      if (ports.stream().noneMatch(p -> p.name().equals(name) && !p.isTensor())) {
+        tensors.put(name, datum.tensor("input '" + name + "'"));
+      }
+    });
+    Iterator<Tensor> checked = inputs(tensorPorts, tensors).iterator();
+    List<Datum> data = new ArrayList<>();
+    for (Port port : ports) {
+      data.add(port.isTensor() ? checked.next() : given.get(port.name()));
+    }
+    return data;
+  }
+
+  private static boolean fits(Datum datum, Port port, int depth) {
+    if (depth == port.wraps().size()) {
+      return datum instanceof Tensor tensor && tensor.dtype() == port.dtype();
+    }
+    return switch (port.wraps().get(depth)) {
+      case SEQUENCE ->
+          datum instanceof Datum.Sequence s
+              && s.elements().stream().allMatch(e -> fits(e, port, depth + 1));
+      // What is given directly is as good as an optional that holds it.
+      case OPTIONAL ->
+          datum instanceof Datum.Maybe m
+              ? m.value().isEmpty() || fits(m.value().get(), port, depth + 1)
+              : fits(datum, port, depth + 1);
+      case INTEGER_MAP ->
+          datum instanceof Datum.Dictionary d
+              && d.keys().dtype() == DType.I64
+              && d.values().dtype() == port.dtype();
+      case STRING_MAP ->
+          datum instanceof Datum.Dictionary d
+              && d.keys().dtype() == DType.STRING
+              && d.values().dtype() == port.dtype();
+    };
   }
 
   /**

@@ -1,5 +1,6 @@
 package org.tersor.runtime;
 
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -27,6 +28,17 @@ public interface Executable {
     return run(inputs, Map.of());
   }
 
+  /**
+   * Runs a model that may have inputs or outputs that are no tensors.
+   *
+   * @return all outputs by name, in the order of the model
+   */
+  default Map<String, Datum> call(Map<String, ? extends Datum> inputs) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    inputs.forEach((name, datum) -> tensors.put(name, datum.tensor("input '" + name + "'")));
+    return new LinkedHashMap<>(run(tensors));
+  }
+
   /** Facts for a person: backend, vector width, nodes run on the host, memory. */
   default String describe() {
     return getClass().getSimpleName();
@@ -34,6 +46,33 @@ public interface Executable {
 
   /**
    * A named input or output; symbolic dimensions are bound by the shapes of the inputs of a call.
+   *
+   * @param wraps outermost first; none for a tensor. Of what is wrapped only the element type
+   *     counts.
    */
-  record Port(String name, DType dtype, List<DimExpr> shape) {}
+  record Port(String name, DType dtype, List<DimExpr> shape, List<Wrap> wraps) {
+    public Port {
+      shape = List.copyOf(shape);
+      wraps = List.copyOf(wraps);
+    }
+
+    /** A tensor. */
+    public Port(String name, DType dtype, List<DimExpr> shape) {
+      this(name, dtype, shape, List.of());
+    }
+
+    public boolean isTensor() {
+      return wraps.isEmpty();
+    }
+  }
+
+  /** What a port's tensors are wrapped in, see {@link Datum}. */
+  enum Wrap {
+    SEQUENCE,
+    OPTIONAL,
+    /** A map with I64 keys; the port's element type is that of its values. */
+    INTEGER_MAP,
+    /** A map with STRING keys. */
+    STRING_MAP
+  }
 }

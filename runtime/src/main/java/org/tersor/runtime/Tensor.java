@@ -12,7 +12,7 @@ import java.util.Locale;
  * @param array {@code float[]}, {@code byte[]}, ... of the kind {@link DType#slot()}, of exactly
  *     {@link DType#slots} slots
  */
-public record Tensor(DType dtype, long[] shape, Object array) {
+public record Tensor(DType dtype, long[] shape, Object array) implements Datum {
 
   public Tensor {
     long expected = Math.multiplyExact(count(shape), (long) dtype.slots());

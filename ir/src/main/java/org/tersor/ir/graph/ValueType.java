@@ -1,10 +1,13 @@
 package org.tersor.ir.graph;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
 
 /** Type of a graph value. */
 public sealed interface ValueType {
@@ -104,6 +107,59 @@ public sealed interface ValueType {
     public String toString() {
       return "?";
     }
+  }
+
+  /** The type of what a value holds; what an empty sequence or optional could hold is unknown. */
+  static ValueType of(Datum datum) {
+    return switch (datum) {
+      case Tensor tensor -> TensorType.of(tensor.dtype(), tensor.shape());
+      case Datum.Sequence s ->
+          new SequenceType(s.elements().stream().map(ValueType::of).reduce(ValueType::cover).orElse(UNKNOWN));
+      case Datum.Maybe m -> new OptionalType(m.value().map(ValueType::of).orElse(UNKNOWN));
+      case Datum.Dictionary d ->
+          new MapType(d.keys().dtype(), TensorType.of(d.values().dtype()));
+    };
+  }
+
+  /**
+   * The least type that covers two of equal kind: dimensions that differ are lost, and with them
+   * the shape.
+   */
+  static ValueType cover(ValueType a, ValueType b) {
+    return a instanceof TensorType x && b instanceof TensorType y && !x.equals(y)
+        ? TensorType.unranked(x.dtype())
+        : a;
+  }
+
+  /**
+   * A type that covers both: dimensions that differ become symbols made from {@code tag}, another
+   * rank becomes none.
+   */
+  static ValueType join(ValueType a, ValueType b, String tag) {
+    if (a instanceof UnknownType) {
+      return b;
+    }
+    if (b instanceof UnknownType || a.equals(b)) {
+      return a;
+    }
+    if (a instanceof SequenceType x && b instanceof SequenceType y) {
+      return new SequenceType(cover(x.element(), y.element()));
+    }
+    if (a instanceof OptionalType x && b instanceof OptionalType y) {
+      return new OptionalType(join(x.element(), y.element(), tag));
+    }
+    if (!(a instanceof TensorType x && b instanceof TensorType y) || !x.isRanked()) {
+      return a;
+    }
+    if (!y.isRanked() || x.rank() != y.rank()) {
+      return TensorType.unranked(x.dtype());
+    }
+    List<DimExpr> dims = new ArrayList<>();
+    for (int d = 0; d < x.rank(); d++) {
+      DimExpr dim = x.dims().get(d);
+      dims.add(dim.equals(y.dims().get(d)) ? dim : DimExpr.symbol(tag + "_" + d));
+    }
+    return TensorType.of(x.dtype(), dims);
   }
 
   /** The only instance, made nowhere else: so no thread initialises the record before this. */

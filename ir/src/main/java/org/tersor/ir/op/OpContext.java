@@ -60,6 +60,12 @@ public abstract class OpContext {
     return typeOf(node.input(index));
   }
 
+  /** Type of an output of a body, which may be a value of this graph or of one around it. */
+  public ValueType bodyOutput(Graph body, int index) {
+    Value output = body.outputs().get(index);
+    return body.type(output) instanceof ValueType.UnknownType ? typeOf(output) : body.type(output);
+  }
+
   protected ValueType typeOf(Value value) {
     return graph.type(value);
   }

@@ -2,7 +2,7 @@ package org.tersor.ir.op;
 
 import java.util.List;
 import org.tersor.ir.graph.ValueType;
-import org.tersor.runtime.Tensor;
+import org.tersor.runtime.Datum;
 
 /**
  * Everything Tersor knows about one operator, all versions of it, in one place. {@link #eval} is
@@ -19,7 +19,7 @@ public interface Operator {
   List<ValueType> infer(OpContext context);
 
   /** Values of the node's outputs, one per output. */
-  List<Tensor> eval(EvalContext context);
+  List<? extends Datum> eval(EvalContext context);
 
   /** How it becomes code; all input ranks are known here. */
   Lowering lower(OpContext context);

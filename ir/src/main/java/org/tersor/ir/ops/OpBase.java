@@ -19,7 +19,7 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.Operator;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
-import org.tersor.runtime.Tensor;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.TersorException;
 
 /**
@@ -48,13 +48,13 @@ abstract class OpBase implements Operator {
   abstract List<? extends ValueType> types(OpContext c);
 
   @Override
-  public final List<Tensor> eval(EvalContext context) {
+  public final List<? extends Datum> eval(EvalContext context) {
     checkOperands(context);
     return values(context);
   }
 
   /** Output values; element types of inputs are checked already. */
-  abstract List<Tensor> values(EvalContext c);
+  abstract List<? extends Datum> values(EvalContext c);
 
   @Override
   public final Lowering lower(OpContext context) {

@@ -41,6 +41,7 @@ import org.tersor.ir.schedule.Scheduled;
 import org.tersor.ir.schedule.Scheduler;
 import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.KernelCode;
 import org.tersor.runtime.Tensor;
@@ -223,7 +224,7 @@ public final class OperatorTestKit {
     }
 
     @Override
-    public Tensor input(int index) {
+    public Datum datum(int index) {
       return kit.inputs.get(index).orElseThrow();
     }
 
@@ -238,7 +239,7 @@ public final class OperatorTestKit {
     }
 
     @Override
-    public List<Tensor> run(Graph body, List<Tensor> bodyInputs) {
+    public List<Datum> run(Graph body, List<? extends Datum> bodyInputs) {
       throw new UnsupportedOperationException();
     }
   }
@@ -266,7 +267,8 @@ public final class OperatorTestKit {
   public List<Tensor> eval() {
     Built built = build(false);
     Operator operator = operator(built);
-    List<Tensor> results = operator.eval(new Run(this, built));
+    List<Tensor> results =
+        operator.eval(new Run(this, built)).stream().map(d -> d.tensor("a result")).toList();
     for (boolean symbolic : new boolean[] {false, true}) {
       Built typed = build(symbolic);
       List<ValueType> types = operator(typed).infer(new Compile(this, typed));
@@ -308,7 +310,8 @@ public final class OperatorTestKit {
         }
         case Lowering.Compute compute -> compare(how, compute.kernel(), expected);
         case Lowering.Host host -> fail(how + " is a host operation: " + host.hostOp());
-        case Lowering.Decompose d -> fail(how + " is other operators");
+        case Lowering.Decompose _ -> fail(how + " is other operators");
+        case Lowering.Branch _, Lowering.Iterate _ -> fail(how + " has bodies");
       }
     }
     return expected;

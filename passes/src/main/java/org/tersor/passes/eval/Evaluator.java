@@ -12,6 +12,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.passes.infer.Faults;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -22,7 +23,7 @@ import org.tersor.runtime.TersorException;
 public final class Evaluator {
   /** Sees every value of the outermost graph as it is made. */
   public interface Observer {
-    void accept(Value value, Tensor tensor);
+    void accept(Value value, Datum datum);
   }
 
   private final Graph graph;
@@ -34,12 +35,13 @@ public final class Evaluator {
     this.operators = operators;
   }
 
-  /** Results of the graph's outputs for one tensor per graph input. */
+  /** As {@link #evaluate}, of a model whose outputs are tensors. */
   public List<Tensor> run(List<Tensor> inputs) {
-    return run(inputs, (value, tensor) -> {});
+    return evaluate(inputs, (value, datum) -> {}).stream().map(d -> d.tensor("an output")).toList();
   }
 
-  public List<Tensor> run(List<Tensor> inputs, Observer observer) {
+  /** Results of the graph's outputs for one datum per graph input. */
+  public List<Datum> evaluate(List<? extends Datum> inputs, Observer observer) {
     return new Frame(graph, Optional.empty()).run(inputs, observer);
   }
 
@@ -47,14 +49,14 @@ public final class Evaluator {
   private final class Frame {
     private final Graph frameGraph;
     private final Optional<Frame> outer;
-    private final Map<Value, Tensor> values = new HashMap<>();
+    private final Map<Value, Datum> values = new HashMap<>();
 
     Frame(Graph frameGraph, Optional<Frame> outer) {
       this.frameGraph = frameGraph;
       this.outer = outer;
     }
 
-    List<Tensor> run(List<Tensor> inputs, Observer observer) {
+    List<Datum> run(List<? extends Datum> inputs, Observer observer) {
       if (inputs.size() != frameGraph.inputs().size()) {
         throw new TersorException(
             "TSR-0701",
@@ -75,7 +77,7 @@ public final class Evaluator {
       }
       frameGraph.outputs().forEach(lastUse::remove);
       for (Node node : frameGraph.nodes()) {
-        List<Tensor> results = eval(node);
+        List<? extends Datum> results = eval(node);
         for (int i = 0; i < node.outputs().size(); i++) {
           Value output = node.output(i);
           if (output.isPresent()) {
@@ -104,10 +106,10 @@ public final class Evaluator {
       return frameGraph.outputs().stream().map(this::get).toList();
     }
 
-    Tensor get(Value value) {
-      Tensor tensor = values.get(value);
-      if (tensor != null) {
-        return tensor;
+    Datum get(Value value) {
+      Datum datum = values.get(value);
+      if (datum != null) {
+        return datum;
       }
       Optional<Constant> constant = frameGraph.constant(value);
       if (constant.isPresent()) {
@@ -124,17 +126,17 @@ public final class Evaluator {
                   "value " + value + " '" + value.name() + "' is used before it is made"));
     }
 
-    private List<Tensor> eval(Node node) {
-      List<Optional<Tensor>> inputs = new ArrayList<>();
+    private List<? extends Datum> eval(Node node) {
+      List<Optional<Datum>> inputs = new ArrayList<>();
       for (Value input : node.inputs()) {
         inputs.add(input.isPresent() ? Optional.of(get(input)) : Optional.empty());
       }
       KnownEval context =
           new KnownEval(frameGraph, node, inputs) {
             @Override
-            public List<Tensor> run(Graph body, List<Tensor> bodyInputs) {
+            public List<Datum> run(Graph body, List<? extends Datum> bodyInputs) {
               return new Frame(body, Optional.of(Frame.this))
-                  .run(bodyInputs, (value, tensor) -> {});
+                  .run(bodyInputs, (value, datum) -> {});
             }
           };
       try {

@@ -11,7 +11,7 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.spi.Backend;
 import org.tersor.runtime.Arguments;
-import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 
@@ -37,13 +37,11 @@ public final class InterpreterBackend implements Backend.OfGraph {
   private static List<Executable.Port> outputs(Graph graph) {
     List<Executable.Port> ports = new ArrayList<>();
     for (Value output : graph.outputs()) {
-      if (graph.type(output) instanceof ValueType.TensorType type) {
-        ports.add(
-            new Executable.Port(
-                output.name(), type.dtype(), type.shape().orElse(List.<DimExpr>of())));
-      } else {
-        return Ports.outputs(graph);
-      }
+      ValueType type = graph.type(output);
+      ports.add(
+          type instanceof ValueType.TensorType tensor && !tensor.isRanked()
+              ? new Executable.Port(output.name(), tensor.dtype(), List.of())
+              : Ports.of(output.name(), type, "output"));
     }
     return List.copyOf(ports);
   }
@@ -59,6 +57,17 @@ public final class InterpreterBackend implements Backend.OfGraph {
         byName.put(
             port.name(),
             Arguments.deliver(port, results.get(i), Optional.ofNullable(targets.get(port.name()))));
+      }
+      return byName;
+    }
+
+    @Override
+    public Map<String, Datum> call(Map<String, ? extends Datum> given) {
+      List<Datum> results =
+          evaluator.evaluate(Arguments.data(inputs, given), (value, datum) -> {});
+      Map<String, Datum> byName = new LinkedHashMap<>();
+      for (int i = 0; i < outputs.size(); i++) {
+        byName.put(outputs.get(i).name(), results.get(i));
       }
       return byName;
     }

@@ -8,31 +8,32 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /** A node without bodies whose inputs are all given. */
 public class KnownEval extends EvalContext {
-  private final List<Optional<Tensor>> inputs;
+  private final List<Optional<Datum>> inputs;
 
-  public KnownEval(Graph graph, Node node, List<Optional<Tensor>> inputs) {
+  public KnownEval(Graph graph, Node node, List<? extends Optional<? extends Datum>> inputs) {
     super(graph, node);
-    this.inputs = List.copyOf(inputs);
+    this.inputs = inputs.stream().map(input -> input.map(datum -> (Datum) datum)).toList();
   }
 
-  private Optional<Tensor> given(int index) {
+  private Optional<Datum> given(int index) {
     return index < inputs.size() ? inputs.get(index) : Optional.empty();
   }
 
   @Override
-  public Tensor input(int index) {
+  public Datum datum(int index) {
     return given(index).orElseThrow(() -> error("TSR-0301", "input " + index + " is missing"));
   }
 
   @Override
   public ValueType inputType(int index) {
     return given(index)
-        .<ValueType>map(t -> ValueType.TensorType.of(t.dtype(), t.shape()))
+        .map(ValueType::of)
         .orElse(ValueType.UNKNOWN);
   }
 
@@ -44,12 +45,12 @@ public class KnownEval extends EvalContext {
 
   @Override
   public Optional<Tensor> constant(int index) {
-    return given(index);
+    return given(index).filter(Tensor.class::isInstance).map(Tensor.class::cast);
   }
 
   @Override
   public Optional<List<DimExpr>> symbolic(int index) {
-    Optional<Tensor> tensor = given(index);
+    Optional<Tensor> tensor = constant(index);
     if (tensor.isEmpty()
         || tensor.get().rank() > 1
         || !tensor.get().dtype().isInteger()
@@ -64,7 +65,7 @@ public class KnownEval extends EvalContext {
   }
 
   @Override
-  public List<Tensor> run(Graph body, List<Tensor> bodyInputs) {
+  public List<Datum> run(Graph body, List<? extends Datum> bodyInputs) {
     throw error("TSR-0401", "a body cannot be run at compile time");
   }
 }

@@ -5,7 +5,9 @@ import java.util.List;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Executable.Wrap;
 import org.tersor.runtime.TersorException;
 
 /** Inputs and outputs of a typed graph as an executable shows them. */
@@ -23,27 +25,50 @@ public final class Ports {
   private static List<Port> of(Graph graph, List<Value> values, String what) {
     List<Port> ports = new ArrayList<>();
     for (Value value : values) {
-      if (!(graph.type(value) instanceof ValueType.TensorType type)) {
-        throw new TersorException(
-            "TSR-0302",
-            what
-                + " '"
-                + value.name()
-                + "' is "
-                + graph.type(value)
-                + "; only tensors can enter and leave a model");
-      }
-      if (!type.isRanked()) {
-        throw new TersorException(
-            "TSR-0303",
-            "the rank of "
-                + what
-                + " '"
-                + value.name()
-                + "' is not known; the file must declare its dimensions");
-      }
-      ports.add(new Port(value.name(), type.dtype(), type.dims()));
+      ports.add(of(value.name(), graph.type(value), what));
     }
     return List.copyOf(ports);
+  }
+
+  /** The port of a value of that type. Of what is in a sequence, optional or map only the element
+   * type is kept. */
+  public static Port of(String name, ValueType type, String what) {
+    List<Wrap> wraps = new ArrayList<>();
+    ValueType inner = type;
+    while (!(inner instanceof ValueType.TensorType)) {
+      inner =
+          switch (inner) {
+            case ValueType.SequenceType s -> wrap(wraps, Wrap.SEQUENCE, s.element());
+            case ValueType.OptionalType o -> wrap(wraps, Wrap.OPTIONAL, o.element());
+            case ValueType.MapType m ->
+                wrap(
+                    wraps,
+                    m.key() == DType.STRING ? Wrap.STRING_MAP : Wrap.INTEGER_MAP,
+                    m.value());
+            case ValueType.TensorType t -> t;
+            case ValueType.UnknownType u ->
+                throw new TersorException(
+                    "TSR-0302", "the type of " + what + " '" + name + "' is not known: " + type);
+          };
+    }
+    ValueType.TensorType tensor = inner.tensor();
+    if (!wraps.isEmpty()) {
+      return new Port(name, tensor.dtype(), List.of(), wraps);
+    }
+    if (!tensor.isRanked()) {
+      throw new TersorException(
+          "TSR-0303",
+          "the rank of "
+              + what
+              + " '"
+              + name
+              + "' is not known; the file must declare its dimensions");
+    }
+    return new Port(name, tensor.dtype(), tensor.dims());
+  }
+
+  private static ValueType wrap(List<Wrap> wraps, Wrap wrap, ValueType element) {
+    wraps.add(wrap);
+    return element;
   }
 }

@@ -17,6 +17,7 @@ import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.eval.KnownEval;
 import org.tersor.passes.infer.TypeInference;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -107,13 +108,20 @@ public final class FoldConstants implements Pass {
               : earlier != null ? Optional.of(earlier) : graph.constant(input).map(Constant::load));
     }
     try {
-      return Optional.of(operator.get().eval(new KnownEval(graph, node, inputs)));
+      return tensors(operator.get().eval(new KnownEval(graph, node, inputs)));
     } catch (RuntimeException e) {
       context
           .note()
           .accept("fold-constants: " + node.label() + " cannot be computed now: " + e.getMessage());
       return Optional.empty();
     }
+  }
+
+  /** Only tensors can be constants. */
+  private static Optional<List<Tensor>> tensors(List<? extends Datum> results) {
+    return results.stream().allMatch(Tensor.class::isInstance)
+        ? Optional.of(results.stream().map(Tensor.class::cast).toList())
+        : Optional.empty();
   }
 
   private static boolean fits(ValueType type) {

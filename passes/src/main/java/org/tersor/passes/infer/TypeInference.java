@@ -12,6 +12,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.BodyOperator;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OpSchema;
@@ -20,6 +21,7 @@ import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.eval.KnownEval;
 import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -29,6 +31,9 @@ import org.tersor.runtime.TersorException;
  * inferred one wins and a note says so.
  */
 public final class TypeInference implements Pass {
+
+  /** Weakenings of a loop's types: a dimension, then a rank. */
+  private static final int MAX_ROUNDS = 4;
 
   /** A typed graph and what is known about its values. */
   public record Inferred(Graph graph, Scope scope) {}
@@ -95,7 +100,10 @@ public final class TypeInference implements Pass {
         return node;
       }
       Operator operator = found.get();
-      Node typed = Graph.bodies(node).isEmpty() ? node : withTypedBodies(node, scope);
+      Node typed =
+          operator instanceof BodyOperator withBodies
+              ? withTypedBodies(withBodies, node, scope)
+              : node;
       OpContext context = scope.context(typed);
       List<ValueType> types;
       try {
@@ -159,11 +167,12 @@ public final class TypeInference implements Pass {
         inputs.add(tensor);
       }
       try {
-        List<Tensor> results = operator.eval(new KnownEval(context.graph(), node, inputs));
+        List<? extends Datum> results =
+            operator.eval(new KnownEval(context.graph(), node, inputs));
         if (!results.isEmpty()
-            && ValueType.TensorType.of(results.getFirst().dtype(), results.getFirst().shape())
-                .equals(type)) {
-          scope.setKnown(node.output(0), results.getFirst());
+            && results.getFirst() instanceof Tensor tensor
+            && ValueType.of(tensor).equals(type)) {
+          scope.setKnown(node.output(0), tensor);
         }
       } catch (RuntimeException e) {
         note.accept(
@@ -214,7 +223,7 @@ public final class TypeInference implements Pass {
       return is;
     }
 
-    private Node withTypedBodies(Node node, Scope scope) {
+    private Node withTypedBodies(BodyOperator operator, Node node, Scope scope) {
       Map<String, Attribute> attributes = new LinkedHashMap<>();
       node.attributes()
           .forEach((key, attribute) ->
@@ -222,32 +231,37 @@ public final class TypeInference implements Pass {
                   key,
                   switch (attribute) {
                     case Attribute.GraphAttr g ->
-                        new Attribute.GraphAttr(body(node, g.value(), scope));
+                        new Attribute.GraphAttr(body(operator, node, g.value(), scope));
                     case Attribute.GraphsAttr g ->
                         new Attribute.GraphsAttr(
-                            g.values().stream().map(b -> body(node, b, scope)).toList());
+                            g.values().stream().map(b -> body(operator, node, b, scope)).toList());
                     default -> attribute;
                   }));
       return attributes.equals(node.attributes()) ? node : node.withAttributes(attributes);
     }
 
     /** A body with types; what a loop carries is weakened until one more round changes nothing. */
-    private Graph body(Node node, Graph body, Scope scope) {
-      List<ValueType> inputs = new ArrayList<>(BodyTypes.inputs(node, body, scope));
+    private Graph body(BodyOperator operator, Node node, Graph body, Scope scope) {
+      OpContext context = scope.context(node);
+      List<ValueType> inputs = new ArrayList<>();
+      List<ValueType> given = operator.bodyInputs(context, body);
+      for (int i = 0; i < body.inputs().size(); i++) {
+        ValueType type = i < given.size() ? given.get(i) : ValueType.UNKNOWN;
+        inputs.add(type instanceof ValueType.UnknownType ? body.type(body.inputs().get(i)) : type);
+      }
       Inferred inferred = graph(body, Optional.of(scope), inputs);
-      int first = BodyTypes.firstCarriedInput(node);
-      for (int round = 0; first >= 0 && round < 4; round++) {
+      List<BodyOperator.Carried> carried = operator.carried(context, body);
+      for (int round = 0; round < MAX_ROUNDS; round++) {
         boolean changed = false;
-        for (int c = 0; c < BodyTypes.carried(node); c++) {
-          int output = c + BodyTypes.firstCarriedOutput(node);
-          if (output < body.outputs().size() && first + c < inputs.size()) {
-            ValueType before = inputs.get(first + c);
-            ValueType weaker =
-                BodyTypes.join(
-                    before, inferred.scope().type(body.outputs().get(output)), node.id() + "_" + c);
-            changed |= !weaker.equals(before);
-            inputs.set(first + c, weaker);
-          }
+        for (BodyOperator.Carried c : carried) {
+          ValueType before = inputs.get(c.input());
+          ValueType weaker =
+              ValueType.join(
+                  before,
+                  inferred.scope().type(body.outputs().get(c.output())),
+                  "_carried" + node.id() + "_" + c.input());
+          changed |= !weaker.equals(before);
+          inputs.set(c.input(), weaker);
         }
         if (!changed) {
           break;

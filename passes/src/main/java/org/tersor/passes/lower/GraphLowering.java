@@ -117,6 +117,8 @@ public final class GraphLowering {
           throw context.error(
               "TSR-0504",
               "it is the host operation '" + host.hostOp() + "', which compiled code cannot run");
+      case Lowering.Branch _, Lowering.Iterate _ ->
+          throw context.error("TSR-0504", "it has bodies, which compiled code cannot run");
     }
   }
 
