@@ -47,8 +47,14 @@ public final class Arguments {
       } else if (datum == null || !fits(datum, port, 0)) {
         throw new TersorException(
             datum == null ? "TSR-0701" : "TSR-0703",
-            "input '" + port.name() + "' must be " + port.wraps() + " of " + port.dtype().text()
-                + "; got " + datum);
+            "input '"
+                + port.name()
+                + "' must be "
+                + port.wraps()
+                + " of "
+                + port.dtype().text()
+                + "; got "
+                + datum);
       }
     }
     given.forEach((name, datum) -> {

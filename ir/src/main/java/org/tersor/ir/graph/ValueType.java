@@ -114,10 +114,10 @@ public sealed interface ValueType {
     return switch (datum) {
       case Tensor tensor -> TensorType.of(tensor.dtype(), tensor.shape());
       case Datum.Sequence s ->
-          new SequenceType(s.elements().stream().map(ValueType::of).reduce(ValueType::cover).orElse(UNKNOWN));
+          new SequenceType(
+              s.elements().stream().map(ValueType::of).reduce(ValueType::cover).orElse(UNKNOWN));
       case Datum.Maybe m -> new OptionalType(m.value().map(ValueType::of).orElse(UNKNOWN));
-      case Datum.Dictionary d ->
-          new MapType(d.keys().dtype(), TensorType.of(d.values().dtype()));
+      case Datum.Dictionary d -> new MapType(d.keys().dtype(), TensorType.of(d.values().dtype()));
     };
   }
 

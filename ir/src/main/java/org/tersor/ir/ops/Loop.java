@@ -44,8 +44,7 @@ final class Loop extends OpBase implements BodyOperator {
 
   private static Graph body(OpContext c) {
     Graph body =
-        c.graphAttr("body")
-            .orElseThrow(() -> c.error("TSR-0304", "attribute 'body' is missing"));
+        c.graphAttr("body").orElseThrow(() -> c.error("TSR-0304", "attribute 'body' is missing"));
     int carried = carriedCount(c);
     if (body.inputs().size() != HEAD + carried) {
       throw c.error(

@@ -18,8 +18,8 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.Operator;
 import org.tersor.runtime.DType;
-import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Datum;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.TersorException;
 
 /**

@@ -46,8 +46,7 @@ final class Scan extends OpBase implements BodyOperator {
 
   private static Form form(OpContext c) {
     Graph body =
-        c.graphAttr("body")
-            .orElseThrow(() -> c.error("TSR-0304", "attribute 'body' is missing"));
+        c.graphAttr("body").orElseThrow(() -> c.error("TSR-0304", "attribute 'body' is missing"));
     int first = c.version() < 9 ? 1 : 0;
     long scanned = c.intAttr("num_scan_inputs", 0);
     long states = c.inputCount() - first - scanned;
@@ -127,8 +126,7 @@ final class Scan extends OpBase implements BodyOperator {
     }
     List<ValueType> types = new ArrayList<>();
     for (int i = 0; i < f.states + f.stacks; i++) {
-      ValueType body =
-          i < f.states ? f.body.type(f.body.inputs().get(i)) : c.bodyOutput(f.body, i);
+      ValueType body = i < f.states ? f.body.type(f.body.inputs().get(i)) : c.bodyOutput(f.body, i);
       if (!(body instanceof TensorType tensor && tensor.isRanked())) {
         types.add(body);
         continue;
@@ -241,8 +239,7 @@ final class Scan extends OpBase implements BodyOperator {
     for (int i = 0; i < f.stacks; i++) {
       ValueType slice = c.bodyOutput(f.body, f.states + i);
       stacked.add(
-          new Lowering.Stacked(
-              outputAxis(c, f, i, slice.tensor().rank()), reverseOutput(c, f, i)));
+          new Lowering.Stacked(outputAxis(c, f, i, slice.tensor().rank()), reverseOutput(c, f, i)));
     }
     return new Lowering.Iterate(
         f.body,

@@ -135,8 +135,7 @@ public final class Evaluator {
           new KnownEval(frameGraph, node, inputs) {
             @Override
             public List<Datum> run(Graph body, List<? extends Datum> bodyInputs) {
-              return new Frame(body, Optional.of(Frame.this))
-                  .run(bodyInputs, (value, datum) -> {});
+              return new Frame(body, Optional.of(Frame.this)).run(bodyInputs, (value, datum) -> {});
             }
           };
       try {

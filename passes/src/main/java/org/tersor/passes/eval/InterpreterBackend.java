@@ -63,8 +63,7 @@ public final class InterpreterBackend implements Backend.OfGraph {
 
     @Override
     public Map<String, Datum> call(Map<String, ? extends Datum> given) {
-      List<Datum> results =
-          evaluator.evaluate(Arguments.data(inputs, given), (value, datum) -> {});
+      List<Datum> results = evaluator.evaluate(Arguments.data(inputs, given), (value, datum) -> {});
       Map<String, Datum> byName = new LinkedHashMap<>();
       for (int i = 0; i < outputs.size(); i++) {
         byName.put(outputs.get(i).name(), results.get(i));

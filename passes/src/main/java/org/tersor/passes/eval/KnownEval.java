@@ -32,9 +32,7 @@ public class KnownEval extends EvalContext {
 
   @Override
   public ValueType inputType(int index) {
-    return given(index)
-        .map(ValueType::of)
-        .orElse(ValueType.UNKNOWN);
+    return given(index).map(ValueType::of).orElse(ValueType.UNKNOWN);
   }
 
   @Override

@@ -30,8 +30,10 @@ public final class Ports {
     return List.copyOf(ports);
   }
 
-  /** The port of a value of that type. Of what is in a sequence, optional or map only the element
-   * type is kept. */
+  /**
+   * The port of a value of that type. Of what is in a sequence, optional or map only the element
+   * type is kept.
+   */
   public static Port of(String name, ValueType type, String what) {
     List<Wrap> wraps = new ArrayList<>();
     ValueType inner = type;
@@ -42,9 +44,7 @@ public final class Ports {
             case ValueType.OptionalType o -> wrap(wraps, Wrap.OPTIONAL, o.element());
             case ValueType.MapType m ->
                 wrap(
-                    wraps,
-                    m.key() == DType.STRING ? Wrap.STRING_MAP : Wrap.INTEGER_MAP,
-                    m.value());
+                    wraps, m.key() == DType.STRING ? Wrap.STRING_MAP : Wrap.INTEGER_MAP, m.value());
             case ValueType.TensorType t -> t;
             case ValueType.UnknownType u ->
                 throw new TersorException(

@@ -20,8 +20,8 @@ import org.tersor.ir.op.Operator;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.eval.KnownEval;
-import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Datum;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -167,8 +167,7 @@ public final class TypeInference implements Pass {
         inputs.add(tensor);
       }
       try {
-        List<? extends Datum> results =
-            operator.eval(new KnownEval(context.graph(), node, inputs));
+        List<? extends Datum> results = operator.eval(new KnownEval(context.graph(), node, inputs));
         if (!results.isEmpty()
             && results.getFirst() instanceof Tensor tensor
             && ValueType.of(tensor).equals(type)) {
