@@ -21,5 +21,9 @@ module org.tersor.ir {
   provides org.tersor.ir.op.OperatorProvider with
       org.tersor.ir.ops.ControlOperators,
       org.tersor.ir.ops.StandardOperators,
-      org.tersor.ir.ops.StructuredOperators;
+      org.tersor.ir.ops.StructuredOperators,
+      org.tersor.ir.ops.SequenceModelOperators,
+      org.tersor.ir.ops.SignalOperators,
+      org.tersor.ir.ops.TrainingOperators,
+      org.tersor.ir.ops.VisionOperators;
 }
