@@ -6,4 +6,7 @@ module org.tersor.runtime {
   requires static transitive org.jspecify;
 
   exports org.tersor.runtime;
+  exports org.tersor.runtime.host;
+
+  uses org.tersor.runtime.host.HostPack;
 }

@@ -39,7 +39,8 @@ public record OpSchema(
   /**
    * A formal input or output.
    *
-   * @param type a type variable of the schema, or "*" for any value
+   * @param type "*" for any value, a type variable of the schema for a tensor, or {@code seq(..)},
+   *     {@code optional(..)}, {@code map(key, value)} of these; alternatives are separated by a bar
    */
   public record Formal(String name, String type, Arity arity) {}
 

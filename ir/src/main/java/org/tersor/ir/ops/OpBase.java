@@ -1,11 +1,8 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Buf;
@@ -16,6 +13,7 @@ import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.Operands;
 import org.tersor.ir.op.Operator;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Datum;
@@ -40,7 +38,7 @@ abstract class OpBase implements Operator {
 
   @Override
   public final List<ValueType> infer(OpContext context) {
-    checkOperands(context);
+    Operands.check(schema, context);
     return List.copyOf(types(context));
   }
 
@@ -49,7 +47,7 @@ abstract class OpBase implements Operator {
 
   @Override
   public final List<? extends Datum> eval(EvalContext context) {
-    checkOperands(context);
+    Operands.check(schema, context);
     return values(context);
   }
 
@@ -70,54 +68,6 @@ abstract class OpBase implements Operator {
 
   /** Code for operands that are no strings. */
   abstract Lowering code(OpContext c);
-
-  private void checkOperands(OpContext c) {
-    Map<String, DType> bound = new HashMap<>();
-    List<OpSchema.Formal> formals = schema.inputs();
-    for (int i = 0; i < Math.max(c.inputCount(), formals.size()); i++) {
-      if (formals.isEmpty()
-          || (i >= formals.size() && formals.getLast().arity() != OpSchema.Arity.VARIADIC)) {
-        throw c.error("TSR-0301", "input " + i + " is one too many");
-      }
-      OpSchema.Formal formal = formals.get(Math.min(i, formals.size() - 1));
-      if (!c.hasInput(i)) {
-        if (formal.arity() == OpSchema.Arity.SINGLE) {
-          throw c.error("TSR-0301", "input " + i + " (" + formal.name() + ") is missing");
-        }
-        continue;
-      }
-      Set<DType> allowed = schema.typeVariables().get(formal.type());
-      if (allowed == null) {
-        continue;
-      }
-      DType dtype = c.dtype(i);
-      if (!allowed.contains(dtype)) {
-        throw c.error(
-            "TSR-0302",
-            "input " + i + " (" + formal.name() + ") cannot be of type " + dtype.text());
-      }
-      DType other = bound.putIfAbsent(formal.type(), dtype);
-      if (other != null && other != dtype) {
-        throw c.error(
-            "TSR-0302",
-            "input "
-                + i
-                + " ("
-                + formal.name()
-                + ") must be of type "
-                + other.text()
-                + ", not "
-                + dtype.text());
-      }
-    }
-    schema
-        .attributes()
-        .forEach((name, spec) -> {
-          if (spec.required() && !c.has(name)) {
-            throw c.error("TSR-0304", "attribute '" + name + "' is missing");
-          }
-        });
-  }
 
   /** A kernel cannot express this. */
   static TersorException notLowered(OpContext c, String why) {
