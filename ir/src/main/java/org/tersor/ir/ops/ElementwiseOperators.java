@@ -83,7 +83,7 @@ final class ElementwiseOperators {
         unary("Elu", Types.FLOATS, 1, 6, 22)
             .attribute("alpha", 1)
             .is("where(x < 0, alpha * expm1(x), x)"),
-        unary("Celu", Types.FLOATS, 12)
+        unary("Celu", Types.FLOATS, 12, 28)
             .attribute("alpha", 1)
             .is("max(x, 0) + min(0, alpha * expm1(x / alpha))"),
         unary("Selu", Types.FLOATS, 1, 6, 22)
@@ -107,6 +107,11 @@ final class ElementwiseOperators {
         unary("HardSwish", Types.FLOATS, 14, 22)
             .is("x * max(0, min(1, x * 0.16666666666666666 + 0.5))"),
         unary("Swish", Types.FLOATS, 24).attribute("alpha", 1).is("x * sigmoid(alpha * x)"),
+        ElementwiseRow.of("SwiGLU", 28)
+            .operand("a", "T", Types.FLOATS)
+            .operand("b", "T", Types.FLOATS)
+            .attribute("alpha", 1)
+            .is("a * sigmoid(alpha * a) * b"),
         unary("Softplus", Types.FLOATS, 1, 22).is("max(x, 0) + log1p(exp(-abs(x)))"),
         unary("Softsign", Types.FLOATS, 1, 22).is("x / (1 + abs(x))"),
         unary("Mish", Types.FLOATS, 18, 22).is("x * tanh(max(x, 0) + log1p(exp(-abs(x))))"),

@@ -11,6 +11,10 @@ import org.tersor.ir.op.OperatorProvider;
 public final class SequenceModelOperators implements OperatorProvider {
   @Override
   public List<Operator> operators() {
-    return List.of();
+    return List.of(
+        new RotaryEmbedding(),
+        new TensorScatter(),
+        new CausalConvWithState(),
+        new LinearAttention());
   }
 }

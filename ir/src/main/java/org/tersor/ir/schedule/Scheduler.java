@@ -36,19 +36,22 @@ public final class Scheduler {
    */
   public static Scheduled schedule(Kernel kernel, Target target, Set<String> constantInputs) {
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs);
-    PadOperands.apply(kernel).stages().forEach(scheduler::stage);
+    List<Stage> stages = PadOperands.apply(kernel).stages();
+    stages.forEach(stage -> scheduler.stage(stage, stages));
     return new Scheduled(
         List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
   }
 
-  private void stage(Stage stage) {
+  private void stage(Stage stage, List<Stage> all) {
     Stage simple = StageSimplifier.simplify(stage);
     boolean isOutput =
         kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
+    // A buffer that several stages fill is known at load only if all of them are.
     boolean packed =
         !isOutput
-            && StageSimplifier.buffers(simple.value()).stream()
-                .allMatch(b -> constant.contains(b.name()));
+            && all.stream()
+                .filter(s -> s.target().name().equals(stage.target().name()))
+                .allMatch(this::isConstant);
     if (!isOutput) {
       temporary(StageSimplifier.flat(stage.target()), packed);
     }
@@ -59,6 +62,11 @@ public final class Scheduler {
     if (packed || !GemmSchedule.apply(this, simple)) {
       launch(simple, new LoopSchedule(simple, target).emit(), packed);
     }
+  }
+
+  private boolean isConstant(Stage stage) {
+    return StageSimplifier.buffers(stage.value()).stream()
+        .allMatch(b -> constant.contains(b.name()));
   }
 
   /**
