@@ -65,6 +65,7 @@ final class CompileCommand implements Callable<Integer> {
     if (quantized.isPresent()) {
       QuantizeCommand.report(
           options,
+          quantize,
           quantized.get(),
           output,
           QuantizeCommand.floatBytes(quantized.get().quantized().base()));
@@ -90,7 +91,7 @@ final class CompileCommand implements Callable<Integer> {
   private List<String> write(Compiler compiler, Graph graph) {
     String name = output.getFileName().toString().toLowerCase(Locale.ROOT);
     String suffix = name.substring(name.lastIndexOf('.') + 1);
-    CompileOptions compile = options.compileOptions(Optional.empty());
+    CompileOptions compile = quantize.compileOptions(options.compileOptions(Optional.empty()));
     if (packageName.isPresent()) {
       compile = compile.withSetting("package", packageName.get());
     }

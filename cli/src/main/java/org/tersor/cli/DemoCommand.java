@@ -229,7 +229,7 @@ final class DemoCommand implements Callable<Integer> {
       Compiler compiler, Graph imported, Samples.Data data, CompileOptions options, Path small)
       throws IOException {
     Quantizer quantizer = new Quantizer(compiler);
-    Quantizer.Options how = new Quantizer.Options(new Calibrator.MinMax(), "jvm", options);
+    Quantizer.Options how = quantizer.options("int8", new Calibrator.MinMax(), "jvm", options);
     Iterable<Map<String, Tensor>> calls = data.calls(data.count() - CALIBRATION, data.count());
     Quantizer.Quantized quantized = quantizer.quantize(imported, calls, how);
     compiler.write(compiler.exportable(quantized.graph(), options), small, Map.of());

@@ -153,7 +153,13 @@ final class ModelOptions {
   }
 
   CompileOptions compileOptions(Optional<String> target) {
-    Consumer<String> note = notes::add;
+    // Several targets say the same.
+    Consumer<String> note =
+        text -> {
+          if (!notes.contains(text)) {
+            notes.add(text);
+          }
+        };
     PassManager.Debug off = PassManager.Debug.OFF;
     PassManager.Debug debug =
         new PassManager.Debug(

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.tersor.ir.graph.Constant;
@@ -37,10 +38,11 @@ final class QuantizeCommand implements Callable<Integer> {
     QuantizeOptions.Result result = quantize.quantize(compiler, imported, options);
     compiler.write(
         compiler.exportable(
-            result.quantized().graph(), options.compileOptions(java.util.Optional.empty())),
+            result.quantized().graph(),
+            quantize.compileOptions(options.compileOptions(java.util.Optional.empty()))),
         output,
         Map.of());
-    report(options, result, output, floatBytes(result.quantized().base()));
+    report(options, quantize, result, output, floatBytes(result.quantized().base()));
     return Exit.OK;
   }
 
@@ -50,7 +52,11 @@ final class QuantizeCommand implements Callable<Integer> {
   }
 
   static void report(
-      ModelOptions options, QuantizeOptions.Result result, Path output, long floatBytes)
+      ModelOptions options,
+      QuantizeOptions quantize,
+      QuantizeOptions.Result result,
+      Path output,
+      long floatBytes)
       throws IOException {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("file", output.toString());
@@ -60,9 +66,10 @@ final class QuantizeCommand implements Callable<Integer> {
     json.put("activations", result.quantized().plan().activations().size());
     json.put("plan", result.quantized().plan().hash());
     json.put("samples", result.samples());
-    Map<String, Object> sqnr = new LinkedHashMap<>();
+    Map<String, Double> sqnr = new LinkedHashMap<>();
     result.errors().forEach(e -> sqnr.put(e.node(), e.sqnr()));
     json.put("sqnrDb", sqnr);
+    json.put("layers", result.layers().stream().map(layer -> json(layer, sqnr)).toList());
     json.put("notes", options.notes());
     options.common.sayJson(json);
     options.common.say(
@@ -73,17 +80,60 @@ final class QuantizeCommand implements Callable<Integer> {
         result.quantized().plan().weights().size(),
         result.quantized().plan().activations().size(),
         result.samples());
+    explain(options, quantize.explain, result.layers(), sqnr);
     if (!result.errors().isEmpty()) {
-      options.common.say("  signal to quantization noise of the layers, worst first:");
+      options.common.say(
+          "  signal to quantization noise of the layers' results as they are executed, worst first:");
       result.errors().stream()
           .limit(8)
           .forEach(e -> options.common.say("    %6.1f dB  %s", e.sqnr(), e.node()));
       if (result.errors().size() > 8) {
         options.common.say(
-            "    ... %d more, all above %.1f dB (--json lists them)",
+            "    ... %d more, all above %.1f dB (--explain and --json list them)",
             result.errors().size() - 8, result.errors().get(7).sqnr());
       }
     }
     options.notes().forEach(note -> options.common.say("  note: %s", note));
+  }
+
+  private static Map<String, Object> json(Quantizer.Layer layer, Map<String, Double> sqnr) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("name", layer.node());
+    json.put("operator", layer.operator());
+    json.put("weights", layer.format().orElse("float"));
+    json.put("computes", layer.kernel().isPresent() ? "integer" : "float");
+    layer.kernel().ifPresent(kernel -> json.put("kernel", kernel));
+    if (!layer.why().isEmpty()) {
+      json.put("why", layer.why());
+    }
+    Double noise = sqnr.get(layer.node());
+    if (noise != null) {
+      json.put("sqnrDb", noise);
+    }
+    return json;
+  }
+
+  /** Which layers compute with integers, and why the others do not. */
+  private static void explain(
+      ModelOptions options, boolean all, List<Quantizer.Layer> layers, Map<String, Double> sqnr) {
+    long integer = layers.stream().filter(l -> l.kernel().isPresent()).count();
+    long left = layers.stream().filter(l -> l.format().isEmpty()).count();
+    options.common.say(
+        "  %d layers compute with integers, %d decode their weights and compute in float, %d keep float weights",
+        integer, layers.size() - integer - left, left);
+    for (Quantizer.Layer layer : layers) {
+      boolean plain = layer.format().isPresent() && layer.why().equals(Quantizer.FLOAT_ACTIVATIONS);
+      if (all || (layer.kernel().isEmpty() && !plain)) {
+        Double noise = sqnr.get(layer.node());
+        options.common.say(
+            "    %-7s %s: %s, weights %s%s%s",
+            layer.kernel().isPresent() ? "integer" : "float",
+            layer.node(),
+            layer.kernel().orElse(layer.operator()),
+            layer.format().orElse("float"),
+            layer.why().isEmpty() ? "" : ", because " + layer.why(),
+            noise == null ? "" : String.format(java.util.Locale.ROOT, ", %.1f dB", noise));
+      }
+    }
   }
 }

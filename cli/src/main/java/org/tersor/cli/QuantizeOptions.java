@@ -11,12 +11,14 @@ import java.util.Optional;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
 import org.tersor.conformance.RandomInputs;
+import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.spi.Backend;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.Registry;
 import org.tersor.passes.eval.Ports;
+import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.QuantPlan;
 import org.tersor.passes.quant.Quantizer;
@@ -29,8 +31,33 @@ import picocli.CommandLine.Option;
 final class QuantizeOptions {
   @Option(
       names = "--scheme",
-      description = "int8: static, u8 activations per tensor, s8 weights per channel.")
+      paramLabel = "FORMAT",
+      description = {
+        "Number format of the weights; activations take the one that goes with it, or stay float.",
+        "int8: u8 activations per tensor, s8 weights per channel. 'tersor plugins' lists formats."
+      })
   Optional<String> scheme = Optional.empty();
+
+  @Option(
+      names = "--weights",
+      paramLabel = "FORMAT",
+      description = "Number format of the weights, where it is not that of --scheme.")
+  Optional<String> weights = Optional.empty();
+
+  @Option(
+      names = "--activations",
+      paramLabel = "FORMAT|none",
+      description = "Number format of the activations, or none: they stay float.")
+  Optional<String> activations = Optional.empty();
+
+  @Option(
+      names = "--decode-floats",
+      description =
+          "In .onnx: write weights as decoded floats where ONNX cannot express their format.")
+  boolean decodeFloats;
+
+  @Option(names = "--explain", description = "List every layer: what computes it, and why.")
+  boolean explain;
 
   @Option(
       names = "--calibrate",
@@ -70,29 +97,42 @@ final class QuantizeOptions {
   Optional<Path> savePlan = Optional.empty();
 
   /** What came out, with errors by layer where there was calibration data. */
-  record Result(Quantizer.Quantized quantized, List<Quantizer.LayerError> errors, int samples) {}
+  record Result(
+      Quantizer.Quantized quantized,
+      List<Quantizer.Layer> layers,
+      List<Quantizer.LayerError> errors,
+      int samples) {}
 
   boolean wanted() {
-    return scheme.isPresent() || plan.isPresent();
+    return scheme.isPresent() || weights.isPresent() || plan.isPresent();
+  }
+
+  /** Settings of compilation that these options make. */
+  CompileOptions compileOptions(CompileOptions options) {
+    return decodeFloats ? options.withSetting(LowerDecode.FLOATS, "true") : options;
+  }
+
+  private Quantizer.Options options(Compiler compiler, ModelOptions model, CompileOptions compile) {
+    NumberFormat format = compiler.registry().format(weights.or(() -> scheme).orElse("int8"));
+    Optional<String> coded =
+        activations
+            .map(name -> Optional.of(name).filter(n -> !n.equals("none")))
+            .orElseGet(format::activation);
+    return new Quantizer.Options(
+        format.id(), coded, Calibrator.parse(calibrator), model.backend, compile);
   }
 
   Result quantize(Compiler compiler, Graph imported, ModelOptions model) throws IOException {
-    if (!scheme.orElse("int8").equals("int8")) {
-      throw new TersorException(
-          "TSR-0906", "there is no scheme '" + scheme.orElse("") + "'; there is int8");
-    }
     CompileOptions compile = model.compileOptions(Optional.empty());
     Quantizer quantizer = new Quantizer(compiler);
+    Quantizer.Options options = options(compiler, model, compile);
     Graph base = quantizer.base(imported, compile);
-    if (plan.isPresent()) {
-      QuantPlan given = QuantPlan.parse(Files.readString(plan.get()));
-      return new Result(
-          new Quantizer.Quantized(quantizer.apply(base, given, compile), base, given),
-          List.of(),
-          0);
+    boolean calibrates = plan.isEmpty() && options.activations().isPresent();
+    if (calibrates || calibrate.isPresent()) {
+      warnIfInterpreted(compiler, model);
     }
-    warnIfInterpreted(compiler, model);
-    Iterable<Map<String, Tensor>> samples = samples(base, model);
+    Iterable<Map<String, Tensor>> samples =
+        calibrates || calibrate.isPresent() ? samples(base, model) : List.of();
     List<Map<String, Tensor>> few = new ArrayList<>();
     int[] count = {0};
     for (Map<String, Tensor> sample : samples) {
@@ -100,26 +140,34 @@ final class QuantizeOptions {
         few.add(sample);
       }
     }
-    Quantizer.Options options =
-        new Quantizer.Options(Calibrator.parse(calibrator), model.backend, compile);
-    List<Quantizer.Quantized> done = new ArrayList<>();
-    model.common.withProgress(
-        "calibrating",
-        count[0],
-        step ->
-            done.add(
-                quantizer.quantize(
-                    imported,
-                    () ->
-                        java.util.stream.StreamSupport.stream(samples.spliterator(), false)
-                            .peek(s -> step.run())
-                            .iterator(),
-                    options)));
-    Quantizer.Quantized quantized = done.getFirst();
-    if (savePlan.isPresent()) {
-      Files.writeString(savePlan.get(), quantized.plan().text());
+    List<QuantPlan> made = new ArrayList<>();
+    if (plan.isPresent()) {
+      made.add(QuantPlan.parse(Files.readString(plan.get())));
+    } else {
+      model.common.withProgress(
+          "calibrating",
+          count[0],
+          step ->
+              made.add(
+                  quantizer.plan(
+                      base,
+                      () ->
+                          java.util.stream.StreamSupport.stream(samples.spliterator(), false)
+                              .peek(s -> step.run())
+                              .iterator(),
+                      options)));
     }
-    return new Result(quantized, quantizer.errors(quantized, few, options), count[0]);
+    QuantPlan decided = made.getFirst();
+    if (savePlan.isPresent()) {
+      Files.writeString(savePlan.get(), decided.text());
+    }
+    Quantizer.Quantized quantized =
+        new Quantizer.Quantized(quantizer.apply(base, decided, compile), base, decided);
+    return new Result(
+        quantized,
+        quantizer.layers(quantized, compile),
+        few.isEmpty() ? List.of() : quantizer.errors(quantized, few, options),
+        count[0]);
   }
 
   /** Calibration by interpretation takes hours where compiled code takes seconds. */

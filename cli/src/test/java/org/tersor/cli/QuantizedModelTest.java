@@ -57,10 +57,10 @@ class QuantizedModelTest {
 
   private Quantizer.Quantized quantize(Path model, Samples.Data data, int samples, Path to) {
     Graph graph = compiler.read(model, Map.of());
-    Quantizer.Options how = new Quantizer.Options(new Calibrator.MinMax(), "jvm", options);
+    Quantizer quantizer = new Quantizer(compiler);
+    Quantizer.Options how = quantizer.options("int8", new Calibrator.MinMax(), "jvm", options);
     Quantizer.Quantized quantized =
-        new Quantizer(compiler)
-            .quantize(graph, data.calls(data.count() - samples, data.count()), how);
+        quantizer.quantize(graph, data.calls(data.count() - samples, data.count()), how);
     compiler.write(compiler.exportable(quantized.graph(), options), to, Map.of());
     return quantized;
   }

@@ -12,6 +12,7 @@ import org.tersor.passes.graph.Decompose;
 import org.tersor.passes.graph.FoldBatchNorm;
 import org.tersor.passes.graph.FoldConstants;
 import org.tersor.passes.graph.IntegerKernels;
+import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
 import org.tersor.passes.graph.Simplify;
@@ -45,12 +46,18 @@ public final class Pipelines {
   /** From a canonical graph to one that can hold quantizers per channel: float32, opset 13 on. */
   public static List<Pass> quantizable() {
     return List.of(
-        new WidenFloat16(), new TypeInference(), new UpgradeOpset(), new TypeInference());
+        new WidenFloat16(), new TypeInference(), UpgradeOpset.forChannels(), new TypeInference());
   }
 
   /** From a canonical graph to one that other tools read: standard operators only. */
   public static List<Pass> export() {
-    return List.of(new TypeInference(), new LowerFakeQuant(), new DeadCode());
+    return List.of(
+        new TypeInference(),
+        UpgradeOpset.forExport(),
+        new TypeInference(),
+        LowerDecode.forExport(),
+        new LowerFakeQuant(),
+        new DeadCode());
   }
 
   /**
@@ -69,19 +76,29 @@ public final class Pipelines {
     return List.copyOf(passes);
   }
 
-  private static List<Pass> kernels() {
+  /** From a graph with quantizers to one in which integer kernels can be chosen. */
+  public static List<Pass> beforeKernels() {
     return List.of(
+        new TypeInference(),
+        LowerDecode.forKernels(),
         new LowerFakeQuant(),
         new CommuteQdq(),
-        new TypeInference(),
-        new IntegerKernels(),
-        new TypeInference(),
-        new DeadCode(),
-        new Decompose(),
-        new FoldConstants(),
-        new Simplify(),
-        new TypeInference(),
-        new Cse(),
-        new DeadCode());
+        new TypeInference());
+  }
+
+  private static List<Pass> kernels() {
+    List<Pass> passes = new ArrayList<>(beforeKernels());
+    passes.addAll(
+        List.of(
+            new IntegerKernels(),
+            new TypeInference(),
+            new DeadCode(),
+            new Decompose(),
+            new FoldConstants(),
+            new Simplify(),
+            new TypeInference(),
+            new Cse(),
+            new DeadCode()));
+    return passes;
   }
 }

@@ -170,6 +170,27 @@ public final class Registry {
     return List.copyOf(formats.values());
   }
 
+  /** The number format of that id or alias; a diagnostic that lists the ids if there is none. */
+  public NumberFormat format(String id) {
+    Provided<NumberFormat> found = formats.get(id);
+    if (found != null) {
+      return found.provider();
+    }
+    List<NumberFormat> named =
+        formats.values().stream()
+            .map(Provided::provider)
+            .filter(f -> f.aliases().contains(id))
+            .toList();
+    if (named.size() == 1) {
+      return named.getFirst();
+    }
+    throw new TersorException(
+        "TSR-0105",
+        named.isEmpty()
+            ? "there is no number format '" + id + "'; there are " + formats.keySet()
+            : "'" + id + "' may be any of " + named.stream().map(NumberFormat::id).toList());
+  }
+
   /**
    * The backend of that id; a diagnostic that lists the ids if there is none, or that says why it
    * cannot work here.

@@ -9,11 +9,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
-import org.tersor.passes.quant.Affine;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.Histogram;
 import org.tersor.passes.quant.QuantPlan;
-import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -82,49 +80,37 @@ class QuantTest {
   }
 
   @Test
-  void scalesAndZeroPointsFollowTheFormulas() {
-    assertEquals(
-        new Affine(DType.U8, 2f / 255, 0),
-        Affine.asymmetric(DType.U8, 0.5, 2),
-        "the range is extended to zero");
-    assertEquals(new Affine(DType.U8, (float) (3.0 / 255), 85), Affine.asymmetric(DType.U8, -1, 2));
-    assertEquals(
-        new Affine(DType.I8, (float) (3.0 / 255), -43), Affine.asymmetric(DType.I8, -1, 2));
-    assertEquals(new Affine(DType.U8, 1, 0), Affine.asymmetric(DType.U8, 0, 0));
-    Affine weight = Affine.symmetric(DType.I8, 1.27);
-    assertEquals(0.01f, weight.scale());
-    assertEquals(-127, weight.restrictedCode(-5));
-    assertEquals(2, weight.restrictedCode(2.5 * weight.scale()), "half to even");
-  }
-
-  @Test
   void plansAreTextThatReadsBack() {
     QuantPlan plan =
         new QuantPlan(
             Map.of("calibrator", "minmax", "calibration.samples", "100"),
             Map.of(
                 "a \"quoted\" \\ name\n",
-                new Affine(DType.U8, 0.1f, 3),
+                new QuantPlan.Activation("grid", Map.of("scale", 0.1, "zero", 3.0)),
                 "b",
-                new Affine(DType.U8, 1e-7f, 255)),
-            Map.of(
-                "conv1",
-                new QuantPlan.WeightScheme(DType.I8, 0),
-                "fc",
-                new QuantPlan.WeightScheme(DType.I8, -1)));
+                new QuantPlan.Activation("grid", Map.of("scale", (double) 1e-7f, "zero", -255.0))),
+            Map.of("conv1", "four_bits", "fc", "q8"));
     assertEquals(plan, QuantPlan.parse(plan.text()));
+    assertEquals(plan.text(), QuantPlan.parse(plan.text()).text());
     assertEquals(plan.hash(), QuantPlan.parse(plan.text()).hash());
-    assertTrue(plan.text().lines().anyMatch("weight \"conv1\" i8 axis 0"::equals), plan.text());
+    assertTrue(plan.text().lines().anyMatch("weight \"conv1\" four_bits"::equals), plan.text());
+    assertTrue(
+        plan.text().lines().anyMatch(l -> l.startsWith("activation \"b\" grid ")), plan.text());
     for (String bad :
         new String[] {
           "",
           "weight",
           "weight \"x",
-          "activation \"x\" u8 scale -1 zero 0",
-          "activation \"x\" u8 scale 1 zero 256",
-          "weight \"x\\u12\" i8 axis 0"
+          "weight \"x\" four_bits axis 0",
+          "weight \"x\" a\nweight \"x\" b",
+          "weights \"x\" a",
+          "activation \"x\" grid scale",
+          "activation \"x\" grid scale NaN",
+          "activation \"x\" grid scale 1 scale 2",
+          "activation \"x\" grid scale one",
+          "weight \"x\\u12\" a"
         }) {
-      String text = bad.isEmpty() ? "" : "tersor quantization plan 1\n" + bad;
+      String text = bad.isEmpty() ? "" : "tersor quantization plan 2\n" + bad;
       assertEquals(
           "TSR-0411", assertThrows(TersorException.class, () -> QuantPlan.parse(text), bad).code());
     }

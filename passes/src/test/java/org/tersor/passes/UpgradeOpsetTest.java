@@ -58,7 +58,8 @@ class UpgradeOpsetTest {
     PassManager.Debug debug =
         PassManager.Debug.OFF.withVerifier(
             g -> GraphVerifier.verify(g, Optional.of(OPERATORS), "after the upgrade"));
-    List<Pass> passes = List.of(new TypeInference(), new UpgradeOpset(), new TypeInference());
+    List<Pass> passes =
+        List.of(new TypeInference(), UpgradeOpset.forChannels(), new TypeInference());
     return new PassManager(context, debug).run(passes, graph);
   }
 
@@ -209,7 +210,8 @@ class UpgradeOpsetTest {
     b.output(b.add("Relu", b.input("x", TensorType.of(DType.F32, 2))));
     Graph graph = b.build("g", Map.of());
     assertSame(
-        graph, new UpgradeOpset().run(graph, new PassContext(OPERATORS, Map.of(), note -> {})));
+        graph,
+        UpgradeOpset.forChannels().run(graph, new PassContext(OPERATORS, Map.of(), note -> {})));
   }
 
   @Test
@@ -231,7 +233,7 @@ class UpgradeOpsetTest {
     Graph graph = b.build("g", Map.of());
     PassContext context = new PassContext(OPERATORS, Map.of(), note -> {});
     TersorException e =
-        assertThrows(TersorException.class, () -> new UpgradeOpset().run(graph, context));
+        assertThrows(TersorException.class, () -> UpgradeOpset.forChannels().run(graph, context));
     assertEquals("TSR-0415", e.code());
     assertTrue(e.getMessage().contains(why), e.getMessage());
     return e;

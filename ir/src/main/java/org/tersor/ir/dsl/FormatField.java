@@ -131,20 +131,49 @@ public record FormatField(
 
   /** Stored bits of element {@code i} in the bytes of a section. */
   long bits(byte[] section, int i) {
+    return bits(section, 0, i);
+  }
+
+  private long bits(byte[] bytes, int section, int i) {
+    if (type.bits == 8 && positions[i] % 8 == 0) {
+      return bytes[section + positions[i] / 8] & 0xff;
+    }
     long value = 0;
     for (int b = 0; b < type.bits; b++) {
       int at = positions[i] + b;
-      value |= (long) (section[at / 8] >> (at % 8) & 1) << b;
+      value |= (long) (bytes[section + at / 8] >> (at % 8) & 1) << b;
     }
     return value;
   }
 
   void put(byte[] section, int i, long value) {
+    put(section, 0, i, value);
+  }
+
+  private void put(byte[] bytes, int section, int i, long value) {
+    if (type.bits == 8 && positions[i] % 8 == 0) {
+      bytes[section + positions[i] / 8] = (byte) value;
+      return;
+    }
     for (int b = 0; b < type.bits; b++) {
       int at = positions[i] + b;
-      int clear = section[at / 8] & ~(1 << (at % 8));
-      section[at / 8] = (byte) (clear | (int) (value >> b & 1) << (at % 8));
+      int clear = bytes[section + at / 8] & ~(1 << (at % 8));
+      bytes[section + at / 8] = (byte) (clear | (int) (value >> b & 1) << (at % 8));
     }
+  }
+
+  /**
+   * Integer element {@code i} of a section.
+   *
+   * @param section where the section begins in {@code bytes}
+   */
+  public long read(byte[] bytes, int section, int i) {
+    return (long) type.decode(bits(bytes, section, i));
+  }
+
+  /** Stores integer element {@code i} of a section; a diagnostic if it does not fit. */
+  public void write(byte[] bytes, int section, int i, long value) {
+    put(bytes, section, i, type.encode(name, value));
   }
 
   /**

@@ -21,6 +21,7 @@ public final class FormatCodec {
   private final NumberFormat format;
   private final FormatDef definition;
   private final FormatDef.Level level;
+  private final FormatField codes;
 
   public FormatCodec(NumberFormat format) {
     this.format = format;
@@ -44,7 +45,7 @@ public final class FormatCodec {
               + levels
               + " or tables to learn; this codec fits one level only: blocks, rows or the tensor");
     }
-    FormatField codes =
+    this.codes =
         definition.section(FormatDef.Level.BLOCK).stream()
             .flatMap(s -> s.fields().stream())
             .filter(f -> f.name().equals(format.codeField()))
@@ -88,6 +89,21 @@ public final class FormatCodec {
    * @return contents of {@link FormatDef#buffers} of operand {@code "W"}, in order
    */
   public Map<String, Tensor> encode(float[] values, long[] shape, float[] importance) {
+    return encode(values, shape, importance, (fitted, row) -> fitted);
+  }
+
+  /** Changes what a format fitted. */
+  public interface Adjustment {
+    /**
+     * @param row number of the row that the parameters belong to; 0 for those of the tensor
+     * @return parameters that the format can store
+     */
+    BlockParameters apply(BlockParameters fitted, int row);
+  }
+
+  /** As {@link #encode(float[], long[], float[])} with the last word on parameters. */
+  public Map<String, Tensor> encode(
+      float[] values, long[] shape, float[] importance, Adjustment adjustment) {
     int cols = Math.toIntExact(shape[shape.length - 1]);
     int rows = cols == 0 ? 0 : values.length / cols;
     int block = definition.block();
@@ -98,14 +114,16 @@ public final class FormatCodec {
       buffers.put(b.name(), Tensor.zeros(b.element().dtype(), dims));
     }
     BlockParameters shared = BlockParameters.none();
+    byte[] stored = tensor(buffers, "W").bytes();
+    int bytesPerBlock = definition.bytesPerBlock();
     if (level == FormatDef.Level.TENSOR) {
-      shared = format.fit(values, repeated(importance, rows));
+      shared = adjustment.apply(format.fit(values, repeated(importance, rows)), 0);
       store(buffers, shared, 0);
     }
     for (int row = 0; row < rows; row++) {
       float[] line = Arrays.copyOfRange(values, row * cols, (row + 1) * cols);
       if (level == FormatDef.Level.ROW) {
-        shared = format.fit(line, importance);
+        shared = adjustment.apply(format.fit(line, importance), row);
         store(buffers, shared, row);
       }
       for (int b = 0; b < blocks; b++) {
@@ -115,18 +133,34 @@ public final class FormatCodec {
         if (level == FormatDef.Level.BLOCK) {
           float[] weights =
               importance.length == 0 ? importance : Arrays.copyOfRange(importance, b * block, end);
-          parameters = format.fit(part, weights);
+          parameters = adjustment.apply(format.fit(part, weights), row);
         }
-        byte[] bytes = pack(parameters, codes(part, parameters));
-        System.arraycopy(
-            bytes,
-            0,
-            tensor(buffers, "W").bytes(),
-            (row * blocks + b) * bytes.length,
-            bytes.length);
+        int section = (row * blocks + b) * bytesPerBlock;
+        if (level == FormatDef.Level.BLOCK) {
+          byte[] bytes = pack(parameters, codes(part, parameters));
+          System.arraycopy(bytes, 0, stored, section, bytes.length);
+        } else {
+          long[] codes = codes(part, parameters);
+          for (int i = 0; i < codes.length; i++) {
+            this.codes.write(stored, section, i, codes[i]);
+          }
+        }
       }
     }
     return buffers;
+  }
+
+  /** The buffers of a tensor with these parameters of the tensor and codes that are all 0. */
+  public List<Tensor> blank(BlockParameters parameters, long... shape) {
+    Map<String, Tensor> buffers = new LinkedHashMap<>();
+    for (Buf b : definition.buffers("W", DimExpr.list(shape))) {
+      long[] dims = b.shape().stream().mapToLong(DimExpr::constValue).toArray();
+      buffers.put(b.name(), Tensor.zeros(b.element().dtype(), dims));
+    }
+    if (level == FormatDef.Level.TENSOR) {
+      store(buffers, parameters, 0);
+    }
+    return List.copyOf(buffers.values());
   }
 
   private static Tensor tensor(Map<String, Tensor> buffers, String name) {

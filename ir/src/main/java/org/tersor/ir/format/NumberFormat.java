@@ -1,5 +1,6 @@
 package org.tersor.ir.format;
 
+import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.dsl.FormatDef;
 
@@ -12,6 +13,11 @@ import org.tersor.ir.dsl.FormatDef;
 public interface NumberFormat {
   /** The name in plans and texts; also the name that {@link #dsl()} defines. */
   String id();
+
+  /** Short names under which people ask for the format, e.g. of a scheme that it stands for. */
+  default List<String> aliases() {
+    return List.of();
+  }
 
   /** The text of one {@code format}. */
   String dsl();

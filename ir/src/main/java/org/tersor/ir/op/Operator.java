@@ -25,6 +25,14 @@ public interface Operator {
   Lowering lower(OpContext context);
 
   /**
+   * How the operand that holds weights is stored in a number format; empty if the node has none.
+   * Whether it is constant is for the caller to see.
+   */
+  default java.util.Optional<WeightLayout> weights(OpContext context) {
+    return java.util.Optional.empty();
+  }
+
+  /**
    * Elements of output 0 as expressions when they follow from shapes and symbolic integer inputs
    * (Shape, Gather, Concat, ...); used for values of rank at most 1 only.
    */

@@ -1,6 +1,7 @@
 package org.tersor.ir.ops;
 
 import java.util.List;
+import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -9,6 +10,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.ir.op.WeightLayout;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -50,6 +52,13 @@ final class Conv extends OpBase {
         .attribute("kernel_shape", AttributeKind.INTS)
         .attribute("pads", AttributeKind.INTS)
         .attribute("strides", AttributeKind.INTS);
+  }
+
+  @Override
+  public Optional<WeightLayout> weights(OpContext c) {
+    return c.in(1).isRanked() && c.rank(1) >= 3
+        ? Optional.of(WeightLayout.of(1, c.rank(1), 0))
+        : Optional.empty();
   }
 
   @Override

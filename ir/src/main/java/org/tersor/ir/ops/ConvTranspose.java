@@ -12,6 +12,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.ir.op.WeightLayout;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -107,6 +108,14 @@ final class ConvTranspose extends OpBase {
       throw c.error("TSR-0304", "output_shape must have " + rank + " numbers");
     }
     return given[given.length - rank + d];
+  }
+
+  @Override
+  public Optional<WeightLayout> weights(OpContext c) {
+    // All groups share the rows of their outputs, as scales along axis 1 do.
+    return c.in(1).isRanked() && c.rank(1) >= 3
+        ? Optional.of(WeightLayout.of(1, c.rank(1), 1))
+        : Optional.empty();
   }
 
   @Override

@@ -15,6 +15,7 @@ import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.WeightLayout;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -57,6 +58,14 @@ final class GatherOperators {
 
     private static int axis(OpContext c) {
       return c.axis(c.intAttr("axis", 0), c.rank(0));
+    }
+
+    @Override
+    public Optional<WeightLayout> weights(OpContext c) {
+      // A table of rows: each is read as a whole.
+      return c.in(0).isRanked() && c.rank(0) == 2 && axis(c) == 0
+          ? Optional.of(WeightLayout.of(0, 2, 0))
+          : Optional.empty();
     }
 
     @Override

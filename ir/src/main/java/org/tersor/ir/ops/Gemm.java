@@ -1,6 +1,7 @@
 package org.tersor.ir.ops;
 
 import java.util.List;
+import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -10,6 +11,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.ir.op.WeightLayout;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -75,6 +77,13 @@ final class Gemm extends OpBase {
       }
     }
     return product;
+  }
+
+  @Override
+  public Optional<WeightLayout> weights(OpContext c) {
+    return c.in(1).isRanked() && c.rank(1) == 2
+        ? Optional.of(WeightLayout.of(1, 2, transB(c) ? 0 : 1))
+        : Optional.empty();
   }
 
   @Override

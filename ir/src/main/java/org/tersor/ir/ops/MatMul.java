@@ -1,6 +1,8 @@
 package org.tersor.ir.ops;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -10,6 +12,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.ir.op.WeightLayout;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -62,6 +65,20 @@ final class MatMul extends OpBase {
           "transBatchA and transBatchB are not supported: put a Transpose before the node");
     }
     return Product.of(c, c.dims(0), c.dims(1), transA(c), transB(c));
+  }
+
+  @Override
+  public Optional<WeightLayout> weights(OpContext c) {
+    if (!c.in(1).isRanked() || c.rank(1) < 2) {
+      return Optional.empty();
+    }
+    int rank = c.rank(1);
+    List<Integer> rows = new ArrayList<>();
+    for (int d = 0; d < rank - 2; d++) {
+      rows.add(d);
+    }
+    rows.add(transB(c) ? rank - 2 : rank - 1);
+    return Optional.of(new WeightLayout(1, rows, List.of(transB(c) ? rank - 1 : rank - 2)));
   }
 
   @Override

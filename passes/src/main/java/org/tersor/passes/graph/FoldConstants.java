@@ -80,7 +80,8 @@ public final class FoldConstants implements Pass {
     if (operator.isEmpty()
         || operator.get().schema().tolerance() == OpSchema.Tolerance.RANDOM
         || !Graph.bodies(node).isEmpty()
-        || node.op().type().equals("DequantizeLinear")) {
+        || node.op().type().equals("DequantizeLinear")
+        || DecodeOperator.isDecode(node)) {
       return Optional.empty();
     }
     if (node.outputs().size() == 1) {

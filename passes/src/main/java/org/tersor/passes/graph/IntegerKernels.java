@@ -1,6 +1,7 @@
 package org.tersor.passes.graph;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -12,6 +13,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.runtime.DType;
@@ -35,32 +37,146 @@ public final class IntegerKernels implements Pass {
     return Set.of("types");
   }
 
+  /**
+   * What becomes of a layer whose weights are codes.
+   *
+   * @param kernel the integer operator; empty: weights are decoded and the layer computes in float
+   * @param why the reason for float; empty for an integer kernel
+   */
+  public record Choice(Node layer, Optional<String> kernel, String why) {}
+
   @Override
   public Graph run(Graph graph, PassContext context) {
     Rewrite rewrite = new Rewrite(graph);
-    int integer = 0;
-    int decoded = 0;
-    for (Node node : graph.nodes()) {
-      if (QuantParams.isQuantize(node)) {
-        integer += new Match(rewrite, node, context).apply() ? 1 : 0;
-      }
-    }
-    for (Node node : graph.nodes()) {
-      boolean linear = node.op().is("Conv") || node.op().is("Gemm") || node.op().is("MatMul");
-      boolean coded = graph.producer(node.input(1)).filter(QuantParams::isDequantize).isPresent();
-      decoded += linear && coded && !rewrite.isTouched(node) ? 1 : 0;
-    }
-    if (integer + decoded > 0) {
+    List<Choice> choices = choose(rewrite, context);
+    if (!choices.isEmpty()) {
+      List<Choice> decoded = choices.stream().filter(c -> c.kernel().isEmpty()).toList();
       context
           .note()
           .accept(
               "integer-kernels: "
-                  + integer
+                  + (choices.size() - decoded.size())
                   + " layers compute with integers, "
-                  + decoded
-                  + " decode their weights to floats");
+                  + decoded.size()
+                  + " decode their weights to floats"
+                  + (decoded.isEmpty() ? "" : ": ")
+                  + String.join(
+                      "; ",
+                      decoded.stream()
+                          .map(c -> c.layer().label() + " (" + c.why() + ")")
+                          .toList()));
     }
     return rewrite.apply();
+  }
+
+  /** What {@link #run} does to each layer with coded weights, in order of the graph. */
+  public static List<Choice> choices(Graph graph, PassContext context) {
+    return choose(new Rewrite(graph), context);
+  }
+
+  private static List<Choice> choose(Rewrite rewrite, PassContext context) {
+    Graph graph = rewrite.graph();
+    Map<Integer, String> kernels = new HashMap<>();
+    Map<Integer, String> reasons = new HashMap<>();
+    for (Node node : graph.nodes()) {
+      if (QuantParams.isQuantize(node)) {
+        Match match = new Match(rewrite, node, context);
+        if (match.apply()) {
+          kernels.put(match.layer, match.kernel);
+        } else if (match.layer >= 0) {
+          reasons.put(match.layer, match.why);
+        }
+      }
+    }
+    List<Choice> choices = new ArrayList<>();
+    for (Node node : graph.nodes()) {
+      Optional<Node> codes =
+          node.inputs().stream()
+              .limit(2)
+              .flatMap(v -> graph.producer(v).stream())
+              .filter(n -> isCoded(graph, n))
+              .findFirst();
+      if (codes.isPresent()) {
+        Optional<String> kernel = Optional.ofNullable(kernels.get(node.id()));
+        String why =
+            kernel.isPresent()
+                ? ""
+                : reasons.getOrDefault(node.id(), why(graph, node, codes.get()));
+        choices.add(new Choice(node, kernel, why));
+      }
+    }
+    return choices;
+  }
+
+  /** Whether a node decodes constant codes. */
+  private static boolean isCoded(Graph graph, Node node) {
+    return DecodeOperator.isDecode(node)
+        || (QuantParams.isDequantize(node) && graph.constant(node.input(0)).isPresent());
+  }
+
+  private static String why(Graph graph, Node node, Node codes) {
+    if (DecodeOperator.isDecode(codes)) {
+      return "no integer kernel knows the grid of its weights";
+    }
+    Optional<String> obstacle = obstacle(graph, node);
+    if (obstacle.isPresent()) {
+      return obstacle.get();
+    }
+    if (graph.producer(node.input(0)).filter(QuantParams::isDequantize).isEmpty()) {
+      return "its input is not quantized";
+    }
+    return graph.isOutput(node.output(0))
+        ? "its result leaves the model as floats"
+        : "its result is not quantized: "
+            + String.join(
+                ", ",
+                graph.consumers(node.output(0)).stream()
+                    .map(n -> n.op().type())
+                    .distinct()
+                    .toList())
+            + " reads floats";
+  }
+
+  /** Why a layer with constant weights cannot compute with integers, whatever surrounds it. */
+  public static Optional<String> obstacle(Graph graph, Node node) {
+    if (!node.op().domain().isEmpty() || !isFloat(graph, node.input(0))) {
+      return Optional.of("there is no integer kernel for " + node.op().type());
+    }
+    int rank = graph.type(node.input(1)) instanceof TensorType w && w.isRanked() ? w.rank() : -1;
+    boolean bias = !node.input(2).isPresent() || isKnown(graph, node.input(2));
+    return switch (node.op().type()) {
+      case "Conv" -> bias ? Optional.empty() : Optional.of("its bias is computed");
+      case "Gemm" ->
+          !bias
+              ? Optional.of("its bias is computed")
+              : attribute(node, "alpha", 1) != 1
+                      || attribute(node, "beta", 1) != 1
+                      || attribute(node, "transA", 0) != 0
+                  ? Optional.of("the integer kernel knows no alpha, beta and transA")
+                  : Optional.empty();
+      case "MatMul" ->
+          rank == 2
+              ? Optional.empty()
+              : Optional.of("its weights are no matrix, but of rank " + rank);
+      default -> Optional.of("there is no integer kernel for " + node.op().type());
+    };
+  }
+
+  private static boolean isKnown(Graph graph, Value value) {
+    return graph.constant(value).isPresent()
+        || graph.producer(value).filter(n -> isCoded(graph, n)).isPresent();
+  }
+
+  private static boolean isFloat(Graph graph, Value value) {
+    return graph.type(value) instanceof TensorType type && type.dtype() == DType.F32;
+  }
+
+  private static double attribute(Node node, String name, double otherwise) {
+    Attribute attribute = node.attributes().get(name);
+    if (attribute instanceof Attribute.IntAttr i) {
+      return i.value();
+    }
+    return attribute instanceof Attribute.FloatAttr f ? f.value() : otherwise;
   }
 
   /** One attempt: everything between the codes that enter and the codes that leave. */
@@ -70,6 +186,12 @@ public final class IntegerKernels implements Pass {
     private final Node quantize;
     private final PassContext context;
     private final List<Node> swallowed = new ArrayList<>();
+
+    /** The layer that was tried, or -1; and what came of it. */
+    private int layer = -1;
+
+    private String kernel = "";
+    private String why = "";
 
     Match(Rewrite rewrite, Node quantize, PassContext context) {
       this.rewrite = rewrite;
@@ -107,6 +229,7 @@ public final class IntegerKernels implements Pass {
         return false;
       }
       Node layer = current.get();
+      this.layer = layer.id();
       Optional<Node> input = graph.producer(layer.input(0)).filter(QuantParams::isDequantize);
       Optional<Node> weight = graph.producer(layer.input(1)).filter(QuantParams::isDequantize);
       Optional<QuantParams> x =
@@ -116,8 +239,13 @@ public final class IntegerKernels implements Pass {
       Optional<QuantParams> w =
           weight.flatMap(n -> QuantParams.of(graph, n)).filter(p -> isByte(p.codes()));
       if (x.isEmpty() || w.isEmpty()) {
+        why =
+            weight.isEmpty()
+                ? "no integer kernel knows the grid of its weights"
+                : "its input is not quantized to bytes with one scale";
         return false;
       }
+      why = "its shape, axis of scales or bias do not fit the integer kernel";
       Optional<Constant> codes = graph.constant(weight.get().input(0));
       return codes.isPresent()
           && switch (layer.op().type()) {
@@ -284,6 +412,9 @@ public final class IntegerKernels implements Pass {
                   .filter(t -> t.isRanked() && t.rank() == 2)
                   .isPresent();
       int outputAxis = transB ? 0 : 1;
+      if (!rank2 && !transA && !scaled) {
+        why = "its operands are no matrices";
+      }
       if (transA
           || scaled
           || !rank2
@@ -363,6 +494,7 @@ public final class IntegerKernels implements Pass {
 
     private boolean replace(
         Node layer, OpKey op, List<Value> inputs, Map<String, Attribute> attributes) {
+      kernel = op.type();
       Node integer = new Node(layer.id(), layer.name(), op, inputs, quantize.outputs(), attributes);
       rewrite.edit().replace(layer, List.of(integer));
       swallowed.forEach(node -> rewrite.edit().remove(node));

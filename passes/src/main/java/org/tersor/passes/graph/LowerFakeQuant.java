@@ -78,7 +78,7 @@ public final class LowerFakeQuant implements Pass {
   }
 
   /** Other tools refuse models that import a domain they have never heard of. */
-  private static Graph withoutDomain(Graph graph) {
+  static Graph withoutDomain(Graph graph) {
     if (!graph.opsets().containsKey(OpKey.TERSOR)
         || graph.nodes().stream().anyMatch(node -> node.op().domain().equals(OpKey.TERSOR))) {
       return graph;

@@ -62,9 +62,11 @@ final class OpsetRules {
   private final OpRegistry operators;
   private final GraphBuilder builder;
   private final int from;
+  private final int target;
 
-  OpsetRules(Graph graph, OpRegistry operators, GraphBuilder builder) {
+  OpsetRules(Graph graph, OpRegistry operators, GraphBuilder builder, int target) {
     this.graph = graph;
+    this.target = target;
     this.operators = operators;
     this.builder = builder;
     this.from = graph.opset("");
@@ -81,6 +83,9 @@ final class OpsetRules {
         throw refuse(node, "it holds graphs, which are not raised");
       }
       return List.of(node);
+    }
+    if (from >= UpgradeOpset.SUFFICIENT) {
+      return List.of(recent(node));
     }
     return switch (node.op().type()) {
       case "Softmax", "LogSoftmax", "Hardmax" -> softmax(node);
@@ -106,6 +111,61 @@ final class OpsetRules {
       }
       default -> List.of(unchanged(node));
     };
+  }
+
+  /** A node of version 13 or later. */
+  private Node recent(Node node) {
+    String type = node.op().type();
+    if (from < 18 && target >= 18 && node.attributes().containsKey("axes")) {
+      switch (type) {
+        case "ReduceMean",
+            "ReduceMax",
+            "ReduceMin",
+            "ReduceProd",
+            "ReduceL1",
+            "ReduceL2",
+            "ReduceLogSum",
+            "ReduceLogSumExp",
+            "ReduceSumSquare" -> {
+          return toInputs(node, "axes");
+        }
+        default -> {}
+      }
+    }
+    if (type.equals("Split") && from < 18 && target >= 18 && !node.input(1).isPresent()) {
+      Map<String, Attribute> attributes = new LinkedHashMap<>(node.attributes());
+      attributes.put("num_outputs", new Attribute.IntAttr(node.outputs().size()));
+      return node(node, type, node.inputs(), attributes);
+    }
+    // These changed in between in types, in names of modes or in what is added only.
+    boolean same =
+        switch (type) {
+          case "Squeeze",
+              "Unsqueeze",
+              "ReduceSum",
+              "Split",
+              "Slice",
+              "Clip",
+              "Pad",
+              "Resize",
+              "Softmax",
+              "LogSoftmax",
+              "Hardmax",
+              "ConvTranspose",
+              "BatchNormalization",
+              "Dropout",
+              "LayerNormalization",
+              "HardSwish",
+              "Trilu",
+              "Einsum",
+              "GridSample" ->
+              true;
+          default -> false;
+        };
+    if (type.equals("GridSample") && target >= 20 && from < 20 && !node.attributes().isEmpty()) {
+      throw refuse(node, "its modes have other names from version 20 on");
+    }
+    return same ? plain(node) : unchanged(node);
   }
 
   /** A node whose versions do not differ, or only in ways that do not matter. */
@@ -158,7 +218,7 @@ final class OpsetRules {
     while (!trimmed.isEmpty() && !trimmed.getLast().isPresent()) {
       trimmed.removeLast();
     }
-    OpKey key = new OpKey("", type, UpgradeOpset.TARGET);
+    OpKey key = new OpKey("", type, target);
     return new Node(old.id(), old.name(), key, trimmed, old.outputs(), kept);
   }
 
@@ -214,8 +274,8 @@ final class OpsetRules {
     return nodes;
   }
 
-  private static Node along(Node node, List<Value> inputs, List<Value> outputs, int axis) {
-    OpKey key = new OpKey("", node.op().type(), UpgradeOpset.TARGET);
+  private Node along(Node node, List<Value> inputs, List<Value> outputs, int axis) {
+    OpKey key = new OpKey("", node.op().type(), target);
     Map<String, Attribute> attributes = Map.of("axis", new Attribute.IntAttr(axis));
     return new Node(node.id(), node.name(), key, inputs, outputs, attributes);
   }
@@ -357,10 +417,8 @@ final class OpsetRules {
     return operators
         .find(node.op())
         .map(operator ->
-            operator.schema().versions().stream()
-                .filter(v -> v > from && v <= UpgradeOpset.TARGET)
-                .toList())
-        .orElse(List.of(UpgradeOpset.TARGET));
+            operator.schema().versions().stream().filter(v -> v > from && v <= target).toList())
+        .orElse(List.of(target));
   }
 
   private TersorException refuse(Node node, String why) {
@@ -372,8 +430,8 @@ final class OpsetRules {
             + " of opset "
             + from
             + " cannot be written in opset "
-            + UpgradeOpset.TARGET
-            + ", which quantization per channel needs ("
+            + target
+            + ", which the quantized weights need ("
             + (steps(node).isEmpty()
                 ? "the operator itself did not change"
                 : "it changed in versions " + steps(node))

@@ -15,9 +15,10 @@ import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 
 /**
- * Raises the standard domain of a graph below opset 13 to 17, because QuantizeLinear and
- * DequantizeLinear take a scale per channel from 13 on only. Nodes whose meaning or form changed in
- * between are rewritten by {@link OpsetRules}; what has no rule is refused, not guessed.
+ * Raises the standard domain of a graph: below opset 13 to 17, because QuantizeLinear and
+ * DequantizeLinear take a scale per channel from 13 on only; before export to what its weights need
+ * ({@link LowerDecode}). Nodes whose meaning or form changed in between are rewritten by {@link
+ * OpsetRules}; what has no rule is refused, not guessed.
  */
 public final class UpgradeOpset implements Pass {
   /** The version that graphs are raised to. */
@@ -25,6 +26,22 @@ public final class UpgradeOpset implements Pass {
 
   /** From this version on a graph stays as it is. */
   public static final int SUFFICIENT = 13;
+
+  private final boolean export;
+
+  private UpgradeOpset(boolean export) {
+    this.export = export;
+  }
+
+  /** For graphs that get scales per channel. */
+  public static UpgradeOpset forChannels() {
+    return new UpgradeOpset(false);
+  }
+
+  /** For graphs that are written with the decoded weights that they hold. */
+  public static UpgradeOpset forExport() {
+    return new UpgradeOpset(true);
+  }
 
   @Override
   public String id() {
@@ -39,13 +56,15 @@ public final class UpgradeOpset implements Pass {
   @Override
   public Graph run(Graph graph, PassContext context) {
     int from = graph.opset("");
-    if (from >= SUFFICIENT) {
+    int needed = export ? LowerDecode.opsetForExport(graph, context) : SUFFICIENT;
+    if (from >= needed) {
       return graph;
     }
+    int target = Math.max(TARGET, needed);
     Map<String, Integer> opsets = new LinkedHashMap<>(graph.opsets());
-    opsets.put("", TARGET);
+    opsets.put("", target);
     GraphBuilder builder = new GraphBuilder(opsets, graph.maxId() + 1);
-    OpsetRules rules = new OpsetRules(graph, context.operators(), builder);
+    OpsetRules rules = new OpsetRules(graph, context.operators(), builder, target);
     List<Node> nodes = new ArrayList<>();
     for (Node node : graph.nodes()) {
       nodes.addAll(rules.upgrade(node));
@@ -54,7 +73,7 @@ public final class UpgradeOpset implements Pass {
     constants.putAll(sorted(builder.constants()));
     Map<Value, ValueType> types = new LinkedHashMap<>(graph.types());
     types.putAll(sorted(builder.types()));
-    context.note().accept("upgrade-opset: opset " + from + " raised to " + TARGET);
+    context.note().accept("upgrade-opset: opset " + from + " raised to " + target);
     return new Graph(
         graph.name(),
         graph.inputs(),

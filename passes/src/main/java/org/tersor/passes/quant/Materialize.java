@@ -7,6 +7,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
@@ -15,21 +18,30 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.WeightLayout;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
+import org.tersor.passes.graph.DecodeOperator;
 import org.tersor.passes.graph.FakeQuant;
+import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /**
- * Writes a {@link QuantPlan} into a float graph: one {@code fq} node per activation, codes and a
- * DequantizeLinear per weight, int32 codes with scale (activation scale * weight scale) per bias.
+ * Writes a {@link QuantPlan} into a float graph: one {@code fq} node per activation, an encoded
+ * constant and one {@code decode} node per weight, int32 codes with scale (activation scale *
+ * weight scale) per bias.
  */
 public final class Materialize implements Pass {
   private final QuantPlan plan;
+  private final Function<String, NumberFormat> formats;
 
-  public Materialize(QuantPlan plan) {
+  /**
+   * @param formats the format of an id
+   */
+  public Materialize(QuantPlan plan, Function<String, NumberFormat> formats) {
     this.plan = plan;
+    this.formats = formats;
   }
 
   @Override
@@ -58,7 +70,7 @@ public final class Materialize implements Pass {
     private final GraphEdit edit;
     private final Names names;
     private final Map<Value, Value> quantized = new HashMap<>();
-    private final Map<Value, Affine> affine = new LinkedHashMap<>();
+    private final Map<Value, ActivationGrid> grids = new LinkedHashMap<>();
     private final Map<Node, Map<Integer, Value>> newInputs = new LinkedHashMap<>();
     private final List<Node> added = new ArrayList<>();
     private final Map<List<Object>, Value> encoded = new HashMap<>();
@@ -79,9 +91,10 @@ public final class Materialize implements Pass {
       for (Node node : graph.nodes()) {
         node.outputs().stream().filter(Value::isPresent).forEach(this::quantize);
       }
+      TypeInference.Inferred inferred = TypeInference.infer(graph, context.operators(), n -> {});
       for (Node node : graph.nodes()) {
-        QuantPlan.WeightScheme scheme = plan.weights().get(names.of(node));
-        if (scheme != null && encode(node, scheme)) {
+        String format = plan.weights().get(names.of(node));
+        if (format != null && encode(node, formats.apply(format), inferred)) {
           unused.remove(names.of(node));
         }
         for (int i = 0; i < node.inputs().size(); i++) {
@@ -123,18 +136,19 @@ public final class Materialize implements Pass {
     }
 
     private void quantize(Value value) {
-      Affine scheme = plan.activations().get(names.of(value));
-      if (scheme == null
+      QuantPlan.Activation activation = plan.activations().get(names.of(value));
+      if (activation == null
           || !(graph.type(value) instanceof ValueType.TensorType type)
           || type.dtype() != DType.F32) {
         return;
       }
       unused.remove(names.of(value));
+      ActivationGrid grid = ActivationGrid.of(formats.apply(activation.format()), activation);
       Value scale =
           edit.constant(
-              "", Constant.of(new Tensor(DType.F32, new long[0], new float[] {scheme.scale()})));
-      Tensor zero = Tensor.zeros(scheme.codes());
-      zero.setLong(0, scheme.zeroPoint());
+              "", Constant.of(new Tensor(DType.F32, new long[0], new float[] {grid.scale()})));
+      Tensor zero = Tensor.zeros(grid.codes());
+      zero.setLong(0, grid.zero());
       Value output = edit.value("", type);
       added.add(
           new Node(
@@ -145,73 +159,109 @@ public final class Materialize implements Pass {
               List.of(output),
               Map.of()));
       quantized.put(value, output);
-      affine.put(value, scheme);
+      grids.put(value, grid);
     }
 
-    private boolean encode(Node node, QuantPlan.WeightScheme scheme) {
+    private boolean encode(Node node, NumberFormat format, TypeInference.Inferred inferred) {
+      Optional<WeightLayout> layout =
+          context
+              .operators()
+              .find(node.op())
+              .flatMap(operator -> operator.weights(inferred.scope().context(node)));
       Optional<Tensor> weight =
-          graph.constant(node.input(1)).map(Constant::load).filter(t -> t.dtype() == DType.F32);
-      if (weight.isEmpty() || scheme.axis() >= weight.get().rank()) {
+          layout
+              .flatMap(l -> graph.constant(node.input(l.input())))
+              .map(Constant::load)
+              .filter(t -> t.dtype() == DType.F32 && WeightEncoding.isFinite(t));
+      if (weight.isEmpty()) {
         return false;
       }
-      Affine input = affine.get(node.input(0));
-      Optional<Tensor> bias = input == null ? Optional.empty() : bias(node);
-      Weights weights =
-          Weights.encode(weight.get(), scheme, input == null ? 0 : input.scale(), bias);
-      set(node, 1, decode(node.input(1), weights.codes(), weights.scales(), scheme.axis()));
-      if (input != null && bias.isPresent() && node.input(2).isPresent()) {
-        Tensor codes = weights.biasCodes(bias.get(), input.scale());
-        Tensor scales = weights.biasScales(input.scale());
-        set(node, 2, decode(node.input(2), codes, scales, scales.rank() == 0 ? -1 : 0));
+      Value original = node.input(layout.get().input());
+      ActivationGrid input = grids.get(node.input(0));
+      Optional<Tensor> bias =
+          input == null ? Optional.empty() : bias(node, layout.get(), weight.get());
+      WeightEncoding encoding =
+          WeightEncoding.of(
+              format, weight.get(), layout.get(), input == null ? 0 : input.scale(), bias);
+      List<Object> key = List.of(original, format.id(), layout.get(), encoding.key());
+      set(
+          node,
+          layout.get().input(),
+          known(key, () -> decode(original, format, weight.get().shape(), layout.get(), encoding)));
+      if (input != null && bias.isPresent() && encoding.scales().isPresent()) {
+        Tensor scales = WeightEncoding.biasScales(encoding.scales().get(), input.scale());
+        Tensor codes = WeightEncoding.biasCodes(bias.get(), scales);
+        List<Object> biasKey = List.of(node.input(2), java.util.Arrays.toString(scales.floats()));
+        set(node, 2, known(biasKey, () -> decodeBias(node.input(2), codes, scales)));
       }
       return true;
     }
 
-    /** A bias that can be int32 codes: a vector of one number per output channel. */
-    private Optional<Tensor> bias(Node node) {
+    /** A bias that can be int32 codes: a vector of one number per row of the weight. */
+    private Optional<Tensor> bias(Node node, WeightLayout layout, Tensor weight) {
+      if (layout.rows().size() != 1) {
+        return Optional.empty();
+      }
       return graph
           .constant(node.input(2))
           .map(Constant::load)
-          .filter(b -> b.dtype() == DType.F32 && b.rank() == 1);
+          .filter(b ->
+              b.dtype() == DType.F32
+                  && b.rank() == 1
+                  && b.size() == weight.shape()[layout.rows().getFirst()]);
     }
 
     private void set(Node node, int index, Value value) {
       newInputs.computeIfAbsent(node, n -> new HashMap<>()).put(index, value);
     }
 
-    /**
-     * A DequantizeLinear of constant codes; the com.microsoft one where the model's opset has no
-     * axis.
-     */
-    private Value decode(Value original, Tensor codes, Tensor scales, int axis) {
-      List<Object> key = List.of(original, axis, java.util.Arrays.toString(scales.floats()));
-      Value known = encoded.get(key);
-      if (known != null) {
-        return known;
+    private Value known(List<Object> key, Supplier<Value> make) {
+      Value found = encoded.get(key);
+      if (found == null) {
+        found = make.get();
+        encoded.put(key, found);
       }
-      int version = graph.opset("");
-      boolean standard = version >= 13 || (version >= 10 && axis < 0);
-      if (!standard) {
-        edit.importDomain("com.microsoft", 1);
+      return found;
+    }
+
+    private Value decode(
+        Value original,
+        NumberFormat format,
+        long[] shape,
+        WeightLayout layout,
+        WeightEncoding encoding) {
+      Value output = edit.value("", ValueType.TensorType.of(DType.F32, shape));
+      List<Value> buffers = new ArrayList<>();
+      for (Tensor buffer : encoding.buffers()) {
+        String name = buffers.isEmpty() ? original.name() : "";
+        buffers.add(edit.constant(name, Constant.of(buffer)));
       }
-      Value scale = edit.constant("", Constant.of(scales));
-      Value zero = edit.constant("", Constant.of(Tensor.zeros(codes.dtype(), scales.shape())));
+      added.add(
+          DecodeOperator.node(
+              edit.freshId(),
+              original.name(),
+              buffers,
+              output,
+              DecodeOperator.attributes(format.dsl(), shape, layout)));
+      return output;
+    }
+
+    private Value decodeBias(Value original, Tensor codes, Tensor scales) {
       Value output = edit.value("", ValueType.TensorType.of(DType.F32, codes.shape()));
       Map<String, Attribute> attributes =
-          axis < 0 ? Map.of() : Map.of("axis", new Attribute.IntAttr(axis));
-      OpKey op =
-          standard
-              ? new OpKey("", "DequantizeLinear", version)
-              : new OpKey("com.microsoft", "DequantizeLinear", 1);
+          scales.rank() == 0 ? Map.of() : Map.of("axis", new Attribute.IntAttr(0));
+      Tensor zeros = Tensor.zeros(codes.dtype(), scales.shape());
       added.add(
           new Node(
               edit.freshId(),
               "",
-              op,
-              List.of(edit.constant(original.name(), Constant.of(codes)), scale, zero),
+              new OpKey("", "DequantizeLinear", graph.opset("")),
+              List.of(
+                  edit.constant(original.name(), Constant.of(codes)),
+                  edit.constant("", Constant.of(scales)),
+                  edit.constant("", Constant.of(zeros))),
               List.of(output),
               attributes));
-      encoded.put(key, output);
       return output;
     }
   }

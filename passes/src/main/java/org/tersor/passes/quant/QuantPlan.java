@@ -5,31 +5,39 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Collections;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
-import org.tersor.runtime.DType;
 import org.tersor.runtime.TersorException;
 
 /**
- * Every decision of a quantization, as a text that a person can read, edit, compare and replay.
- * Weights list their scheme; their scales follow from the weights.
+ * Every decision of a quantization, as a text that a person can read, edit, compare and replay: the
+ * number format of each weight, and the format and parameters of each activation. Codes and scales
+ * of weights follow from the weights and the format.
  *
  * @param header facts: calibrator, samples, hash of the calibration data
  * @param activations by name of the value
- * @param weights by name of the node that uses them
+ * @param weights id of the format, by name of the node that uses them
  */
 public record QuantPlan(
-    Map<String, String> header,
-    Map<String, Affine> activations,
-    Map<String, WeightScheme> weights) {
-  private static final String FIRST_LINE = "tersor quantization plan 1";
+    Map<String, String> header, Map<String, Activation> activations, Map<String, String> weights) {
+  private static final String FIRST_LINE = "tersor quantization plan 2";
 
   /**
-   * How a weight is coded: symmetric, restricted range.
+   * How an activation is coded.
    *
-   * @param axis channel axis, or -1 for one scale per tensor
+   * @param format id of a number format
+   * @param parameters its fields, by name, in the order of the format
    */
-  public record WeightScheme(DType codes, int axis) {}
+  public record Activation(String format, Map<String, Double> parameters) {
+    public Activation {
+      Map<String, Double> stored = new LinkedHashMap<>();
+      // No field is finer than float32, and so the text reads back as it was written.
+      parameters.forEach((field, value) ->
+          stored.put(field, value == Math.rint(value) ? value : (double) value.floatValue()));
+      parameters = Collections.unmodifiableMap(stored);
+    }
+  }
 
   public QuantPlan {
     header = Collections.unmodifiableMap(new TreeMap<>(header));
@@ -46,31 +54,32 @@ public record QuantPlan(
             .append(": ")
             .append(value.replaceAll("\\s+", " "))
             .append('\n'));
-    weights.forEach((name, scheme) ->
-        out.append("weight ")
-            .append(quote(name))
-            .append(' ')
-            .append(scheme.codes().text())
-            .append(scheme.axis() < 0 ? " per-tensor" : " axis " + scheme.axis())
-            .append('\n'));
-    activations.forEach((name, affine) ->
-        out.append("activation ")
-            .append(quote(name))
-            .append(' ')
-            .append(affine.codes().text())
-            .append(" scale ")
-            .append(affine.scale())
-            .append(" zero ")
-            .append(affine.zeroPoint())
-            .append('\n'));
+    weights.forEach((name, format) ->
+        out.append("weight ").append(quote(name)).append(' ').append(format).append('\n'));
+    activations.forEach((name, activation) -> {
+      out.append("activation ").append(quote(name)).append(' ').append(activation.format());
+      activation
+          .parameters()
+          .forEach(
+              (field, value) -> out.append(' ').append(field).append(' ').append(number(value)));
+      out.append('\n');
+    });
     return out.toString();
+  }
+
+  /** Whole numbers without a point; floats as short as they read back. */
+  private static String number(double value) {
+    if (value == Math.rint(value) && Math.abs(value) < 1e15) {
+      return Long.toString((long) value);
+    }
+    return Float.toString((float) value);
   }
 
   /** Reads the text form; a line that cannot be read is a diagnostic with its number. */
   public static QuantPlan parse(String text) {
     Map<String, String> header = new TreeMap<>();
-    Map<String, Affine> activations = new TreeMap<>();
-    Map<String, WeightScheme> weights = new TreeMap<>();
+    Map<String, Activation> activations = new TreeMap<>();
+    Map<String, String> weights = new TreeMap<>();
     String[] lines = text.split("\r?\n", -1);
     if (!lines[0].strip().equals(FIRST_LINE)) {
       throw new TersorException(
@@ -90,18 +99,14 @@ public record QuantPlan(
           String kind = line.substring(0, open).strip();
           String name = unquote(line.substring(open + 1, close));
           String[] words = line.substring(close + 1).strip().split("\\s+", -1);
-          DType codes = DType.of(words[0]);
-          if (kind.equals("weight") && words[1].equals("per-tensor")) {
-            weights.put(name, new WeightScheme(codes, -1));
-          } else if (kind.equals("weight") && words[1].equals("axis")) {
-            weights.put(name, new WeightScheme(codes, Integer.parseInt(words[2])));
-          } else if (kind.equals("activation")
-              && words[1].equals("scale")
-              && words[3].equals("zero")) {
-            activations.put(
-                name, activation(codes, Float.parseFloat(words[2]), Long.parseLong(words[4])));
-          } else {
-            throw new IllegalArgumentException("unknown kind of line");
+          boolean twice =
+              switch (kind) {
+                case "weight" -> weights.put(name, weight(words)) != null;
+                case "activation" -> activations.put(name, activation(words)) != null;
+                default -> throw new IllegalArgumentException("unknown kind of line");
+              };
+          if (twice) {
+            throw new IllegalArgumentException("there is a line for this name already");
           }
         }
       } catch (IllegalArgumentException | IndexOutOfBoundsException e) {
@@ -119,14 +124,25 @@ public record QuantPlan(
     return new QuantPlan(header, activations, weights);
   }
 
-  private static Affine activation(DType codes, float scale, long zero) {
-    if (!(scale > 0)
-        || !Float.isFinite(scale)
-        || zero < codes.minValue()
-        || zero > codes.maxValue()) {
-      throw new IllegalArgumentException("the scale must be positive and the zero point a code");
+  private static String weight(String[] words) {
+    if (words.length != 1 || words[0].isEmpty()) {
+      throw new IllegalArgumentException("one format is expected after the name");
     }
-    return new Affine(codes, scale, zero);
+    return words[0];
+  }
+
+  private static Activation activation(String[] words) {
+    if (words[0].isEmpty() || words.length % 2 == 0) {
+      throw new IllegalArgumentException("a format and pairs of field and number are expected");
+    }
+    Map<String, Double> parameters = new LinkedHashMap<>();
+    for (int i = 1; i < words.length; i += 2) {
+      double value = Double.parseDouble(words[i + 1]);
+      if (!Double.isFinite(value) || parameters.put(words[i], value) != null) {
+        throw new IllegalArgumentException("field " + words[i] + " needs one finite number");
+      }
+    }
+    return new Activation(words[0], parameters);
   }
 
   /** SHA-256 of the text form, in hexadecimal digits. */

@@ -6,39 +6,69 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.dsl.FormatDef;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OpRegistry;
+import org.tersor.ir.op.WeightLayout;
+import org.tersor.passes.graph.IntegerKernels;
+import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 
 /**
- * What is quantized: the weights of Conv, Gemm and MatMul; the activations that enter them and
- * leave them (after a ReLU or Clip that follows); and what other operators make from such
- * activations alone.
+ * What is quantized: weights, as operators declare them; the activations that enter and leave
+ * layers which can compute with integers (after a ReLU or Clip that follows); and what other
+ * operators make from such activations alone.
  *
- * @param linear nodes whose weights are quantized, with the channel axis
+ * @param weights nodes whose weights are quantized, with their layout
+ * @param integer those of them that can compute with integers; their inputs are quantized
+ * @param left nodes with weights that stay float, and why
  * @param activations values that get a quantizer
  * @param sharing values that take the quantizer of another: moving elements does not change a range
  */
-record Selection(Map<Node, Integer> linear, Set<Value> activations, Map<Value, Value> sharing) {
+record Selection(
+    Map<Node, WeightLayout> weights,
+    Set<Node> integer,
+    Map<Node, String> left,
+    Set<Value> activations,
+    Map<Value, Value> sharing) {
   private static final Set<String> MOVES =
       Set.of("MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice");
   private static final Set<String> MIXES =
       Set.of("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize");
 
-  static Selection of(Graph graph) {
-    Map<Node, Integer> linear = new LinkedHashMap<>();
+  /**
+   * Chooses.
+   *
+   * @param format of the weights
+   * @param coded whether activations are quantized too
+   */
+  static Selection of(Graph graph, OpRegistry operators, FormatDef format, boolean coded) {
+    Map<Node, WeightLayout> weights = new LinkedHashMap<>();
+    Set<Node> integer = new LinkedHashSet<>();
+    Map<Node, String> left = new LinkedHashMap<>();
     Set<Value> activations = new LinkedHashSet<>();
     Map<Value, Value> sharing = new LinkedHashMap<>();
+    TypeInference.Inferred inferred = TypeInference.infer(graph, operators, note -> {});
     for (Node node : graph.nodes()) {
-      axis(graph, node)
-          .ifPresent(axis -> {
-            linear.put(node, axis);
-            activations.add(node.input(0));
-          });
+      Optional<WeightLayout> layout =
+          operators.find(node.op()).flatMap(o -> o.weights(inferred.scope().context(node)));
+      if (layout.isEmpty()) {
+        continue;
+      }
+      Optional<String> obstacle = obstacle(graph, node, layout.get(), format, coded);
+      if (obstacle.isPresent()) {
+        left.put(node, obstacle.get());
+        continue;
+      }
+      weights.put(node, layout.get());
+      if (coded && IntegerKernels.obstacle(graph, node).isEmpty()) {
+        integer.add(node);
+        activations.add(node.input(0));
+      }
     }
     for (Node node : graph.nodes()) {
       if (!node.op().domain().isEmpty()) {
@@ -47,7 +77,7 @@ record Selection(Map<Node, Integer> linear, Set<Value> activations, Map<Value, V
       String type = node.op().type();
       Value output = tail(graph, node);
       boolean used = !graph.consumers(output).isEmpty() && !graph.isOutput(output);
-      if (linear.containsKey(node)) {
+      if (integer.contains(node)) {
         if (used) {
           activations.add(output);
         }
@@ -74,7 +104,7 @@ record Selection(Map<Node, Integer> linear, Set<Value> activations, Map<Value, V
         }
       }
     }
-    return new Selection(linear, activations, sharing);
+    return new Selection(weights, integer, left, activations, sharing);
   }
 
   private static boolean isQuantized(Set<Value> activations, Value value) {
@@ -90,47 +120,32 @@ record Selection(Map<Node, Integer> linear, Set<Value> activations, Map<Value, V
     return graph.type(value) instanceof TensorType type && type.dtype() == DType.F32;
   }
 
-  /** Channel axis of the weights, if the node is a linear layer with constant float weights. */
-  private static Optional<Integer> axis(Graph graph, Node node) {
-    if (!node.op().domain().isEmpty() || !isFloat(graph, node.input(0))) {
-      return Optional.empty();
-    }
-    Optional<Constant> weight =
-        graph.constant(node.input(1)).filter(w -> w.dtype() == DType.F32 && w.elements() > 0);
+  /** Why a weight stays as it is. */
+  private static Optional<String> obstacle(
+      Graph graph, Node node, WeightLayout layout, FormatDef format, boolean coded) {
+    Optional<Constant> weight = graph.constant(node.input(layout.input()));
     if (weight.isEmpty()) {
-      return Optional.empty();
+      return Optional.of("its weights are computed, not constant");
     }
-    int rank = weight.get().shape().length;
-    boolean biasKnown = !node.input(2).isPresent() || graph.constant(node.input(2)).isPresent();
-    return switch (node.op().type()) {
-      case "Conv" -> biasKnown && rank >= 3 ? Optional.of(0) : Optional.empty();
-      case "Gemm" -> {
-        boolean plain =
-            attribute(node, "alpha", 1) == 1
-                && attribute(node, "beta", 1) == 1
-                && attribute(node, "transA", 0) == 0;
-        yield plain && biasKnown && rank == 2
-            ? Optional.of(attribute(node, "transB", 0) != 0 ? 0 : 1)
-            : Optional.empty();
-      }
-      case "MatMul" -> rank == 2 ? Optional.of(1) : Optional.empty();
-      default -> Optional.empty();
-    };
-  }
-
-  private static double attribute(Node node, String name, double otherwise) {
-    Attribute attribute = node.attributes().get(name);
-    if (attribute instanceof Attribute.IntAttr i) {
-      return i.value();
+    if (weight.get().dtype() != DType.F32 || weight.get().elements() == 0) {
+      return Optional.of("its weights are not float32");
     }
-    return attribute instanceof Attribute.FloatAttr f ? f.value() : otherwise;
+    long bytes = WeightEncoding.bytes(format, layout, weight.get().shape());
+    long floats = 4 * weight.get().elements();
+    if (!coded && 2 * bytes >= floats) {
+      return Optional.of(
+          "its rows are too short for the format: " + bytes + " bytes instead of " + floats);
+    }
+    return WeightEncoding.isFinite(weight.get().load())
+        ? Optional.empty()
+        : Optional.of("its weights hold infinities or NaNs");
   }
 
   /**
    * Where the node's result is quantized: behind the bias Add of a MatMul and behind a ReLU or
    * Clip, if nothing else uses it before.
    */
-  private static Value tail(Graph graph, Node node) {
+  static Value tail(Graph graph, Node node) {
     Value value = node.output(0);
     Set<String> absorbed =
         node.op().is("MatMul") ? Set.of("Add", "Relu", "Clip") : Set.of("Relu", "Clip");

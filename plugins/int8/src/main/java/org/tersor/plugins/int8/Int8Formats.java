@@ -1,5 +1,7 @@
 package org.tersor.plugins.int8;
 
+import java.util.List;
+
 /** The formats that this plugin provides; a provider needs a class and a constructor of its own. */
 public final class Int8Formats {
   private Int8Formats() {}
@@ -29,6 +31,12 @@ public final class Int8Formats {
   public static final class S8SymmetricChannelRestricted extends Int8Format {
     public S8SymmetricChannelRestricted() {
       super(true, true, true, Sharing.CHANNEL);
+    }
+
+    /** What static int8 quantization means: these weights, and activations that go with them. */
+    @Override
+    public List<String> aliases() {
+      return List.of("int8");
     }
   }
 

@@ -1,0 +1,338 @@
+package org.tersor.passes.graph;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.tersor.ir.dsl.AffineDecode;
+import org.tersor.ir.dsl.FormatDef;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.spi.Pass;
+import org.tersor.ir.spi.PassContext;
+import org.tersor.passes.infer.TypeInference;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/**
+ * Writes decoded weights as DequantizeLinear where the format's text has the form {@code (code -
+ * zero) * scale}; codes, scales and zero points go over unchanged. Before kernels are chosen only
+ * grids that integer kernels know are written so (8-bit codes, a scale per tensor or row), and
+ * every other decode stays; for export all are written, with blocks and 4-bit codes from opset 21
+ * on, and what ONNX cannot say is refused by name or, if that is wanted, decoded to floats.
+ */
+public final class LowerDecode implements Pass {
+  /** From this version on there are blocks and 4-bit codes. */
+  static final int BLOCKED = 21;
+
+  /** The setting that asks for floats where ONNX has no form. */
+  public static final String FLOATS = "decode-floats";
+
+  private final boolean export;
+
+  private LowerDecode(boolean export) {
+    this.export = export;
+  }
+
+  /** For models that other tools read. */
+  public static LowerDecode forExport() {
+    return new LowerDecode(true);
+  }
+
+  /** Before integer kernels are chosen. */
+  public static LowerDecode forKernels() {
+    return new LowerDecode(false);
+  }
+
+  @Override
+  public String id() {
+    return "lower-decode";
+  }
+
+  @Override
+  public Set<String> needs() {
+    return Set.of("types");
+  }
+
+  @Override
+  public Set<String> gives() {
+    return Set.of("types");
+  }
+
+  /** The opset that the export of a graph takes; 0 if any does. */
+  static int opsetForExport(Graph graph, PassContext context) {
+    int needed = 0;
+    if (graph.nodes().stream().noneMatch(DecodeOperator::isDecode)) {
+      return needed;
+    }
+    TypeInference.Inferred inferred = TypeInference.infer(graph, context.operators(), note -> {});
+    for (Node node : graph.nodes()) {
+      if (DecodeOperator.isDecode(node)) {
+        Optional<Affine> affine = Affine.of(graph, node, inferred.scope().context(node));
+        boolean blocked =
+            affine
+                .filter(a ->
+                    a.decode.level() == FormatDef.Level.BLOCK || a.decode.codeType().bits() != 8)
+                .isPresent();
+        needed = Math.max(needed, blocked ? BLOCKED : UpgradeOpset.SUFFICIENT);
+      }
+    }
+    return needed;
+  }
+
+  /** A decode node of constants whose format is affine. */
+  private record Affine(DecodeOperator.Scheme scheme, AffineDecode decode, List<Tensor> buffers) {
+    static Optional<Affine> of(Graph graph, Node node, OpContext types) {
+      List<Tensor> buffers = new ArrayList<>();
+      for (Value input : node.inputs()) {
+        graph.constant(input).map(Constant::load).ifPresent(buffers::add);
+      }
+      if (buffers.size() != node.inputs().size()) {
+        return Optional.empty();
+      }
+      DecodeOperator.Scheme scheme = DecodeOperator.scheme(types);
+      return AffineDecode.of(scheme.format()).map(decode -> new Affine(scheme, decode, buffers));
+    }
+  }
+
+  @Override
+  public Graph run(Graph graph, PassContext context) {
+    if (graph.nodes().stream().noneMatch(DecodeOperator::isDecode)) {
+      return graph;
+    }
+    TypeInference.Inferred inferred = TypeInference.infer(graph, context.operators(), note -> {});
+    Rewrite rewrite = new Rewrite(graph);
+    for (Node node : graph.nodes()) {
+      if (!DecodeOperator.isDecode(node)) {
+        continue;
+      }
+      OpContext types = inferred.scope().context(node);
+      Optional<Affine> affine = Affine.of(graph, node, types);
+      boolean asInteger =
+          affine
+              .filter(a ->
+                  a.decode.codeType().bits() == 8
+                      && a.decode.level() != FormatDef.Level.BLOCK
+                      && (a.decode.level() == FormatDef.Level.TENSOR
+                          || a.scheme.layout().rows().size() == 1))
+              .isPresent();
+      Optional<Tensor> zeros = affine.flatMap(LowerDecode::zeros);
+      if (zeros.isPresent()
+          && (asInteger || export)
+          && graph.opset("") >= UpgradeOpset.SUFFICIENT) {
+        new Writer(rewrite, node, affine.orElseThrow(), zeros.get()).write();
+      } else if (export) {
+        floats(rewrite, node, types, context);
+      }
+    }
+    return export ? LowerFakeQuant.withoutDomain(rewrite.apply()) : rewrite.apply();
+  }
+
+  private static void floats(Rewrite rewrite, Node node, OpContext types, PassContext context) {
+    DecodeOperator.Scheme scheme = DecodeOperator.scheme(types);
+    String name = scheme.format().name();
+    if (!Boolean.parseBoolean(context.options().getOrDefault(FLOATS, "false"))) {
+      throw new TersorException(
+          "TSR-0417",
+          "weights '"
+              + node.name()
+              + "' "
+              + java.util.Arrays.toString(scheme.shape())
+              + " are in format '"
+              + name
+              + "', whose values are not (code - zero) * scale with an integer zero: ONNX cannot say"
+              + " it. Compile to .jar or .so, choose another format, or ask for decoded floats");
+    }
+    List<Tensor> buffers = new ArrayList<>();
+    node.inputs().forEach(i -> rewrite.constant(i).ifPresent(buffers::add));
+    Tensor values =
+        new DecodeOperator()
+            .eval(
+                new org.tersor.passes.eval.KnownEval(
+                    rewrite.graph(), node, buffers.stream().map(Optional::of).toList()))
+            .getFirst();
+    context
+        .note()
+        .accept(
+            "lower-decode: weights '"
+                + node.name()
+                + "' of format '"
+                + name
+                + "' are written as floats: rounded, but not smaller");
+    Value constant = rewrite.edit().constant(node.output(0).name(), Constant.of(values));
+    if (!rewrite.bypass(node, constant)) {
+      throw new TersorException("TSR-0417", "weights '" + node.name() + "' are a result as well");
+    }
+  }
+
+  /** Zero points in the type of the codes, if they fit. */
+  private static Optional<Tensor> zeros(Affine affine) {
+    Tensor wide = affine.decode.zeros(affine.buffers, affine.scheme.encodedShape());
+    DType type = affine.decode.codeType();
+    Tensor zeros = Tensor.zeros(type, wide.shape());
+    for (int i = 0; i < wide.size(); i++) {
+      long zero = wide.getLong(i);
+      if (zero < type.minValue() || zero > type.maxValue()) {
+        return Optional.empty();
+      }
+      zeros.setLong(i, zero);
+    }
+    return Optional.of(zeros);
+  }
+
+  /** DequantizeLinear of one weight: in its own shape if it can be, else of rows and columns. */
+  private static final class Writer {
+    private final Rewrite rewrite;
+    private final Node node;
+    private final Affine affine;
+    private final Tensor zeros;
+    private final int version;
+
+    Writer(Rewrite rewrite, Node node, Affine affine, Tensor zeros) {
+      this.rewrite = rewrite;
+      this.node = node;
+      this.affine = affine;
+      this.zeros = zeros;
+      this.version = rewrite.graph().opset("");
+    }
+
+    void write() {
+      long[] encoded = affine.scheme.encodedShape();
+      long[] shape = affine.scheme.shape();
+      Tensor codes = affine.decode.codes(affine.buffers, encoded);
+      Tensor scales = affine.decode.scales(affine.buffers, encoded);
+      List<Integer> rows = affine.scheme.layout().rows();
+      List<Integer> columns = affine.scheme.layout().columns();
+      FormatDef.Level level = affine.decode.level();
+      boolean perRow = level == FormatDef.Level.ROW;
+      boolean blocked = level == FormatDef.Level.BLOCK;
+      if (level == FormatDef.Level.TENSOR || (perRow && rows.size() == 1)) {
+        Map<String, Attribute> attributes =
+            perRow ? Map.of("axis", new Attribute.IntAttr(rows.getFirst())) : Map.of();
+        replace(
+            List.of(dequantize(moved(codes, shape), scales, zeros, attributes, node.output(0))));
+      } else if (blocked && columns.size() == 1) {
+        // Blocks along one dimension: scales take its place, the others keep theirs.
+        long[] blocks = shape.clone();
+        blocks[columns.getFirst()] = scales.shape()[scales.rank() - 1];
+        Map<String, Attribute> attributes =
+            Map.of(
+                "axis", new Attribute.IntAttr(columns.getFirst()),
+                "block_size", new Attribute.IntAttr(affine.scheme.format().block()));
+        replace(
+            List.of(
+                dequantize(
+                    moved(codes, shape),
+                    moved(scales, blocks),
+                    moved(zeros, blocks),
+                    attributes,
+                    node.output(0))));
+      } else {
+        flat(codes, scales, blocked);
+      }
+    }
+
+    /** Codes as [rows, columns], then the shape and order of the weight. */
+    private void flat(Tensor codes, Tensor scales, boolean blocked) {
+      long[] encoded = affine.scheme.encodedShape();
+      long[] shape = affine.scheme.shape();
+      long columns = encoded[encoded.length - 1];
+      long rows = columns == 0 ? 0 : codes.size() / columns;
+      long[] parameters =
+          blocked ? new long[] {rows, scales.shape()[scales.rank() - 1]} : new long[] {rows};
+      Map<String, Attribute> attributes =
+          blocked
+              ? Map.of(
+                  "axis", new Attribute.IntAttr(1),
+                  "block_size", new Attribute.IntAttr(affine.scheme.format().block()))
+              : Map.of("axis", new Attribute.IntAttr(0));
+      List<Integer> order = affine.scheme.layout().order();
+      long[] ordered = order.stream().mapToLong(d -> shape[d]).toArray();
+      boolean transposes = !order.equals(order.stream().sorted().toList());
+      Value matrix = rewrite.edit().value("", TensorType.of(DType.F32, new long[] {rows, columns}));
+      Value reshaped =
+          transposes ? rewrite.edit().value("", TensorType.of(DType.F32, ordered)) : node.output(0);
+      List<Node> nodes = new ArrayList<>();
+      nodes.add(
+          dequantize(
+              codes.reshaped(rows, columns),
+              scales.reshaped(parameters),
+              zeros.reshaped(parameters),
+              attributes,
+              matrix));
+      Value target = rewrite.edit().constant("", Constant.of(Tensor.of(ordered, ordered.length)));
+      nodes.add(
+          new Node(
+              rewrite.edit().freshId(),
+              "",
+              new OpKey("", "Reshape", version),
+              List.of(matrix, target),
+              List.of(reshaped),
+              Map.of()));
+      if (transposes) {
+        List<Long> back = new ArrayList<>();
+        for (int d = 0; d < shape.length; d++) {
+          back.add((long) order.indexOf(d));
+        }
+        nodes.add(
+            new Node(
+                rewrite.edit().freshId(),
+                "",
+                new OpKey("", "Transpose", version),
+                List.of(reshaped),
+                node.outputs(),
+                Map.of("perm", new Attribute.IntsAttr(back))));
+      }
+      replace(nodes);
+    }
+
+    /** Elements in encoding order put where a tensor of {@code shape} has them. */
+    private Tensor moved(Tensor encoded, long[] shape) {
+      Tensor result = Tensor.zeros(encoded.dtype(), shape);
+      int[] offsets = affine.scheme.layout().offsets(shape);
+      for (int e = 0; e < offsets.length; e++) {
+        if (encoded.dtype().isFloat()) {
+          result.setDouble(offsets[e], encoded.getDouble(e));
+        } else {
+          result.setLong(offsets[e], encoded.getLong(e));
+        }
+      }
+      return result;
+    }
+
+    private Node dequantize(
+        Tensor codes,
+        Tensor scales,
+        Tensor zeroPoints,
+        Map<String, Attribute> attributes,
+        Value output) {
+      return new Node(
+          node.id(),
+          node.name(),
+          new OpKey("", "DequantizeLinear", version),
+          List.of(
+              rewrite.edit().constant(name(), Constant.of(codes)),
+              rewrite.edit().constant("", Constant.of(scales)),
+              rewrite.edit().constant("", Constant.of(zeroPoints))),
+          List.of(output),
+          attributes);
+    }
+
+    /** The name that the file gave to the weight. */
+    private String name() {
+      return node.name();
+    }
+
+    private void replace(List<Node> nodes) {
+      rewrite.edit().replace(node, nodes);
+    }
+  }
+}
