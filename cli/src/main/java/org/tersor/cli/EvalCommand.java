@@ -12,6 +12,7 @@ import java.util.concurrent.Callable;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
 import org.tersor.conformance.LoadedModel;
+import org.tersor.ir.graph.Graph;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
@@ -25,13 +26,14 @@ import picocli.CommandLine.Option;
 @Command(
     name = "eval",
     description = {
-      "Measures a model's accuracy.",
-      "mnist: IDX files, pixels become (v/255 - .1307) / .3081 unless --preprocess says otherwise. images: pictures with labels.csv (file,label), else labels in the order of the file names."
+      "Measures a model's accuracy, or how alike it answers to another.",
+      "mnist: IDX files, pixels become (v/255 - .1307) / .3081 unless --preprocess says otherwise. images: pictures with labels.csv (file,label), else labels in the order of the file names.",
+      "cosine: the angle between the first outputs of MODEL and --reference on samples without labels; the value is the least of all."
     })
 final class EvalCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
 
-  @Option(names = "--task", required = true, description = "mnist or images.")
+  @Option(names = "--task", required = true, description = "mnist, images or cosine.")
   String task = "";
 
   @Option(names = "--data", paramLabel = "DIR", required = true, description = "The data.")
@@ -52,12 +54,26 @@ final class EvalCommand implements Callable<Integer> {
       description = "Write the predicted class of each sample, one a line.")
   Optional<Path> predictions = Optional.empty();
 
+  @Option(
+      names = "--reference",
+      paramLabel = "X.onnx",
+      description = "cosine: the model to compare with, on the same backend.")
+  Optional<Path> reference = Optional.empty();
+
+  @Option(
+      names = "--logits",
+      description = "cosine: compare what enters the Softmax at the end of both models.")
+  boolean logits;
+
   /** Share of samples whose largest score is the label's. */
   record Result(double value, int n, List<Integer> predicted) {}
 
   @Override
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
+    if (task.equalsIgnoreCase("cosine")) {
+      return cosine(compiler);
+    }
     LoadedModel loaded = options.load(compiler);
     Samples.Data samples =
         Samples.task(
@@ -86,6 +102,55 @@ final class EvalCommand implements Callable<Integer> {
         "%s on %s: top-1 %.2f %% of %d",
         options.model.getFileName(), loaded.backend(), 100 * result.value(), result.n());
     return Exit.OK;
+  }
+
+  private int cosine(Compiler compiler) throws IOException {
+    Path file =
+        reference.orElseThrow(
+            () -> new TersorException("TSR-0906", "--task cosine needs --reference X.onnx"));
+    if (logits && (options.isArtifact() || options.backend.equals("ort"))) {
+      throw new TersorException(
+          "TSR-0906", "--logits looks into the model: give an .onnx and a backend of Tersor");
+    }
+    boolean foreign = options.isArtifact() || options.backend.equals("ort");
+    LoadedModel model =
+        foreign ? options.load(compiler) : compiled(compiler, options.model, options.backend);
+    LoadedModel other = compiled(compiler, file, foreign ? "jvm" : options.backend);
+    Samples.Data samples =
+        Samples.calibration(
+            data,
+            Optional.empty(),
+            model.executable().inputs(),
+            options.dims,
+            options.preprocess.map(Preprocess::parse));
+    int n = Math.min(limit, samples.count());
+    List<Similarity> results = new ArrayList<>();
+    options.common.withProgress(
+        "comparing",
+        n,
+        step ->
+            results.add(
+                Similarity.measure(model.executable(), other.executable(), samples, n, step)));
+    Similarity result = results.getFirst();
+    options.common.sayJson(result.json(model.backend()));
+    options.common.say(
+        "%s on %s and %s: cosine at least %.5f, %.5f on average, of %d",
+        options.model.getFileName(),
+        model.backend(),
+        file.getFileName(),
+        result.least(),
+        result.mean(),
+        n);
+    return Exit.OK;
+  }
+
+  private LoadedModel compiled(Compiler compiler, Path file, String backend) {
+    Graph prepared = compiler.prepare(options.read(compiler, file), options.compileOptions());
+    return LoadedModel.prepared(
+        compiler,
+        logits ? Similarity.beforeSoftmax(prepared) : prepared,
+        backend,
+        options.compileOptions());
   }
 
   /** Classifies the first {@code n} samples; the model's first output holds a score per class. */

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -19,8 +18,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
-import java.util.spi.ToolProvider;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
@@ -63,47 +60,7 @@ class PluginFormatTest {
 
   @BeforeAll
   static void buildJar() throws IOException {
-    Path source =
-        Path.of(System.getProperty("tersor.root", "..")).resolve("plugins/example/src/main");
-    Path classes = folder.resolve("classes");
-    List<String> arguments =
-        new ArrayList<>(
-            List.of(
-                "-d",
-                classes.toString(),
-                "-proc:none",
-                "-cp",
-                System.getProperty(
-                    "surefire.test.class.path", System.getProperty("java.class.path"))));
-    try (Stream<Path> files = Files.walk(source.resolve("java"))) {
-      files
-          .map(Path::toString)
-          .filter(f -> f.endsWith(".java") && !f.endsWith("module-info.java"))
-          .sorted()
-          .forEach(arguments::add);
-    }
-    tool("javac", arguments);
-    jar = folder.resolve("five.jar");
-    tool(
-        "jar",
-        List.of(
-            "--create",
-            "--file",
-            jar.toString(),
-            "-C",
-            classes.toString(),
-            ".",
-            "-C",
-            source.resolve("resources").toString(),
-            "."));
-  }
-
-  private static void tool(String name, List<String> arguments) {
-    int result =
-        ToolProvider.findFirst(name)
-            .orElseThrow()
-            .run(System.out, System.err, arguments.toArray(String[]::new));
-    assertEquals(0, result, name + " " + String.join(File.pathSeparator, arguments));
+    jar = OutsidePlugin.build(folder);
   }
 
   private static Registry.Provided<NumberFormat> five() {

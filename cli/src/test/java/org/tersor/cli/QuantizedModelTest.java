@@ -21,8 +21,6 @@ import org.tersor.conformance.Reference;
 import org.tersor.conformance.ReferenceExecutable;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
-import org.tersor.ir.graph.Node;
-import org.tersor.ir.graph.Value;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.eval.Ports;
@@ -160,38 +158,15 @@ class QuantizedModelTest {
     Quantizer.Quantized quantized = quantize(model, data, 4, small);
     assertTrue(
         Files.size(small) <= .3 * 2 * Files.size(model), "file of " + Files.size(small) + " bytes");
-    Executable exact = compiler.executable(scores(quantized.base()), "jvm", options);
-    Executable coded = compiler.executable(scores(compiler.read(small, Map.of())), "jvm", options);
+    Executable exact =
+        compiler.executable(Similarity.beforeSoftmax(quantized.base()), "jvm", options);
+    Executable coded =
+        compiler.executable(
+            Similarity.beforeSoftmax(compiler.read(small, Map.of())), "jvm", options);
     for (int i = data.count() - 4; i < data.count(); i++) {
       Map<String, Tensor> photo = data.read(i, 1);
-      double cosine = cosine(first(exact, photo), first(coded, photo));
+      double cosine = Similarity.cosine(first(exact, photo), first(coded, photo));
       assertTrue(cosine >= .98, "photo " + i + ": cosine " + cosine);
     }
-  }
-
-  /** The model without the Softmax at its end. */
-  private static Graph scores(Graph graph) {
-    Node last = graph.nodes().stream().filter(n -> n.op().is("Softmax")).findFirst().orElseThrow();
-    return new Graph(
-        graph.name(),
-        graph.inputs(),
-        List.of(new Value(last.input(0).id(), "scores")),
-        graph.nodes(),
-        graph.constants(),
-        graph.types(),
-        graph.opsets(),
-        graph.metadata());
-  }
-
-  private static double cosine(Tensor a, Tensor b) {
-    double ab = 0;
-    double aa = 0;
-    double bb = 0;
-    for (int i = 0; i < a.size(); i++) {
-      ab += a.getDouble(i) * b.getDouble(i);
-      aa += a.getDouble(i) * a.getDouble(i);
-      bb += b.getDouble(i) * b.getDouble(i);
-    }
-    return ab / Math.sqrt(aa * bb);
   }
 }
