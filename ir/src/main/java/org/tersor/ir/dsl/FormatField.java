@@ -173,7 +173,7 @@ public record FormatField(
 
   /** Stores integer element {@code i} of a section; a diagnostic if it does not fit. */
   public void write(byte[] bytes, int section, int i, long value) {
-    put(bytes, section, i, type.encode(name, value));
+    put(bytes, section, i, type.encode(name, (double) value));
   }
 
   /**
