@@ -92,7 +92,7 @@ public final class DecodeOperator implements Operator, OperatorProvider {
     long rows = c.intAttr("rows", -1);
     List<Integer> dims = new ArrayList<>();
     for (long d : order) {
-      dims.add((int) Math.clamp(d, -1, Integer.MAX_VALUE));
+      dims.add(Math.clamp(d, -1, Integer.MAX_VALUE));
     }
     if (java.util.Arrays.stream(shape).anyMatch(d -> d < 0)
         || order.length != shape.length
