@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.DynamicTest;
@@ -127,7 +128,7 @@ class QuantizationRulesTest {
             quantizer.base(b.build("g", Map.of()), compile),
             List.of(Map.of("x", Tensor.of(values, 1, values.length))),
             options(INT8, Optional.of(format)));
-    QuantPlan.Activation activation = plan.activations().get("x");
+    QuantPlan.Activation activation = Objects.requireNonNull(plan.activations().get("x"));
     assertEquals(format, activation.format());
     return activation.parameters();
   }
@@ -253,12 +254,14 @@ class QuantizationRulesTest {
     of(exported, "DequantizeLinear").stream()
         .filter(n -> exported.constant(n.input(0)).isPresent())
         .forEach(n -> decodes.put(operand(exported, n, 0).dtype(), n));
-    Tensor scales = operand(exported, decodes.get(DType.I8), 1);
+    Tensor scales = operand(exported, Objects.requireNonNull(decodes.get(DType.I8)), 1);
     double x = 1 / 255.0;
     assertTrue(scales.getDouble(0) >= 2e6 / 4294967294.0 / x, "raised: " + scales.getDouble(0));
     assertEquals((float) (1 / 127.0), scales.floats()[1], "untouched");
-    Tensor codes = operand(exported, decodes.get(DType.I32), 0);
-    double back = codes.ints()[0] * operand(exported, decodes.get(DType.I32), 1).getDouble(0);
+    Tensor codes = operand(exported, Objects.requireNonNull(decodes.get(DType.I32)), 0);
+    double back =
+        codes.ints()[0]
+            * operand(exported, Objects.requireNonNull(decodes.get(DType.I32)), 1).getDouble(0);
     assertEquals(1e6, back, 1, "the bias comes back");
   }
 
@@ -376,7 +379,11 @@ class QuantizationRulesTest {
                     compiler.executable(graph, "loop-interpreter", compile).run(Map.of("x", x));
                 wanted.forEach((name, tensor) -> {
                   for (int i = 0; i < tensor.size(); i++) {
-                    assertEquals(tensor.getDouble(i), loops.get(name).getDouble(i), 1e-4, name);
+                    assertEquals(
+                        tensor.getDouble(i),
+                        Objects.requireNonNull(loops.get(name)).getDouble(i),
+                        1e-4,
+                        name);
                   }
                 });
               }));
