@@ -15,6 +15,7 @@ import java.util.Set;
 import java.util.function.Consumer;
 import org.tersor.cli.data.Images;
 import org.tersor.cli.data.Preprocess;
+import org.tersor.conformance.Leaves;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.conformance.Reference;
@@ -22,10 +23,13 @@ import org.tersor.conformance.ReferenceExecutable;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.RawData;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.onnx.OnnxTensors;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.PassManager;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Npy;
@@ -52,7 +56,7 @@ final class ModelOptions {
       names = "--input",
       paramLabel = "NAME=FILE",
       description =
-          "An input: .npy, .npz (the array of that name, or the only one), .png or .jpg, .bin (raw little-endian), or the word random.")
+          "An input: .npy, .npz (the array of that name, or the only one; the elements of a sequence), .pb (a TensorProto, SequenceProto, ...), .png or .jpg, .bin (raw little-endian), or the word random.")
   Map<String, String> inputs = new LinkedHashMap<>();
 
   @Option(names = "--inputs", paramLabel = "X.npz", description = "All inputs by name.")
@@ -254,7 +258,7 @@ final class ModelOptions {
         result.put(
             port.name(),
             new RandomInputs.Drawn(
-                port.name(), read(port, Path.of(entry.getValue())), entry.getValue()));
+                port.name(), read(loaded, port, Path.of(entry.getValue())), entry.getValue()));
       }
     }
     return result;
@@ -266,23 +270,56 @@ final class ModelOptions {
     return tensors;
   }
 
-  /** For JSON: name, type, shape and origin of every input. */
+  static Map<String, Datum> data(Map<String, RandomInputs.Drawn> drawn) {
+    Map<String, Datum> data = new LinkedHashMap<>();
+    drawn.forEach((name, d) -> data.put(name, d.value()));
+    return data;
+  }
+
+  /** For JSON: name, type, shape and origin of every input, and of what it is made of. */
   static List<Map<String, Object>> describe(Map<String, RandomInputs.Drawn> drawn) {
     List<Map<String, Object>> list = new ArrayList<>();
     drawn
         .values()
         .forEach(d -> {
-          Map<String, Object> entry = new LinkedHashMap<>();
-          entry.put("name", d.name());
-          entry.put("dtype", d.tensor().dtype().text());
-          entry.put("shape", d.tensor().shape());
-          entry.put("from", d.from());
-          list.add(entry);
+          Leaves.of(d.name(), d.value())
+              .forEach((name, tensor) -> {
+                Map<String, Object> entry = new LinkedHashMap<>();
+                entry.put("name", name);
+                entry.put("dtype", tensor.dtype().text());
+                entry.put("shape", tensor.shape());
+                entry.put("from", d.from());
+                list.add(entry);
+              });
         });
     return list;
   }
 
-  private Tensor read(Port port, Path file) throws IOException {
+  /** Whatever the port takes; a sequence from the arrays of an archive in their order. */
+  private Datum read(LoadedModel loaded, Port port, Path file) throws IOException {
+    String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+    if (name.endsWith(".pb")) {
+      return OnnxTensors.read(
+          file,
+          loaded.graph().inputs().stream()
+              .filter(value -> value.name().equals(port.name()))
+              .findFirst()
+              .map(loaded.graph()::type)
+              .orElse(ValueType.UNKNOWN));
+    }
+    if (port.isTensor()) {
+      return tensor(port, file);
+    }
+    if (name.endsWith(".npz") && port.wraps().equals(List.of(Executable.Wrap.SEQUENCE))) {
+      return new Datum.Sequence(List.copyOf(Npy.readAll(file).values()));
+    }
+    throw new TersorException(
+        "TSR-0903",
+        "input '" + port.name() + "' is no tensor: give a .pb file of it, as the ONNX suite has,"
+            + " or an .npz of the elements of a sequence");
+  }
+
+  private Tensor tensor(Port port, Path file) throws IOException {
     String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
     if (name.endsWith(".npy")) {
       return Npy.read(file);

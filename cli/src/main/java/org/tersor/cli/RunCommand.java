@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.tersor.conformance.Comparison;
+import org.tersor.conformance.Leaves;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.runtime.DType;
@@ -35,7 +36,8 @@ final class RunCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     LoadedModel loaded = options.load(options.common.compiler());
     Map<String, RandomInputs.Drawn> inputs = options.inputs(loaded);
-    Map<String, Tensor> results = loaded.executable().run(ModelOptions.tensors(inputs));
+    Map<String, Tensor> results =
+        Leaves.of(loaded.executable().call(ModelOptions.data(inputs)));
     List<Map<String, Object>> outputs = new ArrayList<>();
     results.forEach((name, tensor) -> {
       outputs.add(summary(name, tensor));

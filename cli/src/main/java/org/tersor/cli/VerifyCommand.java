@@ -60,7 +60,7 @@ final class VerifyCommand implements Callable<Integer> {
       Path judge = reference.orElse(options.model);
       Verifier.Report report =
           new Verifier(ort, compiler)
-              .verify(judge, loaded.graph(), loaded.executable(), ModelOptions.tensors(inputs));
+              .verify(judge, loaded.graph(), loaded.executable(), ModelOptions.data(inputs));
       print(report, ort.name(), loaded, inputs);
       return report.passed() ? Exit.OK : Exit.CHECK_FAILED;
     }

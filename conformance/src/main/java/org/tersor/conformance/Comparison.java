@@ -5,7 +5,11 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.BiFunction;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -55,19 +59,40 @@ public record Comparison(
   /** What the ONNX backend suite allows. */
   public static final Rule SUITE = new Rule.Close(1e-3, 1e-7);
 
+  /** Compares values of any kind: one comparison for each of their leaves. */
+  public static List<Comparison> all(
+      String name, Datum actual, Datum expected, BiFunction<String, Tensor, Rule> rules) {
+    Map<String, Tensor> ours = Leaves.of(name, actual);
+    Map<String, Tensor> theirs = Leaves.of(name, expected);
+    if (!ours.keySet().equals(theirs.keySet())) {
+      return List.of(wrong(name, DType.BOOL, new long[0], 1, actual, expected));
+    }
+    List<Comparison> comparisons = new ArrayList<>();
+    theirs.forEach((leaf, tensor) -> {
+      Tensor own = Objects.requireNonNull(ours.get(leaf));
+      comparisons.add(of(leaf, own, tensor, rules.apply(leaf, tensor)));
+    });
+    return comparisons;
+  }
+
+  private static Comparison wrong(
+      String name, DType dtype, long[] shape, long differing, Datum actual, Datum expected) {
+    return new Comparison(
+        name,
+        dtype,
+        shape,
+        Double.POSITIVE_INFINITY,
+        Double.POSITIVE_INFINITY,
+        0,
+        differing,
+        false,
+        "is " + actual + " but should be " + expected);
+  }
+
   /** Compares; a wrong type or shape never passes. */
   public static Comparison of(String name, Tensor actual, Tensor expected, Rule rule) {
     if (actual.dtype() != expected.dtype() || !Arrays.equals(actual.shape(), expected.shape())) {
-      return new Comparison(
-          name,
-          expected.dtype(),
-          expected.shape(),
-          Double.POSITIVE_INFINITY,
-          Double.POSITIVE_INFINITY,
-          0,
-          expected.size(),
-          false,
-          "is " + actual + " but should be " + expected);
+      return wrong(name, expected.dtype(), expected.shape(), expected.size(), actual, expected);
     }
     if (expected.dtype() == DType.STRING) {
       long differing = 0;

@@ -15,10 +15,10 @@ import java.util.function.Consumer;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.onnx.OnnxTensors;
-import org.tersor.onnx.OnnxValue;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -146,24 +146,21 @@ public final class ConformanceRunner {
 
   /** What is wrong with the outputs of one data set; empty if nothing is. */
   private String check(SuiteCase suiteCase, Graph imported, LoadedModel model, Path set) {
-    Map<String, Tensor> inputs = new LinkedHashMap<>();
+    Map<String, Datum> inputs = new LinkedHashMap<>();
     List<Value> values = imported.inputs();
     for (int i = 0; i < values.size(); i++) {
       Path file = set.resolve("input_" + i + ".pb");
       if (Files.exists(file)) {
-        inputs.put(
-            values.get(i).name(),
-            tensor(OnnxTensors.read(file, imported.type(values.get(i))), values.get(i)));
+        inputs.put(values.get(i).name(), OnnxTensors.read(file, imported.type(values.get(i))));
       }
     }
-    List<Tensor> expected = new ArrayList<>();
+    List<Datum> expected = new ArrayList<>();
     for (int i = 0; i < imported.outputs().size(); i++) {
-      Value output = imported.outputs().get(i);
       expected.add(
-          tensor(
-              OnnxTensors.read(set.resolve("output_" + i + ".pb"), imported.type(output)), output));
+          OnnxTensors.read(
+              set.resolve("output_" + i + ".pb"), imported.type(imported.outputs().get(i))));
     }
-    return compare(suiteCase, imported, model.executable().run(inputs), expected);
+    return compare(suiteCase, imported, model.executable().call(inputs), expected);
   }
 
   /** A light model: every input is 0, 1/n, 2/n, ..., as the suite's own runner makes it. */
@@ -184,38 +181,26 @@ public final class ConformanceRunner {
   }
 
   private static String compare(
-      SuiteCase suiteCase, Graph graph, Map<String, Tensor> actual, List<Tensor> expected) {
+      SuiteCase suiteCase,
+      Graph graph,
+      Map<String, ? extends Datum> actual,
+      List<? extends Datum> expected) {
     if (actual.size() != expected.size()) {
       return actual.size() + " outputs, but " + expected.size() + " are expected";
     }
     for (int i = 0; i < expected.size(); i++) {
       String name = graph.outputs().get(i).name();
-      Tensor ours = actual.get(name);
+      Datum ours = actual.get(name);
       if (ours == null) {
         return "output '" + name + "' is missing";
       }
-      Comparison comparison = Comparison.of(name, ours, expected.get(i), suiteCase.tolerance());
-      if (!comparison.passed()) {
-        return "output '" + name + "': " + comparison.note();
+      for (Comparison comparison :
+          Comparison.all(name, ours, expected.get(i), (leaf, tensor) -> suiteCase.tolerance())) {
+        if (!comparison.passed()) {
+          return "output '" + comparison.name() + "': " + comparison.note();
+        }
       }
     }
     return "";
-  }
-
-  private static Tensor tensor(OnnxValue value, Value port) {
-    return switch (value) {
-      case OnnxValue.OfTensor tensor -> tensor.tensor();
-      case OnnxValue.OfSequence _ ->
-          throw new TersorException(
-              "TSR-0302",
-              "'" + port.name() + "' is a sequence; only tensors enter and leave a model");
-      case OnnxValue.OfOptional _ ->
-          throw new TersorException(
-              "TSR-0302",
-              "'" + port.name() + "' is an optional; only tensors enter and leave a model");
-      case OnnxValue.OfMap _ ->
-          throw new TersorException(
-              "TSR-0302", "'" + port.name() + "' is a map; only tensors enter and leave a model");
-    };
   }
 }

@@ -39,7 +39,7 @@ public final class Duel {
       Reference.Session session,
       Map<String, Tensor> inputs,
       Settings settings) {
-    session.prepare(Reference.data(inputs));
+    session.prepare(inputs);
     Map<String, Tensor> outputs = executable.run(inputs);
     long perRun = warmUp(executable, inputs, outputs, settings.warmupSeconds());
     long[] first = session.time(3);

@@ -1,5 +1,6 @@
 package org.tersor.conformance;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -10,10 +11,13 @@ import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Executable.Wrap;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -41,8 +45,17 @@ public final class RandomInputs {
 
   private RandomInputs() {}
 
+  /** Elements of a sequence or map that is drawn. */
+  private static final int ELEMENTS = 3;
+
   /** What was drawn for one input. */
-  public record Drawn(String name, Tensor tensor, String from) {}
+  public record Drawn(String name, Datum value, String from) {
+
+    /** The value; a diagnostic if it is no tensor. */
+    public Tensor tensor() {
+      return value.tensor("input '" + name + "'");
+    }
+  }
 
   /**
    * Draws.
@@ -56,15 +69,63 @@ public final class RandomInputs {
     Map<String, Drawn> drawn = new LinkedHashMap<>();
     for (Port port : inputs) {
       SeededRandom own = random.split();
-      Tensor tensor = Tensor.zeros(port.dtype(), shape(port, dims));
-      Optional<long[]> bounds =
-          graph.inputs().stream()
-              .filter(v -> v.name().equals(port.name()))
-              .findFirst()
-              .flatMap(v -> bounds(graph, v, 0));
-      drawn.put(port.name(), new Drawn(port.name(), tensor, fill(tensor, bounds, own)));
+      Optional<Value> value =
+          graph.inputs().stream().filter(v -> v.name().equals(port.name())).findFirst();
+      if (port.isTensor()) {
+        Tensor tensor = Tensor.zeros(port.dtype(), shape(port, dims));
+        Optional<long[]> bounds = value.flatMap(v -> bounds(graph, v, 0));
+        drawn.put(port.name(), new Drawn(port.name(), tensor, fill(tensor, bounds, own)));
+      } else {
+        ValueType type = value.map(graph::type).orElse(ValueType.UNKNOWN);
+        drawn.put(
+            port.name(),
+            new Drawn(port.name(), wrapped(port, 0, type, dims, own), port.wraps().toString()));
+      }
     }
     return drawn;
+  }
+
+  /** A value of what is inside of the first {@code depth} wraps of a port. */
+  private static Datum wrapped(
+      Port port, int depth, ValueType type, Map<String, Long> dims, SeededRandom random) {
+    if (depth == port.wraps().size()) {
+      List<DimExpr> shape =
+          type instanceof TensorType t && t.isRanked() ? t.dims() : List.of(DimExpr.of(ELEMENTS));
+      Tensor tensor =
+          Tensor.zeros(port.dtype(), shape(new Port(port.name(), port.dtype(), shape), dims));
+      fill(tensor, Optional.empty(), random);
+      return tensor;
+    }
+    return switch (port.wraps().get(depth)) {
+      case SEQUENCE -> {
+        ValueType element =
+            type instanceof ValueType.SequenceType s ? s.element() : ValueType.UNKNOWN;
+        List<Datum> elements = new ArrayList<>();
+        for (int i = 0; i < ELEMENTS; i++) {
+          elements.add(wrapped(port, depth + 1, element, dims, random));
+        }
+        yield new Datum.Sequence(elements);
+      }
+      case OPTIONAL -> {
+        ValueType element =
+            type instanceof ValueType.OptionalType o ? o.element() : ValueType.UNKNOWN;
+        yield new Datum.Maybe(Optional.of(wrapped(port, depth + 1, element, dims, random)));
+      }
+      case INTEGER_MAP, STRING_MAP -> {
+        boolean named = port.wraps().get(depth) == Wrap.STRING_MAP;
+        Tensor keys = Tensor.zeros(named ? DType.STRING : DType.I64, ELEMENTS);
+        for (int i = 0; i < ELEMENTS; i++) {
+          if (named) {
+            keys.strings()[i] = "k" + i;
+          } else {
+            keys.setLong(i, i);
+          }
+        }
+        Tensor values = Tensor.zeros(port.dtype(), ELEMENTS);
+        fill(values, Optional.empty(), random);
+        yield new Datum.Dictionary(keys, values);
+      }
+    };
   }
 
   /** The shape of an input with symbolic dimensions given, or 1. */

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -27,19 +28,6 @@ public interface Reference extends AutoCloseable {
     public static final Options DEFAULT = new Options(Optimization.ALL, 1);
   }
 
-  /** A tensor, or what holds tensors. */
-  sealed interface Datum {
-    record Dense(Tensor tensor) implements Datum {}
-
-    record Sequence(List<Datum> elements) implements Datum {}
-
-    /** A map from integers or strings: keys and values are vectors of equal length. */
-    record Dictionary(Tensor keys, Tensor values) implements Datum {}
-
-    /** An optional without a value. */
-    record Absent() implements Datum {}
-  }
-
   /** A named input or output as the other runtime sees it; unknown dimensions are -1. */
   record Port(String name, DType dtype, List<Long> shape) {}
 
@@ -50,10 +38,10 @@ public interface Reference extends AutoCloseable {
     List<Port> outputs();
 
     /** All outputs, in order. */
-    Map<String, Datum> run(Map<String, Datum> inputs);
+    Map<String, Datum> run(Map<String, ? extends Datum> inputs);
 
     /** Keeps inputs for {@link #time}. */
-    void prepare(Map<String, Datum> inputs);
+    void prepare(Map<String, ? extends Datum> inputs);
 
     /**
      * Runs with the prepared inputs so many times; nanoseconds of each run, measured around the run
@@ -77,25 +65,27 @@ public interface Reference extends AutoCloseable {
   @Override
   void close();
 
-  /** Loads, runs once with tensors only, unloads. */
-  default Map<String, Tensor> run(Path model, Map<String, Tensor> inputs, Options options) {
+  /** Loads, runs once, unloads. */
+  default Map<String, Datum> call(
+      Path model, Map<String, ? extends Datum> inputs, Options options) {
     try (Session session = open(model, options)) {
-      return tensors(session.run(data(inputs)));
+      return session.run(inputs);
     }
   }
 
-  static Map<String, Datum> data(Map<String, Tensor> tensors) {
-    Map<String, Datum> data = new java.util.LinkedHashMap<>();
-    tensors.forEach((name, tensor) -> data.put(name, new Datum.Dense(tensor)));
-    return data;
+  /** Loads, runs once with tensors only, unloads. */
+  default Map<String, Tensor> run(Path model, Map<String, Tensor> inputs, Options options) {
+    try (Session session = open(model, options)) {
+      return tensors(session.run(inputs));
+    }
   }
 
   /** Those that are tensors. */
   static Map<String, Tensor> tensors(Map<String, Datum> data) {
     Map<String, Tensor> tensors = new java.util.LinkedHashMap<>();
     data.forEach((name, datum) -> {
-      if (datum instanceof Datum.Dense dense) {
-        tensors.put(name, dense.tensor());
+      if (datum instanceof Tensor tensor) {
+        tensors.put(name, tensor);
       }
     });
     return tensors;

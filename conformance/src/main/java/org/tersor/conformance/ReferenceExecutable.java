@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tersor.runtime.Arguments;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -57,7 +58,7 @@ public final class ReferenceExecutable implements Executable {
   public synchronized Map<String, Tensor> run(
       Map<String, Tensor> given, Map<String, Tensor> targets) {
     Map<String, Tensor> results = new LinkedHashMap<>();
-    Map<String, Tensor> found = Reference.tensors(session.run(Reference.data(given)));
+    Map<String, Tensor> found = Reference.tensors(session.run(given));
     for (Port port : outputs) {
       Tensor result = found.get(port.name());
       if (result != null) {
@@ -67,6 +68,11 @@ public final class ReferenceExecutable implements Executable {
       }
     }
     return results;
+  }
+
+  @Override
+  public synchronized Map<String, Datum> call(Map<String, ? extends Datum> given) {
+    return session.run(given);
   }
 
   @Override

@@ -8,10 +8,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiFunction;
 import org.tersor.conformance.Comparison.Rule;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.passes.Compiler;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -45,21 +47,25 @@ public final class Verifier {
    * @param model the file that the reference runs
    * @param graph the same model with inferred types
    */
-  public Report verify(Path model, Graph graph, Executable executable, Map<String, Tensor> inputs) {
-    return judge(model, graph, executable.run(inputs), inputs);
+  public Report verify(
+      Path model, Graph graph, Executable executable, Map<String, ? extends Datum> inputs) {
+    return judge(model, graph, executable.call(inputs), inputs);
   }
 
   /** Compares results that are there already. */
   public Report judge(
-      Path model, Graph graph, Map<String, Tensor> actual, Map<String, Tensor> inputs) {
-    Map<String, Tensor> expected = reference.run(model, inputs, Reference.Options.DEFAULT);
+      Path model,
+      Graph graph,
+      Map<String, ? extends Datum> actual,
+      Map<String, ? extends Datum> inputs) {
+    Map<String, Datum> expected = reference.call(model, inputs, Reference.Options.DEFAULT);
     boolean half = HalfToFloat.usesHalf(graph);
     Map<String, Tensor> truth = half ? float32(graph, inputs) : Map.of();
     List<Comparison> comparisons = new ArrayList<>();
     String text = "";
     for (Value output : graph.outputs()) {
-      Tensor theirs = expected.get(output.name());
-      Tensor ours = actual.get(output.name());
+      Datum theirs = expected.get(output.name());
+      Datum ours = actual.get(output.name());
       if (theirs == null || ours == null) {
         throw new TersorException(
             "TSR-0806",
@@ -68,13 +74,17 @@ public final class Verifier {
                 + "' is missing in the results of "
                 + (ours == null ? "Tersor" : "the reference"));
       }
-      Tensor exact = truth.get(output.name());
-      Rule rule =
-          exact != null && theirs.dtype().isFloat()
-              ? new Rule.Half(exact)
-              : Rules.of(graph, output, theirs);
-      comparisons.add(Comparison.of(output.name(), ours, theirs, rule));
-      text = describe(rule);
+      BiFunction<String, Tensor, Rule> rules =
+          (leaf, tensor) -> {
+            Tensor exact = truth.get(leaf);
+            return exact != null && tensor.dtype().isFloat()
+                ? new Rule.Half(exact)
+                : Rules.of(graph, output, tensor);
+          };
+      comparisons.addAll(Comparison.all(output.name(), ours, theirs, rules));
+      if (theirs instanceof Tensor tensor) {
+        text = describe(rules.apply(output.name(), tensor));
+      }
     }
     return new Report(
         comparisons.stream().allMatch(Comparison::passed),
@@ -96,15 +106,16 @@ public final class Verifier {
   }
 
   /** Outputs of the float32 form of a float16 model, by the reference. */
-  private Map<String, Tensor> float32(Graph graph, Map<String, Tensor> inputs) {
-    Map<String, Tensor> wide = new LinkedHashMap<>();
-    inputs.forEach((name, tensor) -> wide.put(name, HalfToFloat.convert(tensor)));
+  private Map<String, Tensor> float32(Graph graph, Map<String, ? extends Datum> inputs) {
+    Map<String, Datum> wide = new LinkedHashMap<>();
+    inputs.forEach((name, datum) ->
+        wide.put(name, datum instanceof Tensor t ? HalfToFloat.convert(t) : datum));
     try {
       Path folder = Files.createTempDirectory("tersor-float32");
       Path file = folder.resolve("float32.onnx");
       try {
         compiler.write(HalfToFloat.convert(graph), file, Map.of());
-        return reference.run(file, wide, Reference.Options.DEFAULT);
+        return Leaves.of(reference.call(file, wide, Reference.Options.DEFAULT));
       } finally {
         Files.deleteIfExists(file);
         Files.deleteIfExists(folder);

@@ -17,6 +17,7 @@ import org.tersor.onnx.proto.SequenceProto;
 import org.tersor.onnx.proto.SparseTensorProto;
 import org.tersor.onnx.proto.TensorProto;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -41,7 +42,7 @@ public final class OnnxTensors {
   }
 
   /** A file whose message the type tells; tensors of a type that is not known are assumed. */
-  public static OnnxValue read(Path file, ValueType type) {
+  public static Datum read(Path file, ValueType type) {
     return switch (type) {
       case ValueType.SequenceType s -> {
         var parsed = ProtoFile.read(file, SequenceProto.getDefaultInstance());
@@ -55,8 +56,8 @@ public final class OnnxTensors {
         var parsed = ProtoFile.read(file, MapProto.getDefaultInstance());
         yield new OnnxTensors(parsed.raw(), file.toString()).map(parsed.message());
       }
-      case ValueType.TensorType t -> new OnnxValue.OfTensor(read(file));
-      case ValueType.UnknownType u -> new OnnxValue.OfTensor(read(file));
+      case ValueType.TensorType t -> read(file);
+      case ValueType.UnknownType u -> read(file);
     };
   }
 
@@ -83,26 +84,26 @@ public final class OnnxTensors {
     }
   }
 
-  private OnnxValue tensor(TensorProto proto) {
-    return new OnnxValue.OfTensor(tensors.read(proto, where).load());
+  private Tensor tensor(TensorProto proto) {
+    return tensors.read(proto, where).load();
   }
 
-  private OnnxValue dense(SparseTensorProto proto) {
-    return new OnnxValue.OfTensor(tensors.densify(proto, where).load());
+  private Tensor dense(SparseTensorProto proto) {
+    return tensors.densify(proto, where).load();
   }
 
-  private OnnxValue sequence(SequenceProto proto) {
-    List<OnnxValue> elements = new ArrayList<>();
+  private Datum.Sequence sequence(SequenceProto proto) {
+    List<Datum> elements = new ArrayList<>();
     proto.getTensorValuesList().forEach(t -> elements.add(tensor(t)));
     proto.getSparseTensorValuesList().forEach(t -> elements.add(dense(t)));
     proto.getSequenceValuesList().forEach(s -> elements.add(sequence(s)));
     proto.getMapValuesList().forEach(m -> elements.add(map(m)));
     proto.getOptionalValuesList().forEach(o -> elements.add(optional(o)));
-    return new OnnxValue.OfSequence(List.copyOf(elements));
+    return new Datum.Sequence(elements);
   }
 
-  private OnnxValue optional(OptionalProto proto) {
-    Optional<OnnxValue> value = Optional.empty();
+  private Datum optional(OptionalProto proto) {
+    Optional<Datum> value = Optional.empty();
     if (proto.hasTensorValue()) {
       value = Optional.of(tensor(proto.getTensorValue()));
     } else if (proto.hasSparseTensorValue()) {
@@ -114,10 +115,10 @@ public final class OnnxTensors {
     } else if (proto.hasOptionalValue()) {
       value = Optional.of(optional(proto.getOptionalValue()));
     }
-    return new OnnxValue.OfOptional(value);
+    return new Datum.Maybe(value);
   }
 
-  private OnnxValue map(MapProto proto) {
+  private Datum map(MapProto proto) {
     DType key =
         OnnxTypes.dtype(proto.getKeyType())
             .orElseThrow(
@@ -128,7 +129,7 @@ public final class OnnxTensors {
       throw Diag.error(
           Diag.TENSOR, where + ": keys of a map must be integers or strings, of one kind");
     }
-    Tensor keys = Tensor.zeros(key, n);
+    Tensor keys = Tensor.zeros(strings ? DType.STRING : DType.I64, n);
     for (int i = 0; i < n; i++) {
       if (strings) {
         keys.strings()[i] = TensorReader.utf8(proto.getStringKeys(i), where);
@@ -136,11 +137,27 @@ public final class OnnxTensors {
         keys.setLong(i, proto.getKeys(i));
       }
     }
-    List<OnnxValue> values = ((OnnxValue.OfSequence) sequence(proto.getValues())).elements();
+    return new Datum.Dictionary(keys, values(sequence(proto.getValues()).elements(), n));
+  }
+
+  /** The values of a map, single elements, as one vector. */
+  private Tensor values(List<Datum> values, int n) {
     if (values.size() != n) {
       throw Diag.error(
           Diag.TENSOR, where + ": a map of " + n + " keys has " + values.size() + " values");
     }
-    return new OnnxValue.OfMap(keys, values);
+    DType dtype =
+        n > 0 && values.getFirst() instanceof Tensor first ? first.dtype() : DType.F32;
+    Tensor vector = Tensor.zeros(dtype, n);
+    for (int i = 0; i < n; i++) {
+      if (!(values.get(i) instanceof Tensor value)
+          || value.size() != 1
+          || value.dtype() != dtype) {
+        throw Diag.error(
+            Diag.TENSOR, where + ": value " + i + " of a map is not one element of " + dtype.text());
+      }
+      System.arraycopy(value.array(), 0, vector.array(), i * dtype.slots(), dtype.slots());
+    }
+    return vector;
   }
 }

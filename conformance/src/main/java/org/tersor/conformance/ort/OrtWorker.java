@@ -24,6 +24,7 @@ import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.tersor.conformance.Reference;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.TersorException;
 
 /**
@@ -112,7 +113,7 @@ public final class OrtWorker implements Reference {
     }
 
     @Override
-    public Map<String, Datum> run(Map<String, Datum> data) {
+    public Map<String, Datum> run(Map<String, ? extends Datum> data) {
       return home.within(
           limit,
           "run",
@@ -127,7 +128,7 @@ public final class OrtWorker implements Reference {
     }
 
     @Override
-    public void prepare(Map<String, Datum> data) {
+    public void prepare(Map<String, ? extends Datum> data) {
       home.within(
           limit,
           "take inputs of",

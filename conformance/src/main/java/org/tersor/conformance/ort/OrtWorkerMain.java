@@ -26,10 +26,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.tersor.conformance.Reference.Datum;
+import java.util.Optional;
 import org.tersor.conformance.Reference.Optimization;
 import org.tersor.conformance.Reference.Port;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -193,13 +194,17 @@ final class OrtWorkerMain {
   private Map<String, OnnxTensor> feed(Map<String, Datum> data) throws OrtException {
     Map<String, OnnxTensor> inputs = new LinkedHashMap<>();
     for (Map.Entry<String, Datum> entry : data.entrySet()) {
-      if (!(entry.getValue() instanceof Datum.Dense dense)) {
+      Datum given =
+          entry.getValue() instanceof Datum.Maybe(Optional<Datum> value) && value.isPresent()
+              ? value.get()
+              : entry.getValue();
+      if (!(given instanceof Tensor tensor)) {
         throw new IllegalArgumentException(
             "the Java API of ONNX Runtime cannot feed input '"
                 + entry.getKey()
                 + "': only tensors");
       }
-      inputs.put(entry.getKey(), feed(entry.getKey(), dense.tensor()));
+      inputs.put(entry.getKey(), feed(entry.getKey(), tensor));
     }
     return inputs;
   }
@@ -259,7 +264,7 @@ final class OrtWorkerMain {
 
   private static Datum datum(OnnxValue value) throws OrtException {
     return switch (value) {
-      case OnnxTensor tensor -> new Datum.Dense(tensor(tensor));
+      case OnnxTensor tensor -> tensor(tensor);
       case OnnxSequence sequence -> {
         List<Datum> elements = new ArrayList<>();
         for (OnnxValue element : sequence.getValue()) {

@@ -11,9 +11,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.tersor.conformance.Reference.Datum;
+import java.util.Optional;
 import org.tersor.conformance.Reference.Port;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -48,9 +49,9 @@ final class Wire {
     return bytes;
   }
 
-  static void writeData(DataOutputStream out, Map<String, Datum> data) throws IOException {
+  static void writeData(DataOutputStream out, Map<String, ? extends Datum> data) throws IOException {
     out.writeInt(data.size());
-    for (Map.Entry<String, Datum> entry : data.entrySet()) {
+    for (Map.Entry<String, ? extends Datum> entry : data.entrySet()) {
       writeText(out, entry.getKey());
       write(out, entry.getValue());
     }
@@ -68,9 +69,9 @@ final class Wire {
 
   private static void write(DataOutputStream out, Datum datum) throws IOException {
     switch (datum) {
-      case Datum.Dense dense -> {
+      case Tensor tensor -> {
         out.writeByte(0);
-        write(out, dense.tensor());
+        writeTensor(out, tensor);
       }
       case Datum.Sequence sequence -> {
         out.writeByte(1);
@@ -81,17 +82,22 @@ final class Wire {
       }
       case Datum.Dictionary dictionary -> {
         out.writeByte(2);
-        write(out, dictionary.keys());
-        write(out, dictionary.values());
+        writeTensor(out, dictionary.keys());
+        writeTensor(out, dictionary.values());
       }
-      case Datum.Absent _ -> out.writeByte(3);
+      case Datum.Maybe(Optional<Datum> value) -> {
+        out.writeByte(value.isPresent() ? 4 : 3);
+        if (value.isPresent()) {
+          write(out, value.get());
+        }
+      }
     }
   }
 
   private static Datum read(DataInputStream in) throws IOException {
     int kind = in.readByte();
     return switch (kind) {
-      case 0 -> new Datum.Dense(readTensor(in));
+      case 0 -> readTensor(in);
       case 1 -> {
         List<Datum> elements = new ArrayList<>();
         int n = in.readInt();
@@ -101,12 +107,13 @@ final class Wire {
         yield new Datum.Sequence(elements);
       }
       case 2 -> new Datum.Dictionary(readTensor(in), readTensor(in));
-      case 3 -> new Datum.Absent();
+      case 3 -> new Datum.Maybe(Optional.empty());
+      case 4 -> new Datum.Maybe(Optional.of(read(in)));
       default -> throw new IOException("unknown kind of value " + kind);
     };
   }
 
-  private static void write(DataOutputStream out, Tensor tensor) throws IOException {
+  private static void writeTensor(DataOutputStream out, Tensor tensor) throws IOException {
     writeText(out, tensor.dtype().text());
     out.writeInt(tensor.rank());
     for (long dim : tensor.shape()) {

@@ -32,7 +32,7 @@ class OrtWorkerTest {
     Path model = TestData.path("models/mnist-8/mnist-8.onnx");
     try (Reference.Session session = ORT.open(model, Options.DEFAULT)) {
       assertEquals("Input3", session.inputs().getFirst().name());
-      var inputs = Reference.data(Map.of("Input3", Tensor.zeros(DType.F32, 1, 1, 28, 28)));
+      var inputs = Map.of("Input3", Tensor.zeros(DType.F32, 1, 1, 28, 28));
       Tensor scores = Reference.tensors(session.run(inputs)).values().iterator().next();
       assertArrayEquals(new long[] {1, 10}, scores.shape());
       session.prepare(inputs);
@@ -73,7 +73,7 @@ class OrtWorkerTest {
     Path model = TestData.path("models/mnist-8/mnist-8.onnx");
     try (OrtWorker slow = new OrtWorker(Duration.ofMillis(300))) {
       Reference.Session session = open(slow, model);
-      session.prepare(Reference.data(Map.of("Input3", Tensor.zeros(DType.F32, 1, 1, 28, 28))));
+      session.prepare(Map.of("Input3", Tensor.zeros(DType.F32, 1, 1, 28, 28)));
       TersorException late = assertThrows(TersorException.class, () -> session.time(100_000_000));
       assertEquals("TSR-0803", late.code());
       open(slow, model).close(); // a new worker

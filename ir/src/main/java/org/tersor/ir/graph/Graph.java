@@ -188,6 +188,41 @@ public final class Graph {
     return max;
   }
 
+  /** The same graph where values, inputs too, are ones of the graph around it instead. */
+  public Graph withCaptured(Map<Value, Value> instead) {
+    if (instead.isEmpty()) {
+      return this;
+    }
+    return new Graph(
+        name,
+        inputs.stream().filter(input -> !instead.containsKey(input)).toList(),
+        outputs.stream().map(output -> instead.getOrDefault(output, output)).toList(),
+        nodes.stream().map(node -> captured(node, instead)).toList(),
+        constants,
+        types,
+        opsets,
+        metadata);
+  }
+
+  private static Node captured(Node node, Map<Value, Value> instead) {
+    Map<String, Attribute> attributes = new LinkedHashMap<>();
+    node.attributes()
+        .forEach((key, attribute) ->
+            attributes.put(
+                key,
+                switch (attribute) {
+                  case Attribute.GraphAttr g ->
+                      new Attribute.GraphAttr(g.value().withCaptured(instead));
+                  case Attribute.GraphsAttr g ->
+                      new Attribute.GraphsAttr(
+                          g.values().stream().map(b -> b.withCaptured(instead)).toList());
+                  default -> attribute;
+                }));
+    return node.withAttributes(attributes)
+        .withInputs(
+            node.inputs().stream().map(input -> instead.getOrDefault(input, input)).toList());
+  }
+
   /** The same graph with other types. */
   public Graph withTypes(Map<Value, ValueType> newTypes) {
     return new Graph(name, inputs, outputs, nodes, constants, newTypes, opsets, metadata);

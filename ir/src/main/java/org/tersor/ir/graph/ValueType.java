@@ -121,14 +121,56 @@ public sealed interface ValueType {
     };
   }
 
+  /** A dimension of a sequence's elements that they need not agree in. */
+  DimExpr ANY_DIM = DimExpr.symbol("_any");
+
   /**
-   * The least type that covers two of equal kind: dimensions that differ are lost, and with them
-   * the shape.
+   * The least type of a sequence's elements that covers both: dimensions that differ become {@link
+   * #ANY_DIM}, another rank becomes none.
    */
   static ValueType cover(ValueType a, ValueType b) {
-    return a instanceof TensorType x && b instanceof TensorType y && !x.equals(y)
-        ? TensorType.unranked(x.dtype())
-        : a;
+    if (a instanceof UnknownType) {
+      return b;
+    }
+    if (a instanceof SequenceType x && b instanceof SequenceType y) {
+      return new SequenceType(cover(x.element(), y.element()));
+    }
+    if (!(a instanceof TensorType x && b instanceof TensorType y) || x.equals(y)) {
+      return a;
+    }
+    if (!x.isRanked() || !y.isRanked() || x.rank() != y.rank()) {
+      return TensorType.unranked(x.dtype());
+    }
+    List<DimExpr> dims = new ArrayList<>();
+    for (int d = 0; d < x.rank(); d++) {
+      dims.add(x.dims().get(d).equals(y.dims().get(d)) ? x.dims().get(d) : ANY_DIM);
+    }
+    return TensorType.of(x.dtype(), dims);
+  }
+
+  /**
+   * The type of one element that is taken out of a sequence or optional: what is not constant is a
+   * new symbol made from {@code tag}, as another element may have another.
+   */
+  static ValueType fresh(ValueType element, String tag) {
+    if (!(element instanceof TensorType x) || !x.isRanked()) {
+      return element;
+    }
+    List<DimExpr> dims = new ArrayList<>();
+    for (int d = 0; d < x.rank(); d++) {
+      DimExpr dim = x.dims().get(d);
+      dims.add(dim.isConst() ? dim : DimExpr.symbol(tag + "_" + d));
+    }
+    return TensorType.of(x.dtype(), dims);
+  }
+
+  /** The type of the elements of a sequence each of which is another value of type {@code one}. */
+  static ValueType varying(ValueType one) {
+    if (!(one instanceof TensorType x) || !x.isRanked()) {
+      return one;
+    }
+    return TensorType.of(
+        x.dtype(), x.dims().stream().map(dim -> dim.isConst() ? dim : ANY_DIM).toList());
   }
 
   /**

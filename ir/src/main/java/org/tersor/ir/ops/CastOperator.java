@@ -1,9 +1,15 @@
 package org.tersor.ir.ops;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.TypeNumbers;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
@@ -21,6 +27,7 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Minifloat;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.host.NumberText;
 
 /**
  * Cast and CastLike between all pairs of number types, and strings. A real number beyond the range
@@ -89,11 +96,29 @@ final class CastOperator extends OpBase {
     if (x.dtype() == to) {
       return List.of(x);
     }
+    if (x.dtype() == DType.STRING) {
+      return number(c, parsed(c, x, NumberText.parsed(to)), out);
+    }
+    return number(c, x, out);
+  }
+
+  private static Tensor parsed(OpContext c, Tensor text, DType type) {
+    Tensor numbers = Shapes.allocate(c, type, text.shape());
+    for (int i = 0; i < text.size(); i++) {
+      try {
+        NumberText.parse(text.strings()[i], numbers, i);
+      } catch (NumberFormatException e) {
+        throw c.error("TSR-0302", "the text of element " + i + " is not a number");
+      }
+    }
+    return numbers;
+  }
+
+  private static List<Tensor> number(OpContext c, Tensor x, Tensor out) {
+    DType to = out.dtype();
     for (int i = 0; i < x.size(); i++) {
       if (to == DType.STRING) {
-        out.strings()[i] = text(x, i);
-      } else if (x.dtype() == DType.STRING) {
-        fromText(c, x.strings()[i], out, i);
+        out.strings()[i] = NumberText.format(x, i);
       } else if (x.dtype().isFloat() || x.dtype().isComplex()) {
         set(c, out, i, x.getDouble(i));
       } else if (to.isFloat()) {
@@ -134,62 +159,40 @@ final class CastOperator extends OpBase {
     };
   }
 
-  private static String text(Tensor x, int i) {
-    DType type = x.dtype();
-    if (type == DType.BOOL) {
-      return x.getLong(i) != 0 ? "True" : "False";
+  @Override
+  Lowering strings(OpContext c) {
+    DType to = target(c);
+    if (c.dtype(0) == DType.STRING && to != DType.STRING) {
+      DType number = NumberText.parsed(to);
+      return new Lowering.Decompose(b -> {
+        Value parsed =
+            b.add(
+                OpKey.TERSOR,
+                StringOperators.PARSE,
+                Map.of("to", new Attribute.IntAttr(TypeNumbers.number(number))),
+                c.node().input(0));
+        Map<String, Attribute> attributes = new HashMap<>(c.node().attributes());
+        attributes.put("to", new Attribute.IntAttr(TypeNumbers.number(to)));
+        return List.of(number == to ? parsed : b.add("Cast", attributes, parsed));
+      });
     }
-    if (type == DType.U64) {
-      return Long.toUnsignedString(x.getLong(i));
-    }
-    if (!type.isFloat()) {
-      return Long.toString(x.getLong(i));
-    }
-    double value = x.getDouble(i);
-    if (Double.isNaN(value)) {
-      return "NaN";
-    }
-    if (Double.isInfinite(value)) {
-      return value > 0 ? "INF" : "-INF";
-    }
-    String text = type == DType.F64 ? Double.toString(value) : Float.toString((float) value);
-    return text.replaceFirst("\\.0(?=E|$)", "").replace("E-", "e-").replace("E", "e+");
-  }
-
-  private static void fromText(OpContext c, String text, Tensor out, int at) {
-    String trimmed = text.strip();
-    try {
-      if (out.dtype().isInteger() && trimmed.matches("[-+]?\\d+")) {
-        out.setLong(
-            at,
-            out.dtype() == DType.U64 ? Long.parseUnsignedLong(trimmed) : Long.parseLong(trimmed));
-        return;
-      }
-      double value =
-          switch (trimmed.toUpperCase(Locale.ROOT)) {
-            case "INF", "+INF", "INFINITY" -> Double.POSITIVE_INFINITY;
-            case "-INF", "-INFINITY" -> Double.NEGATIVE_INFINITY;
-            case "NAN" -> Double.NaN;
-            case "TRUE" -> 1;
-            case "FALSE" -> 0;
-            default ->
-                out.dtype() == DType.F32 ? Float.parseFloat(trimmed) : Double.parseDouble(trimmed);
-          };
-      set(c, out, at, value);
-    } catch (NumberFormatException e) {
-      throw c.error("TSR-0302", "the text of element " + at + " is not a number");
-    }
+    return code(c);
   }
 
   @Override
   Lowering code(OpContext c) {
     DType from = c.dtype(0);
     DType to = target(c);
-    if (to == DType.STRING) {
-      return new Lowering.Host(schema().name());
-    }
     if (from == to) {
-      return new Lowering.View(0);
+      return from == DType.STRING
+          ? new Lowering.Host(Identity.HOST_OP, Map.of())
+          : new Lowering.View(0);
+    }
+    if (to == DType.STRING) {
+      return new Lowering.Decompose(
+          b ->
+              List.of(
+                  b.add(OpKey.TERSOR, StringOperators.FORMAT, Map.of(), c.node().input(0))));
     }
     Buf x = in(c, 0);
     Buf out = out(c, 0, outType(c, 0));

@@ -8,6 +8,6 @@ import org.tersor.ir.op.OperatorProvider;
 public final class ControlOperators implements OperatorProvider {
   @Override
   public List<Operator> operators() {
-    return List.of(new If(), new Loop(), new Scan());
+    return List.of(new If(), new Loop(), new Scan(), new SequenceMap());
   }
 }

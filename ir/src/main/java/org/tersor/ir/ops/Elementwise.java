@@ -7,6 +7,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
@@ -191,9 +193,6 @@ final class Elementwise extends OpBase {
   @Override
   Lowering code(OpContext c) {
     TensorType type = outType(c, 0);
-    if (row.identity()) {
-      return new Lowering.View(0);
-    }
     List<Axis> axes = Shapes.axes(type.dims());
     Buf out = out(c, 0, type);
     List<Buf> inputs = new ArrayList<>();
@@ -221,6 +220,22 @@ final class Elementwise extends OpBase {
     ScalarExpr expr = row.variadic() ? variadic(c) : expression(c, main);
     KExpr value = new ScalarLower(operands, numbers).lower(special(c, expr));
     return compute(inputs, out, List.of(Stage.of(out, axes, K.cast(out.element(), value))));
+  }
+
+  @Override
+  Lowering strings(OpContext c) {
+    return row.onStrings()
+        .<Lowering>map(
+            op ->
+                new Lowering.Decompose(
+                    b ->
+                        List.of(
+                            b.add(
+                                OpKey.TERSOR,
+                                op,
+                                Map.of(),
+                                c.node().inputs().toArray(new Value[0])))))
+        .orElseGet(() -> super.strings(c));
   }
 
   /** A power with a small constant exponent as products. */
@@ -257,7 +272,7 @@ final class Elementwise extends OpBase {
   @Override
   public Optional<List<DimExpr>> symbolicOutput(OpContext c) {
     if (row.variadic() || row.hasRealNumbers() || !row.followsDims()) {
-      return row.identity() ? c.symbolic(0) : Optional.empty();
+      return Optional.empty();
     }
     List<List<DimExpr>> inputs = new ArrayList<>();
     int n = 1;

@@ -51,7 +51,6 @@ final class ElementwiseOperators {
         unary("Ceil", Types.FLOATS, 1, 6, 13).exact().is("ceil(x)"),
         unary("Round", Types.FLOATS, 11, 22).exact().is("rint(x)"),
         unary("Sign", Types.NUMERIC, 9, 13).exact().is("where(x > 0, 1, where(x < 0, 0 - 1, 0))"),
-        unary("Identity", Types.ALL, 1, 13, 14, 16, 19, 21, 23, 24, 25).exact().dims().is("x"),
         variadic("Sum", Types.FLOATS, 1, 6, 8, 13).is("a + b"),
         variadic("Mean", Types.FLOATS, 1, 6, 8, 13).finish("x / n").is("a + b"),
         variadic("Min", Types.NUMERIC, 1, 6, 8, 12, 13).exact().is("min(a, b)"),
@@ -158,6 +157,7 @@ final class ElementwiseOperators {
                 19)
             .alignedBefore(7, -1)
             .result(DType.BOOL)
+            .onStrings(StringOperators.EQUAL)
             .exact()
             .is("a == b"),
         binary("Less", Types.NUMERIC, 1, 7, 9, 13)

@@ -26,6 +26,7 @@ final class ElementwiseRow {
   private int typeInput;
   private int alignedBefore;
   private int alignedAxis = -1;
+  private Optional<String> onStrings = Optional.empty();
 
   private ElementwiseRow(String name, int... versions) {
     schema = OpSchema.of("", name, versions);
@@ -135,6 +136,12 @@ final class ElementwiseRow {
     return this;
   }
 
+  /** The operator of org.tersor that does it on strings; without one they are only moved. */
+  ElementwiseRow onStrings(String operator) {
+    onStrings = Optional.of(operator);
+    return this;
+  }
+
   ElementwiseRow exact() {
     schema.tolerance(OpSchema.Tolerance.EXACT);
     return this;
@@ -208,12 +215,8 @@ final class ElementwiseRow {
     return dims;
   }
 
-  /** Whether the output is the input. */
-  boolean identity() {
-    return !variadic
-        && variants.size() == 1
-        && variants.getFirst().expr() instanceof ScalarExpr.Name
-        && result.isEmpty();
+  Optional<String> onStrings() {
+    return onStrings;
   }
 
   int typeInput() {

@@ -56,14 +56,12 @@ abstract class OpBase implements Operator {
 
   @Override
   public final Lowering lower(OpContext context) {
-    for (int i = 0; i < context.inputCount(); i++) {
-      if (context.hasInput(i)
-          && context.inputType(i) instanceof TensorType t
-          && t.dtype() == DType.STRING) {
-        return new Lowering.Host(schema.name());
-      }
-    }
-    return code(context);
+    return StringMoves.applies(schema, context) ? strings(context) : code(context);
+  }
+
+  /** Code for operands that are strings; one that looks at what they say must say how. */
+  Lowering strings(OpContext c) {
+    return StringMoves.of(schema, c);
   }
 
   /** Code for operands that are no strings. */

@@ -18,12 +18,12 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
-/** Constant (all its attributes) and Dropout (inference). */
+/** Identity, Constant (all its attributes) and Dropout (inference). */
 final class PlainOperators {
   private PlainOperators() {}
 
   static List<OpBase> all() {
-    return List.of(new ConstantValue(), new Dropout());
+    return List.of(new Identity(), new ConstantValue(), new Dropout());
   }
 
   /** A value in an attribute. */

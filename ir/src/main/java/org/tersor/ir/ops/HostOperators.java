@@ -1,0 +1,19 @@
+package org.tersor.ir.ops;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.tersor.ir.op.Operator;
+import org.tersor.ir.op.OperatorProvider;
+
+/** Operators on strings, sequences, optionals and maps: one line per group. */
+public final class HostOperators implements OperatorProvider {
+  @Override
+  public List<Operator> operators() {
+    List<Operator> all = new ArrayList<>();
+    all.addAll(SequenceOperators.all());
+    all.addAll(OptionalOperators.all());
+    all.addAll(StringOperators.all());
+    all.addAll(MapOperators.all());
+    return List.copyOf(all);
+  }
+}
