@@ -315,7 +315,9 @@ final class ModelOptions {
     }
     throw new TersorException(
         "TSR-0903",
-        "input '" + port.name() + "' is no tensor: give a .pb file of it, as the ONNX suite has,"
+        "input '"
+            + port.name()
+            + "' is no tensor: give a .pb file of it, as the ONNX suite has,"
             + " or an .npz of the elements of a sequence");
   }
 

@@ -36,8 +36,7 @@ final class RunCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     LoadedModel loaded = options.load(options.common.compiler());
     Map<String, RandomInputs.Drawn> inputs = options.inputs(loaded);
-    Map<String, Tensor> results =
-        Leaves.of(loaded.executable().call(ModelOptions.data(inputs)));
+    Map<String, Tensor> results = Leaves.of(loaded.executable().call(ModelOptions.data(inputs)));
     List<Map<String, Object>> outputs = new ArrayList<>();
     results.forEach((name, tensor) -> {
       outputs.add(summary(name, tensor));

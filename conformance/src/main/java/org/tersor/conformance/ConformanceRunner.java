@@ -13,7 +13,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.tersor.ir.graph.Graph;
-import org.tersor.ir.graph.Value;
+import org.tersor.onnx.OnnxSignature;
 import org.tersor.onnx.OnnxTensors;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
@@ -146,19 +146,19 @@ public final class ConformanceRunner {
 
   /** What is wrong with the outputs of one data set; empty if nothing is. */
   private String check(SuiteCase suiteCase, Graph imported, LoadedModel model, Path set) {
+    OnnxSignature declared = OnnxSignature.read(suiteCase.model());
     Map<String, Datum> inputs = new LinkedHashMap<>();
-    List<Value> values = imported.inputs();
-    for (int i = 0; i < values.size(); i++) {
+    for (int i = 0; i < declared.inputs().size(); i++) {
+      OnnxSignature.Port port = declared.inputs().get(i);
       Path file = set.resolve("input_" + i + ".pb");
       if (Files.exists(file)) {
-        inputs.put(values.get(i).name(), OnnxTensors.read(file, imported.type(values.get(i))));
+        inputs.put(port.name(), OnnxTensors.read(file, port.type()));
       }
     }
     List<Datum> expected = new ArrayList<>();
-    for (int i = 0; i < imported.outputs().size(); i++) {
+    for (int i = 0; i < declared.outputs().size(); i++) {
       expected.add(
-          OnnxTensors.read(
-              set.resolve("output_" + i + ".pb"), imported.type(imported.outputs().get(i))));
+          OnnxTensors.read(set.resolve("output_" + i + ".pb"), declared.outputs().get(i).type()));
     }
     return compare(suiteCase, imported, model.executable().call(inputs), expected);
   }

@@ -12,8 +12,8 @@ import org.tersor.runtime.Tensor;
 
 /**
  * What a value is made of, as named tensors: {@code x.length}, {@code x[0]}, ... of a sequence,
- * {@code x.keys} (sorted) and {@code x.values} of a map, {@code x.present} of an empty optional. Two
- * values are equal if their leaves are.
+ * {@code x.keys} (sorted) and {@code x.values} of a map, {@code x.present} of an empty optional.
+ * Two values are equal if their leaves are.
  */
 public final class Leaves {
   private Leaves() {}

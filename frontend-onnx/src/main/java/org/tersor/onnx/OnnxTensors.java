@@ -146,15 +146,13 @@ public final class OnnxTensors {
       throw Diag.error(
           Diag.TENSOR, where + ": a map of " + n + " keys has " + values.size() + " values");
     }
-    DType dtype =
-        n > 0 && values.getFirst() instanceof Tensor first ? first.dtype() : DType.F32;
+    DType dtype = n > 0 && values.getFirst() instanceof Tensor first ? first.dtype() : DType.F32;
     Tensor vector = Tensor.zeros(dtype, n);
     for (int i = 0; i < n; i++) {
-      if (!(values.get(i) instanceof Tensor value)
-          || value.size() != 1
-          || value.dtype() != dtype) {
+      if (!(values.get(i) instanceof Tensor value) || value.size() != 1 || value.dtype() != dtype) {
         throw Diag.error(
-            Diag.TENSOR, where + ": value " + i + " of a map is not one element of " + dtype.text());
+            Diag.TENSOR,
+            where + ": value " + i + " of a map is not one element of " + dtype.text());
       }
       System.arraycopy(value.array(), 0, vector.array(), i * dtype.slots(), dtype.slots());
     }

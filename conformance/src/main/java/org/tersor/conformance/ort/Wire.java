@@ -49,7 +49,8 @@ final class Wire {
     return bytes;
   }
 
-  static void writeData(DataOutputStream out, Map<String, ? extends Datum> data) throws IOException {
+  static void writeData(DataOutputStream out, Map<String, ? extends Datum> data)
+      throws IOException {
     out.writeInt(data.size());
     for (Map.Entry<String, ? extends Datum> entry : data.entrySet()) {
       writeText(out, entry.getKey());

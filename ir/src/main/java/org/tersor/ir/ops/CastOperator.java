@@ -190,9 +190,7 @@ final class CastOperator extends OpBase {
     }
     if (to == DType.STRING) {
       return new Lowering.Decompose(
-          b ->
-              List.of(
-                  b.add(OpKey.TERSOR, StringOperators.FORMAT, Map.of(), c.node().input(0))));
+          b -> List.of(b.add(OpKey.TERSOR, StringOperators.FORMAT, Map.of(), c.node().input(0))));
     }
     Buf x = in(c, 0);
     Buf out = out(c, 0, outType(c, 0));

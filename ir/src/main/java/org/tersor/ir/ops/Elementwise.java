@@ -225,16 +225,10 @@ final class Elementwise extends OpBase {
   @Override
   Lowering strings(OpContext c) {
     return row.onStrings()
-        .<Lowering>map(
-            op ->
-                new Lowering.Decompose(
-                    b ->
-                        List.of(
-                            b.add(
-                                OpKey.TERSOR,
-                                op,
-                                Map.of(),
-                                c.node().inputs().toArray(new Value[0])))))
+        .<Lowering>map(op ->
+            new Lowering.Decompose(b ->
+                List.of(
+                    b.add(OpKey.TERSOR, op, Map.of(), c.node().inputs().toArray(new Value[0])))))
         .orElseGet(() -> super.strings(c));
   }
 

@@ -17,8 +17,7 @@ import org.tersor.runtime.DimExpr;
 /** Maps between tensors: CastMap, DictVectorizer, ZipMap of ai.onnx.ml. */
 final class MapOperators {
   private static final String ML = "ai.onnx.ml";
-  private static final Set<DType> VALUES =
-      Types.set(DType.STRING, DType.I64, DType.F32, DType.F64);
+  private static final Set<DType> VALUES = Types.set(DType.STRING, DType.I64, DType.F32, DType.F64);
 
   private MapOperators() {}
 

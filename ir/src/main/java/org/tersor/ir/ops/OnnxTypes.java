@@ -11,8 +11,7 @@ final class OnnxTypes {
 
   static DType of(OpContext c, long code) {
     return TypeNumbers.type(code)
-        .orElseThrow(
-            () -> c.error("TSR-0302", "there is no element type of number " + code));
+        .orElseThrow(() -> c.error("TSR-0302", "there is no element type of number " + code));
   }
 
   /** The name in TensorProto.DataType, as Cast-1 spells types. */

@@ -1,6 +1,7 @@
 package org.tersor.ir.ops;
 
 import java.util.List;
+import java.util.Map;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.OptionalType;
@@ -26,7 +27,11 @@ final class OptionalOperators {
                 .types("T", Types.ALL)
                 .attribute("type", AttributeKind.TYPE),
             "optional.make",
-            c -> List.of(new OptionalType(held(c)))),
+            c -> List.of(new OptionalType(held(c))),
+            c -> {
+              held(c);
+              return Map.of();
+            }),
         new HostRow(
             OpSchema.of("", "OptionalHasElement", 15, 18)
                 .optional("input", ANYTHING)
@@ -53,10 +58,7 @@ final class OptionalOperators {
       return c.inputType(0);
     }
     return c.attribute("type")
-        .map(a ->
-            a instanceof Attribute.TypeAttr(ValueType type)
-                ? type
-                : ValueType.UNKNOWN)
+        .map(a -> a instanceof Attribute.TypeAttr(ValueType type) ? type : ValueType.UNKNOWN)
         .orElseThrow(() -> c.error("TSR-0304", "neither an input nor attribute 'type' is given"));
   }
 }

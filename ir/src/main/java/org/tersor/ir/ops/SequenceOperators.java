@@ -20,7 +20,9 @@ final class SequenceOperators {
   static List<Operator> all() {
     return List.of(
         new HostRow(
-            op("SequenceEmpty", 11).output("output", "seq(T)").attribute("dtype", AttributeKind.INT),
+            op("SequenceEmpty", 11)
+                .output("output", "seq(T)")
+                .attribute("dtype", AttributeKind.INT),
             "sequence.construct",
             c -> List.of(new SequenceType(TensorType.unranked(emptyOf(c))))),
         new HostRow(

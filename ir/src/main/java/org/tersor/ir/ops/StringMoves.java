@@ -78,8 +78,7 @@ final class StringMoves {
         List<Value> take = new ArrayList<>(List.of(numbers));
         take.addAll(operands);
         outputs.add(
-            builder.add(
-                OpKey.TERSOR, StringOperators.TAKE, Map.of(), take.toArray(new Value[0])));
+            builder.add(OpKey.TERSOR, StringOperators.TAKE, Map.of(), take.toArray(new Value[0])));
       } else {
         outputs.add(numbers);
       }

@@ -37,7 +37,8 @@ public final class NumberText {
       return value > 0 ? "INF" : "-INF";
     }
     String digits = type == DType.F64 ? Double.toString(value) : Float.toString((float) value);
-    String plain = digits.contains("E") ? new BigDecimal(digits).toPlainString() : digits;
+    String plain =
+        digits.contains("E") ? new BigDecimal(digits).stripTrailingZeros().toPlainString() : digits;
     return plain.endsWith(".0") ? plain.substring(0, plain.length() - 2) : plain;
   }
 

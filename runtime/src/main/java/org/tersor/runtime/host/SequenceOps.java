@@ -46,8 +46,7 @@ final class SequenceOps {
   /** Without a position the last element goes. */
   private static Datum erase(HostCall call) {
     List<Datum> elements = new ArrayList<>(call.sequence(0));
-    elements.remove(
-        call.position(call.has(1) ? call.integer(1) : -1, elements.size(), "position"));
+    elements.remove(call.position(call.has(1) ? call.integer(1) : -1, elements.size(), "position"));
     return new Datum.Sequence(elements);
   }
 

@@ -86,8 +86,7 @@ final class StringOps {
     Tensor positions = call.tensor(0);
     Tensor out = call.allocate(DType.STRING, positions.shape());
     for (int i = 0; i < positions.size(); i++) {
-      out.strings()[i] =
-          values.get(call.position(positions.getLong(i), values.size(), "position"));
+      out.strings()[i] = values.get(call.position(positions.getLong(i), values.size(), "position"));
     }
     return out;
   }
@@ -218,8 +217,7 @@ final class StringOps {
       Tensor counts = call.allocate(DType.I64, shape);
       int width = 0;
       for (int i = 0; i < x.length; i++) {
-        List<String> split =
-            delimiter.isEmpty() ? atSpaces(x[i], most) : at(x[i], delimiter, most);
+        List<String> split = delimiter.isEmpty() ? atSpaces(x[i], most) : at(x[i], delimiter, most);
         pieces.add(split);
         counts.longs()[i] = split.size();
         width = Math.max(width, split.size());
