@@ -10,5 +10,6 @@ module org.tersor.codegen.c {
 
   provides org.tersor.ir.spi.Backend with
       org.tersor.codegen.c.NativeBackend,
+      org.tersor.codegen.c.CudaBackend,
       org.tersor.codegen.c.CudaEmulatedBackend;
 }

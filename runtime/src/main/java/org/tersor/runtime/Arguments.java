@@ -134,6 +134,67 @@ public final class Arguments {
     return dims;
   }
 
+  /**
+   * Tensors for the results, in the order of the ports: the caller's where there are some, after
+   * checking names, types and shapes, else new ones.
+   *
+   * @param dims values of the symbols
+   */
+  public static List<Tensor> outputs(
+      List<Port> ports, Map<String, Tensor> given, Map<String, Long> dims) {
+    List<Tensor> results = new ArrayList<>();
+    for (Port port : ports) {
+      long[] shape;
+      try {
+        shape = port.shape().stream().mapToLong(dim -> dim.eval(dims)).toArray();
+        Tensor.count(shape);
+      } catch (ArithmeticException e) {
+        throw new TersorException(
+            "TSR-0704",
+            "output '"
+                + port.name()
+                + "' "
+                + port.shape()
+                + " has no size at dimensions "
+                + dims
+                + ": "
+                + e.getMessage());
+      }
+      Tensor target = given.get(port.name());
+      if (target != null
+          && (target.dtype() != port.dtype() || !Arrays.equals(target.shape(), shape))) {
+        throw new TersorException(
+            "TSR-0704",
+            "output '"
+                + port.name()
+                + "' is "
+                + port.dtype().text()
+                + Arrays.toString(shape)
+                + "; a tensor "
+                + target
+                + " was given for it");
+      }
+      results.add(target != null ? target : Tensor.zeros(port.dtype(), shape));
+    }
+    List<String> names = ports.stream().map(Port::name).toList();
+    for (String name : given.keySet()) {
+      if (!names.contains(name)) {
+        throw new TersorException(
+            "TSR-0702", "the model has no output '" + name + "'; its outputs are " + names);
+      }
+    }
+    return results;
+  }
+
+  /** Tensors by the names of their ports, in that order. */
+  public static Map<String, Tensor> byName(List<Port> ports, List<Tensor> tensors) {
+    Map<String, Tensor> named = new LinkedHashMap<>();
+    for (int i = 0; i < tensors.size(); i++) {
+      named.put(ports.get(i).name(), tensors.get(i));
+    }
+    return named;
+  }
+
   /** Copies results into tensors of the caller where there are some, else passes them on. */
   public static Tensor deliver(Port port, Tensor result, Optional<Tensor> target) {
     if (target.isEmpty()) {

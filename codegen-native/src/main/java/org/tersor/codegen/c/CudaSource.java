@@ -12,11 +12,25 @@ public final class CudaSource {
 
   /** The text of a {@code .cu} file. */
   public static String text(List<LoopFunction> functions) {
+    return text(functions, 0, functions.size());
+  }
+
+  /** The text of a file with the functions from (inclusive) to to (exclusive) of a program. */
+  static String text(List<LoopFunction> functions, int from, int to) {
     CUnit unit = new CUnit(Isa.SCALAR, true);
-    for (LoopFunction function : functions) {
-      CEmitter.emit(unit, function, name(function, functions), "TSR_KERNEL");
+    for (LoopFunction function : functions.subList(from, to)) {
+      String name = name(function, functions);
+      CEmitter.emit(unit, function, name, "TSR_KERNEL");
+      unit.function("TSR_PARAMETERS(" + name + ", \"" + parameters(function) + "\")");
     }
     return CRuntime.resource("tersor_device.h") + "\n" + unit.text();
+  }
+
+  /** Kinds of a kernel's parameters: p and w pointers to read and write, i integers, s scratch. */
+  private static String parameters(LoopFunction function) {
+    StringBuilder kinds = new StringBuilder();
+    function.buffers().forEach(b -> kinds.append(b.written() ? 'w' : 'p'));
+    return kinds.append("i".repeat(function.dims().size() + 2)).append('s').toString();
   }
 
   /** Name of a function's kernel. */

@@ -16,6 +16,11 @@ final class Faults {
     return new TersorException("TSR-0602", message);
   }
 
+  /** TSR-0611: no CUDA driver or no GPU that can be used. */
+  static TersorException cudaMissing(String message) {
+    return new TersorException("TSR-0611", message);
+  }
+
   /** TSR-0603: loop IR that this backend cannot express. */
   static TersorException unsupported(String what, String remedy) {
     return new TersorException("TSR-0603", "the C backend cannot express " + what + ": " + remedy);

@@ -85,7 +85,11 @@ final class NativeBuild {
 
   /** Loads the library of these sources, from the cache if it is there. */
   static SharedObject load(Map<String, Source> sources, boolean useCache) {
-    Optional<Path> cached = useCache ? cacheFile(hash(sources)) : Optional.empty();
+    Optional<Path> cached =
+        useCache
+            ? cacheFile(
+                hash(Toolchain.version() + Toolchain.cc() + Toolchain.FLAGS, sources), ".so")
+            : Optional.empty();
     if (cached.filter(Files::isRegularFile).isPresent()) {
       return new SharedObject(cached.get());
     }
@@ -96,11 +100,12 @@ final class NativeBuild {
     });
   }
 
-  private static String hash(Map<String, Source> sources) {
+  /** What a compiled form of the sources is known by. */
+  static String hash(String compiler, Map<String, Source> sources) {
     try {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
       Map<String, String> parts = new LinkedHashMap<>();
-      parts.put("compiler", Toolchain.version() + Toolchain.cc() + Toolchain.FLAGS);
+      parts.put("compiler", compiler);
       sources.forEach((name, source) -> parts.put(name, source.flags() + "\n" + source.text()));
       parts.forEach((name, text) -> {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
@@ -113,8 +118,8 @@ final class NativeBuild {
     }
   }
 
-  /** Where a library is kept; empty if the folder cannot be made private to this user. */
-  private static Optional<Path> cacheFile(String hash) {
+  /** Where a compiled form is kept; empty if the folder cannot be made private to this user. */
+  static Optional<Path> cacheFile(String hash, String suffix) {
     String base = System.getenv("XDG_CACHE_HOME");
     Path folder =
         (base == null || base.isBlank()
@@ -125,7 +130,7 @@ final class NativeBuild {
     try {
       Files.createDirectories(folder);
       Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
-      return Optional.of(folder.resolve(hash + ".so"));
+      return Optional.of(folder.resolve(hash + suffix));
     } catch (IOException | UnsupportedOperationException e) {
       return Optional.empty();
     }
@@ -135,12 +140,12 @@ final class NativeBuild {
    * Copies beside the target and renames, so that another process never sees half a file. A full
    * disk only costs the cache.
    */
-  private static void keep(Path built, Path file) {
+  static void keep(Path built, Path file) {
     try {
       move(
           Files.copy(
               built,
-              Files.createTempFile(file.getParent(), "new", ".so"),
+              Files.createTempFile(file.getParent(), "new", ".tmp"),
               StandardCopyOption.REPLACE_EXISTING),
           file);
     } catch (IOException e) {

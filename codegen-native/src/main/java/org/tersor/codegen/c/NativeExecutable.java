@@ -11,7 +11,6 @@ import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentLinkedDeque;
@@ -115,50 +114,7 @@ final class NativeExecutable implements Executable {
   public Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
     List<Tensor> inputs = Arguments.inputs(plan.inputs(), given);
     Map<String, Long> bound = Arguments.bind(plan.inputs(), inputs);
-    List<Tensor> results = new ArrayList<>();
-    for (Port port : plan.outputs()) {
-      long[] shape;
-      try {
-        shape = port.shape().stream().mapToLong(dim -> dim.eval(bound)).toArray();
-        Tensor.count(shape);
-      } catch (ArithmeticException e) {
-        throw new TersorException(
-            "TSR-0704",
-            "output '"
-                + port.name()
-                + "' "
-                + port.shape()
-                + " has no size at dimensions "
-                + bound
-                + ": "
-                + e.getMessage());
-      }
-      Tensor target = targets.get(port.name());
-      if (target != null
-          && (target.dtype() != port.dtype() || !Arrays.equals(target.shape(), shape))) {
-        throw new TersorException(
-            "TSR-0704",
-            "output '"
-                + port.name()
-                + "' is "
-                + port.dtype().text()
-                + Arrays.toString(shape)
-                + "; a tensor "
-                + target
-                + " was given for it");
-      }
-      results.add(target != null ? target : Tensor.zeros(port.dtype(), shape));
-    }
-    for (String name : targets.keySet()) {
-      if (plan.outputs().stream().noneMatch(p -> p.name().equals(name))) {
-        throw new TersorException(
-            "TSR-0702",
-            "the model has no output '"
-                + name
-                + "'; its outputs are "
-                + plan.outputs().stream().map(Port::name).toList());
-      }
-    }
+    List<Tensor> results = Arguments.outputs(plan.outputs(), targets, bound);
     long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
     Session session = pool.pollFirst();
     if (session == null || !Arrays.equals(session.dims, dims)) {
@@ -168,11 +124,7 @@ final class NativeExecutable implements Executable {
     session.run(plan.loadSteps().size(), plan.loadSteps().size() + plan.runSteps().size());
     session.deliver(results);
     pool.offerFirst(session);
-    Map<String, Tensor> byName = new LinkedHashMap<>();
-    for (int i = 0; i < results.size(); i++) {
-      byName.put(plan.outputs().get(i).name(), results.get(i));
-    }
-    return byName;
+    return Arguments.byName(plan.outputs(), results);
   }
 
   /** Memory of one call at a time, for one value of the dimensions. */

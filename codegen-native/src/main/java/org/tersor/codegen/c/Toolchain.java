@@ -77,14 +77,19 @@ final class Toolchain {
 
   /** First line of the compiler's version: part of what a cached library depends on. */
   static String version() {
-    List<String> command = new ArrayList<>(cc());
+    return version(cc()).lines().findFirst().orElse("");
+  }
+
+  /** What a compiler says of its version. */
+  static String version(List<String> compiler) {
+    List<String> command = new ArrayList<>(compiler);
     command.add("--version");
     try {
       Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
       process.getOutputStream().close();
       String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
       process.waitFor();
-      return text.lines().findFirst().orElse("");
+      return text;
     } catch (IOException e) {
       throw Faults.toolchain("cannot run " + String.join(" ", command) + ": " + e.getMessage());
     } catch (InterruptedException e) {

@@ -18,6 +18,7 @@
 /* The scratch area begins with the bytes of one thread. */
 #define TSR_SCRATCH(p) ((p) + 64 + *(const int64_t *)(p) * ((int64_t)blockIdx.x * blockDim.x + threadIdx.x))
 #define TSR_COPY(to, from, n) memcpy(to, from, n)
+#define TSR_PARAMETERS(kernel, kinds)
 
 TSR_FN float tsr_fma_f32(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 TSR_FN double tsr_fma_f64(double a, double b, double c) { return __fma_rn(a, b, c); }
@@ -53,14 +54,24 @@ TSR_FN int32_t tsr_dot4(int32_t acc, int32_t a, int32_t b) {
 #include <stddef.h>
 #include <stdint.h>
 #define TSR_FN static inline __attribute__((always_inline, unused))
-#define TSR_KERNEL __attribute__((visibility("hidden")))
 #define TSR_RESTRICT restrict
+#ifdef TSR_GRID
+/* A launch as a device makes it: the caller sets these and calls once per block. */
+#define TSR_KERNEL __attribute__((visibility("default")))
+__attribute__((visibility("default"))) int64_t tsr_block, tsr_blocks = 1, tsr_threads = 1;
+#define TSR_BLOCKS(v) for (int64_t v = tsr_from + tsr_block; v < tsr_to; v += tsr_blocks)
+#define TSR_SCRATCH(p) ((p) + 64 + *(const int64_t *)(p) * (tsr_block * tsr_threads))
+#define TSR_PARAMETERS(kernel, kinds) __attribute__((visibility("default"))) const char kernel##_parameters[] = kinds;
+#else
+#define TSR_KERNEL __attribute__((visibility("hidden")))
 #define TSR_BLOCKS(v) for (int64_t v = tsr_from; v < tsr_to; v++)
+#define TSR_SCRATCH(p) (p)
+#define TSR_PARAMETERS(kernel, kinds)
+#endif
 #define TSR_LANES(v, begin, end, step) for (int64_t v = (begin); v < (end); v += (step))
 #define TSR_BARRIER() ((void)0)
 #define TSR_SINGLE
 #define TSR_SHARED
-#define TSR_SCRATCH(p) (p)
 #define TSR_COPY(to, from, n) __builtin_memcpy(to, from, n)
 
 TSR_FN uint64_t tsr_device_bits(double x) { union { double a; uint64_t b; } u; u.a = x; return u.b; }

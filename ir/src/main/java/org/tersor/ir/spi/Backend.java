@@ -20,6 +20,11 @@ public sealed interface Backend {
     return Optional.empty();
   }
 
+  /** The device that it runs on and the version of its driver; empty for the processor. */
+  default Optional<String> hardware() {
+    return Optional.empty();
+  }
+
   /** A backend that walks the graph. */
   non-sealed interface OfGraph extends Backend {
     Executable load(Graph graph, Options options);
