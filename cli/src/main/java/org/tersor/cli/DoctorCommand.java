@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import org.tersor.conformance.Reference;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.runtime.TersorException;
@@ -45,13 +46,7 @@ final class DoctorCommand implements Callable<Integer> {
                 + Common.bytes(Runtime.getRuntime().maxMemory())));
     checks.add(tool("cc", "for --backend native and .so", "cc", "--version"));
     checks.add(tool("nvcc", "for CUDA", "nvcc", "--version"));
-    checks.add(
-        tool(
-            "GPU",
-            "CUDA is emulated without one",
-            "nvidia-smi",
-            "--query-gpu=name,driver_version",
-            "--format=csv,noheader"));
+    checks.add(gpu());
     try (Reference ort = new OrtWorker()) {
       checks.add(new Check("reference", true, ort.name()));
     } catch (TersorException e) {
@@ -70,6 +65,20 @@ final class DoctorCommand implements Callable<Integer> {
     common.sayJson(json);
     checks.forEach(c -> common.say("%-4s %-26s %s", c.ok() ? "ok" : "no", c.name(), c.what()));
     return Exit.OK;
+  }
+
+  private Check gpu() {
+    String devices =
+        common.registry().backends().stream()
+            .flatMap(b -> b.provider().hardware().stream())
+            .distinct()
+            .collect(Collectors.joining("; "));
+    return new Check(
+        "GPU",
+        !devices.isEmpty(),
+        devices.isEmpty()
+            ? "none that a backend can use; cuda-emulated runs CUDA kernels on the processor"
+            : devices);
   }
 
   private static Check vectors() {

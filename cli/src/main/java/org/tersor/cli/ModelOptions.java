@@ -78,7 +78,8 @@ final class ModelOptions {
   @Option(
       names = "--backend",
       description =
-          "jvm, native, interpreter, loop-interpreter, cuda-emulated (default: ${DEFAULT-VALUE}).")
+          "jvm, native, interpreter, loop-interpreter, cuda, cuda-emulated"
+              + " (default: ${DEFAULT-VALUE}).")
   String backend = "jvm";
 
   @Option(

@@ -8,10 +8,12 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -21,6 +23,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.Program;
@@ -109,6 +113,24 @@ class CudaBackendTest {
       same(expected, emulated.run(inputs));
       same(expected, executable.run(inputs));
     }
+  }
+
+  /** Intrinsics have a body for the device and one for the emulation. */
+  @ParameterizedTest
+  @EnumSource
+  void intrinsicsGiveTheInterpretersBits(Machine machine) {
+    CudaBackend backend = backend(machine);
+    List<LoopFunction> functions = new ArrayList<>(CudaTest.scalars());
+    functions.add(CudaTest.blocks());
+    Program program = Programs.of(functions, 320, Target.cuda());
+    Map<String, Tensor> inputs = new LinkedHashMap<>();
+    Random random = new Random(11);
+    for (Executable.Port port : program.plan().inputs()) {
+      inputs.put(port.name(), Kernels.values(Scalar.of(port.dtype()), 320, random));
+    }
+    same(
+        new LoopInterpreterBackend().load(program, OPTIONS).run(inputs),
+        backend.load(program, OPTIONS).run(inputs));
   }
 
   @ParameterizedTest

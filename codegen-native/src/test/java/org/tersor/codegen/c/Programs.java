@@ -1,5 +1,6 @@
 package org.tersor.codegen.c;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -99,6 +100,42 @@ final class Programs {
                 var("n"),
                 store("y", var("i"), op(BinaryOp.SUB, load("x", var("i")), real(0.5)))));
     return List.of(pack, scale, shift);
+  }
+
+  /**
+   * A program that runs functions of one dimension n side by side: each has inputs and outputs of n
+   * elements of its own.
+   */
+  static Program of(List<LoopFunction> functions, int n, Target target) {
+    List<Plan.Buffer> buffers = new ArrayList<>();
+    List<Executable.Port> inputs = new ArrayList<>();
+    List<Executable.Port> outputs = new ArrayList<>();
+    List<Plan.Call> calls = new ArrayList<>();
+    for (int f = 0; f < functions.size(); f++) {
+      LoopFunction function = functions.get(f);
+      List<Integer> arguments = new ArrayList<>();
+      for (LoopFunction.BufferParam parameter : function.buffers()) {
+        List<Executable.Port> ports = parameter.written() ? outputs : inputs;
+        String name = function.name() + "_" + parameter.name();
+        arguments.add(buffers.size());
+        buffers.add(
+            new Plan.Buffer(
+                name,
+                parameter.element().dtype(),
+                DimExpr.of(n),
+                parameter.written() ? Plan.Storage.OUTPUT : Plan.Storage.INPUT,
+                ports.size()));
+        ports.add(new Executable.Port(name, parameter.element().dtype(), DimExpr.list(n)));
+      }
+      long tasks = function.name().equals("blocks") ? n / 64 : n;
+      calls.add(
+          new Plan.Call(
+              f, arguments, DimExpr.list(n), DimExpr.of(tasks), function.name()));
+    }
+    List<String> names = functions.stream().map(LoopFunction::name).toList();
+    Plan plan =
+        new Plan("functions", List.of(), inputs, outputs, buffers, names, List.of(), calls);
+    return new Program(plan, functions, List.of(), target, Map.of());
   }
 
   static Program program(String name, Target target) {
