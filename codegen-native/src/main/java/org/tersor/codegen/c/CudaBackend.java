@@ -99,6 +99,9 @@ public final class CudaBackend implements Backend.OfProgram {
         .facts()
         .forEach((key, value) -> description.append(key).append(": ").append(value).append('\n'));
     return new CudaExecutable(
-        program, CudaContext.of(machine.driver(), machine.device()), images, description.toString());
+        program,
+        CudaContext.of(machine.driver(), machine.device()),
+        images,
+        description.toString());
   }
 }

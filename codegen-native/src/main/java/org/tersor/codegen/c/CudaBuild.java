@@ -47,15 +47,13 @@ final class CudaBuild {
     List<String> command = new ArrayList<>(List.of(nvcc.toString()));
     command.addAll(CudaSource.flags());
     command.addAll(List.of("-arch=" + architecture, "-cubin"));
-    String compiler =
-        useCache ? command + "\n" + Toolchain.version(List.of(nvcc.toString())) : "";
+    String compiler = useCache ? command + "\n" + Toolchain.version(List.of(nvcc.toString())) : "";
     List<Future<byte[]>> running = new ArrayList<>();
     try (ExecutorService pool =
         Executors.newFixedThreadPool(Math.max(1, Runtime.getRuntime().availableProcessors()))) {
       for (int first = 0; first < functions.size(); first += KERNELS_PER_FILE) {
         String text =
-            CudaSource.text(
-                functions, first, Math.min(functions.size(), first + KERNELS_PER_FILE));
+            CudaSource.text(functions, first, Math.min(functions.size(), first + KERNELS_PER_FILE));
         running.add(pool.submit(() -> image(command, compiler, text, useCache)));
       }
       List<byte[]> images = new ArrayList<>();

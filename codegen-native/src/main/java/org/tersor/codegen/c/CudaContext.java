@@ -98,8 +98,7 @@ final class CudaContext {
   Handle allocate(long bytes, String what) {
     long size = Math.max(256, bytes);
     long address =
-        driver.readLong(
-            Function.MEMORY_ALLOCATE, "allocate " + size + " bytes for " + what, size);
+        driver.readLong(Function.MEMORY_ALLOCATE, "allocate " + size + " bytes for " + what, size);
     return new Handle(this, address, Function.MEMORY_FREE, address);
   }
 

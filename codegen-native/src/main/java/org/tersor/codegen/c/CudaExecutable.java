@@ -50,8 +50,12 @@ final class CudaExecutable implements Executable {
     this.weightMemory =
         context.in(() -> context.allocate(weights.bytes(), "the weights of " + plan.name()));
     this.description =
-        description + "kernels in " + kernels.modules() + " modules\ndevice memory of weights: "
-            + weights.bytes() + " bytes\n";
+        description
+            + "kernels in "
+            + kernels.modules()
+            + " modules\ndevice memory of weights: "
+            + weights.bytes()
+            + " bytes\n";
     CudaLayout temporary = CudaLayout.constants(plan, loading);
     context.in(() -> {
       load(program, kept, temporary, loading);
@@ -153,8 +157,7 @@ final class CudaExecutable implements Executable {
         driver.quietly(Function.STREAM_SYNCHRONIZE, stream.pointer());
       }
     }
-    driver.call(
-        Function.STREAM_SYNCHRONIZE, "run the model " + plan.name(), stream.pointer());
+    driver.call(Function.STREAM_SYNCHRONIZE, "run the model " + plan.name(), stream.pointer());
     Reference.reachabilityFence(memory);
     Reference.reachabilityFence(this);
   }

@@ -49,8 +49,7 @@ final class CudaLaunches {
       if (scratch(call) > 0) {
         long each = Math.multiplyExact(scratchPerThread, (long) threads);
         blocks = Math.clamp(SCRATCH_BYTES / each, 1, blocks);
-        scratchBytes =
-            Math.max(scratchBytes, Math.addExact(64, Math.multiplyExact(blocks, each)));
+        scratchBytes = Math.max(scratchBytes, Math.addExact(64, Math.multiplyExact(blocks, each)));
       }
       launches.add(
           new Launch(

@@ -20,27 +20,39 @@ record CudaLayout(List<Long> offsets, List<Long> sizes, long bytes) {
 
   /** What lives as long as the executable: constants that the mask names, and packed weights. */
   static CudaLayout weights(Plan plan, boolean[] constants) {
-    return of(plan, Map.of(), b -> switch (b.storage()) {
-      case CONSTANT -> constants[b.index()];
-      case PACKED -> true;
-      case INPUT, OUTPUT, ARENA -> false;
-    });
+    return of(
+        plan,
+        Map.of(),
+        b ->
+            switch (b.storage()) {
+              case CONSTANT -> constants[b.index()];
+              case PACKED -> true;
+              case INPUT, OUTPUT, ARENA -> false;
+            });
   }
 
   /** Constants that the mask names. */
   static CudaLayout constants(Plan plan, boolean[] constants) {
-    return of(plan, Map.of(), b -> switch (b.storage()) {
-      case CONSTANT -> constants[b.index()];
-      case PACKED, INPUT, OUTPUT, ARENA -> false;
-    });
+    return of(
+        plan,
+        Map.of(),
+        b ->
+            switch (b.storage()) {
+              case CONSTANT -> constants[b.index()];
+              case PACKED, INPUT, OUTPUT, ARENA -> false;
+            });
   }
 
   /** What one call needs. */
   static CudaLayout call(Plan plan, Map<String, Long> dims) {
-    return of(plan, dims, b -> switch (b.storage()) {
-      case CONSTANT, PACKED -> false;
-      case INPUT, OUTPUT, ARENA -> true;
-    });
+    return of(
+        plan,
+        dims,
+        b ->
+            switch (b.storage()) {
+              case CONSTANT, PACKED -> false;
+              case INPUT, OUTPUT, ARENA -> true;
+            });
   }
 
   private interface Holds {

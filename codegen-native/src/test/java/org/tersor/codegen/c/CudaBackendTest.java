@@ -93,8 +93,7 @@ class CudaBackendTest {
     expected.forEach((name, tensor) ->
         assertEquals(
             "",
-            Kernels.difference(
-                tensor.array(), Objects.requireNonNull(actual.get(name)).array()),
+            Kernels.difference(tensor.array(), Objects.requireNonNull(actual.get(name)).array()),
             name));
   }
 
@@ -208,8 +207,7 @@ class CudaBackendTest {
 
   private static String failure(FakeCuda driver, Program program) {
     TersorException e =
-        assertThrows(
-            TersorException.class, () -> run(driver.backend().load(program, OPTIONS), 3));
+        assertThrows(TersorException.class, () -> run(driver.backend().load(program, OPTIONS), 3));
     assertEquals("TSR-0612", e.code());
     return e.getMessage();
   }

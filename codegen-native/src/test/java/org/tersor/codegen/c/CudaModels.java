@@ -26,7 +26,8 @@ enum CudaModels {
   MATMUL {
     @Override
     Value build(GraphBuilder b) {
-      Value x = b.input("x", TensorType.of(DType.F32, List.of(DimExpr.symbol("N"), DimExpr.of(53))));
+      Value x =
+          b.input("x", TensorType.of(DType.F32, List.of(DimExpr.symbol("N"), DimExpr.of(53))));
       Value y = b.add("MatMul", x, b.constant(random(1, 53, 70)));
       return b.add("Relu", b.add("Add", y, b.constant(random(2, 70))));
     }
@@ -145,5 +146,4 @@ enum CudaModels {
     new Random(8).nextBytes(tensor.bytes());
     return tensor;
   }
-
 }

@@ -35,9 +35,7 @@ final class FakeCuda {
   FakeCuda(Path folder) {
     try {
       Files.writeString(
-          folder.resolve("fake_cuda.c"),
-          CRuntime.resource("fake_cuda.c"),
-          StandardCharsets.UTF_8);
+          folder.resolve("fake_cuda.c"), CRuntime.resource("fake_cuda.c"), StandardCharsets.UTF_8);
       List<String> command = new ArrayList<>(Toolchain.cc());
       command.addAll(
           List.of("-O1", "-w", "-shared", "-fPIC", "-o", "libcuda.so.1", "fake_cuda.c", "-ldl"));
@@ -68,8 +66,7 @@ final class FakeCuda {
     exec COMPILER -x c -DTSR_GRID -shared -nostdlib -o "$out" "$source"
     """
         .replace(
-            "COMPILER",
-            String.join(" ", Toolchain.cc()) + " " + String.join(" ", Toolchain.FLAGS));
+            "COMPILER", String.join(" ", Toolchain.cc()) + " " + String.join(" ", Toolchain.FLAGS));
   }
 
   Path library() {
@@ -129,8 +126,7 @@ final class FakeCuda {
   String problem() {
     try {
       MemorySegment text =
-          (MemorySegment)
-              function("fake_problem", FunctionDescriptor.of(ADDRESS)).invokeExact();
+          (MemorySegment) function("fake_problem", FunctionDescriptor.of(ADDRESS)).invokeExact();
       return text.reinterpret(512).getString(0);
     } catch (Throwable e) {
       throw new IllegalStateException(e);

@@ -128,13 +128,10 @@ final class Programs {
         ports.add(new Executable.Port(name, parameter.element().dtype(), DimExpr.list(n)));
       }
       long tasks = function.name().equals("blocks") ? n / 64 : n;
-      calls.add(
-          new Plan.Call(
-              f, arguments, DimExpr.list(n), DimExpr.of(tasks), function.name()));
+      calls.add(new Plan.Call(f, arguments, DimExpr.list(n), DimExpr.of(tasks), function.name()));
     }
     List<String> names = functions.stream().map(LoopFunction::name).toList();
-    Plan plan =
-        new Plan("functions", List.of(), inputs, outputs, buffers, names, List.of(), calls);
+    Plan plan = new Plan("functions", List.of(), inputs, outputs, buffers, names, List.of(), calls);
     return new Program(plan, functions, List.of(), target, Map.of());
   }
 
