@@ -27,48 +27,48 @@ import java.util.Map;
 final class CudaDriver {
   /** A driver function; all return a CUresult. */
   enum Function {
-    INIT("cuInit", JAVA_INT),
-    DRIVER_VERSION("cuDriverGetVersion", ADDRESS),
-    DEVICE_COUNT("cuDeviceGetCount", ADDRESS),
-    DEVICE_GET("cuDeviceGet", ADDRESS, JAVA_INT),
-    DEVICE_NAME("cuDeviceGetName", ADDRESS, JAVA_INT, JAVA_INT),
-    DEVICE_ATTRIBUTE("cuDeviceGetAttribute", ADDRESS, JAVA_INT, JAVA_INT),
-    CONTEXT_RETAIN("cuDevicePrimaryCtxRetain", ADDRESS, JAVA_INT),
-    CONTEXT_RELEASE("cuDevicePrimaryCtxRelease_v2", JAVA_INT),
-    CONTEXT_PUSH("cuCtxPushCurrent_v2", ADDRESS),
-    CONTEXT_POP("cuCtxPopCurrent_v2", ADDRESS),
-    MODULE_LOAD("cuModuleLoadDataEx", ADDRESS, ADDRESS, JAVA_INT, ADDRESS, ADDRESS),
-    MODULE_UNLOAD("cuModuleUnload", ADDRESS),
-    MODULE_FUNCTION("cuModuleGetFunction", ADDRESS, ADDRESS, ADDRESS),
-    MEMORY_ALLOCATE("cuMemAlloc_v2", ADDRESS, JAVA_LONG),
-    MEMORY_FREE("cuMemFree_v2", JAVA_LONG),
-    COPY_TO_DEVICE("cuMemcpyHtoDAsync_v2", JAVA_LONG, ADDRESS, JAVA_LONG, ADDRESS),
-    COPY_TO_HOST("cuMemcpyDtoHAsync_v2", ADDRESS, JAVA_LONG, JAVA_LONG, ADDRESS),
-    STREAM_CREATE("cuStreamCreate", ADDRESS, JAVA_INT),
-    STREAM_DESTROY("cuStreamDestroy_v2", ADDRESS),
-    STREAM_SYNCHRONIZE("cuStreamSynchronize", ADDRESS),
-    LAUNCH(
-        "cuLaunchKernel",
-        ADDRESS,
-        JAVA_INT,
-        JAVA_INT,
-        JAVA_INT,
-        JAVA_INT,
-        JAVA_INT,
-        JAVA_INT,
-        JAVA_INT,
-        ADDRESS,
-        ADDRESS,
-        ADDRESS),
-    ERROR_NAME("cuGetErrorName", JAVA_INT, ADDRESS),
-    ERROR_TEXT("cuGetErrorString", JAVA_INT, ADDRESS);
+    INIT("cuInit", "i"),
+    DRIVER_VERSION("cuDriverGetVersion", "p"),
+    DEVICE_COUNT("cuDeviceGetCount", "p"),
+    DEVICE_GET("cuDeviceGet", "pi"),
+    DEVICE_NAME("cuDeviceGetName", "pii"),
+    DEVICE_ATTRIBUTE("cuDeviceGetAttribute", "pii"),
+    CONTEXT_RETAIN("cuDevicePrimaryCtxRetain", "pi"),
+    CONTEXT_RELEASE("cuDevicePrimaryCtxRelease_v2", "i"),
+    CONTEXT_PUSH("cuCtxPushCurrent_v2", "p"),
+    CONTEXT_POP("cuCtxPopCurrent_v2", "p"),
+    MODULE_LOAD("cuModuleLoadDataEx", "ppipp"),
+    MODULE_UNLOAD("cuModuleUnload", "p"),
+    MODULE_FUNCTION("cuModuleGetFunction", "ppp"),
+    MEMORY_ALLOCATE("cuMemAlloc_v2", "pl"),
+    MEMORY_FREE("cuMemFree_v2", "l"),
+    COPY_TO_DEVICE("cuMemcpyHtoDAsync_v2", "lplp"),
+    COPY_TO_HOST("cuMemcpyDtoHAsync_v2", "pllp"),
+    STREAM_CREATE("cuStreamCreate", "pi"),
+    STREAM_DESTROY("cuStreamDestroy_v2", "p"),
+    STREAM_SYNCHRONIZE("cuStreamSynchronize", "p"),
+    LAUNCH("cuLaunchKernel", "piiiiiiippp"),
+    ERROR_NAME("cuGetErrorName", "ip"),
+    ERROR_TEXT("cuGetErrorString", "ip");
 
     private final String symbol;
-    private final FunctionDescriptor type;
+    private final String kinds;
 
-    Function(String symbol, MemoryLayout... arguments) {
+    /**
+     * @param kinds of the arguments: p is a pointer or handle, l 64 bits, i 32 bits
+     */
+    Function(String symbol, String kinds) {
       this.symbol = symbol;
-      this.type = FunctionDescriptor.of(JAVA_INT, arguments);
+      this.kinds = kinds;
+    }
+
+    private FunctionDescriptor type() {
+      return FunctionDescriptor.of(
+          JAVA_INT,
+          kinds
+              .chars()
+              .mapToObj(kind -> kind == 'p' ? ADDRESS : kind == 'l' ? JAVA_LONG : JAVA_INT)
+              .toArray(MemoryLayout[]::new));
     }
   }
 
@@ -89,8 +89,8 @@ final class CudaDriver {
       handles.put(
           function,
           Linker.nativeLinker()
-              .downcallHandle(address, function.type)
-              .asSpreader(Object[].class, function.type.argumentLayouts().size()));
+              .downcallHandle(address, function.type())
+              .asSpreader(Object[].class, function.kinds.length()));
     }
   }
 

@@ -152,14 +152,14 @@ final class CudaExecutable implements Executable {
     boolean filled = false;
     try {
       filled = body.get();
+      driver.call(Function.STREAM_SYNCHRONIZE, "run the model " + plan.name(), stream.pointer());
     } finally {
       if (!filled) {
         driver.quietly(Function.STREAM_SYNCHRONIZE, stream.pointer());
       }
+      Reference.reachabilityFence(memory);
+      Reference.reachabilityFence(this);
     }
-    driver.call(Function.STREAM_SYNCHRONIZE, "run the model " + plan.name(), stream.pointer());
-    Reference.reachabilityFence(memory);
-    Reference.reachabilityFence(this);
   }
 
   @Override

@@ -28,14 +28,12 @@ final class CudaLaunches {
   private long scratchPerThread;
   private long scratchBytes;
 
-  private final Plan plan;
   private final CudaKernels kernels;
   private final Map<String, Long> dims;
   private final List<Plan.Call> calls;
 
   /** Sizes only: {@link #bind} gives the addresses. */
   CudaLaunches(Plan plan, CudaKernels kernels, List<Plan.Call> calls, Map<String, Long> dims) {
-    this.plan = plan;
     this.kernels = kernels;
     this.dims = dims;
     this.calls = calls.stream().filter(call -> call.tasks().eval(dims) > 0).toList();
