@@ -21,7 +21,7 @@ public final class LoopVerifier {
   private enum Place {
     /** Where a PARALLEL loop may stand. */
     OUTERMOST,
-    /** Inside PARALLEL through blocks only: where LANES loops and barriers may stand. */
+    /** Inside PARALLEL through blocks and serial loops: where LANES loops and barriers stand. */
     TASK,
     OTHER
   }
@@ -199,7 +199,10 @@ public final class LoopVerifier {
     laneDepth += lanes ? 1 : 0;
     scoped(() -> {
       define(loop.var(), Type.INDEX, false);
-      statement(loop.body(), loop.kind() == Stmt.LoopKind.PARALLEL ? Place.TASK : Place.OTHER);
+      boolean task =
+          loop.kind() == Stmt.LoopKind.PARALLEL
+              || (loop.kind() == Stmt.LoopKind.SERIAL && place == Place.TASK);
+      statement(loop.body(), task ? Place.TASK : Place.OTHER);
     });
     laneDepth -= lanes ? 1 : 0;
   }

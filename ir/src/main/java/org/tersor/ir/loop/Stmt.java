@@ -22,7 +22,7 @@ public sealed interface Stmt {
     PARALLEL,
     /**
      * Independent iterations: threads of a block in CUDA, a serial loop elsewhere. Only directly
-     * inside PARALLEL (through Block, Let, Alloc).
+     * inside PARALLEL (through Block, Let, Alloc, and SERIAL loops, which all threads run in step).
      */
     LANES
   }
@@ -72,6 +72,6 @@ public sealed interface Stmt {
 
   record Prefetch(String buffer, Expr index) implements Stmt {}
 
-  /** Ends a phase of LANES loops: directly inside PARALLEL, between LANES loops. */
+  /** Ends a phase of LANES loops: stands where those stand, between them. */
   record Barrier() implements Stmt {}
 }

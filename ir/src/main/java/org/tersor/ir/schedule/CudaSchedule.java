@@ -4,28 +4,39 @@ import static org.tersor.ir.schedule.LoopExprs.index;
 import static org.tersor.ir.schedule.LoopExprs.plus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 
-import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Stage;
-import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Stmt;
 import org.tersor.runtime.DimExpr;
 
-/** One thread per output element, in blocks of 256 consecutive elements. */
+/**
+ * Schedules a stage for CUDA: contractions in tiles, long folds by a block each, and all else by
+ * one thread per output element, in blocks of 256 consecutive elements.
+ */
 final class CudaSchedule {
   private static final int BLOCK = 256;
 
   private final Stage stage;
   private final NestEmitter nest = new NestEmitter(new NestEmitter.LoopTarget(true, 16));
 
-  CudaSchedule(Stage stage) {
+  private CudaSchedule(Stage stage) {
     this.stage = stage;
   }
 
-  LoopSchedule.Result emit() {
+  /**
+   * @param atLoad whether the stage depends on weights alone
+   */
+  static void apply(Scheduler scheduler, Stage stage, boolean atLoad) {
+    if (atLoad || !CudaContraction.apply(scheduler, stage)) {
+      scheduler.launch(
+          stage, CudaReduction.emit(stage).orElseGet(new CudaSchedule(stage)::emit), atLoad);
+    }
+  }
+
+  private LoopSchedule.Result emit() {
     DimExpr total = DimExpr.product(stage.axes().stream().map(Axis::extent).toList());
     DimExpr tasks = total.ceilDiv(BLOCK);
     nest.loop(
@@ -41,7 +52,8 @@ final class CudaSchedule {
                 1,
                 lane -> {
                   Expr flat = nest.let("p", plus(times(block, index(BLOCK)), lane));
-                  Stmt.Block body = nest.block(() -> point(flat, stage.axes()));
+                  Stmt.Block body =
+                      nest.block(() -> Positions.bind(nest, flat, stage.axes(), this::point));
                   nest.emit(
                       new Stmt.If(
                           new Expr.Compare(CompareOp.LT, flat, nest.dim(total)),
@@ -51,20 +63,7 @@ final class CudaSchedule {
     return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
   }
 
-  private void point(Expr flat, List<Axis> axes) {
-    if (axes.isEmpty()) {
-      nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(stage.value()));
-      return;
-    }
-    Axis axis = axes.getLast();
-    List<Axis> outer = axes.subList(0, axes.size() - 1);
-    if (outer.isEmpty()) {
-      nest.with(axis, flat, 1, () -> point(flat, outer));
-      return;
-    }
-    Expr extent = nest.dim(axis.extent());
-    Expr position = nest.let("a", new Expr.Binary(BinaryOp.FLOORMOD, flat, extent));
-    Expr rest = nest.let("r", new Expr.Binary(BinaryOp.FLOORDIV, flat, extent));
-    nest.with(axis, position, 1, () -> point(rest, outer));
+  private void point() {
+    nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(stage.value()));
   }
 }

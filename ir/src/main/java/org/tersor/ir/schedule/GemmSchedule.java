@@ -158,49 +158,16 @@ final class GemmSchedule {
   }
 
   private void run(KExpr fullEpilogue) {
-    // acc + t: t starts the accumulators. Integer corrections join it.
-    KExpr[] start = {integers.correction().orElse(null)};
-    KExpr epilogue = fullEpilogue;
-    for (Optional<KExpr> term = commonTerm(epilogue);
-        term.isPresent();
-        term = commonTerm(epilogue)) {
-      KExpr added = term.get();
-      start[0] = start[0] == null ? added : K.add(start[0], added);
-      epilogue = KExprs.rewrite(epilogue, e -> isSumWith(e, added) ? accumulator : e);
-    }
+    AdditiveStart split = AdditiveStart.of(fullEpilogue, accumulator, integers.correction());
+    KExpr epilogue = split.epilogue();
+    Optional<KExpr> start = split.start();
     panels.prepare();
-    LoopSchedule.Result code = tasks(epilogue, Optional.ofNullable(start[0]));
+    LoopSchedule.Result code = tasks(epilogue, start);
     StageSimplifier.buffers(epilogue).stream()
         .filter(b -> !b.name().startsWith("#"))
         .forEach(this::read);
-    Optional.ofNullable(start[0]).ifPresent(s -> StageSimplifier.buffers(s).forEach(this::read));
+    start.ifPresent(s -> StageSimplifier.buffers(s).forEach(this::read));
     scheduler.launch(c.stage().target(), List.copyOf(reads.values()), code, false);
-  }
-
-  /** The term t, if every use of the accumulator is one and the same acc + t. */
-  private Optional<KExpr> commonTerm(KExpr epilogue) {
-    java.util.Set<KExpr> uses = new java.util.LinkedHashSet<>();
-    KExprs.visit(
-        epilogue,
-        e -> {
-          if (KExprs.operands(e).contains(accumulator)) {
-            uses.add(e);
-          }
-        });
-    if (uses.size() != 1
-        || !(uses.iterator().next() instanceof KExpr.Bin sum)
-        || sum.op() != BinaryOp.ADD
-        || sum.a().equals(sum.b())) {
-      return Optional.empty();
-    }
-    return Optional.of(sum.a().equals(accumulator) ? sum.b() : sum.a());
-  }
-
-  private boolean isSumWith(KExpr e, KExpr term) {
-    return e instanceof KExpr.Bin sum
-        && sum.op() == BinaryOp.ADD
-        && ((sum.a().equals(accumulator) && sum.b().equals(term))
-            || (sum.b().equals(accumulator) && sum.a().equals(term)));
   }
 
   private void read(Buf buffer) {
@@ -221,15 +188,18 @@ final class GemmSchedule {
         nest.dim(tasks),
         1,
         task ->
-            split(
+            Positions.split(
+                nest,
                 task,
                 rowBlocks,
                 (rest, rowBlock) ->
-                    split(
+                    Positions.split(
+                        nest,
                         rest,
                         columnTiles,
                         (outer, columnTile) ->
-                            batches(
+                            Positions.bind(
+                                nest,
                                 outer,
                                 c.batch(),
                                 () -> task(epilogue, start, rowBlock, rowsPerTask, columnTile)))));
@@ -244,37 +214,6 @@ final class GemmSchedule {
     long perRow = Math.max(1, tile.width() * sizeOr(c.extentK(), 256));
     long rows = Math.max(1, TASK_WORK / perRow);
     return Math.min(Math.ceilDiv(rows, tile.rows()), Math.ceilDiv(m, tile.rows())) * tile.rows();
-  }
-
-  private interface Pair {
-    void accept(Expr quotient, Expr remainder);
-  }
-
-  private void split(Expr value, DimExpr extent, Pair then) {
-    if (extent.isConst(1)) {
-      then.accept(value, index(0));
-      return;
-    }
-    Expr by = nest.dim(extent);
-    Expr remainder = nest.let("r", new Expr.Binary(BinaryOp.FLOORMOD, value, by));
-    Expr quotient = nest.let("q", new Expr.Binary(BinaryOp.FLOORDIV, value, by));
-    then.accept(quotient, remainder);
-  }
-
-  private void batches(Expr rest, List<Axis> axes, Runnable body) {
-    if (axes.isEmpty()) {
-      body.run();
-      return;
-    }
-    List<Axis> outer = axes.subList(0, axes.size() - 1);
-    if (outer.isEmpty()) {
-      nest.with(axes.getLast(), rest, 1, body);
-      return;
-    }
-    split(
-        rest,
-        axes.getLast().extent(),
-        (q, r) -> nest.with(axes.getLast(), r, 1, () -> batches(q, outer, body)));
   }
 
   private void task(

@@ -204,13 +204,7 @@ final class PanelPacker {
   private Expr codeAt(Axis step, int part) {
     KExpr k = K.add(K.mul(new KExpr.AxisRef(step), K.index(group)), K.index(part));
     Map<Axis, KExpr> replacement = new HashMap<>();
-    KExpr rest = k;
-    for (int i = c.k().size() - 1; i > 0; i--) {
-      KExpr extent = K.dim(c.k().get(i).extent());
-      replacement.put(c.k().get(i), K.floorMod(rest, extent));
-      rest = K.floorDiv(rest, extent);
-    }
-    replacement.put(c.k().getFirst(), rest);
+    Positions.decompose(k, c.k(), replacement);
     KExpr code = Affine.canonical(KExprs.substitute(value, replacement));
     DimExpr extent = c.extentK();
     boolean even = extent.isConst() && extent.constValue() % group == 0;

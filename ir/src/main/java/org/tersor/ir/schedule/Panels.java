@@ -138,8 +138,8 @@ final class Panels {
     KExpr position = K.add(K.mul(K.axis(block), K.index(width)), K.axis(lane));
     KExpr k = K.add(K.mul(K.axis(step), K.index(group)), K.axis(part));
     Map<Axis, KExpr> replacement = new HashMap<>();
-    decompose(position, x, replacement);
-    decompose(k, c.k(), replacement);
+    Positions.decompose(position, x, replacement);
+    Positions.decompose(k, c.k(), replacement);
     KExpr inside = K.and(K.lt(position, K.dim(extent)), K.lt(k, K.dim(c.extentK())));
     boolean bytes = group > 1;
     KExpr value = KExprs.substitute(bytes ? integers.code(factor) : stored(factor), replacement);
@@ -154,18 +154,6 @@ final class Panels {
             axes.stream().map(Axis::extent).toList());
     scheduler.auxiliary(Stage.of(buffer, axes, guarded), atLoad);
     return StageSimplifier.flat(buffer);
-  }
-
-  private static void decompose(KExpr position, List<Axis> axes, Map<Axis, KExpr> into) {
-    KExpr rest = position;
-    for (int i = axes.size() - 1; i > 0; i--) {
-      KExpr extent = K.dim(axes.get(i).extent());
-      into.put(axes.get(i), K.floorMod(rest, extent));
-      rest = K.floorDiv(rest, extent);
-    }
-    if (!axes.isEmpty()) {
-      into.put(axes.getFirst(), rest);
-    }
   }
 
   /** A column panel at one tile. */

@@ -56,7 +56,7 @@ public final class Scheduler {
       temporary(StageSimplifier.flat(stage.target()), packed);
     }
     if (target.kind() == Target.Kind.CUDA) {
-      launch(simple, new CudaSchedule(simple).emit(), packed);
+      CudaSchedule.apply(this, simple, packed);
       return;
     }
     if (packed || !GemmSchedule.apply(this, simple)) {
@@ -76,7 +76,11 @@ public final class Scheduler {
   void auxiliary(Stage stage, boolean atLoad) {
     temporary(StageSimplifier.flat(stage.target()), atLoad);
     Stage simple = StageSimplifier.simplify(stage);
-    launch(simple, new LoopSchedule(simple, target).emit(), atLoad);
+    if (target.kind() == Target.Kind.CUDA) {
+      CudaSchedule.apply(this, simple, atLoad);
+    } else {
+      launch(simple, new LoopSchedule(simple, target).emit(), atLoad);
+    }
   }
 
   /** Declares a buffer of the schedule. */
