@@ -1,10 +1,10 @@
 package org.tersor.codegen.jvm;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Operands;
 import org.tersor.ir.loop.Stmt;
 
 /** The names that loop IR uses, assigns and declares. */
@@ -100,38 +100,12 @@ final class LoopNames {
     } else if (e instanceof Expr.Load l) {
       used.add(l.buffer());
     }
-    operands(e).forEach(this::add);
+    Operands.of(e).forEach(this::add);
   }
 
   /** Whether the expression loads from that buffer. */
   static boolean reads(Expr e, String buffer) {
     return (e instanceof Expr.Load l && l.buffer().equals(buffer))
-        || operands(e).stream().anyMatch(o -> reads(o, buffer));
-  }
-
-  static List<Expr> operands(Expr e) {
-    return switch (e) {
-      case Expr.Load l -> {
-        List<Expr> operands = new ArrayList<>(List.of(l.index()));
-        l.mask().ifPresent(operands::add);
-        yield operands;
-      }
-      case Expr.Unary u -> List.of(u.a());
-      case Expr.Binary b -> List.of(b.a(), b.b());
-      case Expr.Compare c -> List.of(c.a(), c.b());
-      case Expr.Fma f -> List.of(f.a(), f.b(), f.c());
-      case Expr.Select s -> List.of(s.condition(), s.then(), s.otherwise());
-      case Expr.Cast c -> List.of(c.a());
-      case Expr.Bits b -> List.of(b.a());
-      case Expr.Dot4 d -> List.of(d.acc(), d.a(), d.b());
-      case Expr.Reduce r -> List.of(r.a());
-      case Expr.Broadcast b -> List.of(b.a());
-      case Expr.Ramp r -> List.of(r.base());
-      case Expr.Shuffle s -> List.of(s.a(), s.b());
-      case Expr.LaneLt l -> List.of(l.count());
-      case Expr.IntConst c -> List.of();
-      case Expr.FloatConst c -> List.of();
-      case Expr.Var v -> List.of();
-    };
+        || Operands.of(e).stream().anyMatch(o -> reads(o, buffer));
   }
 }

@@ -240,7 +240,7 @@ class CEmitter {
     }
     String guard = mask.map(m -> "if (" + m + ") ").orElse("");
     if (CUnit.carrier(t.scalar()) == CUnit.carrier(target.scalar())) {
-      line(guard + target.c() + "[" + exprs.value(s.index()) + "] = " + value + ";");
+      line(guard + target.at(exprs.value(s.index())) + " = " + value + ";");
     } else {
       line(guard + scalarStore(stored, address, value) + ";");
     }
@@ -271,7 +271,13 @@ class CEmitter {
     }
     String id = scope.fresh(a.buffer());
     memory(a, id);
-    scope.declare(a.buffer(), new Scope.Memory(id, t, List.of(), a.space() == Stmt.Space.SHARED));
+    boolean shared = a.space() == Stmt.Space.SHARED;
+    scope.declare(a.buffer(), new Scope.Memory(id, t, List.of(), shared, each(a)));
+  }
+
+  /** Elements of a shared buffer that each lane has for itself; 0 if lanes share them. */
+  protected int each(Stmt.Alloc a) {
+    return 0;
   }
 
   /** Declares a LOCAL or SHARED buffer. */

@@ -373,7 +373,7 @@ final class CExprs {
     }
     String element =
         CUnit.carrier(t.scalar()) == CUnit.carrier(source.scalar())
-            ? source.c() + "[" + value(l.index()) + "]"
+            ? source.at(value(l.index()))
             : scalarLoad(t, address);
     return mask.map(m -> "(" + m + " ? " + element + " : (" + unit.type(t) + ")0)").orElse(element);
   }

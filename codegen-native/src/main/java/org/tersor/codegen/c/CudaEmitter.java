@@ -1,5 +1,6 @@
 package org.tersor.codegen.c;
 
+import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Stmt;
@@ -15,6 +16,7 @@ final class CudaEmitter extends CEmitter {
   private static final long SHARED_BYTES = 48 * 1024;
 
   private boolean lanes;
+  private Map<String, Integer> own = Map.of();
   private boolean insideLanes;
 
   CudaEmitter(CUnit unit) {
@@ -62,6 +64,7 @@ final class CudaEmitter extends CEmitter {
   @Override
   protected void begin(LoopFunction function) {
     lanes = threads(function) > 1;
+    own = LaneMemory.of(function.body());
   }
 
   @Override
@@ -85,6 +88,10 @@ final class CudaEmitter extends CEmitter {
         scope.push();
         line("TSR_BLOCKS(" + scope.declare(f.var(), Type.INDEX, 0).c() + ") {");
         nested(() -> statement(f.body()));
+        if (lanes) {
+          // A block that takes another turn writes what its threads may still read.
+          line("  TSR_BARRIER();");
+        }
         line("}");
         scope.pop();
       }
@@ -150,10 +157,17 @@ final class CudaEmitter extends CEmitter {
   }
 
   @Override
+  protected int each(Stmt.Alloc a) {
+    return own.getOrDefault(a.buffer(), 0);
+  }
+
+  @Override
   protected void memory(Stmt.Alloc a, String id) {
     String type = CUnit.scalar(a.element().scalar());
     Optional<Long> count = constant(a.count());
-    if (a.space() == Stmt.Space.SHARED) {
+    if (each(a) > 0) {
+      line("TSR_PRIVATE(" + type + ", " + id + ", " + each(a) + ", " + count.orElseThrow() + ");");
+    } else if (a.space() == Stmt.Space.SHARED) {
       if (count.filter(n -> n <= SHARED_BYTES / a.element().bytes()).isEmpty()) {
         throw Faults.unsupported(
             "a shared buffer of variable size or over " + SHARED_BYTES + " bytes in CUDA code",

@@ -18,9 +18,19 @@ final class Scope {
 
   /**
    * A buffer: an array in memory, or (with {@code registers}) one variable per element; {@code
-   * shared}: seen by all threads of a block.
+   * shared}: seen by all threads of a block; {@code each}: elements that a lane of a block has for
+   * itself, 0 if it has none.
    */
-  record Memory(String c, Type element, List<Variable> registers, boolean shared) {
+  record Memory(String c, Type element, List<Variable> registers, boolean shared, int each) {
+    Memory(String c, Type element, List<Variable> registers, boolean shared) {
+      this(c, element, registers, shared, 0);
+    }
+
+    /** The element at an index. */
+    String at(String index) {
+      return c + (each == 0 ? "[" + index + "]" : "[TSR_OWN(" + index + ", " + each + ")]");
+    }
+
     boolean inRegisters() {
       return !registers.isEmpty();
     }

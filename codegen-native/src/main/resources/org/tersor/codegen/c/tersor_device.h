@@ -15,6 +15,9 @@
 #define TSR_BARRIER() __syncthreads()
 #define TSR_SINGLE if (threadIdx.x == 0)
 #define TSR_SHARED __shared__
+/* Elements that only their lane uses: registers of the thread. Lane l has l * each to l * each + each - 1; each is a power of two. */
+#define TSR_PRIVATE(type, id, each, all) type id[each]
+#define TSR_OWN(index, each) ((index) & ((each) - 1))
 /* The scratch area begins with the bytes of one thread. */
 #define TSR_SCRATCH(p) ((p) + 64 + *(const int64_t *)(p) * ((int64_t)blockIdx.x * blockDim.x + threadIdx.x))
 #define TSR_COPY(to, from, n) memcpy(to, from, n)
@@ -72,6 +75,8 @@ __attribute__((visibility("default"))) int64_t tsr_block, tsr_blocks = 1, tsr_th
 #define TSR_BARRIER() ((void)0)
 #define TSR_SINGLE
 #define TSR_SHARED
+#define TSR_PRIVATE(type, id, each, all) type id[all]
+#define TSR_OWN(index, each) (index)
 #define TSR_COPY(to, from, n) __builtin_memcpy(to, from, n)
 
 TSR_FN uint64_t tsr_device_bits(double x) { union { double a; uint64_t b; } u; u.a = x; return u.b; }

@@ -2,6 +2,7 @@ package org.tersor.codegen.c;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -231,5 +232,43 @@ class CudaTest {
       assertTrue(ptx.contains("fma.rn.f32"));
     }
     Toolchain.run(folder, List.of("nvcc", "-arch=sm_90", "-cubin", "-o", "k.cubin", "sm_90.ptx"));
+  }
+
+  /** Tiles of real models: sums stay in registers, and integers use the byte dot product. */
+  @Test
+  void nvccAcceptsTheKernelsOfModels() throws Exception {
+    assumeTrue(Toolchain.find("nvcc").isPresent(), "nvcc is not installed");
+    for (CudaModels model :
+        List.of(
+            CudaModels.MATMUL,
+            CudaModels.MATMUL_INTEGER,
+            CudaModels.CONVOLUTION,
+            CudaModels.SOFTMAX)) {
+      Files.writeString(
+          folder.resolve("model.cu"),
+          CudaSource.text(model.program(Target.cuda()).kernels()),
+          StandardCharsets.UTF_8);
+      for (String arch : List.of("sm_80", "sm_90")) {
+        List<String> command = new ArrayList<>(List.of("nvcc"));
+        command.addAll(CudaSource.flags());
+        command.addAll(List.of("-arch=" + arch, "-ptx", "-o", "model.ptx", "model.cu"));
+        Toolchain.run(folder, command);
+        String ptx = Files.readString(folder.resolve("model.ptx"));
+        assertFalse(ptx.contains(".local"), model + " keeps sums in memory for " + arch);
+        assertTrue(ptx.contains(".shared"), model.name());
+        assertEquals(model == CudaModels.MATMUL_INTEGER, ptx.contains("dp4a.u32.s32"));
+      }
+    }
+  }
+
+  @Test
+  void aTileOfAContractionBelongsToItsLanes() {
+    LoopFunction product =
+        CudaModels.MATMUL.program(Target.cuda()).kernels().stream()
+            .filter(f -> f.toString().contains("Fma"))
+            .findFirst()
+            .orElseThrow();
+    assertEquals(List.of(16), List.copyOf(LaneMemory.of(product.body()).values()));
+    assertEquals(Map.of(), LaneMemory.of(blocks().body()));
   }
 }
