@@ -58,7 +58,7 @@ final class CausalConvWithState extends OpBase {
     if (x.size() != 3 || w.size() != 3 || (w.get(1).isConst() && !w.get(1).isConst(1))) {
       throw c.error("TSR-0303", "X must be [B, C, L] and the weights [C, 1, k]");
     }
-    same(c, x.get(1), w.get(0), "channels of the weights");
+    Shapes.agree(c, "channels of the weights", w.get(0), x.get(1));
     if (w.get(2).isConst() && w.get(2).constValue() < 1) {
       throw c.error("TSR-0303", "the weights have no taps");
     }
@@ -66,24 +66,18 @@ final class CausalConvWithState extends OpBase {
       if (c.rank(BIAS) != 1) {
         throw c.error("TSR-0303", "the bias must be [C]");
       }
-      same(c, x.get(1), c.dims(BIAS).getFirst(), "numbers of the bias");
+      Shapes.agree(c, "numbers of the bias", c.dims(BIAS).getFirst(), x.get(1));
     }
     DimExpr past = w.get(2).minus(1);
     if (c.hasInput(PAST) && c.in(PAST).isRanked()) {
       if (c.rank(PAST) != 3) {
         throw c.error("TSR-0303", "past_state must be [B, C, k - 1]");
       }
-      same(c, x.get(0), c.dims(PAST).get(0), "samples of past_state");
-      same(c, x.get(1), c.dims(PAST).get(1), "channels of past_state");
-      same(c, past, c.dims(PAST).get(2), "elements of past_state");
+      Shapes.agree(c, "samples of past_state", c.dims(PAST).get(0), x.get(0));
+      Shapes.agree(c, "channels of past_state", c.dims(PAST).get(1), x.get(1));
+      Shapes.agree(c, "elements of past_state", c.dims(PAST).get(2), past);
     }
     return past;
-  }
-
-  private static void same(OpContext c, DimExpr wanted, DimExpr given, String what) {
-    if (wanted.isConst() && given.isConst() && !wanted.equals(given)) {
-      throw c.error("TSR-0303", "the " + what + " must be " + wanted + ", not " + given);
-    }
   }
 
   @Override

@@ -100,20 +100,15 @@ final class GridSample extends OpBase {
     List<DimExpr> x = c.dims(0);
     List<DimExpr> grid = c.dims(1);
     int k = x.size() - 2;
-    if (k < 1 || grid.size() != x.size() || differ(grid.getLast(), DimExpr.of(k))) {
+    if (k < 1 || grid.size() != x.size()) {
       throw c.error(
           "TSR-0303", "X [N, C, D1..Dk] needs a grid of shape [N, o1..ok, k] with the same k");
     }
-    if (differ(x.getFirst(), grid.getFirst())) {
-      throw c.error("TSR-0303", "X and grid must have the same number of samples");
-    }
+    Shapes.agree(c, "last dimension of grid", grid.getLast(), DimExpr.of(k));
+    Shapes.agree(c, "samples of grid", grid.getFirst(), x.getFirst());
     List<DimExpr> out = new ArrayList<>(x.subList(0, 2));
     out.addAll(grid.subList(1, k + 1));
     return out;
-  }
-
-  private static boolean differ(DimExpr a, DimExpr b) {
-    return a.isConst() && b.isConst() && !a.equals(b);
   }
 
   @Override

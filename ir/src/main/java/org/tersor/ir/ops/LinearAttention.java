@@ -95,22 +95,22 @@ final class LinearAttention extends OpBase {
       }
     }
     DimExpr keySize = part(c, 0, heads);
-    same(c, part(c, 1, kvHeads), keySize, "elements of a key");
+    Shapes.agree(c, "elements of a key", part(c, 1, kvHeads), keySize);
     DimExpr valueSize = part(c, 2, kvHeads);
     DimExpr decay = gated ? c.dims(DECAY).getLast() : DimExpr.ONE;
     boolean perElement = gated && !decay.isConst(kvHeads);
     if (perElement) {
-      same(c, decay, keySize.times(kvHeads), "numbers of the decay");
+      Shapes.agree(c, "numbers of the decay", decay, keySize.times(kvHeads));
     }
     DimExpr beta = delta ? c.dims(BETA).getLast() : DimExpr.ONE;
     boolean shared = beta.isConst(1);
     if (!shared) {
-      same(c, beta, DimExpr.of(kvHeads), "numbers of beta");
+      Shapes.agree(c, "numbers of beta", beta, DimExpr.of(kvHeads));
     }
     if (c.hasInput(PAST)) {
-      same(c, c.dims(PAST).get(1), DimExpr.of(kvHeads), "heads of past_state");
-      same(c, c.dims(PAST).get(2), keySize, "rows of past_state");
-      same(c, c.dims(PAST).get(3), valueSize, "columns of past_state");
+      Shapes.agree(c, "heads of past_state", c.dims(PAST).get(1), DimExpr.of(kvHeads));
+      Shapes.agree(c, "rows of past_state", c.dims(PAST).get(2), keySize);
+      Shapes.agree(c, "columns of past_state", c.dims(PAST).get(3), valueSize);
     }
     return new Plan(
         c.dims(0).get(0),
@@ -131,12 +131,6 @@ final class LinearAttention extends OpBase {
       throw c.error("TSR-0303", last + " elements do not make " + heads + " heads");
     }
     return last.floorDiv(heads);
-  }
-
-  private static void same(OpContext c, DimExpr given, DimExpr wanted, String what) {
-    if (wanted.isConst() && given.isConst() && !wanted.equals(given)) {
-      throw c.error("TSR-0303", "the " + what + " must be " + wanted + ", not " + given);
-    }
   }
 
   private static double scale(OpContext c, DimExpr keySize) {

@@ -98,19 +98,13 @@ final class Loss extends OpBase {
     List<DimExpr> wanted = new ArrayList<>(x);
     wanted.remove(1);
     for (int d = 0; d < wanted.size(); d++) {
-      differs(c, wanted.get(d), target.get(d), "dimension " + d + " of the classes");
+      Shapes.agree(c, "dimension " + d + " of the classes", target.get(d), wanted.get(d));
     }
     if (c.hasInput(WEIGHT) && c.in(WEIGHT).isRanked()) {
       if (c.rank(WEIGHT) != 1) {
         throw c.error("TSR-0303", "the weights must have rank 1");
       }
-      differs(c, x.get(1), c.dims(WEIGHT).getFirst(), "the number of weights");
-    }
-  }
-
-  private static void differs(OpContext c, DimExpr wanted, DimExpr given, String what) {
-    if (wanted.isConst() && given.isConst() && !wanted.equals(given)) {
-      throw c.error("TSR-0303", what + " must be " + wanted + ", not " + given);
+      Shapes.agree(c, "number of weights", c.dims(WEIGHT).getFirst(), x.get(1));
     }
   }
 

@@ -47,6 +47,13 @@ final class Shapes {
     return a.isConst() ? a : b.isConst() ? b : a.max(b);
   }
 
+  /** A diagnostic where both are known and differ: "the [what] must be ..., not ...". */
+  static void agree(OpContext c, String what, DimExpr given, DimExpr wanted) {
+    if (given.isConst() && wanted.isConst() && !given.equals(wanted)) {
+      throw c.error("TSR-0303", "the " + what + " must be " + wanted + ", not " + given);
+    }
+  }
+
   /** Index into an operand of shape {@code dims} at a point of the broadcast result. */
   static List<KExpr> index(List<DimExpr> dims, List<DimExpr> result, List<Axis> axes) {
     List<KExpr> index = new ArrayList<>();
