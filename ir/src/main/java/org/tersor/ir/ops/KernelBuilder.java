@@ -29,6 +29,11 @@ final class KernelBuilder {
     this.context = context;
   }
 
+  /** Whether the node has input {@code index}. */
+  boolean given(int index) {
+    return context.hasInput(index);
+  }
+
   Buf in(int index) {
     return inputs.computeIfAbsent(index, i -> OpBase.in(context, i));
   }

@@ -47,6 +47,34 @@ final class Shapes {
     return a.isConst() ? a : b.isConst() ? b : a.max(b);
   }
 
+  /**
+   * The one number of integer input {@code index}, which is an extent: positive and no more than an
+   * index can be. Empty if it is only known at run time.
+   */
+  static Optional<DimExpr> extent(OpContext c, int index, String name) {
+    Optional<List<DimExpr>> values = c.symbolic(index);
+    if (values.isEmpty()) {
+      return Optional.empty();
+    }
+    if (values.get().size() != 1) {
+      throw c.error("TSR-0303", name + " must be one number");
+    }
+    DimExpr value = values.get().getFirst();
+    if (value.isConst() && (value.constValue() < 1 || value.constValue() > Integer.MAX_VALUE)) {
+      throw c.error("TSR-0303", name + " cannot be " + value);
+    }
+    return Optional.of(value);
+  }
+
+  /** The element type that attribute output_datatype asks for, FLOAT unless given. */
+  static DType outputType(OpContext c, java.util.Set<DType> allowed) {
+    DType type = OnnxTypes.of(c, c.intAttr("output_datatype", 1));
+    if (!allowed.contains(type)) {
+      throw c.error("TSR-0302", "the result cannot be of type " + type.text());
+    }
+    return type;
+  }
+
   /** A diagnostic where both are known and differ: "the [what] must be ..., not ...". */
   static void agree(OpContext c, String what, DimExpr given, DimExpr wanted) {
     if (given.isConst() && wanted.isConst() && !given.equals(wanted)) {

@@ -1,5 +1,6 @@
 package org.tersor.ir.ops;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.tersor.ir.op.Operator;
 import org.tersor.ir.op.OperatorProvider;
@@ -8,6 +9,11 @@ import org.tersor.ir.op.OperatorProvider;
 public final class SignalOperators implements OperatorProvider {
   @Override
   public List<Operator> operators() {
-    return List.of();
+    List<Operator> all = new ArrayList<>();
+    all.add(new Dft());
+    all.add(new Stft());
+    all.addAll(CosineWindow.all());
+    all.add(new MelWeightMatrix());
+    return List.copyOf(all);
   }
 }

@@ -186,15 +186,14 @@ class VisionTest {
                     DynamicTest.dynamicTest(
                         mode + " " + how,
                         () -> {
-                          for (int ratio = 0; ratio < 3; ratio++) {
+                          for (int ratio = 0; ratio < 3; ratio += 2) {
                             node("RoiAlign", 16)
-                                .fixed(random(DType.F64, 7, 2, 2, 5, 6))
+                                .fixed(random(DType.F64, 7, 2, 1, 3, 4))
                                 .fixed(f64(regions(4, 0)))
                                 .fixed(Tensor.of(new long[] {1, 0, 1}, 3))
                                 .attr("mode", mode)
                                 .attr("coordinate_transformation_mode", how)
-                                .attr("output_height", 2)
-                                .attr("output_width", 3)
+                                .attr("output_width", 2)
                                 .attr("sampling_ratio", ratio)
                                 .attr("spatial_scale", 0.75f)
                                 .check();
@@ -227,7 +226,7 @@ class VisionTest {
   @Test
   void maxRoiPool() {
     node("MaxRoiPool", 1)
-        .input(random(DType.F32, 7, 2, 2, 5, 6))
+        .input(random(DType.F32, 7, 2, 1, 4, 5))
         .input(regions(5, 1))
         .attr("pooled_shape", new long[] {2, 3})
         .attr("spatial_scale", 0.75f)

@@ -1,0 +1,203 @@
+package org.tersor.ir.ops;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.op.EvalContext;
+import org.tersor.ir.op.Lowering;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
+
+/**
+ * DFT (17, 20) along one axis of numbers [..., 1] (real) or [..., 2] (real and imaginary part). The
+ * axis is an attribute until 19 (1 unless given) and an input from 20 on (-2 unless given). Lines
+ * are cut or filled with zeros to dft_length. onesided: of a forward transform only the first half
+ * of the (symmetric) spectrum is given, of an inverse one only it is read and the result is real.
+ */
+final class Dft extends OpBase {
+  private static final int LENGTH = 1;
+  private static final int AXIS = 2;
+
+  Dft() {
+    super(
+        OpSchema.of("", "DFT", 17, 20)
+            .input("input", "T1")
+            .optional("dft_length", "T2")
+            .optional("axis", "T3")
+            .output("output", "T1")
+            .types("T1", Types.FLOATS)
+            .types("T2", Types.INDICES)
+            .types("T3", Types.I64)
+            .attribute("axis", AttributeKind.INT)
+            .attribute("inverse", AttributeKind.INT)
+            .attribute("onesided", AttributeKind.INT)
+            .tolerance(OpSchema.Tolerance.ACCUMULATION));
+  }
+
+  /**
+   * @param length numbers of a transformed line
+   * @param given numbers of the result along the axis
+   */
+  private record Plan(
+      int axis, DimExpr length, DimExpr given, boolean complex, boolean inverse, boolean oneSided) {
+    boolean real() {
+      return inverse && oneSided;
+    }
+  }
+
+  /** Empty if axis or length are only known at run time. */
+  private static Optional<Plan> plan(OpContext c) {
+    List<DimExpr> x = c.dims(0);
+    int rank = x.size();
+    DimExpr parts = rank < 2 ? DimExpr.ZERO : x.getLast();
+    if (!parts.isConst(1) && !parts.isConst(2)) {
+      throw c.error("TSR-0303", "the input must be [..., 1] (real) or [..., 2] (complex)");
+    }
+    boolean inverse = c.intAttr("inverse", 0) != 0;
+    boolean oneSided = c.intAttr("onesided", 0) != 0;
+    boolean complex = parts.isConst(2);
+    if (oneSided && inverse != complex) {
+      throw c.error(
+          "TSR-0304",
+          inverse
+              ? "an inverse one-sided transform needs complex numbers"
+              : "the spectrum of complex numbers is not symmetric: onesided must be 0");
+    }
+    Optional<long[]> axes =
+        c.version() < 20 || !c.hasInput(AXIS)
+            ? Optional.of(new long[] {c.version() < 20 ? c.intAttr("axis", 1) : -2})
+            : Shapes.constantLongs(c, AXIS);
+    if (axes.isEmpty()) {
+      return Optional.empty();
+    }
+    if (axes.get().length != 1) {
+      throw c.error("TSR-0303", "axis must be one number");
+    }
+    int axis = c.axis(axes.get()[0], rank);
+    if (axis == rank - 1) {
+      throw c.error("TSR-0305", "the last axis holds the parts of a number");
+    }
+    DimExpr in = x.get(axis);
+    Optional<DimExpr> length =
+        c.hasInput(LENGTH)
+            ? Shapes.extent(c, LENGTH, "dft_length")
+            : Optional.of(inverse && oneSided ? in.minus(1).times(2) : in);
+    return length.map(n ->
+        new Plan(
+            axis, n, oneSided && !inverse ? n.floorDiv(2).plus(1) : n, complex, inverse, oneSided));
+  }
+
+  @Override
+  List<? extends ValueType> types(OpContext c) {
+    if (!c.in(0).isRanked()) {
+      return List.of(c.in(0));
+    }
+    Optional<Plan> plan = plan(c);
+    List<DimExpr> dims = new ArrayList<>(c.dims(0));
+    for (int d = 0; d < dims.size() - 1; d++) {
+      if (plan.isEmpty()) {
+        dims.set(d, unknown(c, d));
+      } else if (d == plan.get().axis) {
+        dims.set(d, plan.get().given);
+      }
+    }
+    boolean real = c.intAttr("inverse", 0) != 0 && c.intAttr("onesided", 0) != 0;
+    dims.set(dims.size() - 1, DimExpr.of(real ? 1 : 2));
+    return List.of(TensorType.of(c.dtype(0), dims));
+  }
+
+  @Override
+  List<Tensor> values(EvalContext c) {
+    Plan plan = plan(c).orElseThrow();
+    Tensor x = c.input(0);
+    Tensor y = Shapes.allocate(c, x.dtype(), outType(c, 0).staticShape());
+    int n = (int) plan.length.constValue();
+    int in = (int) x.shape()[plan.axis];
+    int given = (int) plan.given.constValue();
+    int inner = 1;
+    for (int d = plan.axis + 1; d < x.rank() - 1; d++) {
+      inner *= (int) x.shape()[d];
+    }
+    int parts = plan.complex ? 2 : 1;
+    int outParts = plan.real() ? 1 : 2;
+    double scale = plan.inverse ? 1.0 / n : 1;
+    for (int line = 0; given > 0 && line < y.size() / given / outParts; line++) {
+      double[] re = new double[n];
+      double[] im = new double[n];
+      for (int i = 0; i < n; i++) {
+        boolean mirrored = plan.real() && i > n / 2;
+        int at = mirrored ? n - i : i;
+        if (at < in) {
+          int from = ((line / inner * in + at) * inner + line % inner) * parts;
+          re[i] = x.getDouble(from);
+          im[i] = plan.complex ? (mirrored ? -1 : 1) * x.getDouble(from + 1) : 0;
+        }
+      }
+      Fourier.evaluate(re, im, plan.inverse);
+      for (int k = 0; k < given; k++) {
+        int to = ((line / inner * given + k) * inner + line % inner) * outParts;
+        y.setDouble(to, re[k] * scale);
+        if (!plan.real()) {
+          y.setDouble(to + 1, im[k] * scale);
+        }
+      }
+    }
+    return List.of(y);
+  }
+
+  @Override
+  Lowering code(OpContext c) {
+    Plan plan =
+        plan(c).orElseThrow(() -> notLowered(c, "axis or dft_length are only known when it runs"));
+    KernelBuilder kernel = new KernelBuilder(this, c);
+    List<DimExpr> x = c.dims(0);
+    List<Axis> others = Shapes.axes("b", x.subList(0, x.size() - 1));
+    others.remove(plan.axis);
+    Fourier fourier = new Fourier(kernel, others, plan.length, plan.inverse);
+    Fourier.Line spectrum = fourier.transform(at -> element(kernel, plan, others, x, at));
+    Axis k = new Axis("k", plan.given);
+    Fourier.Complex value = spectrum.at(K.axis(k));
+    List<Axis> axes = new ArrayList<>(others);
+    axes.add(plan.axis, k);
+    for (int part = 0; part < (plan.real() ? 1 : 2); part++) {
+      KExpr number = part == 0 ? value.re() : value.im();
+      if (plan.inverse) {
+        number = K.div(number, K.cast(Scalar.F64, K.dim(plan.length)));
+      }
+      List<KExpr> to = new ArrayList<>(Shapes.refs(axes));
+      to.add(K.index(part));
+      kernel.stage(kernel.out(0), axes, to, number);
+    }
+    return kernel.build();
+  }
+
+  private static Fourier.Complex element(
+      KernelBuilder kernel, Plan plan, List<Axis> others, List<DimExpr> x, KExpr position) {
+    KExpr n = K.dim(plan.length);
+    KExpr mirrored = plan.real() ? K.gt(position, K.floorDiv(n, K.index(2))) : K.bool(false);
+    KExpr at = K.select(mirrored, K.sub(n, position), position);
+    DimExpr in = x.get(plan.axis);
+    KExpr inside = in.equals(plan.length) ? K.bool(true) : K.lt(at, K.dim(in));
+    KExpr zero = K.literal(Scalar.F64, 0.0);
+    List<KExpr> index = new ArrayList<>(Shapes.refs(others));
+    index.add(plan.axis, at);
+    index.add(K.index(0));
+    KExpr re = K.select(inside, K.cast(Scalar.F64, kernel.value(0, index)), zero);
+    if (!plan.complex) {
+      return new Fourier.Complex(re, zero);
+    }
+    index.set(index.size() - 1, K.index(1));
+    KExpr im = K.cast(Scalar.F64, kernel.value(0, index));
+    im = K.select(mirrored, K.neg(im), im);
+    return new Fourier.Complex(re, K.select(inside, im, zero));
+  }
+}
