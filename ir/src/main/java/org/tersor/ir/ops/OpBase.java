@@ -39,7 +39,14 @@ abstract class OpBase implements Operator {
   @Override
   public final List<ValueType> infer(OpContext context) {
     Operands.check(schema, context);
-    return List.copyOf(types(context));
+    List<ValueType> types = List.copyOf(types(context));
+    // A size that a model's numbers ask for is refused before anybody allocates it.
+    for (ValueType type : types) {
+      if (type instanceof TensorType tensor && tensor.isStatic()) {
+        Shapes.checkSize(context, tensor.dtype(), tensor.staticShape());
+      }
+    }
+    return types;
   }
 
   /** Output types; element types of inputs are checked already. */

@@ -166,22 +166,27 @@ final class Shapes {
     }
   }
 
-  /** A zero tensor of a shape that was computed from a model's data: its size is checked first. */
-  static Tensor allocate(OpContext c, DType dtype, long... shape) {
-    long count;
+  /** A diagnostic if there can be no tensor of this shape. */
+  static void checkSize(OpContext c, DType dtype, long... shape) {
+    boolean fits;
     try {
-      count = Math.multiplyExact(Tensor.count(shape), (long) dtype.slots());
-    } catch (ArithmeticException e) {
-      throw c.error(
-          "TSR-0303", "a result of shape " + java.util.Arrays.toString(shape) + " cannot exist");
+      fits =
+          Math.multiplyExact(Tensor.count(shape), (long) dtype.slots()) <= Integer.MAX_VALUE - 16;
+    } catch (ArithmeticException | IllegalArgumentException e) {
+      fits = false;
     }
-    if (count > Integer.MAX_VALUE - 16) {
+    if (!fits) {
       throw c.error(
           "TSR-0303",
           "a result of shape "
               + java.util.Arrays.toString(shape)
-              + " is larger than an array can be");
+              + " has more elements than an array can");
     }
+  }
+
+  /** A zero tensor of a shape that was computed from a model's data: its size is checked first. */
+  static Tensor allocate(OpContext c, DType dtype, long... shape) {
+    checkSize(c, dtype, shape);
     return Tensor.zeros(dtype, shape);
   }
 

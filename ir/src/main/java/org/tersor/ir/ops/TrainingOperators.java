@@ -1,5 +1,6 @@
 package org.tersor.ir.ops;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.tersor.ir.op.Operator;
 import org.tersor.ir.op.OperatorProvider;
@@ -8,6 +9,13 @@ import org.tersor.ir.op.OperatorProvider;
 public final class TrainingOperators implements OperatorProvider {
   @Override
   public List<Operator> operators() {
-    return List.of(Loss.negativeLogLikelihood(), Loss.softmaxCrossEntropy());
+    List<Operator> all = new ArrayList<>();
+    all.add(Loss.negativeLogLikelihood());
+    all.add(Loss.softmaxCrossEntropy());
+    all.add(new Optimizer(Optimizer.Kind.ADAGRAD));
+    all.add(new Optimizer(Optimizer.Kind.ADAM));
+    all.add(new Optimizer(Optimizer.Kind.MOMENTUM));
+    all.addAll(RandomOperators.all());
+    return List.copyOf(all);
   }
 }
