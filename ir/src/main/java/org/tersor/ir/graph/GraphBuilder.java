@@ -93,16 +93,29 @@ public final class GraphBuilder {
       Map<String, Attribute> attributes,
       List<Value> nodeInputs,
       List<Value> nodeOutputs) {
-    Node node =
-        new Node(
-            nextId++,
-            name,
-            new OpKey(domain, type, opsets.getOrDefault(domain, 1)),
-            nodeInputs,
-            nodeOutputs,
-            attributes);
+    return addNode(
+        name,
+        new OpKey(domain, type, opsets.getOrDefault(domain, 1)),
+        attributes,
+        nodeInputs,
+        nodeOutputs);
+  }
+
+  /** Adds a node of a given version of an operator. */
+  public Node addNode(
+      String name,
+      OpKey op,
+      Map<String, Attribute> attributes,
+      List<Value> nodeInputs,
+      List<Value> nodeOutputs) {
+    Node node = new Node(nextId++, name, op, nodeInputs, nodeOutputs, attributes);
     nodes.add(node);
     return node;
+  }
+
+  /** An id that nothing else has. */
+  public int freshId() {
+    return nextId++;
   }
 
   public List<Node> nodes() {

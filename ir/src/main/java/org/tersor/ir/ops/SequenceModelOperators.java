@@ -15,6 +15,7 @@ public final class SequenceModelOperators implements OperatorProvider {
         new RotaryEmbedding(),
         new TensorScatter(),
         new CausalConvWithState(),
-        new LinearAttention());
+        new LinearAttention(),
+        new FlexAttention());
   }
 }
