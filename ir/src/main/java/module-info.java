@@ -23,6 +23,7 @@ module org.tersor.ir {
       org.tersor.ir.ops.HostOperators,
       org.tersor.ir.ops.StandardOperators,
       org.tersor.ir.ops.StructuredOperators,
+      org.tersor.ir.ops.MachineLearningOperators,
       org.tersor.ir.ops.SequenceModelOperators,
       org.tersor.ir.ops.SignalOperators,
       org.tersor.ir.ops.TrainingOperators,

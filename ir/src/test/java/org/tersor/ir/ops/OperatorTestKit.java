@@ -127,6 +127,20 @@ public final class OperatorTestKit {
     return this;
   }
 
+  public OperatorTestKit attr(String name, float[] values) {
+    List<Float> list = new ArrayList<>();
+    for (float value : values) {
+      list.add(value);
+    }
+    attributes.put(name, new Attribute.FloatsAttr(list));
+    return this;
+  }
+
+  public OperatorTestKit attr(String name, List<String> values) {
+    attributes.put(name, new Attribute.StringsAttr(values));
+    return this;
+  }
+
   public OperatorTestKit attr(String name, Tensor value) {
     attributes.put(name, new Attribute.TensorAttr(Constant.of(value)));
     return this;
@@ -297,24 +311,54 @@ public final class OperatorTestKit {
   public List<Tensor> check() {
     List<Tensor> expected = eval();
     for (boolean symbolic : new boolean[] {false, true}) {
-      Built built = build(symbolic);
-      Lowering lowering = operator(built).lower(new Compile(this, built));
-      String how = type + "-" + version + (symbolic ? " with symbolic dimensions" : "");
-      switch (lowering) {
-        case Lowering.View view -> {
-          Object array = inputs.get(view.input()).orElseThrow().array();
-          same(
-              how + " as view",
-              expected.getFirst(),
-              new Tensor(expected.getFirst().dtype(), expected.getFirst().shape(), array));
-        }
-        case Lowering.Compute compute -> compare(how, compute.kernel(), expected);
-        case Lowering.Host host -> fail(how + " is a host operation: " + host.hostOp());
-        case Lowering.Decompose _ -> fail(how + " is other operators");
-        case Lowering.Branch _, Lowering.Iterate _ -> fail(how + " has bodies");
-      }
+      compareLowering(expected, symbolic);
     }
     return expected;
+  }
+
+  private void compareLowering(List<Tensor> expected, boolean symbolic) {
+    Built built = build(symbolic);
+    Lowering lowering = operator(built).lower(new Compile(this, built));
+    String how = type + "-" + version + (symbolic ? " with symbolic dimensions" : "");
+    switch (lowering) {
+      case Lowering.View view -> {
+        Object array = inputs.get(view.input()).orElseThrow().array();
+        same(
+            how + " as view",
+            expected.getFirst(),
+            new Tensor(expected.getFirst().dtype(), expected.getFirst().shape(), array));
+      }
+      case Lowering.Compute compute -> compare(how, compute.kernel(), expected);
+      case Lowering.Host host -> fail(how + " is a host operation: " + host.hostOp());
+      case Lowering.Decompose d -> only(built, d).compareLowering(expected, symbolic);
+      case Lowering.Branch _, Lowering.Iterate _ -> fail(how + " has bodies");
+    }
+  }
+
+  /** The one node that a node becomes. */
+  private OperatorTestKit only(Built built, Lowering.Decompose decompose) {
+    GraphBuilder builder = new GraphBuilder(Map.of(domain, version), built.graph().maxId() + 1);
+    decompose.build().apply(builder);
+    assertEquals(1, builder.nodes().size(), type + " is several other operators");
+    Node node = builder.nodes().getFirst();
+    OperatorTestKit kit = new OperatorTestKit(node.op().type(), node.op().version());
+    kit.domain(node.op().domain()).outputs(node.outputs().size()).tolerance(tolerance);
+    kit.attributes.putAll(node.attributes());
+    for (Value input : node.inputs()) {
+      int own = built.node().inputs().indexOf(input);
+      if (!input.isPresent()) {
+        kit.absent();
+      } else if (own < 0) {
+        kit.constant(Objects.requireNonNull(builder.constants().get(input)).load());
+      } else {
+        kit.inputs.add(inputs.get(own));
+        kit.constant.add(constant.get(own));
+        if (fixed.contains(own)) {
+          kit.fixed.add(kit.inputs.size() - 1);
+        }
+      }
+    }
+    return kit;
   }
 
   private void compare(String how, Kernel kernel, List<Tensor> expected) {
