@@ -142,7 +142,7 @@ final class FlexAttention extends OpBase {
     if (body.isEmpty()) {
       return tensor;
     }
-    Tensor result = c.run(body.get(), List.of(tensor)).getFirst();
+    Tensor result = c.run(body.get(), List.of(tensor)).getFirst().tensor(name);
     if (result.dtype() != tensor.dtype()
         || !java.util.Arrays.equals(result.shape(), tensor.shape())) {
       throw c.error("TSR-0705", name + " gives a tensor of another shape or type");
