@@ -66,10 +66,11 @@ final class MaxRoiPool extends OpBase {
     for (int i = 0; i < y.size(); i++) {
       long[] index = Shapes.unravel(i, shape);
       int r = (int) index[0];
-      double image = rois.getDouble(r * 5);
-      if (!(image >= 0 && image < x.shape()[0])) {
-        throw c.error("TSR-0705", "region " + r + " is of image " + image);
+      double number = rois.getDouble(r * 5);
+      if (!(number >= 0 && number < x.shape()[0])) {
+        throw c.error("TSR-0705", "region " + r + " is of image " + number);
       }
+      int image = (int) number;
       int[] rows = cell(c, rois, r, 2, index[2], shape[2], h);
       int[] columns = cell(c, rois, r, 1, index[3], shape[3], w);
       double largest = Double.NEGATIVE_INFINITY;
@@ -78,7 +79,7 @@ final class MaxRoiPool extends OpBase {
           largest =
               Math.max(
                   largest,
-                  x.getDouble((((int) image * channels + (int) index[1]) * h + a) * w + b));
+                  x.getDouble(((image * channels + (int) index[1]) * h + a) * w + b));
         }
       }
       boolean empty = rows[0] >= rows[1] || columns[0] >= columns[1];
