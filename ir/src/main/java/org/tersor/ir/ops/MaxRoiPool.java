@@ -77,9 +77,7 @@ final class MaxRoiPool extends OpBase {
       for (int a = rows[0]; a < rows[1]; a++) {
         for (int b = columns[0]; b < columns[1]; b++) {
           largest =
-              Math.max(
-                  largest,
-                  x.getDouble(((image * channels + (int) index[1]) * h + a) * w + b));
+              Math.max(largest, x.getDouble(((image * channels + (int) index[1]) * h + a) * w + b));
         }
       }
       boolean empty = rows[0] >= rows[1] || columns[0] >= columns[1];
