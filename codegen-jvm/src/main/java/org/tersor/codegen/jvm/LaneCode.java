@@ -248,13 +248,18 @@ final class LaneCode {
     for (int i = 0; i < count; i++) {
       expr.pushAny(a, first + i, 1, kind);
       toIntegerBits(from, wide);
-      if (i > 0) {
-        code.pushInt(i * kind.bytes * 8);
-        code.op(wide == Kind.LONG ? Opcodes.LSHL : Opcodes.ISHL);
-        code.op(wide == Kind.LONG ? Opcodes.LOR : Opcodes.IOR);
-      }
+      join(wide, i * kind.bytes * 8);
     }
     fromIntegerBits(wide, to);
+  }
+
+  /** {@code low, piece -> low} with the piece from that bit on; the first piece stays alone. */
+  void join(Kind wide, int bit) {
+    if (bit > 0) {
+      code.pushInt(bit);
+      code.op(wide == Kind.LONG ? Opcodes.LSHL : Opcodes.ISHL);
+      code.op(wide == Kind.LONG ? Opcodes.LOR : Opcodes.IOR);
+    }
   }
 
   /** The piece of type {@code to} at byte {@code at} of the wider scalar on the stack. */

@@ -1,6 +1,7 @@
 package org.tersor.codegen.jvm;
 
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.objectweb.asm.Label;
 import org.objectweb.asm.Opcodes;
 import org.tersor.ir.loop.BinaryOp;
@@ -49,17 +50,16 @@ final class MemoryCode {
           new Expr.Load(l.type().withScalar(stored), l.buffer(), l.index(), l.mask());
       expr.push(new Expr.Cast(l.type(), narrow, true), lo, k, mask);
     } else if (k == 1) {
-      Label skip = new Label();
-      Label end = new Label();
-      l.mask().ifPresent(condition -> expr.jumpUnless(condition, lo, skip));
       boolean gather = l.index().type().isVector();
-      element(m, type, () -> expr.push(l.index(), gather ? lo : 0, 1, Kind.INT), gather ? 0 : lo);
-      if (l.mask().isPresent()) {
-        code.jump(Opcodes.GOTO, end);
-        code.label(skip);
-        code.pushConst(Kind.of(type), 0);
-        code.label(end);
-      }
+      orZero(
+          Kind.of(type),
+          l.mask().map(condition -> skip -> expr.jumpUnless(condition, lo, skip)),
+          () ->
+              element(
+                  m,
+                  type,
+                  () -> expr.push(l.index(), gather ? lo : 0, 1, Kind.INT),
+                  gather ? 0 : lo));
     } else if (type == Scalar.BOOL) {
       load(
           new Expr.Load(l.type().withScalar(Scalar.U8), l.buffer(), l.index(), l.mask()),
@@ -106,8 +106,11 @@ final class MemoryCode {
         int lane = lo + i;
         code.var(Opcodes.ALOAD, target);
         code.pushInt(i);
-        maskedElement(
-            bits, i, kind, () -> element(m, type, () -> code.var(Opcodes.ILOAD, base), lane));
+        int bit = i;
+        orZero(
+            kind,
+            unlessBit(bits, () -> code.pushInt(bit)),
+            () -> element(m, type, () -> code.var(Opcodes.ILOAD, base), lane));
         code.op(kind.arrayStore);
       }
       expr.lanes.fromScratch(kind, target, 0, k);
@@ -153,19 +156,25 @@ final class MemoryCode {
     code.jump(Opcodes.IFEQ, target);
   }
 
-  private void maskedElement(int bits, int lane, Kind kind, Runnable element) {
-    if (bits < 0) {
+  /** Pushes an element, or zero where {@code unless} jumps to its label. */
+  private void orZero(Kind kind, Optional<Consumer<Label>> unless, Runnable element) {
+    if (unless.isEmpty()) {
       element.run();
       return;
     }
     Label skip = new Label();
     Label end = new Label();
-    jumpUnlessBit(bits, () -> code.pushInt(lane), skip);
+    unless.get().accept(skip);
     element.run();
     code.jump(Opcodes.GOTO, end);
     code.label(skip);
     code.pushConst(kind, 0);
     code.label(end);
+  }
+
+  /** The jump of {@link #orZero} by the bits of {@link #maskLocal}. */
+  private Optional<Consumer<Label>> unlessBit(int bits, Runnable lane) {
+    return bits < 0 ? Optional.empty() : Optional.of(skip -> jumpUnlessBit(bits, lane, skip));
   }
 
   private void gather(Expr.Load l, Env.Memory m, int lo, int k) {
@@ -180,20 +189,12 @@ final class MemoryCode {
     expr.lanes.loop(
         k,
         lane -> {
-          Label skip = new Label();
-          Label end = new Label();
           code.var(Opcodes.ALOAD, target);
           code.var(Opcodes.ILOAD, lane);
-          if (bits >= 0) {
-            jumpUnlessBit(bits, () -> code.var(Opcodes.ILOAD, lane), skip);
-          }
-          element(m, type, () -> indexOfLane(indices, lane), 0);
-          if (bits >= 0) {
-            code.jump(Opcodes.GOTO, end);
-            code.label(skip);
-            code.pushConst(kind, 0);
-            code.label(end);
-          }
+          orZero(
+              kind,
+              unlessBit(bits, () -> code.var(Opcodes.ILOAD, lane)),
+              () -> element(m, type, () -> indexOfLane(indices, lane), 0));
           code.op(kind.arrayStore);
         });
     expr.lanes.fromScratch(kind, target, 0, k);
@@ -263,11 +264,7 @@ final class MemoryCode {
         code.op(stored.arrayLoad);
         expr.scalars.canonical(LaneCode.unsigned(stored));
         expr.lanes.toIntegerBits(scalarOf(stored), wide);
-        if (i > 0) {
-          code.pushInt(i * stored.bytes * 8);
-          code.op(wide == Kind.LONG ? Opcodes.LSHL : Opcodes.ISHL);
-          code.op(wide == Kind.LONG ? Opcodes.LOR : Opcodes.IOR);
-        }
+        expr.lanes.join(wide, i * stored.bytes * 8);
       }
       expr.lanes.fromIntegerBits(wide, type);
     }

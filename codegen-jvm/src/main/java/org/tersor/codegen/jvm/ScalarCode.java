@@ -59,7 +59,7 @@ final class ScalarCode {
   void unary(UnaryOp op, Scalar type) {
     Kind kind = Kind.of(type);
     String same = "(" + stack(kind) + ")" + stack(kind);
-    switch (op) {
+    switch (primitive(op)) {
       case NEG -> {
         code.op(kind.arithmetic(Opcodes.INEG));
         canonical(type);
@@ -97,25 +97,6 @@ final class ScalarCode {
           code.invokeStatic("java/lang/Integer", "bitCount", "(I)I");
         }
       }
-      case EXP,
-          EXPM1,
-          LOG,
-          LOG1P,
-          TANH,
-          SIGMOID,
-          ERF,
-          SIN,
-          COS,
-          TAN,
-          ASIN,
-          ACOS,
-          ATAN,
-          SINH,
-          COSH,
-          ASINH,
-          ACOSH,
-          ATANH ->
-          throw notLegal(op);
     }
   }
 
@@ -333,6 +314,10 @@ final class ScalarCode {
 
   static String stack(Kind kind) {
     return kind.bytes < 4 ? "I" : String.valueOf(kind.letter);
+  }
+
+  static UnaryOp.Primitive primitive(UnaryOp op) {
+    return op.primitive().orElseThrow(() -> notLegal(op));
   }
 
   static IllegalArgumentException notLegal(Enum<?> op) {

@@ -51,7 +51,7 @@ final class VectorCode {
   /** {@code v -> op v}. */
   void unary(UnaryOp op, Scalar type, int lanes) {
     Kind kind = Kind.of(type);
-    switch (op) {
+    switch (ScalarCode.primitive(op)) {
       case NEG -> code.lanewiseUnary(kind, "NEG");
       case ABS -> {
         if (!type.isUnsigned()) {
@@ -62,25 +62,6 @@ final class VectorCode {
       case SQRT -> code.lanewiseUnary(kind, "SQRT");
       case POPCOUNT -> code.lanewiseUnary(kind, "BIT_COUNT");
       case FLOOR, CEIL, TRUNC, RINT -> round(op, kind, lanes);
-      case EXP,
-          EXPM1,
-          LOG,
-          LOG1P,
-          TANH,
-          SIGMOID,
-          ERF,
-          SIN,
-          COS,
-          TAN,
-          ASIN,
-          ACOS,
-          ATAN,
-          SINH,
-          COSH,
-          ASINH,
-          ACOSH,
-          ATANH ->
-          throw ScalarCode.notLegal(op);
     }
   }
 

@@ -83,33 +83,18 @@ final class CCasts {
     if (!unit.isa().registers(bytes)) {
       return Optional.empty();
     }
-    String p = CLift.prefix(bytes);
-    String r = CLift.register(Scalar.F32, bytes);
-    String type = unit.type(new Type(Scalar.I32, lanes));
     String text =
-        r
-            + " x = ("
-            + r
-            + ")a, y = "
-            + p
-            + "_min_ps("
-            + p
-            + "_max_ps(x, "
-            + p
-            + "_set1_ps("
-            + CConst.min(to)
-            + ")), "
-            + p
-            + "_set1_ps("
-            + CConst.max(to)
-            + ")); return ("
-            + type
-            + ")";
-    return Optional.of(
-        text
+        "%1$s x = (%1$s)a, y = %2$s_min_ps(%2$s_max_ps(x, %2$s_set1_ps(%4$s)), %2$s_set1_ps(%5$s)); return (%3$s)"
             + (unit.isa().bitMasks()
-                ? p + "_maskz_cvttps_epi32(" + p + "_cmp_ps_mask(x, x, _CMP_ORD_Q), y);"
-                : p + "_cvttps_epi32(" + p + "_and_ps(y, " + p + "_cmp_ps(x, x, _CMP_ORD_Q)));"));
+                ? "%2$s_maskz_cvttps_epi32(%2$s_cmp_ps_mask(x, x, _CMP_ORD_Q), y);"
+                : "%2$s_cvttps_epi32(%2$s_and_ps(y, %2$s_cmp_ps(x, x, _CMP_ORD_Q)));");
+    return Optional.of(
+        text.formatted(
+            CLift.register(Scalar.F32, bytes),
+            CLift.prefix(bytes),
+            unit.type(new Type(Scalar.I32, lanes)),
+            CConst.min(to),
+            CConst.max(to)));
   }
 
   /** The instruction gives the smallest integer for whatever does not fit. */
@@ -118,56 +103,23 @@ final class CCasts {
     if (!unit.isa().registers(bytes)) {
       return Optional.empty();
     }
-    String p = CLift.prefix(bytes);
-    String r = CLift.register(Scalar.F32, bytes);
-    String i = CLift.register(Scalar.I32, bytes);
-    String type = unit.type(new Type(Scalar.I32, lanes));
-    String limit = p + "_set1_ps(0x1p31f)";
-    return Optional.of(
+    String text =
         unit.isa().bitMasks()
-            ? r
-                + " x = ("
-                + r
-                + ")a; return ("
-                + type
-                + ")"
-                + p
-                + "_mask_mov_epi32("
-                + p
-                + "_maskz_cvttps_epi32("
-                + p
-                + "_cmp_ps_mask(x, x, _CMP_ORD_Q), x), "
-                + p
-                + "_cmp_ps_mask(x, "
-                + limit
-                + ", _CMP_GE_OQ), "
-                + p
-                + "_set1_epi32(2147483647));"
-            : r
-                + " x = ("
-                + r
-                + ")a; "
-                + i
-                + " v = "
-                + p
-                + "_cvttps_epi32("
-                + p
-                + "_and_ps(x, "
-                + p
-                + "_cmp_ps(x, x, _CMP_ORD_Q))); return ("
-                + type
-                + ")"
-                + p
-                + (bytes == 16 ? "_xor_si128" : "_xor_si256")
-                + "(v, "
-                + p
-                + "_castps_si"
-                + bytes * 8
-                + "("
-                + p
-                + "_cmp_ps(x, "
-                + limit
-                + ", _CMP_GE_OQ)));");
+            ? "%1$s x = (%1$s)a; return (%4$s)%3$s_mask_mov_epi32("
+                + "%3$s_maskz_cvttps_epi32(%3$s_cmp_ps_mask(x, x, _CMP_ORD_Q), x), "
+                + "%3$s_cmp_ps_mask(x, %3$s_set1_ps(0x1p31f), _CMP_GE_OQ), "
+                + "%3$s_set1_epi32(2147483647));"
+            : "%1$s x = (%1$s)a; %2$s v = "
+                + "%3$s_cvttps_epi32(%3$s_and_ps(x, %3$s_cmp_ps(x, x, _CMP_ORD_Q))); "
+                + "return (%4$s)%3$s_xor_si%5$d(v, %3$s_castps_si%5$d("
+                + "%3$s_cmp_ps(x, %3$s_set1_ps(0x1p31f), _CMP_GE_OQ)));";
+    return Optional.of(
+        text.formatted(
+            CLift.register(Scalar.F32, bytes),
+            CLift.register(Scalar.I32, bytes),
+            CLift.prefix(bytes),
+            unit.type(new Type(Scalar.I32, lanes)),
+            bytes * 8));
   }
 
   private String small(Type from, Scalar to, boolean inRange, String a) {
@@ -201,26 +153,16 @@ final class CCasts {
   }
 
   private String halfToFloat(int lanes, String a) {
-    return lift.lift(
-            "tsr_f16_to_f32",
-            Scalar.F32,
-            List.of(Scalar.U16),
-            lanes,
-            halfFunction(true),
-            n -> halfVector(true, n))
-        + "("
-        + a
-        + ")";
+    return half(true, Scalar.U16, Scalar.F32, lanes, a);
   }
 
   private String floatToHalf(int lanes, String a) {
-    return lift.lift(
-            "tsr_f32_to_f16",
-            Scalar.U16,
-            List.of(Scalar.F32),
-            lanes,
-            halfFunction(false),
-            n -> halfVector(false, n))
+    return half(false, Scalar.F32, Scalar.U16, lanes, a);
+  }
+
+  private String half(boolean toFloat, Scalar from, Scalar to, int lanes, String a) {
+    String scalar = halfFunction(toFloat);
+    return lift.lift(scalar, to, List.of(from), lanes, scalar, n -> halfVector(toFloat, n))
         + "("
         + a
         + ")";
@@ -234,12 +176,9 @@ final class CCasts {
       return toFloat ? scalars.halfToFloat() : scalars.floatToHalf();
     }
     return toFloat
-        ? unit.helper(
-            "tsr_f16_to_f32",
-            () -> "TSR_FN float tsr_f16_to_f32(uint16_t h) { return _cvtsh_ss(h); }")
-        : unit.helper(
-            "tsr_f32_to_f16",
-            () -> "TSR_FN uint16_t tsr_f32_to_f16(float x) { return (uint16_t)_cvtss_sh(x, 0); }");
+        ? scalars.unary("tsr_f16_to_f32", Scalar.U16, Scalar.F32, () -> "return _cvtsh_ss(x);")
+        : scalars.unary(
+            "tsr_f32_to_f16", Scalar.F32, Scalar.U16, () -> "return (uint16_t)_cvtss_sh(x, 0);");
   }
 
   private Optional<String> halfVector(boolean toFloat, int lanes) {

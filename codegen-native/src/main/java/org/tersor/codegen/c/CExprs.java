@@ -27,7 +27,7 @@ final class CExprs {
     this.ops = new COps(unit, scalars, lift);
     this.casts = new CCasts(unit, scalars, lift);
     this.masks = new CMasks(unit);
-    this.memory = new CMemory(unit, masks);
+    this.memory = new CMemory(unit);
   }
 
   CMasks masks() {
@@ -225,18 +225,9 @@ final class CExprs {
     String name = "tsr_splat_" + type;
     unit.helper(
         name,
-        () ->
-            "TSR_FN "
-                + type
-                + " "
-                + name
-                + "("
-                + CUnit.scalar(t.scalar())
-                + " x) { return ("
-                + type
-                + "){"
-                + repeat("x", t.lanes())
-                + "}; }");
+        type,
+        CUnit.scalar(t.scalar()) + " x",
+        () -> "return (%s){%s};".formatted(type, repeat("x", t.lanes())));
     return name + "(" + value + ")";
   }
 
@@ -323,22 +314,7 @@ final class CExprs {
     }
     String f = unit.type(from);
     String t = unit.type(to);
-    String name = "tsr_bits_" + f + "_" + t;
-    unit.helper(
-        name,
-        () ->
-            "TSR_FN "
-                + t
-                + " "
-                + name
-                + "("
-                + f
-                + " x) { union { "
-                + f
-                + " a; "
-                + t
-                + " b; } u; u.a = x; return u.b; }");
-    return name + "(" + a + ")";
+    return unit.reinterpretation("tsr_bits_" + f + "_" + t, f, t) + "(" + a + ")";
   }
 
   private String load(Expr.Load l) {
@@ -383,15 +359,7 @@ final class CExprs {
       String type = unit.type(t);
       String name = "tsr_read_" + CUnit.carrier(t.scalar()).text();
       unit.helper(
-          name,
-          () ->
-              "TSR_FN "
-                  + type
-                  + " "
-                  + name
-                  + "(const void *p) { "
-                  + type
-                  + " r; TSR_COPY(&r, p, sizeof r); return r; }");
+          name, type, "const void *p", () -> type + " r; TSR_COPY(&r, p, sizeof r); return r;");
       return name + "(" + address + ")";
     }
     return memory.load(t, address);

@@ -1,8 +1,11 @@
 package org.tersor.codegen.c;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Scalar;
@@ -16,14 +19,16 @@ import org.tersor.ir.loop.Type;
 final class CMasks {
   private final CUnit unit;
   private final boolean bits;
+  private final CLift lift;
 
   CMasks(CUnit unit) {
     this.unit = unit;
     this.bits = unit.isa().bitMasks();
+    this.lift = new CLift(unit);
   }
 
   String type(int lanes, int width) {
-    return bits ? CUnit.bits(lanes) : unit.type(new Type(CUnit.signedOf(width), lanes));
+    return unit.maskType(lanes, width);
   }
 
   private static String full(int lanes) {
@@ -90,40 +95,20 @@ final class CMasks {
     String name = "tsr_lanes_lt_" + type + "_" + lanes;
     unit.helper(
         name,
+        type,
+        "int64_t n",
         () -> {
-          String head = "TSR_FN " + type + " " + name + "(int64_t n) { ";
           if (bits) {
-            return head
-                + "return ("
-                + type
-                + ")(n <= 0 ? 0 : n >= "
-                + lanes
-                + " ? "
-                + full(lanes)
-                + " : (1ull << n) - 1); }";
+            return "return (%s)(n <= 0 ? 0 : n >= %d ? %s : (1ull << n) - 1);"
+                .formatted(type, lanes, full(lanes));
           }
-          String element = CUnit.scalar(CUnit.signedOf(width));
-          List<String> iota = new ArrayList<>();
-          for (int i = 0; i < lanes; i++) {
-            iota.add(Integer.toString(i));
-          }
-          return head
-              + element
-              + " m = ("
-              + element
-              + ")(n < 0 ? 0 : n > "
-              + lanes
-              + " ? "
-              + Math.min(lanes, 127)
-              + " : n); return ("
-              + type
-              + ")(("
-              + type
-              + "){"
-              + String.join(", ", iota)
-              + "} < ("
-              + type
-              + "){} + m); }";
+          String iota =
+              IntStream.range(0, lanes)
+                  .mapToObj(Integer::toString)
+                  .collect(Collectors.joining(", "));
+          return "%1$s m = (%1$s)(n < 0 ? 0 : n > %2$d ? %3$d : n); return (%4$s)((%4$s){%5$s} < (%4$s){} + m);"
+              .formatted(
+                  CUnit.scalar(CUnit.signedOf(width)), lanes, Math.min(lanes, 127), type, iota);
         });
     return name + "(" + count + ")";
   }
@@ -139,65 +124,31 @@ final class CMasks {
 
   private String compareBits(CompareOp op, Type t) {
     Scalar s = CUnit.carrier(t.scalar());
-    int lanes = t.lanes();
-    String name = "tsr_cmp_" + op.name().toLowerCase(Locale.ROOT) + "_" + s.text() + "_x" + lanes;
-    return unit.helper(
-        name,
-        () -> {
-          String type = unit.type(t);
-          String result = CUnit.bits(lanes);
-          String head = "TSR_FN " + result + " " + name + "(" + type + " a, " + type + " b) { ";
-          int bytes = t.bytes();
-          if (unit.isa().registers(bytes)) {
-            String register = CLift.register(s, bytes);
-            String immediate = s.isFloat() ? floatImmediate(op) : integerImmediate(op);
-            return head
-                + "return ("
-                + result
-                + ")"
-                + CLift.prefix(bytes)
-                + "_cmp_"
-                + CLift.suffix(s)
-                + "_mask(("
-                + register
-                + ")a, ("
-                + register
-                + ")b, "
-                + immediate
-                + "); }";
-          }
-          if (bytes > 64) {
-            String half = compareBits(op, t.withLanes(lanes / 2));
-            String part = unit.type(t.withLanes(lanes / 2));
-            return head
-                + "union { "
-                + type
-                + " v; "
-                + part
-                + " p[2]; } x, y; x.v = a; y.v = b; return ("
-                + result
-                + ")("
-                + half
-                + "(x.p[0], y.p[0]) | ("
-                + result
-                + ")"
-                + half
-                + "(x.p[1], y.p[1]) << "
-                + lanes / 2
-                + "); }";
-          }
-          return head
-              + result
-              + " r = 0; for (int i = 0; i < "
-              + lanes
-              + "; i++) r |= ("
-              + result
-              + ")(("
-              + result
-              + ")(a[i]"
-              + CExprs.symbol(op)
-              + "b[i]) << i); return r; }";
-        });
+    return lift.lift(
+        new CLift.Lanewise(
+            "tsr_cmp_" + op.name().toLowerCase(Locale.ROOT) + "_" + s.text(),
+            Optional.of(new CLift.Operand.Mask("r", s.bytes())),
+            List.of(new CLift.Operand.Vector("a", s), new CLift.Operand.Vector("b", s)),
+            Optional.empty(),
+            lanes -> lanes.get(0) + CExprs.symbol(op) + lanes.get(1),
+            lanes -> {
+              int bytes = lanes * s.bytes();
+              return when(
+                  unit.isa().registers(bytes),
+                  () ->
+                      "return (%1$s)%2$s_cmp_%3$s_mask((%4$s)a, (%4$s)b, %5$s);"
+                          .formatted(
+                              CUnit.bits(lanes),
+                              CLift.prefix(bytes),
+                              CLift.suffix(s),
+                              CLift.register(s, bytes),
+                              s.isFloat() ? floatImmediate(op) : integerImmediate(op)));
+            }),
+        t.lanes());
+  }
+
+  private static Optional<String> when(boolean condition, Supplier<String> text) {
+    return condition ? Optional.of(text.get()) : Optional.empty();
   }
 
   private static String floatImmediate(CompareOp op) {
@@ -225,83 +176,38 @@ final class CMasks {
   /** {@code mask ? a : b} per lane; the mask has the width of {@code t}'s scalar. */
   String blend(Type t, String mask, String a, String b) {
     Scalar s = CUnit.carrier(t.scalar());
-    String name = "tsr_blend_" + s.text() + "_x" + t.lanes();
-    unit.helper(name, () -> blendText(name, t, s));
+    String name =
+        lift.lift(
+            new CLift.Lanewise(
+                "tsr_blend_" + s.text(),
+                Optional.of(new CLift.Operand.Vector("r", s)),
+                List.of(
+                    new CLift.Operand.Mask("m", s.bytes()),
+                    new CLift.Operand.Vector("a", s),
+                    new CLift.Operand.Vector("b", s)),
+                Optional.empty(),
+                lanes -> "%s ? %s : %s".formatted(lanes.get(0), lanes.get(1), lanes.get(2)),
+                lanes -> blend(s, lanes)),
+            t.lanes());
     return name + "(" + mask + ", " + a + ", " + b + ")";
   }
 
-  private String blendText(String name, Type t, Scalar s) {
-    String type = unit.type(t);
-    int lanes = t.lanes();
-    String head =
-        "TSR_FN "
-            + type
-            + " "
-            + name
-            + "("
-            + type(lanes, s.bytes())
-            + " m, "
-            + type
-            + " a, "
-            + type
-            + " b) { ";
-    int bytes = t.bytes();
-    String register = CLift.register(s, bytes);
-    String prefix = CLift.prefix(bytes);
-    if (!bits) {
-      String mask = type(lanes, s.bytes());
-      if (s.isFloat() && unit.isa().registers(bytes)) {
-        return head
-            + "return ("
-            + type
-            + ")"
-            + prefix
-            + "_blendv_"
-            + CLift.suffix(s)
-            + "(("
-            + register
-            + ")b, ("
-            + register
-            + ")a, ("
-            + register
-            + ")m); }";
-      }
-      return head + "return (" + type + ")((m & (" + mask + ")a) | (~m & (" + mask + ")b)); }";
-    }
-    if (unit.isa().registers(bytes)) {
+  private Optional<String> blend(Scalar s, int lanes) {
+    int bytes = lanes * s.bytes();
+    String type = unit.type(new Type(s, lanes));
+    if (unit.isa().registers(bytes) && (bits || s.isFloat())) {
       String suffix = s.isFloat() ? CLift.suffix(s) : "epi" + s.bytes() * 8;
-      return head
-          + "return ("
-          + type
-          + ")"
-          + prefix
-          + "_mask_blend_"
-          + suffix
-          + "(m, ("
-          + register
-          + ")b, ("
-          + register
-          + ")a); }";
+      return Optional.of(
+          (bits
+                  ? "return (%1$s)%2$s_mask_blend_%3$s(m, (%4$s)b, (%4$s)a);"
+                  : "return (%1$s)%2$s_blendv_%3$s((%4$s)b, (%4$s)a, (%4$s)m);")
+              .formatted(type, CLift.prefix(bytes), suffix, CLift.register(s, bytes)));
     }
-    if (bytes > 64) {
-      Type half = t.withLanes(lanes / 2);
-      String part = unit.type(half);
-      String halfMask = CUnit.bits(lanes / 2);
-      return head
-          + "union { "
-          + type
-          + " v; "
-          + part
-          + " p[2]; } x, y; x.v = a; y.v = b; x.p[0] = "
-          + blend(half, "(" + halfMask + ")m", "x.p[0]", "y.p[0]")
-          + "; x.p[1] = "
-          + blend(half, "(" + halfMask + ")(m >> " + lanes / 2 + ")", "x.p[1]", "y.p[1]")
-          + "; return x.v; }";
-    }
-    return head
-        + "for (int i = 0; i < "
-        + lanes
-        + "; i++) if (!(m >> i & 1)) a[i] = b[i]; return a; }";
+    return when(
+        !bits,
+        () ->
+            "return (%1$s)((m & (%2$s)a) | (~m & (%2$s)b));"
+                .formatted(type, type(lanes, s.bytes())));
   }
 
   /** Lanes of 0 and 1 of an integer type of that width. */
@@ -313,11 +219,6 @@ final class CMasks {
           t, mask, "((" + type + "){} + " + CConst.integer(s, 1) + ")", "(" + type + "){}");
     }
     return "((" + type + ")(" + mask + " & 1))";
-  }
-
-  /** Whether the lane is set, in a helper's loop over i. */
-  String lane(String mask) {
-    return bits ? "(" + mask + " >> i & 1)" : mask + "[i]";
   }
 
   String shuffle(String a, String b, int lanesOfA, List<Integer> order, int width) {
@@ -356,24 +257,18 @@ final class CMasks {
         };
     unit.helper(
         name,
-        () ->
-            "TSR_FN int "
-                + name
-                + "("
-                + type
-                + " m) { "
-                + (bits && (op == BinaryOp.AND || op == BinaryOp.MIN || op == BinaryOp.MUL)
-                    ? "return m == (" + type + ")" + full(lanes) + "; }"
-                    : bits && (op == BinaryOp.OR || op == BinaryOp.MAX)
-                        ? "return m != 0; }"
-                        : "int r = "
-                            + lane("m").replace(">> i", ">> 0").replace("[i]", "[0]")
-                            + " & 1; for (int i = 1; i < "
-                            + lanes
-                            + "; i++) "
-                            + step
-                            + lane("m")
-                            + " & 1; return r; }"));
+        "int",
+        type + " m",
+        () -> {
+          if (bits && (op == BinaryOp.AND || op == BinaryOp.MIN || op == BinaryOp.MUL)) {
+            return "return m == (%s)%s;".formatted(type, full(lanes));
+          }
+          if (bits && (op == BinaryOp.OR || op == BinaryOp.MAX)) {
+            return "return m != 0;";
+          }
+          return "int r = %s & 1; for (int i = 1; i < %d; i++) %s%s & 1; return r;"
+              .formatted(unit.maskLane("m", "0"), lanes, step, unit.maskLane("m", "i"));
+        });
     return name + "(" + mask + ")";
   }
 }

@@ -1,6 +1,9 @@
 package org.tersor.codegen.c;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.IntFunction;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Type;
 
@@ -10,11 +13,11 @@ import org.tersor.ir.loop.Type;
  */
 final class CMemory {
   private final CUnit unit;
-  private final CMasks masks;
+  private final CLift lift;
 
-  CMemory(CUnit unit, CMasks masks) {
+  CMemory(CUnit unit) {
     this.unit = unit;
-    this.masks = masks;
+    this.lift = new CLift(unit);
   }
 
   String load(Type t, String address) {
@@ -27,169 +30,69 @@ final class CMemory {
 
   /** Masked load; the mask has the width of the scalar. */
   String loadMasked(Type t, String address, String mask) {
-    return maskedLoad(t) + "(" + address + ", " + mask + ")";
-  }
-
-  private String maskedLoad(Type t) {
     Scalar s = CUnit.carrier(t.scalar());
-    int lanes = t.lanes();
-    String name = "tsr_mload_" + s.text() + "_x" + lanes;
-    return unit.helper(
-        name,
-        () -> {
-          String type = unit.type(t);
-          String head =
-              "TSR_FN "
-                  + type
-                  + " "
-                  + name
-                  + "(const void *p, "
-                  + masks.type(lanes, s.bytes())
-                  + " m) { ";
-          Optional<String> form = registerForm(s, t.bytes());
-          if (form.isPresent()) {
-            String prefix = CLift.prefix(t.bytes());
-            return head
-                + (unit.isa().bitMasks()
-                    ? "return ("
-                        + type
-                        + ")"
-                        + prefix
-                        + "_maskz_loadu_epi"
-                        + s.bytes() * 8
-                        + "(m, p); }"
-                    : "return ("
-                        + type
-                        + ")"
-                        + prefix
-                        + "_maskload_epi"
-                        + s.bytes() * 8
-                        + "((const "
-                        + form.get()
-                        + " *)p, ("
-                        + CLift.register(Scalar.I32, t.bytes())
-                        + ")m); }");
-          }
-          if (t.bytes() > unit.isa().widest()
-              && unit.isa().registers(unit.isa().widest())
-              && registerForm(s, unit.isa().widest()).isPresent()) {
-            Type half = t.withLanes(lanes / 2);
-            String part = unit.type(half);
-            String function = maskedLoad(half);
-            return head
-                + "union { "
-                + type
-                + " v; "
-                + part
-                + " p[2]; } r; "
-                + maskParts(lanes, s.bytes())
-                + "r.p[0] = "
-                + function
-                + "(p, m0); r.p[1] = "
-                + function
-                + "((const char *)p + "
-                + half.bytes()
-                + ", m1); return r.v; }";
-          }
-          return head
-              + type
-              + " r = {}; for (int i = 0; i < "
-              + lanes
-              + "; i++) if ("
-              + masks.lane("m")
-              + ") r[i] = ((const "
-              + unit.memory(Type.of(s))
-              + " *)p)[i]; return r; }";
-        });
-  }
-
-  /** The pointer's element type if there is a masked load and store of that size. */
-  private Optional<String> registerForm(Scalar s, int bytes) {
-    if (!unit.isa().registers(bytes) || (!unit.isa().bitMasks() && s.bytes() < 4)) {
-      return Optional.empty();
-    }
-    return Optional.of(s.bytes() == 4 ? "int" : "long long");
-  }
-
-  /** Declares m0 and m1, the halves of m. */
-  private String maskParts(int lanes, int width) {
-    String part = masks.type(lanes / 2, width);
-    return unit.isa().bitMasks()
-        ? part + " m0 = (" + part + ")m, m1 = (" + part + ")(m >> " + lanes / 2 + "); "
-        : "union { "
-            + masks.type(lanes, width)
-            + " v; "
-            + part
-            + " p[2]; } mm; mm.v = m; "
-            + part
-            + " m0 = mm.p[0], m1 = mm.p[1]; ";
+    String name =
+        lift.lift(
+            new CLift.Lanewise(
+                "tsr_mload_" + s.text(),
+                Optional.of(new CLift.Operand.Vector("r", s)),
+                List.of(
+                    new CLift.Operand.Address("p", s, false),
+                    new CLift.Operand.Mask("m", s.bytes())),
+                Optional.of("m"),
+                List::getFirst,
+                lanes ->
+                    inRegister(
+                        s,
+                        lanes,
+                        "return (%1$s)%2$s_maskz_loadu_epi%3$d(m, p);",
+                        "return (%1$s)%2$s_maskload_epi%3$d((const %5$s *)p, (%4$s)m);")),
+            t.lanes());
+    return name + "(" + address + ", " + mask + ")";
   }
 
   String storeMasked(Type t, String address, String mask, String value) {
-    return maskedStore(t) + "(" + address + ", " + mask + ", " + value + ")";
+    Scalar s = CUnit.carrier(t.scalar());
+    String name =
+        lift.lift(
+            new CLift.Lanewise(
+                "tsr_mstore_" + s.text(),
+                Optional.empty(),
+                List.of(
+                    new CLift.Operand.Address("p", s, true),
+                    new CLift.Operand.Mask("m", s.bytes()),
+                    new CLift.Operand.Vector("v", s)),
+                Optional.of("m"),
+                lanes -> lanes.get(0) + " = " + lanes.get(2),
+                lanes ->
+                    inRegister(
+                        s,
+                        lanes,
+                        "%2$s_mask_storeu_epi%3$d(p, m, (%4$s)v);",
+                        "%2$s_maskstore_epi%3$d((%5$s *)p, (%4$s)m, (%4$s)v);")),
+            t.lanes());
+    return name + "(" + address + ", " + mask + ", " + value + ")";
   }
 
-  private String maskedStore(Type t) {
-    Scalar s = CUnit.carrier(t.scalar());
-    int lanes = t.lanes();
-    String name = "tsr_mstore_" + s.text() + "_x" + lanes;
-    return unit.helper(
-        name,
-        () -> {
-          String type = unit.type(t);
-          String head =
-              "TSR_FN void "
-                  + name
-                  + "(void *p, "
-                  + masks.type(lanes, s.bytes())
-                  + " m, "
-                  + type
-                  + " v) { ";
-          Optional<String> form = registerForm(s, t.bytes());
-          if (form.isPresent()) {
-            String prefix = CLift.prefix(t.bytes());
-            String register = CLift.register(Scalar.I32, t.bytes());
-            return head
-                + (unit.isa().bitMasks()
-                    ? prefix + "_mask_storeu_epi" + s.bytes() * 8 + "(p, m, (" + register + ")v); }"
-                    : prefix
-                        + "_maskstore_epi"
-                        + s.bytes() * 8
-                        + "(("
-                        + form.get()
-                        + " *)p, ("
-                        + register
-                        + ")m, ("
-                        + register
-                        + ")v); }");
-          }
-          if (t.bytes() > unit.isa().widest() && registerForm(s, unit.isa().widest()).isPresent()) {
-            Type half = t.withLanes(lanes / 2);
-            String part = unit.type(half);
-            String function = maskedStore(half);
-            return head
-                + "union { "
-                + type
-                + " v; "
-                + part
-                + " p[2]; } x; x.v = v; "
-                + maskParts(lanes, s.bytes())
-                + function
-                + "(p, m0, x.p[0]); "
-                + function
-                + "((char *)p + "
-                + half.bytes()
-                + ", m1, x.p[1]); }";
-          }
-          return head
-              + "for (int i = 0; i < "
-              + lanes
-              + "; i++) if ("
-              + masks.lane("m")
-              + ") (("
-              + unit.memory(Type.of(s))
-              + " *)p)[i] = v[i]; }";
-        });
+  /**
+   * The text for mask registers or for masks as vectors, where there is such an instruction, with
+   * 1: the vector type, 2: the prefix, 3: the bits of a lane, 4: the integer register, 5: the
+   * pointer's element.
+   */
+  private Optional<String> inRegister(Scalar s, int lanes, String bitMasks, String vectorMasks) {
+    int bytes = lanes * s.bytes();
+    boolean bits = unit.isa().bitMasks();
+    if (!unit.isa().registers(bytes) || (!bits && s.bytes() < 4)) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        (bits ? bitMasks : vectorMasks)
+            .formatted(
+                unit.type(new Type(s, lanes)),
+                CLift.prefix(bytes),
+                s.bytes() * 8,
+                CLift.register(Scalar.I32, bytes),
+                s.bytes() == 4 ? "int" : "long long"));
   }
 
   /**
@@ -199,76 +102,45 @@ final class CMemory {
    */
   String gather(Type t, int stride, String base, String index, Optional<String> mask) {
     Scalar s = CUnit.carrier(t.scalar());
-    int lanes = t.lanes();
     String name =
-        "tsr_gather_" + s.text() + "_x" + lanes + "_s" + stride + (mask.isPresent() ? "_m" : "");
-    unit.helper(
-        name,
-        () -> {
-          String type = unit.type(t);
-          String indices = unit.type(new Type(Scalar.I64, lanes));
-          String maskParameter = mask.isPresent() ? ", " + masks.type(lanes, s.bytes()) + " m" : "";
-          return "TSR_FN "
-              + type
-              + " "
-              + name
-              + "(const void *p, "
-              + indices
-              + " x"
-              + maskParameter
-              + ") { "
-              + type
-              + " r = {}; for (int i = 0; i < "
-              + lanes
-              + "; i++) "
-              + (mask.isPresent() ? "if (" + masks.lane("m") + ") " : "")
-              + "r[i] = *(const "
-              + unit.memory(Type.of(s))
-              + " *)((const char *)p + x[i] * "
-              + stride
-              + "); return r; }";
-        });
+        spread("gather", s, stride, mask.isPresent(), Optional.of(new CLift.Operand.Vector("r", s)))
+            .apply(t.lanes());
     return name + "(" + base + ", " + index + mask.map(m -> ", " + m).orElse("") + ")";
   }
 
   String scatter(
       Type t, int stride, String base, String index, Optional<String> mask, String value) {
-    Scalar s = CUnit.carrier(t.scalar());
-    int lanes = t.lanes();
     String name =
-        "tsr_scatter_" + s.text() + "_x" + lanes + "_s" + stride + (mask.isPresent() ? "_m" : "");
-    unit.helper(
-        name,
-        () -> {
-          String type = unit.type(t);
-          String indices = unit.type(new Type(Scalar.I64, lanes));
-          String maskParameter = mask.isPresent() ? ", " + masks.type(lanes, s.bytes()) + " m" : "";
-          return "TSR_FN void "
-              + name
-              + "(void *p, "
-              + indices
-              + " x"
-              + maskParameter
-              + ", "
-              + type
-              + " v) { for (int i = 0; i < "
-              + lanes
-              + "; i++) "
-              + (mask.isPresent() ? "if (" + masks.lane("m") + ") " : "")
-              + "*("
-              + unit.memory(Type.of(s))
-              + " *)((char *)p + x[i] * "
-              + stride
-              + ") = v[i]; }";
-        });
+        spread("scatter", CUnit.carrier(t.scalar()), stride, mask.isPresent(), Optional.empty())
+            .apply(t.lanes());
     return name
-        + "("
-        + base
-        + ", "
-        + index
-        + mask.map(m -> ", " + m).orElse("")
-        + ", "
-        + value
-        + ")";
+        + "(%s, %s%s, %s)".formatted(base, index, mask.map(m -> ", " + m).orElse(""), value);
+  }
+
+  /** A gather, or (without a result) a scatter. */
+  private IntFunction<String> spread(
+      String stem, Scalar s, int stride, boolean masked, Optional<CLift.Operand> result) {
+    boolean stores = result.isEmpty();
+    List<CLift.Operand> params = new ArrayList<>();
+    params.add(new CLift.Operand.Base("p", stores));
+    params.add(new CLift.Operand.Vector("x", Scalar.I64));
+    if (masked) {
+      params.add(new CLift.Operand.Mask("m", s.bytes()));
+    }
+    if (stores) {
+      params.add(new CLift.Operand.Vector("v", s));
+    }
+    String element =
+        "*(%1$s%2$s *)((%1$schar *)p + x[i] * %3$d)"
+            .formatted(stores ? "" : "const ", unit.memory(Type.of(s)), stride);
+    CLift.Lanewise form =
+        new CLift.Lanewise(
+            "tsr_%s_%s_s%d%s".formatted(stem, s.text(), stride, masked ? "_m" : ""),
+            result,
+            params,
+            masked ? Optional.of("m") : Optional.empty(),
+            lanes -> stores ? element + " = " + lanes.getLast() : element,
+            lanes -> Optional.empty());
+    return lanes -> lift.lift(form, lanes);
   }
 }

@@ -1,8 +1,12 @@
 package org.tersor.codegen.c;
 
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.IntFunction;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
@@ -24,10 +28,10 @@ final class COps {
   }
 
   String unary(UnaryOp op, Type t, String a) {
-    Scalar s = t.scalar();
-    return switch (op) {
+    UnaryOp.Primitive primitive = op.primitive().orElseThrow(() -> Faults.notLegal(op));
+    return switch (primitive) {
       case NEG -> narrow(t, "-" + a);
-      case NOT -> s == Scalar.BOOL ? "(!" + a + ")" : narrow(t, "~" + a);
+      case NOT -> t.scalar() == Scalar.BOOL ? "(!" + a + ")" : narrow(t, "~" + a);
       case ABS -> abs(t, a);
       case SQRT -> floats.sqrt(t, a);
       case FLOOR -> floats.round(CFloatOps.Rounding.DOWN, t, a);
@@ -35,25 +39,6 @@ final class COps {
       case TRUNC -> floats.round(CFloatOps.Rounding.ZERO, t, a);
       case RINT -> floats.round(CFloatOps.Rounding.NEAREST, t, a);
       case POPCOUNT -> popcount(t, a);
-      case EXP,
-          EXPM1,
-          LOG,
-          LOG1P,
-          TANH,
-          SIGMOID,
-          ERF,
-          SIN,
-          COS,
-          TAN,
-          ASIN,
-          ACOS,
-          ATAN,
-          SINH,
-          COSH,
-          ASINH,
-          ACOSH,
-          ATANH ->
-          throw Faults.unsupported(op.toString(), "the legalizer must replace it by loop-IR text");
     };
   }
 
@@ -71,35 +56,21 @@ final class COps {
     }
     String type = unit.type(t);
     String name = "tsr_abs_" + CUnit.carrier(s).text() + (t.isVector() ? "_x" + t.lanes() : "");
-    unit.helper(
-        name,
-        () -> {
-          String head = "TSR_FN " + type + " " + name + "(" + type + " x) { return ";
-          if (s.isFloat()) {
-            Scalar word = CUnit.unsignedOf(s.bytes());
-            String magnitude = CConst.integer(word, Long.MAX_VALUE >>> (64 - s.bytes() * 8));
-            return t.isVector()
-                ? head
-                    + "("
-                    + type
-                    + ")(("
-                    + unit.type(t.withScalar(word))
-                    + ")x & "
-                    + magnitude
-                    + "); }"
-                : head
-                    + scalars.bits(word, s)
-                    + "("
-                    + scalars.bits(s, word)
-                    + "(x) & "
-                    + magnitude
-                    + "); }";
-          }
-          // (x ^ sign) - sign with sign = x >> (width - 1): of the smallest integer, itself.
-          String sign = "(x >> " + (s.bytes() * 8 - 1) + ")";
-          return head + "(" + type + ")((x ^ " + sign + ") - " + sign + "); }";
-        });
+    unit.helper(name, type, type + " x", () -> "return " + magnitude(t) + ";");
     return name + "(" + a + ")";
+  }
+
+  private String magnitude(Type t) {
+    Scalar s = t.scalar();
+    if (!s.isFloat()) {
+      // (x ^ sign) - sign with sign = x >> (width - 1): of the smallest integer, itself.
+      return "(%1$s)((x ^ (x >> %2$d)) - (x >> %2$d))".formatted(unit.type(t), s.bytes() * 8 - 1);
+    }
+    Scalar word = CUnit.unsignedOf(s.bytes());
+    String bits = CConst.integer(word, Long.MAX_VALUE >>> (64 - s.bytes() * 8));
+    return t.isVector()
+        ? "(%s)((%s)x & %s)".formatted(unit.type(t), unit.type(t.withScalar(word)), bits)
+        : "%s(%s(x) & %s)".formatted(scalars.bits(word, s), scalars.bits(s, word), bits);
   }
 
   private String popcount(Type t, String a) {
@@ -119,8 +90,8 @@ final class COps {
       case DIV ->
           t.scalar().isFloat()
               ? "(" + a + " / " + b + ")"
-              : divide(" / ", scalars.div(t.scalar()), "tsr_div_", t, a, b, e);
-      case REM -> divide(" % ", scalars.rem(t.scalar()), "tsr_rem_", t, a, b, e);
+              : divide(" / ", scalars.div(t.scalar()), t, a, b, e);
+      case REM -> divide(" % ", scalars.rem(t.scalar()), t, a, b, e);
       case FLOORDIV -> floor(true, t, a, b, e);
       case FLOORMOD -> floor(false, t, a, b, e);
       case MIN -> extremum(false, t, a, b, e);
@@ -130,8 +101,7 @@ final class COps {
       case XOR -> narrow(t, a + " ^ " + b);
       case SHL -> narrow(t, a + " << " + count(t, b));
       case SHR -> narrow(t, a + " >> " + count(t, b));
-      case FMOD, POW, ATAN2 ->
-          throw Faults.unsupported(op.toString(), "the legalizer must replace it by loop-IR text");
+      case FMOD, POW, ATAN2 -> throw Faults.notLegal(op);
     };
   }
 
@@ -140,17 +110,24 @@ final class COps {
     return "(" + b + " & " + CConst.integer(s, s.bytes() * 8 - 1) + ")";
   }
 
-  private String divide(
-      String symbol, String scalar, String stem, Type t, String a, String b, Expr.Binary e) {
+  private String divide(String symbol, String scalar, Type t, String a, String b, Expr.Binary e) {
     if (integerConstant(e.b()).filter(c -> c != 0 && c != -1).isPresent()) {
       return narrow(t, a + symbol + b);
     }
-    Scalar s = CUnit.carrier(t.scalar());
-    return lift.lift(stem + s.text(), s, List.of(s, s), t.lanes(), scalar, n -> Optional.empty())
+    return perLane(scalar, CUnit.carrier(t.scalar()), t, a, b);
+  }
+
+  /** A scalar function of two operands in every lane. */
+  private String perLane(String scalar, Scalar s, Type t, String a, String b) {
+    return call(scalar, s, t, n -> Optional.empty(), a, b);
+  }
+
+  private String call(
+      String scalar, Scalar s, Type t, IntFunction<Optional<String>> simd, String... args) {
+    List<Scalar> params = Collections.nCopies(args.length, s);
+    return lift.lift(scalar, s, params, t.lanes(), scalar, simd)
         + "("
-        + a
-        + ", "
-        + b
+        + String.join(", ", args)
         + ")";
   }
 
@@ -162,19 +139,7 @@ final class COps {
           ? "(" + a + " >> " + Long.numberOfTrailingZeros(divisor.get()) + ")"
           : "(" + a + " & " + CConst.integer(Scalar.I64, divisor.get() - 1) + ")";
     }
-    String scalar = quotient ? scalars.floorDiv() : scalars.floorMod();
-    return lift.lift(
-            scalar,
-            Scalar.I64,
-            List.of(Scalar.I64, Scalar.I64),
-            t.lanes(),
-            scalar,
-            n -> Optional.empty())
-        + "("
-        + a
-        + ", "
-        + b
-        + ")";
+    return perLane(quotient ? scalars.floorDiv() : scalars.floorMod(), Scalar.I64, t, a, b);
   }
 
   private static Optional<Long> integerConstant(Expr e) {
@@ -224,53 +189,17 @@ final class COps {
 
   private String integerExtremum(boolean max, Type t, String a, String b) {
     Scalar s = CUnit.carrier(t.scalar());
-    String c = CUnit.scalar(s);
-    String scalar = (max ? "tsr_max_" : "tsr_min_") + s.text();
-    unit.helper(
-        scalar,
-        () ->
-            "TSR_FN "
-                + c
-                + " "
-                + scalar
-                + "("
-                + c
-                + " a, "
-                + c
-                + " b) { return a "
-                + (max ? ">" : "<")
-                + " b ? a : b; }");
-    return lift.lift(
-            scalar,
-            s,
-            List.of(s, s),
-            t.lanes(),
-            scalar,
-            lanes -> {
-              int bytes = lanes * s.bytes();
-              if (!unit.isa().registers(bytes) || (s.bytes() == 8 && !unit.isa().bitMasks())) {
-                return Optional.empty();
-              }
-              String r = CLift.register(s, bytes);
-              String type = unit.type(new Type(s, lanes));
-              return Optional.of(
-                  "return ("
-                      + type
-                      + ")"
-                      + CLift.prefix(bytes)
-                      + (max ? "_max_" : "_min_")
-                      + CLift.suffix(s)
-                      + "(("
-                      + r
-                      + ")a, ("
-                      + r
-                      + ")b);");
-            })
-        + "("
-        + a
-        + ", "
-        + b
-        + ")";
+    String op = max ? "max" : "min";
+    return call(
+        scalars.pick(max, s, "tsr_" + op + "_" + s.text()),
+        s,
+        t,
+        lanes ->
+            s.bytes() == 8 && !unit.isa().bitMasks()
+                ? Optional.empty()
+                : lift.intrinsic(op, s, lanes, 2),
+        a,
+        b);
   }
 
   String fma(Type t, String a, String b, String c) {
@@ -279,42 +208,31 @@ final class COps {
 
   String dot4(Type t, String acc, String a, String b) {
     if (!unit.cuda()) {
+      String i = CUnit.scalar(Scalar.I32);
       unit.helper(
           "tsr_dot4",
-          () -> {
-            StringBuilder sum = new StringBuilder("(uint32_t)a");
-            for (int i = 0; i < 4; i++) {
-              sum.append(" + (uint32_t)((int32_t)(uint8_t)(b >> ")
-                  .append(8 * i)
-                  .append(") * (int8_t)(c >> ")
-                  .append(8 * i)
-                  .append("))");
-            }
-            return "TSR_FN int32_t tsr_dot4(int32_t a, int32_t b, int32_t c) { return (int32_t)("
-                + sum
-                + "); }";
-          });
+          i,
+          "%1$s a, %1$s b, %1$s c".formatted(i),
+          () ->
+              IntStream.iterate(0, shift -> shift < 32, shift -> shift + 8)
+                  .mapToObj(
+                      "(uint32_t)((int32_t)(uint8_t)(b >> %1$d) * (int8_t)(c >> %1$d))"::formatted)
+                  .collect(Collectors.joining(" + ", "return (int32_t)((uint32_t)a + ", ");")));
     }
     // The intrinsic makes gcc 12 copy the accumulator around every instruction; inline assembly
     // does not.
-    return lift.lift(
-            "tsr_dot4",
-            Scalar.I32,
-            List.of(Scalar.I32, Scalar.I32, Scalar.I32),
-            t.lanes(),
-            "tsr_dot4",
-            lanes ->
-                unit.isa().vnni() && unit.isa().registers(lanes * 4)
-                    ? Optional.of(
-                        "__asm__(\"vpdpbusd %2, %1, %0\" : \"+v\"(a) : \"v\"(b), \"v\"(c)); return a;")
-                    : Optional.empty())
-        + "("
-        + acc
-        + ", "
-        + a
-        + ", "
-        + b
-        + ")";
+    return call(
+        "tsr_dot4",
+        Scalar.I32,
+        t,
+        lanes ->
+            unit.isa().vnni() && unit.isa().registers(lanes * 4)
+                ? Optional.of(
+                    "__asm__(\"vpdpbusd %2, %1, %0\" : \"+v\"(a) : \"v\"(b), \"v\"(c)); return a;")
+                : Optional.empty(),
+        acc,
+        a,
+        b);
   }
 
   /** Halves combined until one lane is left. */
@@ -328,42 +246,23 @@ final class COps {
             + t.lanes();
     unit.helper(
         name,
+        CUnit.scalar(t.scalar()),
+        unit.type(t) + " v" + t.lanes(),
         () -> {
-          StringBuilder text =
-              new StringBuilder(
-                  "TSR_FN "
-                      + CUnit.scalar(t.scalar())
-                      + " "
-                      + name
-                      + "("
-                      + unit.type(t)
-                      + " v"
-                      + t.lanes()
-                      + ") {");
+          StringBuilder text = new StringBuilder();
           for (int n = t.lanes() / 2; n > 1; n /= 2) {
             Type half = t.withLanes(n);
-            String type = unit.type(half);
-            text.append(' ')
-                .append(type)
-                .append(" l")
-                .append(n)
-                .append(" = ")
-                .append(part("v" + 2 * n, 0, n))
-                .append(", h")
-                .append(n)
-                .append(" = ");
-            text.append(part("v" + 2 * n, n, n))
-                .append(", v")
-                .append(n)
-                .append(" = ")
-                .append(combine(op, half, "l" + n, "h" + n))
-                .append(';');
+            String whole = "v" + 2 * n;
+            text.append(
+                "%1$s l%2$d = %3$s, h%2$d = %4$s, v%2$d = %5$s; "
+                    .formatted(
+                        unit.type(half),
+                        n,
+                        part(whole, 0, n),
+                        part(whole, n, n),
+                        combine(op, half, "l" + n, "h" + n)));
           }
-          Type scalar = t.withLanes(1);
-          return text.append(" return ")
-              .append(combine(op, scalar, "v2[0]", "v2[1]"))
-              .append("; }")
-              .toString();
+          return text + "return " + combine(op, t.withLanes(1), "v2[0]", "v2[1]") + ";";
         });
     return name + "(" + a + ")";
   }

@@ -106,6 +106,16 @@ final class CUnit {
     return name;
   }
 
+  /** Name of the type of a bool vector: bits, or lanes of {@code width} bytes. */
+  String maskType(int lanes, int width) {
+    return isa.bitMasks() ? bits(lanes) : type(new Type(signedOf(width), lanes));
+  }
+
+  /** Whether lane {@code i} of a mask is set, as text. */
+  String maskLane(String mask, String i) {
+    return isa.bitMasks() ? "(" + mask + " >> " + i + " & 1)" : mask + "[" + i + "]";
+  }
+
   /** Name of the type in memory, at any address and over any other type. */
   String memory(Type type) {
     if (type.isVector()) {
@@ -141,6 +151,26 @@ final class CUnit {
       helpers.put(name, body);
     }
     return name;
+  }
+
+  /**
+   * Defines a function for use in the file once.
+   *
+   * @param body its statements
+   */
+  String helper(String name, String result, String parameters, Supplier<String> body) {
+    return helper(
+        name,
+        () -> "TSR_FN %s %s(%s) { %s }".formatted(result.trim(), name, parameters, body.get()));
+  }
+
+  /** The function that gives the bits of one type as those of another of the same size. */
+  String reinterpretation(String name, String from, String to) {
+    return helper(
+        name,
+        to,
+        from + " x",
+        () -> "union { %s a; %s b; } u; u.a = x; return u.b;".formatted(from, to));
   }
 
   void function(String text) {

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /** What the processor of this machine can do. */
 final class Cpu {
@@ -16,36 +17,13 @@ final class Cpu {
     return switch (isa) {
       case SCALAR -> List.of();
       case AVX2 -> List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt");
-      case AVX512 ->
-          List.of(
-              "avx",
-              "avx2",
-              "fma",
-              "f16c",
-              "bmi1",
-              "bmi2",
-              "abm",
-              "popcnt",
-              "avx512f",
-              "avx512bw",
-              "avx512dq",
-              "avx512vl");
-      case AVX512VNNI ->
-          List.of(
-              "avx",
-              "avx2",
-              "fma",
-              "f16c",
-              "bmi1",
-              "bmi2",
-              "abm",
-              "popcnt",
-              "avx512f",
-              "avx512bw",
-              "avx512dq",
-              "avx512vl",
-              "avx512_vnni");
+      case AVX512 -> with(needs(Isa.AVX2), "avx512f", "avx512bw", "avx512dq", "avx512vl");
+      case AVX512VNNI -> with(needs(Isa.AVX512), "avx512_vnni");
     };
+  }
+
+  private static List<String> with(List<String> smaller, String... more) {
+    return Stream.concat(smaller.stream(), Stream.of(more)).toList();
   }
 
   /** Whether code of that level runs here; without /proc/cpuinfo only the baseline does. */

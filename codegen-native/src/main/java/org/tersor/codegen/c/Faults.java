@@ -25,4 +25,9 @@ final class Faults {
   static TersorException unsupported(String what, String remedy) {
     return new TersorException("TSR-0603", "the C backend cannot express " + what + ": " + remedy);
   }
+
+  /** TSR-0603: an operation that only exists as loop-IR text. */
+  static TersorException notLegal(Enum<?> op) {
+    return unsupported(op.toString(), "the legalizer must replace it by loop-IR text");
+  }
 }

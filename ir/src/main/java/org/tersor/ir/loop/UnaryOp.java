@@ -1,5 +1,7 @@
 package org.tersor.ir.loop;
 
+import java.util.Optional;
+
 /**
  * Unary operations, on floats unless stated. The primitive ones every backend implements; the
  * {@link #isTranscendental transcendental} ones are replaced by loop-IR text ({@code math.kern})
@@ -7,46 +9,68 @@ package org.tersor.ir.loop;
  */
 public enum UnaryOp {
   /** Negation; wraps on integers; flips the sign bit of floats. */
-  NEG(false),
+  NEG(Primitive.NEG),
   /** Magnitude; of the smallest integer: itself. */
-  ABS(false),
+  ABS(Primitive.ABS),
   /** Bitwise complement of integers, logical not of bool. */
-  NOT(false),
+  NOT(Primitive.NOT),
   /** IEEE square root, correctly rounded. */
-  SQRT(false),
-  FLOOR(false),
-  CEIL(false),
-  TRUNC(false),
+  SQRT(Primitive.SQRT),
+  FLOOR(Primitive.FLOOR),
+  CEIL(Primitive.CEIL),
+  TRUNC(Primitive.TRUNC),
   /** To the nearest integer, half to even. */
-  RINT(false),
+  RINT(Primitive.RINT),
   /** Number of one bits of an integer. */
-  POPCOUNT(false),
-  EXP(true),
-  EXPM1(true),
-  LOG(true),
-  LOG1P(true),
-  TANH(true),
-  SIGMOID(true),
-  ERF(true),
-  SIN(true),
-  COS(true),
-  TAN(true),
-  ASIN(true),
-  ACOS(true),
-  ATAN(true),
-  SINH(true),
-  COSH(true),
-  ASINH(true),
-  ACOSH(true),
-  ATANH(true);
+  POPCOUNT(Primitive.POPCOUNT),
+  EXP,
+  EXPM1,
+  LOG,
+  LOG1P,
+  TANH,
+  SIGMOID,
+  ERF,
+  SIN,
+  COS,
+  TAN,
+  ASIN,
+  ACOS,
+  ATAN,
+  SINH,
+  COSH,
+  ASINH,
+  ACOSH,
+  ATANH;
 
-  private final boolean transcendental;
+  /** The operations that every backend implements. */
+  public enum Primitive {
+    NEG,
+    ABS,
+    NOT,
+    SQRT,
+    FLOOR,
+    CEIL,
+    TRUNC,
+    RINT,
+    POPCOUNT
+  }
 
-  UnaryOp(boolean transcendental) {
-    this.transcendental = transcendental;
+  private final Optional<Primitive> primitive;
+
+  UnaryOp() {
+    this.primitive = Optional.empty();
+  }
+
+  UnaryOp(Primitive primitive) {
+    this.primitive = Optional.of(primitive);
+  }
+
+  /** The same operation among the primitive ones; empty for a transcendental one. */
+  public Optional<Primitive> primitive() {
+    return primitive;
   }
 
   public boolean isTranscendental() {
-    return transcendental;
+    return primitive.isEmpty();
   }
 }
