@@ -8,6 +8,16 @@ package org.tersor.runtime;
 public final class KernelMath {
   private KernelMath() {}
 
+  /** Toward minus infinity; 0 by a divisor that is not positive. */
+  public static int floorDiv(int a, int b) {
+    return b <= 0 ? 0 : Math.floorDiv(a, b);
+  }
+
+  /** Remainder of {@link #floorDiv}. */
+  public static int floorMod(int a, int b) {
+    return b <= 0 ? 0 : Math.floorMod(a, b);
+  }
+
   public static int div(int a, int b) {
     return b == 0 ? 0 : a / b;
   }

@@ -117,8 +117,8 @@ final class ScalarCode {
         }
       }
       case REM -> code.invokeStatic(Code.MATH, bit32 ? "remUnsigned" : "rem", same);
-      case FLOORDIV -> code.invokeStatic("java/lang/Math", "floorDiv", same);
-      case FLOORMOD -> code.invokeStatic("java/lang/Math", "floorMod", same);
+      case FLOORDIV -> code.invokeStatic(Code.MATH, "floorDiv", same);
+      case FLOORMOD -> code.invokeStatic(Code.MATH, "floorMod", same);
       case MIN ->
           code.invokeStatic(
               bit32 ? Code.MATH : "java/lang/Math", bit32 ? "minUnsigned" : "min", same);

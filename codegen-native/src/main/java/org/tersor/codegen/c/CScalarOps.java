@@ -53,19 +53,19 @@ final class CScalarOps {
         () -> "return %s ? 0 : (%s)(a %% b);".formatted(zero, CUnit.scalar(s)));
   }
 
-  /** Quotient toward minus infinity of a positive divisor. */
+  /** Quotient toward minus infinity; 0 by a divisor that is not positive. */
   String floorDiv() {
     return binary(
         "tsr_floordiv",
         Scalar.I64,
-        () -> "if (b == 0) return 0; int64_t q = a / b; return q - (a % b < 0);");
+        () -> "if (b <= 0) return 0; int64_t q = a / b; return q - (a % b < 0);");
   }
 
   String floorMod() {
     return binary(
         "tsr_floormod",
         Scalar.I64,
-        () -> "if (b == 0) return 0; int64_t r = a % b; return r < 0 ? r + b : r;");
+        () -> "if (b <= 0) return 0; int64_t r = a % b; return r < 0 ? r + b : r;");
   }
 
   /** The larger or smaller of two; b if they do not compare. */

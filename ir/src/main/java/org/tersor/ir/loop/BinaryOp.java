@@ -18,9 +18,12 @@ public enum BinaryOp {
    * Remainder of the truncating integer division (sign of the dividend); x % 0 = 0. Integers only.
    */
   REM(false),
-  /** Quotient rounded toward minus infinity; INDEX with a positive divisor only. */
+  /**
+   * Quotient rounded toward minus infinity, of INDEX; by a divisor that is not positive: 0 (a
+   * schedule computes indices outside of the guards that keep such divisors away).
+   */
   FLOORDIV(false),
-  /** Remainder of FLOORDIV, never negative; INDEX with a positive divisor only. */
+  /** Remainder of FLOORDIV, never negative; of INDEX; by a divisor that is not positive: 0. */
   FLOORMOD(false),
   /** NaN if either is NaN; -0 is less than +0. */
   MIN(false),

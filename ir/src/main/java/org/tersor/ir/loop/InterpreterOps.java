@@ -180,8 +180,8 @@ final class InterpreterOps {
       case MUL -> Math::multiplyExact;
       case DIV -> (a, b) -> b == 0 ? 0 : a / b;
       case REM -> (a, b) -> b == 0 ? 0 : a % b;
-      case FLOORDIV -> (a, b) -> Math.floorDiv(a, positive(b));
-      case FLOORMOD -> (a, b) -> Math.floorMod(a, positive(b));
+      case FLOORDIV -> (a, b) -> b <= 0 ? 0 : Math.floorDiv(a, b);
+      case FLOORMOD -> (a, b) -> b <= 0 ? 0 : Math.floorMod(a, b);
       case MIN -> Math::min;
       case MAX -> Math::max;
       case AND -> (a, b) -> a & b;
@@ -191,13 +191,6 @@ final class InterpreterOps {
       case SHR -> (a, b) -> a >> b;
       default -> throw undefined(op, Scalar.INDEX);
     };
-  }
-
-  private static long positive(long divisor) {
-    if (divisor <= 0) {
-      throw new ArithmeticException("index divided by " + divisor);
-    }
-    return divisor;
   }
 
   static Two compare(CompareOp op, Scalar type) {

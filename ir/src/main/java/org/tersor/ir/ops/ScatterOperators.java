@@ -222,19 +222,16 @@ final class ScatterOperators extends OpBase {
     List<KExpr> at = Shapes.refs(axes);
     List<KExpr> from = new ArrayList<>(at);
     from.set(axis, K.axis(j));
-    KExpr hit = K.bool(true);
+    // Beyond the indices there are no updates.
+    KExpr inside = K.bool(true);
     for (int d = 0; d < axes.size(); d++) {
       DimExpr extent = indices.shape().get(d);
       if (d != axis && !extent.equals(data.shape().get(d))) {
-        // Beyond the indices there are no updates; what is read there is not used.
-        hit = K.and(hit, K.lt(at.get(d), K.dim(extent)));
-        from.set(d, K.max(K.min(at.get(d), K.sub(K.dim(extent), K.index(1))), K.index(0)));
+        inside = K.and(inside, K.lt(at.get(d), K.dim(extent)));
       }
     }
-    hit =
-        K.and(
-            hit,
-            K.eq(Moves.position(K.at(indices, from), K.dim(data.shape().get(axis))), at.get(axis)));
+    KExpr position = Moves.position(K.at(indices, from), K.dim(data.shape().get(axis)));
+    KExpr hit = K.select(inside, K.eq(position, at.get(axis)), K.bool(false));
     KExpr update = K.select(hit, K.cast(type, K.at(updates, from)), identity(op, type));
     KExpr value =
         K.binary(op.combine(), K.cast(type, K.at(data, at)), K.fold(op, List.of(j), update));

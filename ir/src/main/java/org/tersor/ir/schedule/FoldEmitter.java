@@ -35,15 +35,15 @@ final class FoldEmitter {
   }
 
   /** One fold on its way: the variable that collects it, and under which guard its body reads. */
-  private record Job(KExpr.Fold fold, Optional<KExpr> guard, Expr.Var sum, boolean inVectors) {
+  private record Job(
+      KExpr.Fold fold, Optional<NestEmitter.Guard> guard, Expr.Var sum, boolean inVectors) {
     int lanes() {
       return sum.type().lanes();
     }
   }
 
-  Expr emit(KExpr.Fold fold, Optional<KExpr> guard) {
-    boolean outerVector =
-        nest.vectorLanes(fold).isPresent() || guard.flatMap(nest::vectorLanes).isPresent();
+  Expr emit(KExpr.Fold fold, Optional<NestEmitter.Guard> guard) {
+    boolean outerVector = nest.vectorLanes(fold).isPresent() || nest.isVector(guard);
     Axis innermost = fold.axes().getLast();
     boolean inVectors =
         !outerVector && foldLanes > 1 && guard.isEmpty() && foldsInVectors(fold, innermost);

@@ -8,9 +8,11 @@ import static org.tersor.ir.schedule.LoopExprs.widen;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -45,10 +47,24 @@ final class NestEmitter {
    */
   private record Binding(Expr base, int lanes, int depth) {}
 
-  private record Memo(KExpr expr, Optional<KExpr> guard) {}
+  /**
+   * Under what condition a value is wanted: what it reads may be outside its buffer elsewhere. The
+   * condition itself is evaluated only where {@code outer} holds.
+   */
+  record Guard(Optional<Guard> outer, KExpr condition) {
+    static Optional<Guard> of(Optional<Guard> outer, KExpr condition) {
+      return Optional.of(new Guard(outer, condition));
+    }
+  }
+
+  private record Memo(KExpr expr, Optional<Guard> guard) {}
 
   private final List<Scope> scopes = new ArrayList<>();
-  private final Map<Axis, Binding> bindings = new HashMap<>();
+  private final Map<Axis, Binding> bindings = new LinkedHashMap<>();
+
+  /** Axes that stand for the first lane of a vector axis. */
+  private final Map<Axis, Binding> laneZeros = new HashMap<>();
+
   private final Map<KExpr, Expr> overrides = new HashMap<>();
   private final DimParameters dims = new DimParameters();
   private final FoldEmitter folds;
@@ -172,7 +188,7 @@ final class NestEmitter {
   }
 
   private Binding binding(Axis axis) {
-    Binding binding = bindings.get(axis);
+    Binding binding = bindings.getOrDefault(axis, laneZeros.get(axis));
     if (binding == null) {
       throw new IllegalStateException("axis " + axis.name() + " is not bound");
     }
@@ -198,7 +214,7 @@ final class NestEmitter {
   }
 
   /** Lowers an expression whose reads happen only where {@code guard} holds. */
-  Expr lower(KExpr expr, Optional<KExpr> guard) {
+  Expr lower(KExpr expr, Optional<Guard> guard) {
     Expr override = overrides.get(expr);
     if (override != null) {
       return override;
@@ -213,24 +229,53 @@ final class NestEmitter {
       default -> {}
     }
     boolean readsMemory = !KExprs.all(expr, KExpr.At.class).isEmpty();
-    Optional<KExpr> relevant = readsMemory ? guard : Optional.empty();
-    Memo memo = new Memo(expr, relevant);
-    int level = Math.max(levelOf(expr), relevant.map(this::levelOf).orElse(0));
+    Optional<Guard> relevant = readsMemory ? guard : Optional.empty();
+    int level = Math.max(levelOf(expr), levelOf(relevant));
+    return once(
+        new Memo(expr, relevant),
+        level,
+        expr.scalar() == Scalar.INDEX ? "x" : "v",
+        () -> compute(expr, relevant));
+  }
+
+  /** A value computed once, at a level where everything that it needs is bound. */
+  private Expr once(Object key, int level, String prefix, Supplier<Expr> compute) {
     for (int i = 0; i <= depth(); i++) {
-      Expr known = scopes.get(i).known.get(memo);
+      Expr known = scopes.get(i).known.get(key);
       if (known != null) {
         return known;
       }
     }
-    // Everything of this expression is bound at `level`: work there, then return to the inner
-    // loops.
+    // Work at `level`, then return to the inner loops.
     List<Scope> inner = new ArrayList<>(scopes.subList(level + 1, scopes.size()));
     scopes.subList(level + 1, scopes.size()).clear();
-    Expr value = compute(expr, relevant);
-    Expr named = isCheap(value) ? value : let(expr.scalar() == Scalar.INDEX ? "x" : "v", value);
-    scopes.getLast().known.put(memo, named);
+    Expr value = compute.get();
+    Expr named = isCheap(value) ? value : let(prefix, value);
+    scopes.getLast().known.put(key, named);
     scopes.addAll(inner);
     return named;
+  }
+
+  private int levelOf(Optional<Guard> guard) {
+    return guard.map(g -> Math.max(levelOf(g.condition), levelOf(g.outer))).orElse(0);
+  }
+
+  /** The truth of a guard; every condition is evaluated under those before it. */
+  private Expr lower(Guard guard) {
+    return guard
+        .outer
+        .map(outer ->
+            once(
+                guard,
+                levelOf(Optional.of(guard)),
+                "v",
+                () -> both(lower(outer), lower(guard.condition, guard.outer))))
+        .orElseGet(() -> lower(guard.condition));
+  }
+
+  private static Expr both(Expr a, Expr b) {
+    int lanes = Math.max(a.type().lanes(), b.type().lanes());
+    return new Expr.Binary(BinaryOp.AND, widen(a, lanes), widen(b, lanes));
   }
 
   private static boolean isCheap(Expr value) {
@@ -239,7 +284,7 @@ final class NestEmitter {
         || value instanceof Expr.FloatConst;
   }
 
-  private Expr compute(KExpr expr, Optional<KExpr> guard) {
+  private Expr compute(KExpr expr, Optional<Guard> guard) {
     return switch (expr) {
       case KExpr.IntLit _, KExpr.FloatLit _ -> throw new AssertionError();
       case KExpr.Dim e -> dim(e.value());
@@ -250,13 +295,8 @@ final class NestEmitter {
       case KExpr.Cmp e -> compare(e, guard);
       case KExpr.If e -> {
         Expr condition = lower(e.condition(), guard);
-        Expr then =
-            lower(
-                e.then(),
-                Optional.of(guard.map(g -> K.and(g, e.condition())).orElse(e.condition())));
-        KExpr not = K.not(e.condition());
-        Expr otherwise =
-            lower(e.otherwise(), Optional.of(guard.map(g -> K.and(g, not)).orElse(not)));
+        Expr then = lower(e.then(), Guard.of(guard, e.condition()));
+        Expr otherwise = lower(e.otherwise(), Guard.of(guard, K.not(e.condition())));
         int lanes =
             Math.max(
                 condition.type().lanes(), Math.max(then.type().lanes(), otherwise.type().lanes()));
@@ -278,7 +318,7 @@ final class NestEmitter {
     return binding.lanes == 1 ? binding.base : new Expr.Ramp(binding.base, 1, binding.lanes);
   }
 
-  private Expr binary(KExpr.Bin e, Optional<KExpr> guard) {
+  private Expr binary(KExpr.Bin e, Optional<Guard> guard) {
     if (e.scalar() == Scalar.INDEX) {
       return indexBinary(e, guard);
     }
@@ -288,7 +328,7 @@ final class NestEmitter {
     return new Expr.Binary(e.op(), widen(a, lanes), widen(b, lanes));
   }
 
-  private Expr indexBinary(KExpr.Bin e, Optional<KExpr> guard) {
+  private Expr indexBinary(KExpr.Bin e, Optional<Guard> guard) {
     Expr a = lower(e.a(), guard);
     Expr b = lower(e.b(), guard);
     int lanes = Math.max(a.type().lanes(), b.type().lanes());
@@ -308,6 +348,11 @@ final class NestEmitter {
     return vectorAxis(expr).map(v -> v.binding.lanes);
   }
 
+  /** Whether a guard differs between lanes at the current point. */
+  boolean isVector(Optional<Guard> guard) {
+    return guard.map(g -> vectorAxis(g.condition).isPresent() || isVector(g.outer)).orElse(false);
+  }
+
   private record VectorPart(Axis axis, Binding binding) {}
 
   private Optional<VectorPart> vectorAxis(KExpr expr) {
@@ -321,14 +366,14 @@ final class NestEmitter {
   }
 
   /** Scalar value in lane 0: the vector axis replaced by its base. */
-  private Expr laneZero(KExpr expr, VectorPart vector, Optional<KExpr> guard) {
+  private Expr laneZero(KExpr expr, VectorPart vector, Optional<Guard> guard) {
     Binding saved = binding(vector.axis);
     Axis scalar = new Axis(vector.axis.name() + "@0", vector.axis.extent());
-    bindings.put(scalar, new Binding(saved.base, 1, saved.depth));
+    laneZeros.put(scalar, new Binding(saved.base, 1, saved.depth));
     return lower(KExprs.substitute(expr, Map.of(vector.axis, new KExpr.AxisRef(scalar))), guard);
   }
 
-  private Expr compare(KExpr.Cmp e, Optional<KExpr> guard) {
+  private Expr compare(KExpr.Cmp e, Optional<Guard> guard) {
     Optional<VectorPart> vector = e.a().scalar() == Scalar.INDEX ? vectorAxis(e) : Optional.empty();
     if (vector.isPresent()) {
       Optional<Expr> mask = laneMask(e, vector.get(), guard);
@@ -346,7 +391,7 @@ final class NestEmitter {
    * lane + x < y and its like as a tail mask, which costs one instruction instead of index
    * arithmetic in vectors.
    */
-  private Optional<Expr> laneMask(KExpr.Cmp e, VectorPart vector, Optional<KExpr> guard) {
+  private Optional<Expr> laneMask(KExpr.Cmp e, VectorPart vector, Optional<Guard> guard) {
     Affine difference = Affine.of(K.sub(e.a(), e.b()));
     if (!difference.isLinearIn(vector.axis) || !difference.coefficient(vector.axis).isConst(1)) {
       return Optional.empty();
@@ -365,34 +410,48 @@ final class NestEmitter {
     };
   }
 
-  private Expr load(KExpr.At at, Optional<KExpr> guard) {
+  private Expr load(KExpr.At at, Optional<Guard> guard) {
     KExpr index = at.index().getFirst();
-    Optional<KExpr> needed = guard.filter(g -> !inBounds(at));
+    Optional<Guard> needed = Bounds.hold(at) ? Optional.empty() : executed(at, guard);
     Optional<VectorPart> vector = vectorAxis(index);
     if (vector.isEmpty()) {
-      Expr mask = needed.map(g -> lower(g)).orElse(null);
-      if (mask != null && mask.type().isVector()) {
-        // One element for all lanes: it is read if any lane wants it.
-        mask = new Expr.Reduce(ReduceOp.OR, mask);
-      }
-      return new Expr.Load(
-          Type.of(at.scalar()), at.buffer().name(), lower(index, guard), Optional.ofNullable(mask));
+      // One element for all lanes: it is read if any lane wants it.
+      Optional<Expr> mask =
+          needed
+              .map(this::lower)
+              .map(m -> m.type().isVector() ? new Expr.Reduce(ReduceOp.OR, m) : m);
+      return new Expr.Load(Type.of(at.scalar()), at.buffer().name(), lower(index, guard), mask);
     }
     int lanes = vector.get().binding.lanes;
-    Affine affine = Affine.of(index);
     Optional<Expr> mask = needed.map(g -> widen(lower(g), lanes));
-    if (affine.isLinearIn(vector.get().axis) && affine.coefficient(vector.get().axis).isConst(1)) {
-      return new Expr.Load(
-          new Type(at.scalar(), lanes),
-          at.buffer().name(),
-          laneZero(index, vector.get(), guard),
-          merge(mask, activeMask(lanes)));
-    }
     return new Expr.Load(
         new Type(at.scalar(), lanes),
         at.buffer().name(),
-        lower(index, guard),
+        isContiguous(index, vector.get().axis)
+            ? laneZero(index, vector.get(), guard)
+            : lower(index, guard),
         merge(mask, activeMask(lanes)));
+  }
+
+  private static boolean isContiguous(KExpr index, Axis axis) {
+    Affine affine = Affine.of(index);
+    return affine.isLinearIn(axis) && affine.coefficient(axis).isConst(1);
+  }
+
+  /**
+   * The guard of a read that moves out of loops it does not depend on: where such a loop has no
+   * turns, the kernel does not execute the read.
+   */
+  private Optional<Guard> executed(KExpr.At at, Optional<Guard> guard) {
+    int level = Math.max(levelOf(at), levelOf(guard));
+    Optional<Guard> result = guard;
+    for (Map.Entry<Axis, Binding> bound : bindings.entrySet()) {
+      DimExpr extent = bound.getKey().extent();
+      if (bound.getValue().depth > level && !(extent.isConst() && extent.constValue() > 0)) {
+        result = Guard.of(result, K.lt(K.index(0), K.dim(extent)));
+      }
+    }
+    return result;
   }
 
   /** The mask of {@link #masked} around the current point. */
@@ -424,15 +483,6 @@ final class NestEmitter {
     block.body().forEach(this::emit);
   }
 
-  /** Whether an unguarded read can never leave the buffer. */
-  private static boolean inBounds(KExpr.At at) {
-    DimExpr size = at.buffer().elements();
-    return size.isConst()
-        && Interval.of(at.index().getFirst())
-            .map(range -> range.low() >= 0 && range.high() < size.constValue())
-            .orElse(false);
-  }
-
   /** Stores a stage's value at the current point. */
   void store(String buffer, KExpr flatIndex, Expr value) {
     Optional<VectorPart> vector = vectorAxis(flatIndex);
@@ -441,11 +491,10 @@ final class NestEmitter {
       return;
     }
     int lanes = vector.get().binding.lanes;
-    Affine affine = Affine.of(flatIndex);
-    boolean contiguous =
-        affine.isLinearIn(vector.get().axis) && affine.coefficient(vector.get().axis).isConst(1);
     Expr index =
-        contiguous ? laneZero(flatIndex, vector.get(), Optional.empty()) : lower(flatIndex);
+        isContiguous(flatIndex, vector.get().axis)
+            ? laneZero(flatIndex, vector.get(), Optional.empty())
+            : lower(flatIndex);
     emit(new Stmt.Store(buffer, index, widen(value, lanes), activeMask(lanes)));
   }
 }

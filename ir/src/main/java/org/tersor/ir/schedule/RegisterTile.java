@@ -52,7 +52,8 @@ record RegisterTile(
     offsets.put(fused, K.add(K.axis(fused), K.index(column)));
     c.m().ifPresent(m -> offsets.put(m, K.add(K.axis(m), K.index(i))));
     UnaryOperator<KExpr> move = e -> Affine.canonical(KExprs.substitute(e, offsets));
-    Runnable bound = () -> nest.with(fused, n0, shape.lanes(), () -> row(() -> body.accept(move)));
+    // Columns inside rows: what depends on columns alone needs no proof that there are rows.
+    Runnable bound = () -> row(() -> nest.with(fused, n0, shape.lanes(), () -> body.accept(move)));
     boolean partial = !(c.extentN().isConst() && c.extentN().constValue() % shape.width() == 0);
     Expr left = minus(nest.dim(c.extentN()), plus(n0, index(column)));
     if (partial && shape.lanes() > 1) {
