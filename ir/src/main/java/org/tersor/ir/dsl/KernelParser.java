@@ -75,7 +75,10 @@ public final class KernelParser {
 
   private static ScheduleHint schedule(ScheduleContext context) {
     List<ScheduleHint.Directive> directives = new ArrayList<>();
+    List<ScheduleHint.Place> places = new ArrayList<>();
     for (HintContext hint : context.hint()) {
+      Ast.Pos pos = KernSyntax.pos(hint);
+      places.add(new ScheduleHint.Place(pos.line(), pos.column()));
       directives.add(
           switch (hint) {
             case TileContext c -> {
@@ -96,7 +99,7 @@ public final class KernelParser {
             default -> throw new IllegalStateException(hint.getText());
           });
     }
-    return new ScheduleHint(KernSyntax.text(context.name()), directives);
+    return new ScheduleHint(KernSyntax.text(context.name()), directives, places);
   }
 
   private static int size(TileContext c, int i) {

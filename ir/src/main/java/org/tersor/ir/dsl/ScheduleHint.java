@@ -2,14 +2,25 @@ package org.tersor.ir.dsl;
 
 import java.util.List;
 import java.util.Optional;
+import org.tersor.runtime.TersorException;
 
 /**
- * A {@code schedule} line: what a person asks of the scheduler for one kernel. Parsed and printed;
- * the scheduler chooses by its own rules and does not read hints yet.
+ * A {@code schedule} line: what a person asks of the scheduler for one kernel. What it does not say
+ * the scheduler chooses by its own rules.
+ *
+ * @param places where each directive stands, in the same order
  */
-public record ScheduleHint(String kernel, List<Directive> directives) {
+public record ScheduleHint(String kernel, List<Directive> directives, List<Place> places) {
   public ScheduleHint {
     directives = List.copyOf(directives);
+    places = List.copyOf(places);
+  }
+
+  /** A position in the text, from 1. */
+  public record Place(int line, int column) {
+    public TersorException error(String code, String message) {
+      return new Ast.Pos(line, column).error(code, message);
+    }
   }
 
   /** One part of a line. */

@@ -10,6 +10,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -44,6 +46,7 @@ final class GemmSchedule {
   private final Scheduler scheduler;
   private final Contraction c;
   private final Target target;
+  private final Steering steering;
   private final Mode mode;
   private final GemmTile tile;
   private final Gemm8Bit integers;
@@ -65,7 +68,10 @@ final class GemmSchedule {
     this.mode =
         !c.isInteger() ? Mode.FLOAT : target.has(Target.Feature.DOT4) ? Mode.DOT4 : Mode.EXACT_F32;
     int elementBytes = c.fold().scalar().bytes();
-    this.tile = GemmTile.choose(target, c.extentM(), c.extentN(), target.lanes(elementBytes));
+    this.steering = scheduler.steering();
+    this.tile =
+        steering.tile(
+            c, GemmTile.choose(target, c.extentM(), c.extentN(), target.lanes(elementBytes)));
     this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
     this.panels =
         new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);
@@ -161,6 +167,7 @@ final class GemmSchedule {
     AdditiveStart split = AdditiveStart.of(fullEpilogue, accumulator, integers.correction());
     KExpr epilogue = split.epilogue();
     Optional<KExpr> start = split.start();
+    steering.started(start);
     panels.prepare();
     LoopSchedule.Result code = tasks(epilogue, start);
     StageSimplifier.buffers(epilogue).stream()
@@ -178,32 +185,60 @@ final class GemmSchedule {
     DimExpr columnTiles = c.extentN().ceilDiv(tile.width());
     long rowsPerTask = rowsPerTask();
     DimExpr rowBlocks = c.extentM().ceilDiv(rowsPerTask);
-    DimExpr tasks = rowBlocks.times(columnTiles);
+    boolean rowsInTasks = steering.isParallel(c.m().stream().toList(), c.n());
+    boolean columnsInTasks = steering.isParallel(c.n(), c.m().stream().toList());
+    boolean rowsOutside = steering.isOutside(c);
+    DimExpr rowTasks = rowsInTasks ? rowBlocks : DimExpr.ONE;
+    DimExpr columnTasks = columnsInTasks ? columnTiles : DimExpr.ONE;
+    DimExpr tasks = rowTasks.times(columnTasks);
     for (Axis axis : c.batch()) {
       tasks = tasks.times(axis.extent());
     }
+    Places rows = new Places(rowBlocks, rowTasks, rowsInTasks);
+    Places columns = new Places(columnTiles, columnTasks, columnsInTasks);
+    BiConsumer<Expr, Expr> body = (row, column) -> task(epilogue, start, row, rowsPerTask, column);
     nest.loop(
         Stmt.LoopKind.PARALLEL,
         index(0),
         nest.dim(tasks),
         1,
-        task ->
+        task -> {
+          if (rowsOutside) {
+            tiles(task, rows, columns, body);
+          } else {
+            tiles(task, columns, rows, (column, row) -> body.accept(row, column));
+          }
+        });
+    return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
+  }
+
+  /** Blocks of rows or columns: one per task, or all of them in each. */
+  private record Places(DimExpr count, DimExpr tasks, boolean inTasks) {}
+
+  private void tiles(Expr task, Places outer, Places inner, BiConsumer<Expr, Expr> body) {
+    Positions.split(
+        nest,
+        task,
+        inner.tasks,
+        (rest, i) ->
             Positions.split(
                 nest,
-                task,
-                rowBlocks,
-                (rest, rowBlock) ->
-                    Positions.split(
+                rest,
+                outer.tasks,
+                (batch, o) ->
+                    Positions.bind(
                         nest,
-                        rest,
-                        columnTiles,
-                        (outer, columnTile) ->
-                            Positions.bind(
-                                nest,
-                                outer,
-                                c.batch(),
-                                () -> task(epilogue, start, rowBlock, rowsPerTask, columnTile)))));
-    return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
+                        batch,
+                        c.batch(),
+                        () -> place(outer, o, at -> place(inner, i, b -> body.accept(at, b))))));
+  }
+
+  private void place(Places places, Expr ofTask, Consumer<Expr> body) {
+    if (places.inTasks) {
+      body.accept(ofTask);
+    } else {
+      nest.loop(Stmt.LoopKind.SERIAL, index(0), nest.dim(places.count), 1, body);
+    }
   }
 
   private long rowsPerTask() {

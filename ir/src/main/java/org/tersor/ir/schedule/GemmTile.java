@@ -23,11 +23,10 @@ record GemmTile(int rows, int columns, int lanes) {
     double bestCost = Double.POSITIVE_INFINITY;
     for (int columns = 1; columns <= 6; columns++) {
       for (int rows = 1; rows <= 8; rows++) {
-        int registers = rows * columns + columns + (target.kind() == Target.Kind.JVM ? rows : 1);
-        if (registers > target.registers() - 1) {
+        GemmTile tile = new GemmTile(rows, columns, lanes);
+        if (!tile.fits(target)) {
           continue;
         }
-        GemmTile tile = new GemmTile(rows, columns, lanes);
         double cost = tile.cost(m, n);
         if (cost < bestCost - 1e-9) {
           bestCost = cost;
@@ -36,6 +35,15 @@ record GemmTile(int rows, int columns, int lanes) {
       }
     }
     return best;
+  }
+
+  /** Vector registers that the inner loop needs. */
+  int registers(Target target) {
+    return rows * columns + columns + (target.kind() == Target.Kind.JVM ? rows : 1);
+  }
+
+  boolean fits(Target target) {
+    return registers(target) <= target.registers() - 1;
   }
 
   private double cost(DimExpr m, DimExpr n) {

@@ -6,11 +6,13 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.tersor.ir.dsl.KernelPrinter;
+import org.tersor.ir.dsl.ScheduleHint;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.KernelInterpreter;
@@ -30,9 +32,14 @@ import org.tersor.runtime.Tensor;
  * @param dims values of the symbols
  * @param constants names of inputs that a schedule may treat as weights
  * @param inputs in the kernel's order
+ * @param hint the schedule line to follow
  */
 public record KernelTestKit(
-    Kernel kernel, Map<String, Long> dims, Set<String> constants, List<Tensor> inputs) {
+    Kernel kernel,
+    Map<String, Long> dims,
+    Set<String> constants,
+    List<Tensor> inputs,
+    Optional<ScheduleHint> hint) {
 
   /** The kernel of a seed. */
   public static KernelTestKit random(long seed) {
@@ -61,7 +68,13 @@ public record KernelTestKit(
   public static KernelTestKit of(
       Kernel kernel, Map<String, Long> dims, Set<String> constants, Random random) {
     List<Tensor> inputs = kernel.inputs().stream().map(b -> values(b, dims, random)).toList();
-    return new KernelTestKit(kernel, Map.copyOf(dims), Set.copyOf(constants), inputs);
+    return new KernelTestKit(
+        kernel, Map.copyOf(dims), Set.copyOf(constants), inputs, Optional.empty());
+  }
+
+  /** The same under a schedule line. */
+  public KernelTestKit with(Optional<ScheduleHint> line) {
+    return new KernelTestKit(kernel, dims, constants, inputs, line);
   }
 
   private static Tensor values(Buf buffer, Map<String, Long> dims, Random random) {
@@ -103,7 +116,7 @@ public record KernelTestKit(
       arrays.put(kernel.inputs().get(i).name(), inputs.get(i).array());
     }
     kernel.outputs().forEach(b -> arrays.put(b.name(), array(b.element(), b.elements())));
-    Scheduled scheduled = Scheduler.schedule(kernel, target, constants);
+    Scheduled scheduled = Scheduler.schedule(kernel, target, constants, hint);
     scheduled.temporaries().forEach(t -> arrays.put(t.name(), array(t.element(), t.elements())));
     for (List<Scheduled.Launch> launches : List.of(scheduled.load(), scheduled.run())) {
       for (Scheduled.Launch launch : launches) {
@@ -124,7 +137,7 @@ public record KernelTestKit(
 
   /** The functions that {@link #run} has compiled, in order. */
   public List<LoopFunction> functions(Target target) {
-    Scheduled scheduled = Scheduler.schedule(kernel, target, constants);
+    Scheduled scheduled = Scheduler.schedule(kernel, target, constants, hint);
     return Stream.concat(scheduled.load().stream(), scheduled.run().stream())
         .map(launch -> Legalizer.legalize(launch.function(), target))
         .toList();

@@ -57,7 +57,8 @@ final class Panels {
     this.columnAtLoad = isWeight(c.column());
     this.columnBatch = c.batch().stream().filter(c.column().axes()::contains).toList();
     this.rowBatch = c.batch().stream().filter(c.row().axes()::contains).toList();
-    this.rowInPlace = !isWeight(c.row()) && canReadInPlace();
+    this.rowInPlace =
+        !isWeight(c.row()) && canReadInPlace() && !scheduler.steering().packs(c, tile);
   }
 
   private boolean isWeight(Contraction.Factor factor) {

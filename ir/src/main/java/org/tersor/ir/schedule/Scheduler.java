@@ -5,7 +5,9 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import org.tersor.ir.dsl.ScheduleHint;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.Stage;
@@ -17,14 +19,16 @@ import org.tersor.runtime.DimExpr;
 public final class Scheduler {
   private final Kernel kernel;
   private final Target target;
+  private final Steering steering;
   private final Set<String> constant;
   private final Map<String, Scheduled.Temporary> temporaries = new LinkedHashMap<>();
   private final List<Scheduled.Launch> load = new ArrayList<>();
   private final List<Scheduled.Launch> run = new ArrayList<>();
 
-  private Scheduler(Kernel kernel, Target target, Set<String> constantInputs) {
+  private Scheduler(Kernel kernel, Target target, Set<String> constantInputs, Steering steering) {
     this.kernel = kernel;
     this.target = target;
+    this.steering = steering;
     this.constant = new HashSet<>(constantInputs);
   }
 
@@ -35,15 +39,30 @@ public final class Scheduler {
    *     computed once, at load
    */
   public static Scheduled schedule(Kernel kernel, Target target, Set<String> constantInputs) {
-    Scheduler scheduler = new Scheduler(kernel, target, constantInputs);
+    return schedule(kernel, target, constantInputs, Optional.empty());
+  }
+
+  /**
+   * Schedules a kernel as a line of its text asks, on targets that the line is for: those with
+   * vectors, of the lanes that {@code vec} names if it does.
+   *
+   * @throws org.tersor.runtime.TersorException TSR-1003 for an axis or buffer that the kernel does
+   *     not have, TSR-1004 for what the target's registers do not hold or no schedule does; both
+   *     with the position
+   */
+  public static Scheduled schedule(
+      Kernel kernel, Target target, Set<String> constantInputs, Optional<ScheduleHint> hint) {
+    Steering steering = Steering.of(kernel, target, hint);
+    Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering);
     List<Stage> stages = PadOperands.apply(kernel).stages();
     stages.forEach(stage -> scheduler.stage(stage, stages));
+    steering.finish();
     return new Scheduled(
         List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
   }
 
   private void stage(Stage stage, List<Stage> all) {
-    Stage simple = StageSimplifier.simplify(stage);
+    Stage simple = StageSimplifier.simplify(stage, steering::names);
     boolean isOutput =
         kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
     // A buffer that several stages fill is known at load only if all of them are.
@@ -60,7 +79,7 @@ public final class Scheduler {
       return;
     }
     if (packed || !GemmSchedule.apply(this, simple)) {
-      launch(simple, new LoopSchedule(simple, target).emit(), packed);
+      launch(simple, new LoopSchedule(steering.order(simple), target).emit(), packed);
     }
   }
 
@@ -95,6 +114,10 @@ public final class Scheduler {
 
   boolean isConstant(Buf buffer) {
     return constant.contains(buffer.name());
+  }
+
+  Steering steering() {
+    return steering;
   }
 
   Target target() {

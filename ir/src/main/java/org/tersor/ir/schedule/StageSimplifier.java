@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
@@ -26,6 +27,13 @@ final class StageSimplifier {
   private StageSimplifier() {}
 
   static Stage simplify(Stage stage) {
+    return simplify(stage, axis -> false);
+  }
+
+  /**
+   * @param keep axes that stay what they are
+   */
+  static Stage simplify(Stage stage, Predicate<Axis> keep) {
     KExpr index =
         Affine.of(
                 flatIndex(
@@ -34,7 +42,7 @@ final class StageSimplifier {
             .toKExpr();
     KExpr value = expression(stage.value());
     List<Axis> axes = stage.axes().stream().filter(axis -> !axis.extent().isConst(1)).toList();
-    return mergeAxes(new Stage(flat(stage.target()), axes, List.of(index), value));
+    return mergeAxes(new Stage(flat(stage.target()), axes, List.of(index), value), keep);
   }
 
   static Buf flat(Buf buffer) {
@@ -110,10 +118,10 @@ final class StageSimplifier {
     }
   }
 
-  private static Stage mergeAxes(Stage stage) {
+  private static Stage mergeAxes(Stage stage, Predicate<Axis> keep) {
     Stage current = stage;
     while (true) {
-      Optional<Merge> merge = findMerge(current);
+      Optional<Merge> merge = findMerge(current, keep);
       if (merge.isEmpty()) {
         return current;
       }
@@ -121,22 +129,35 @@ final class StageSimplifier {
     }
   }
 
-  private static Optional<Merge> findMerge(Stage stage) {
+  private static Optional<Merge> findMerge(Stage stage, Predicate<Axis> keep) {
     List<Affine> indices = new ArrayList<>();
     visitIndices(stage.index().getFirst(), indices::add);
     visitIndices(stage.value(), indices::add);
     List<List<Axis>> nests = new ArrayList<>();
     nests.add(stage.axes());
-    KExprs.all(stage.value(), KExpr.Fold.class).forEach(fold -> nests.add(fold.axes()));
+    folds(stage.value(), fold -> nests.add(fold.axes()));
     for (List<Axis> nest : nests) {
       for (int i = 0; i + 1 < nest.size(); i++) {
         Merge merge = new Merge(nest.get(i), nest.get(i + 1));
-        if (indices.stream().allMatch(merge::fits)) {
+        if (!keep.test(merge.outer)
+            && !keep.test(merge.inner)
+            && indices.stream().allMatch(merge::fits)) {
           return Optional.of(merge);
         }
       }
     }
     return Optional.empty();
+  }
+
+  /** Folds but those inside of an index, which is an atom to {@link Affine}. */
+  private static void folds(KExpr expr, Consumer<KExpr.Fold> visitor) {
+    if (expr.scalar() == Scalar.INDEX) {
+      return;
+    }
+    KExprs.operands(expr).forEach(e -> folds(e, visitor));
+    if (expr instanceof KExpr.Fold fold) {
+      visitor.accept(fold);
+    }
   }
 
   private record Merge(Axis outer, Axis inner) {

@@ -95,4 +95,15 @@ class RandomKernelTest {
     check(target, kernel, Map.of("N", 0L));
     check(target, kernel, Map.of("N", 3L));
   }
+
+  /** Axes of a fold inside of an index stay apart: the index may use each of them. */
+  @ParameterizedTest
+  @MethodSource("targets")
+  void foldOfIndices(Target target) {
+    check(
+        target,
+        "kernel f(x: f32[5, 2, 3]) -> y: i64[5] { y[i] for i < 5 = "
+            + "i64(sum(a < 2, b < 3) select(x[i, a, b] > 0.0, a, b + 7)); }",
+        Map.of());
+  }
 }
