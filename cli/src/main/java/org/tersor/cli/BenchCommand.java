@@ -5,12 +5,12 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import org.tersor.conformance.Duel;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.conformance.Reference;
+import org.tersor.conformance.ReferenceModels;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.Tensor;
@@ -63,10 +63,19 @@ final class BenchCommand implements Callable<Integer> {
       names = "--min-ratio",
       paramLabel = "R",
       description = "Exit with 3 if ort/tersor is below this.")
-  OptionalDouble minRatio = OptionalDouble.empty();
+  Optional<Double> minRatio = Optional.empty();
+
+  @Option(
+      names = "--widths",
+      description =
+          "Of a .jar: run every vector width and the plain loops, each in a JVM of its own; exit with 3 if a width is slower than the plain loops (by --min-ratio, default 0.95).")
+  boolean widths;
 
   @Override
   public Integer call() throws IOException {
+    if (widths) {
+      return WidthBench.run(options, rounds, warmup, minRatio.orElse(.95));
+    }
     Compiler compiler = options.common.compiler();
     if (options.isArtifact() && against.isPresent() && reference.isEmpty()) {
       throw new TersorException(
@@ -83,14 +92,15 @@ final class BenchCommand implements Callable<Integer> {
     }
     try (Reference ort = new OrtWorker();
         Reference.Session session =
-            ort.open(
+            ReferenceModels.open(
+                ort,
                 reference.orElse(options.model),
-                new Reference.Options(Reference.Optimization.ALL, options.threads))) {
+                new Reference.Options(Reference.Optimization.ALL, options.threads),
+                !options.contradictions().isEmpty(),
+                options.common::warn)) {
       Duel.Result result = Duel.run(loaded.executable(), session, inputs, settings);
       print(result, loaded, drawn);
-      return minRatio.isPresent() && result.ratio() < minRatio.getAsDouble()
-          ? Exit.TOO_SLOW
-          : Exit.OK;
+      return minRatio.isPresent() && result.ratio() < minRatio.get() ? Exit.TOO_SLOW : Exit.OK;
     }
   }
 
@@ -107,12 +117,19 @@ final class BenchCommand implements Callable<Integer> {
     json.put("runsPerRound", result.runsPerRound());
     json.put("threads", options.threads);
     json.put("backend", loaded.backend());
+    loaded
+        .executable()
+        .describe()
+        .lines()
+        .filter(line -> line.startsWith(WidthBench.VARIANT))
+        .findFirst()
+        .ifPresent(line -> json.put("variant", line.substring(WidthBench.VARIANT.length())));
     json.put("inputs", ModelOptions.describe(drawn));
     options.common.sayJson(json);
     options.common.say(
         "%s on %s, %d thread(s): %s",
         options.model.getFileName(),
-        options.backend,
+        loaded.backend(),
         options.threads,
         Common.millis(result.tersorMs()));
     if (against.isPresent()) {

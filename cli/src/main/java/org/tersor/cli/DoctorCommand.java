@@ -12,6 +12,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.tersor.conformance.Reference;
 import org.tersor.conformance.ort.OrtWorker;
+import org.tersor.passes.Compiler;
 import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -30,7 +31,7 @@ final class DoctorCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     List<Check> checks = new ArrayList<>();
-    checks.add(new Check("tersor", true, Main.version()));
+    checks.add(new Check("tersor", true, Compiler.version()));
     checks.add(
         new Check(
             "JDK",

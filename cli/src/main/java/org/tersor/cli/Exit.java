@@ -28,7 +28,7 @@ public final class Exit {
     "0:done, every check passed",
     "1:a check failed (verify, conformance, demo)",
     "2:wrong usage, or a file that cannot be read or written",
-    "3:bench: slower than --min-ratio",
+    "3:bench: slower than --min-ratio, or a vector width slower than the plain loops",
     "4:the model was refused: broken, not supported, contradictory",
     "5:the environment lacks something: tool, backend, plugin, ONNX Runtime",
     "6:run-time error: wrong inputs, or the reference failed",

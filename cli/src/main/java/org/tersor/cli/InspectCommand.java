@@ -11,6 +11,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -32,7 +33,7 @@ final class InspectCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Compiler compiler = options.common.compiler();
-    Graph graph = options.read(compiler);
+    Graph graph = typed(compiler, options.read(compiler));
     Map<String, Integer> operators = new TreeMap<>();
     Map<String, Integer> missing = new TreeMap<>();
     count(compiler, graph, operators, missing);
@@ -81,6 +82,8 @@ final class InspectCommand implements Callable<Integer> {
     } else {
       options.common.say("  NOT SUPPORTED: %s", text(missing));
     }
+    json.put("contradictions", options.contradictions());
+    options.contradictions().forEach(c -> options.common.say("  contradiction: %s", c));
     json.put("notes", options.notes());
     options.notes().forEach(note -> options.common.say("  note: %s", note));
     if (graphWanted) {
@@ -89,6 +92,15 @@ final class InspectCommand implements Callable<Integer> {
     }
     options.common.sayJson(json);
     return Exit.OK;
+  }
+
+  /** With inferred types, since a file's outputs have none that can be believed. */
+  private static Graph typed(Compiler compiler, Graph graph) {
+    try {
+      return TypeInference.infer(graph, compiler.registry().operators(), note -> {}).graph();
+    } catch (TersorException e) {
+      return graph; // what is wrong is told below
+    }
   }
 
   private static void count(

@@ -1,8 +1,6 @@
 package org.tersor.cli;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
-import java.util.Objects;
+import org.tersor.passes.Compiler;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -74,18 +72,10 @@ public final class Main implements Runnable {
     throw new ParameterException(spec.commandLine(), "no command given");
   }
 
-  static String version() {
-    try (var in = Main.class.getResourceAsStream("version.txt")) {
-      return new String(Objects.requireNonNull(in).readAllBytes(), UTF_8).strip();
-    } catch (java.io.IOException e) {
-      throw new java.io.UncheckedIOException(e);
-    }
-  }
-
   static final class Version implements IVersionProvider {
     @Override
     public String[] getVersion() {
-      return new String[] {"tersor " + version() + " (Java " + Runtime.version() + ")"};
+      return new String[] {"tersor " + Compiler.version() + " (Java " + Runtime.version() + ")"};
     }
   }
 }

@@ -13,22 +13,20 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
-import org.tersor.cli.data.Images;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.conformance.Leaves;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.conformance.Reference;
 import org.tersor.conformance.ReferenceExecutable;
+import org.tersor.conformance.ReferenceModels;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
-import org.tersor.ir.graph.RawData;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.onnx.OnnxTensors;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.PassManager;
-import org.tersor.runtime.DType;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Executable.Port;
@@ -95,6 +93,12 @@ final class ModelOptions {
   int threads;
 
   @Option(
+      names = "--strict-types",
+      description =
+          "Round float16 after every operator, as the model's types say; else values between operators stay float32.")
+  boolean strictTypes;
+
+  @Option(
       names = "--set",
       paramLabel = "NAME=VALUE",
       description = "A setting of a pass or backend.")
@@ -131,6 +135,7 @@ final class ModelOptions {
   boolean allowHardLinks;
 
   private final List<String> notes = new ArrayList<>();
+  private List<String> contradictions = List.of();
 
   /** What compilation reported so far. */
   List<String> notes() {
@@ -150,7 +155,19 @@ final class ModelOptions {
     if (allowHardLinks) {
       options.put("allow-hard-links", "true");
     }
-    return compiler.read(file, options);
+    Graph graph = compiler.read(file, options);
+    contradictions = compiler.contradictions(graph, file);
+    if (!contradictions.isEmpty()) {
+      common.warn(
+          contradictions.getFirst()
+              + ", which is used"
+              + (contradictions.size() == 1
+                  ? ""
+                  : " ("
+                      + (contradictions.size() - 1)
+                      + " more contradictions; `tersor inspect` lists them)"));
+    }
+    return graph;
   }
 
   CompileOptions compileOptions() {
@@ -177,7 +194,11 @@ final class ModelOptions {
               common.err().println(GraphText.of(graph));
             },
             off.verifier());
-    return new CompileOptions(dims, threads, target, settings, debug, note);
+    Map<String, String> all = new LinkedHashMap<>(settings);
+    if (strictTypes) {
+      all.put(Compiler.STRICT_TYPES, "true");
+    }
+    return new CompileOptions(dims, threads, target, all, debug, note);
   }
 
   /** Whether MODEL is something that was compiled before. */
@@ -221,7 +242,9 @@ final class ModelOptions {
         default -> {
           OrtWorker worker = new OrtWorker(); // ends with this process
           Reference.Options how = new Reference.Options(Reference.Optimization.ALL, threads);
-          yield new ReferenceExecutable(worker.name(), worker.open(model, how));
+          yield new ReferenceExecutable(
+              worker.name(),
+              ReferenceModels.open(worker, model, how, !contradictions.isEmpty(), common::warn));
         }
       };
     } catch (IOException e) {
@@ -265,6 +288,11 @@ final class ModelOptions {
     return result;
   }
 
+  /** What the file last read declares about shapes and its own graph contradicts. */
+  List<String> contradictions() {
+    return contradictions;
+  }
+
   static Map<String, Tensor> tensors(Map<String, RandomInputs.Drawn> drawn) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     drawn.forEach((name, d) -> tensors.put(name, d.tensor()));
@@ -298,6 +326,9 @@ final class ModelOptions {
 
   /** Whatever the port takes; a sequence from the arrays of an archive in their order. */
   private Datum read(LoadedModel loaded, Port port, Path file) throws IOException {
+    if (port.isTensor()) {
+      return new InputFiles(dims, preprocess.map(Preprocess::parse)).read(port, file);
+    }
     String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
     if (name.endsWith(".pb")) {
       return OnnxTensors.read(
@@ -308,9 +339,6 @@ final class ModelOptions {
               .map(loaded.graph()::type)
               .orElse(ValueType.UNKNOWN));
     }
-    if (port.isTensor()) {
-      return tensor(port, file);
-    }
     if (name.endsWith(".npz") && port.wraps().equals(List.of(Executable.Wrap.SEQUENCE))) {
       return new Datum.Sequence(List.copyOf(Npy.readAll(file).values()));
     }
@@ -320,70 +348,5 @@ final class ModelOptions {
             + port.name()
             + "' is no tensor: give a .pb file of it, as the ONNX suite has,"
             + " or an .npz of the elements of a sequence");
-  }
-
-  private Tensor tensor(Port port, Path file) throws IOException {
-    String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
-    if (name.endsWith(".npy")) {
-      return Npy.read(file);
-    }
-    if (name.endsWith(".npz")) {
-      Map<String, Tensor> all = Npy.readAll(file);
-      Tensor only = all.size() == 1 ? all.values().iterator().next() : all.get(port.name());
-      if (only == null) {
-        throw new TersorException(
-            "TSR-0903",
-            file + " holds " + all.keySet() + ", none of them named '" + port.name() + "'");
-      }
-      return only;
-    }
-    long[] shape = RandomInputs.shape(port, dims);
-    if (name.endsWith(".png")
-        || name.endsWith(".jpg")
-        || name.endsWith(".jpeg")
-        || name.endsWith(".bmp")
-        || name.endsWith(".gif")) {
-      return picture(port, shape, file);
-    }
-    byte[] bytes = Files.readAllBytes(file);
-    long expected =
-        port.dtype() == DType.STRING ? -1 : RawData.byteSize(port.dtype(), Tensor.count(shape));
-    if (bytes.length != expected) {
-      throw new TersorException(
-          "TSR-0903",
-          file
-              + " holds "
-              + bytes.length
-              + " bytes; input '"
-              + port.name()
-              + "' "
-              + port.dtype().text()
-              + java.util.Arrays.toString(shape)
-              + " takes "
-              + expected);
-    }
-    return RawData.decode(port.dtype(), shape, java.lang.foreign.MemorySegment.ofArray(bytes));
-  }
-
-  private Tensor picture(Port port, long[] shape, Path file) throws IOException {
-    Preprocess how = preprocess.map(Preprocess::parse).orElse(Preprocess.UNIT);
-    if (shape.length != 4) {
-      throw new TersorException(
-          "TSR-0903", "input '" + port.name() + "' of rank " + shape.length + " takes no picture");
-    }
-    int channels = (int) shape[how.channelsFirst() ? 1 : 3];
-    int height = (int) shape[how.channelsFirst() ? 2 : 1];
-    int width = (int) shape[how.channelsFirst() ? 3 : 2];
-    if (channels != 1 && channels != 3) {
-      throw new TersorException(
-          "TSR-0903",
-          "input '"
-              + port.name()
-              + "' has "
-              + channels
-              + " channels; pictures have 1 or 3 (layout=nhwc?)");
-    }
-    return how.apply(
-        Images.read(file, height, width, channels), 1, height, width, channels, port.dtype());
   }
 }

@@ -14,8 +14,11 @@ import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.conformance.Reference;
 import org.tersor.conformance.Verifier;
+import org.tersor.conformance.Witness;
 import org.tersor.conformance.ort.OrtWorker;
+import org.tersor.ir.graph.Graph;
 import org.tersor.passes.Compiler;
+import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -47,6 +50,19 @@ final class VerifyCommand implements Callable<Integer> {
       description = "Time limit of ONNX Runtime (default: ${DEFAULT-VALUE}).")
   long timeout;
 
+  @Option(
+      names = "--expect",
+      paramLabel = "[NAME=]FILE",
+      description =
+          "Compare an output with a stored one too: .pb (a TensorProto), .npy or .npz; without NAME the first output.")
+  List<String> expect = new ArrayList<>();
+
+  @Option(
+      names = "--witness",
+      description =
+          "Run the model in float64 in the interpreter too, and tell how far each side is from it. Slow.")
+  boolean witness;
+
   @Override
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
@@ -60,19 +76,53 @@ final class VerifyCommand implements Callable<Integer> {
       Path judge = reference.orElse(options.model);
       Verifier.Report report =
           new Verifier(ort, compiler)
+              .withContradictions(!options.contradictions().isEmpty())
               .verify(judge, loaded.graph(), loaded.executable(), ModelOptions.data(inputs));
-      print(report, ort.name(), loaded, inputs);
-      return report.passed() ? Exit.OK : Exit.CHECK_FAILED;
+      List<Comparison> stored =
+          Verifier.compare(loaded.graph(), report.actual(), stored(loaded.graph()));
+      List<Witness.Opinion> opinions =
+          witness
+              ? Witness.judge(
+                  Witness.run(
+                      options.read(compiler, judge),
+                      compiler.registry().operators(),
+                      ModelOptions.tensors(inputs)),
+                  report.actual(),
+                  report.expected())
+              : List.of();
+      boolean passed = report.passed() && stored.stream().allMatch(Comparison::passed);
+      print(passed, report, stored, opinions, ort.name(), loaded, inputs);
+      return passed ? Exit.OK : Exit.CHECK_FAILED;
     }
   }
 
+  /** The outputs that --expect names. */
+  private Map<String, Tensor> stored(Graph graph) throws IOException {
+    Map<String, Tensor> stored = new LinkedHashMap<>();
+    for (String text : expect) {
+      int equals = text.indexOf('=');
+      String name = equals > 0 ? text.substring(0, equals) : graph.outputs().getFirst().name();
+      Path file = Path.of(text.substring(equals + 1));
+      stored.put(
+          name,
+          InputFiles.stored(name, file)
+              .orElseThrow(() ->
+                  new TersorException(
+                      "TSR-0903", "--expect takes .pb, .npy or .npz, not " + file)));
+    }
+    return stored;
+  }
+
   private void print(
+      boolean passed,
       Verifier.Report report,
+      List<Comparison> stored,
+      List<Witness.Opinion> opinions,
       String judge,
       LoadedModel loaded,
       Map<String, RandomInputs.Drawn> inputs) {
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("passed", report.passed());
+    json.put("passed", passed);
     json.put("maxAbs", report.maxAbs());
     json.put("maxRel", report.maxRel());
     json.put("cosine", report.cosine());
@@ -81,8 +131,61 @@ final class VerifyCommand implements Callable<Integer> {
     json.put("rule", report.rule());
     json.put("seed", options.seed);
     json.put("inputs", ModelOptions.describe(inputs));
+    json.put("outputs", describe(report.outputs()));
+    if (!stored.isEmpty()) {
+      json.put("expected", describe(stored));
+    }
+    if (witness) {
+      json.put("witness", opinions);
+    }
+    List<String> notes = new ArrayList<>(options.notes());
+    notes.addAll(report.notes());
+    json.put("notes", notes);
+    options.common.sayJson(json);
+    options.common.say(
+        "%s: %s on %s against %s (%s)",
+        passed ? "passed" : "FAILED",
+        options.model.getFileName(),
+        loaded.backend(),
+        judge,
+        report.rule());
+    report.outputs().forEach(c -> say("", c));
+    stored.forEach(c -> say("stored ", c));
+    for (Witness.Opinion o : opinions) {
+      options.common.say("  float64 witness of %s:", o.output());
+      say("Tersor", o.tersor());
+      say("reference", o.reference());
+    }
+    notes.forEach(note -> options.common.say("  note: %s", note));
+  }
+
+  private void say(String side, Witness.Distance d) {
+    options.common.say(
+        "    %-9s max abs %.3g, rms %.3g, %d outside rtol %s, atol %s",
+        side,
+        d.maxAbs(),
+        d.rms(),
+        d.outside(),
+        Comparison.FLOAT32.rtol(),
+        Comparison.FLOAT32.atol());
+  }
+
+  private void say(String what, Comparison c) {
+    options.common.say(
+        "  %s%s %s%s: max abs %.3g, max rel %.3g, cosine %.8f%s",
+        what,
+        c.name(),
+        c.dtype().text(),
+        java.util.Arrays.toString(c.shape()),
+        c.maxAbs(),
+        c.maxRel(),
+        c.cosine(),
+        c.note().isEmpty() ? "" : "; " + c.note());
+  }
+
+  private static List<Map<String, Object>> describe(List<Comparison> comparisons) {
     List<Map<String, Object>> outputs = new ArrayList<>();
-    for (Comparison c : report.outputs()) {
+    for (Comparison c : comparisons) {
       Map<String, Object> entry = new LinkedHashMap<>();
       entry.put("name", c.name());
       entry.put("dtype", c.dtype().text());
@@ -95,27 +198,6 @@ final class VerifyCommand implements Callable<Integer> {
       entry.put("note", c.note());
       outputs.add(entry);
     }
-    json.put("outputs", outputs);
-    json.put("notes", options.notes());
-    options.common.sayJson(json);
-    options.common.say(
-        "%s: %s on %s against %s (%s)",
-        report.passed() ? "passed" : "FAILED",
-        options.model.getFileName(),
-        options.backend,
-        judge,
-        report.rule());
-    for (Comparison c : report.outputs()) {
-      options.common.say(
-          "  %s %s%s: max abs %.3g, max rel %.3g, cosine %.8f%s",
-          c.name(),
-          c.dtype().text(),
-          java.util.Arrays.toString(c.shape()),
-          c.maxAbs(),
-          c.maxRel(),
-          c.cosine(),
-          c.note().isEmpty() ? "" : "; " + c.note());
-    }
-    options.notes().forEach(note -> options.common.say("  note: %s", note));
+    return outputs;
   }
 }

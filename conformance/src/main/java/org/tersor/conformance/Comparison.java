@@ -54,7 +54,7 @@ public record Comparison(
   }
 
   /** float32 models: rtol 1e-3, atol 1e-5. */
-  public static final Rule FLOAT32 = new Rule.Close(1e-3, 1e-5);
+  public static final Rule.Close FLOAT32 = new Rule.Close(1e-3, 1e-5);
 
   /** What the ONNX backend suite allows. */
   public static final Rule SUITE = new Rule.Close(1e-3, 1e-7);

@@ -81,7 +81,7 @@ public interface Reference extends AutoCloseable {
   }
 
   /** Those that are tensors. */
-  static Map<String, Tensor> tensors(Map<String, Datum> data) {
+  static Map<String, Tensor> tensors(Map<String, ? extends Datum> data) {
     Map<String, Tensor> tensors = new java.util.LinkedHashMap<>();
     data.forEach((name, datum) -> {
       if (datum instanceof Tensor tensor) {

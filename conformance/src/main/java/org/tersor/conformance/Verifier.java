@@ -13,6 +13,7 @@ import org.tersor.conformance.Comparison.Rule;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.Retype;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -22,16 +23,25 @@ import org.tersor.runtime.TersorException;
 public final class Verifier {
   private final Reference reference;
   private final Compiler compiler;
+  private final boolean contradictory;
 
   public Verifier(Reference reference, Compiler compiler) {
+    this(reference, compiler, false);
+  }
+
+  private Verifier(Reference reference, Compiler compiler, boolean contradictory) {
     this.reference = reference;
     this.compiler = compiler;
+    this.contradictory = contradictory;
   }
 
   /**
    * The verdict; numbers are the worst of all outputs.
    *
    * @param rule in words, the tolerance that applied
+   * @param actual what was judged, by output, where it is a tensor
+   * @param expected the reference's results that are tensors
+   * @param notes what is worth knowing about the reference's run
    */
   public record Report(
       boolean passed,
@@ -39,7 +49,10 @@ public final class Verifier {
       double maxRel,
       double cosine,
       String rule,
-      List<Comparison> outputs) {}
+      List<Comparison> outputs,
+      Map<String, Tensor> actual,
+      Map<String, Tensor> expected,
+      List<String> notes) {}
 
   /**
    * Runs the executable and the reference, compares every output.
@@ -52,14 +65,50 @@ public final class Verifier {
     return judge(model, graph, executable.call(inputs), inputs);
   }
 
+  /**
+   * The same for a file whose declared shapes its nodes contradict, see {@link ReferenceModels}.
+   */
+  public Verifier withContradictions(boolean newContradictory) {
+    return new Verifier(reference, compiler, newContradictory);
+  }
+
+  /** Compares results with stored ones, by the rules for the model's outputs. */
+  public static List<Comparison> compare(
+      Graph graph, Map<String, Tensor> actual, Map<String, Tensor> stored) {
+    List<Comparison> comparisons = new ArrayList<>();
+    stored.forEach((name, expected) -> {
+      Value output =
+          graph.outputs().stream()
+              .filter(v -> v.name().equals(name))
+              .findFirst()
+              .orElseThrow(() -> missing(name, "the model"));
+      Tensor ours = actual.get(name);
+      if (ours == null) {
+        throw missing(name, "the results of Tersor");
+      }
+      comparisons.add(Comparison.of(name, ours, expected, Rules.of(graph, output, expected)));
+    });
+    return comparisons;
+  }
+
+  private static TersorException missing(String output, String where) {
+    return new TersorException("TSR-0806", "output '" + output + "' is missing in " + where);
+  }
+
   /** Compares results that are there already. */
   public Report judge(
       Path model,
       Graph graph,
       Map<String, ? extends Datum> actual,
       Map<String, ? extends Datum> inputs) {
-    Map<String, Datum> expected = reference.call(model, inputs, Reference.Options.DEFAULT);
-    boolean half = HalfToFloat.usesHalf(graph);
+    List<String> notes = new ArrayList<>();
+    Map<String, Datum> expected;
+    try (Reference.Session session =
+        ReferenceModels.open(
+            reference, model, Reference.Options.DEFAULT, contradictory, notes::add)) {
+      expected = session.run(inputs);
+    }
+    boolean half = Retype.HALF_TO_FLOAT.changes(graph);
     Map<String, Tensor> truth = half ? float32(graph, inputs) : Map.of();
     List<Comparison> comparisons = new ArrayList<>();
     String text = "";
@@ -67,12 +116,8 @@ public final class Verifier {
       Datum theirs = expected.get(output.name());
       Datum ours = actual.get(output.name());
       if (theirs == null || ours == null) {
-        throw new TersorException(
-            "TSR-0806",
-            "output '"
-                + output.name()
-                + "' is missing in the results of "
-                + (ours == null ? "Tersor" : "the reference"));
+        throw missing(
+            output.name(), "the results of " + (ours == null ? "Tersor" : "the reference"));
       }
       BiFunction<String, Tensor, Rule> rules =
           (leaf, tensor) -> {
@@ -92,7 +137,10 @@ public final class Verifier {
         comparisons.stream().mapToDouble(Comparison::maxRel).max().orElse(0),
         comparisons.stream().mapToDouble(Comparison::cosine).min().orElse(1),
         text,
-        comparisons);
+        comparisons,
+        Reference.tensors(actual),
+        Reference.tensors(expected),
+        notes);
   }
 
   private static String describe(Rule rule) {
@@ -109,12 +157,12 @@ public final class Verifier {
   private Map<String, Tensor> float32(Graph graph, Map<String, ? extends Datum> inputs) {
     Map<String, Datum> wide = new LinkedHashMap<>();
     inputs.forEach((name, datum) ->
-        wide.put(name, datum instanceof Tensor t ? HalfToFloat.convert(t) : datum));
+        wide.put(name, datum instanceof Tensor t ? Retype.HALF_TO_FLOAT.tensor(t) : datum));
     try {
       Path folder = Files.createTempDirectory("tersor-float32");
       Path file = folder.resolve("float32.onnx");
       try {
-        compiler.write(HalfToFloat.convert(graph), file, Map.of());
+        compiler.write(Retype.HALF_TO_FLOAT.graph(graph), file, Map.of());
         return Leaves.of(reference.call(file, wide, Reference.Options.DEFAULT));
       } finally {
         Files.deleteIfExists(file);

@@ -15,6 +15,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.onnx.proto.AttributeProto;
 import org.tersor.onnx.proto.GraphProto;
 import org.tersor.onnx.proto.ModelProto;

@@ -14,6 +14,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.onnx.proto.AttributeProto;
 import org.tersor.onnx.proto.FunctionProto;
 import org.tersor.onnx.proto.GraphProto;

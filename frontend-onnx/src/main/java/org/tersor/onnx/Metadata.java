@@ -1,19 +1,21 @@
 package org.tersor.onnx;
 
+import org.tersor.ir.graph.ModelMetadata;
+
 /**
  * Keys of {@link org.tersor.ir.graph.Graph#metadata} that stand for fields of the file; every other
  * key is one of the model's metadata_props (those of them that begin with {@code onnx.} get {@link
  * #PROP} in front).
  */
 final class Metadata {
-  static final String RESERVED = "onnx.";
+  static final String RESERVED = ModelMetadata.FILE;
   static final String PROP = "onnx.prop.";
   static final String IR_VERSION = "onnx.ir_version";
   static final String PRODUCER_NAME = "onnx.producer_name";
   static final String PRODUCER_VERSION = "onnx.producer_version";
   static final String DOMAIN = "onnx.domain";
   static final String MODEL_VERSION = "onnx.model_version";
-  static final String DOC = "onnx.doc_string";
+  static final String DOC = ModelMetadata.DOC;
   static final String GRAPH_DOC = "onnx.graph.doc_string";
 
   /** Followed by a key of the graph's own metadata_props. */

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.spi.Frontend;
 import org.tersor.onnx.proto.ModelProto;
 import org.tersor.runtime.TersorException;
@@ -35,6 +36,11 @@ public final class OnnxFrontend implements Frontend {
     } catch (TersorException e) {
       throw new TersorException(e.code(), file + ": " + e.getMessage(), e);
     }
+  }
+
+  @Override
+  public Map<String, ValueType> declared(Path file) {
+    return Declarations.read(file);
   }
 
   /**

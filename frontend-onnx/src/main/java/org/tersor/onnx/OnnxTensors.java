@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.onnx.proto.MapProto;
 import org.tersor.onnx.proto.OptionalProto;
 import org.tersor.onnx.proto.SequenceProto;

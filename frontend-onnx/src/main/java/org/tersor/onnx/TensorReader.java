@@ -11,6 +11,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.RawData;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.onnx.proto.SparseTensorProto;
 import org.tersor.onnx.proto.TensorProto;
 import org.tersor.runtime.DType;

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.RawData;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.onnx.proto.StringStringEntryProto;
 import org.tersor.onnx.proto.TensorProto;
 import org.tersor.runtime.DType;

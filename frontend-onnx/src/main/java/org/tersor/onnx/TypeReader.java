@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.onnx.proto.TensorShapeProto;
 import org.tersor.onnx.proto.TypeProto;
 import org.tersor.runtime.DType;

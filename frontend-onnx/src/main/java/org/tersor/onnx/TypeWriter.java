@@ -3,6 +3,7 @@ package org.tersor.onnx;
 import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.onnx.proto.TensorShapeProto;
 import org.tersor.onnx.proto.TypeProto;
 import org.tersor.runtime.DimExpr;

@@ -1,13 +1,21 @@
 package org.tersor.passes;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.loop.Legalizer;
 import org.tersor.ir.schedule.Scheduler;
 import org.tersor.ir.schedule.Target;
@@ -16,6 +24,8 @@ import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
+import org.tersor.passes.graph.WidenFloat16;
+import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.lower.FuseKernels;
 import org.tersor.passes.lower.GraphLowering;
 import org.tersor.passes.lower.LoweredGraph;
@@ -28,6 +38,9 @@ import org.tersor.runtime.TersorException;
  * calls of this.
  */
 public final class Compiler {
+  /** Setting: {@code true} rounds float16 after every operator. */
+  public static final String STRICT_TYPES = "strict-types";
+
   private final Registry registry;
 
   public Compiler(Registry registry) {
@@ -39,6 +52,15 @@ public final class Compiler {
     return new Compiler(Registry.builtIn());
   }
 
+  /** Version of this compiler, as artifacts tell it. */
+  public static String version() {
+    try (InputStream in = Compiler.class.getResourceAsStream("version.txt")) {
+      return new String(Objects.requireNonNull(in).readAllBytes(), UTF_8).strip();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   public Registry registry() {
     return registry;
   }
@@ -46,6 +68,23 @@ public final class Compiler {
   /** Reads a model file. */
   public Graph read(Path file, Map<String, String> options) {
     return registry.frontend(file).read(file, options);
+  }
+
+  /**
+   * What a model file declares about shapes and its own graph contradicts, one sentence each; the
+   * inferred shapes are used. Empty if operators are not known.
+   *
+   * @param graph as it was read from the file
+   */
+  public List<String> contradictions(Graph graph, Path file) {
+    Map<String, ValueType> declared = registry.frontend(file).declared(file);
+    try {
+      return declared.isEmpty()
+          ? List.of()
+          : TypeInference.contradictions(graph, declared, registry.operators());
+    } catch (TersorException e) {
+      return List.of(); // whoever prepares the graph reports it
+    }
   }
 
   /** Writes a model file of the kind that its suffix names. */
@@ -83,9 +122,16 @@ public final class Compiler {
     return manager(options).run(passes, graph);
   }
 
-  /** A graph of standard operators only, as other tools read it. */
+  /**
+   * A graph of standard operators only, as other tools read it; its metadata tells the version that
+   * made it.
+   */
   public Graph exportable(Graph prepared, CompileOptions options) {
-    return run(Pipelines.export(), prepared, options);
+    return versioned(run(Pipelines.export(), prepared, options));
+  }
+
+  private static Graph versioned(Graph graph) {
+    return ModelMetadata.with(graph, ModelMetadata.TERSOR + "version", version());
   }
 
   /** Writes an artifact for the named targets, or for all that the backend's artifacts may hold. */
@@ -121,8 +167,12 @@ public final class Compiler {
 
   /** Kernels and memory plan of a prepared graph for one target. */
   public Program program(Graph prepared, Target target, CompileOptions options) {
-    boolean strict = Boolean.parseBoolean(options.settings().getOrDefault("strict-types", "false"));
-    Graph expanded = manager(options).run(Pipelines.lower(strict), prepared);
+    boolean strict = Boolean.parseBoolean(options.settings().getOrDefault(STRICT_TYPES, "false"));
+    Graph expanded =
+        versioned(
+            strict
+                ? WidenFloat16.rounded(manager(options).run(Pipelines.lower(true), prepared))
+                : manager(options).run(Pipelines.lower(false), prepared));
     LoweredGraph lowered = FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
     return new ProgramBuilder(
             lowered, target, Scheduler::schedule, function -> Legalizer.legalize(function, target))

@@ -14,6 +14,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import org.tersor.ir.spi.UserCache;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -76,14 +77,15 @@ final class OrtLibrary {
         return Optional.empty();
       }
       String version = Long.toHexString(connection.getJarEntry().getCrc());
-      Path folder = cache().resolve("onnxruntime-" + version);
+      Path folder = UserCache.folder().resolve("onnxruntime-" + version);
       Files.createDirectories(folder);
       for (String name : List.of("libonnxruntime" + suffix, "libonnxruntime4j_jni" + suffix)) {
         unpack(prefix + name, folder.resolve(name));
       }
       return Optional.of(folder);
     } catch (IOException e) {
-      throw new UncheckedIOException("cannot unpack ONNX Runtime's native code into " + cache(), e);
+      throw new UncheckedIOException(
+          "cannot unpack ONNX Runtime's native code into " + UserCache.folder(), e);
     }
   }
 
@@ -106,17 +108,5 @@ final class OrtLibrary {
     } finally {
       Files.deleteIfExists(part);
     }
-  }
-
-  /** -Dtersor.cache, else XDG_CACHE_HOME/tersor, else ~/.cache/tersor. */
-  private static Path cache() {
-    String property = System.getProperty("tersor.cache", "");
-    String xdg = System.getenv().getOrDefault("XDG_CACHE_HOME", "");
-    if (!property.isEmpty()) {
-      return Path.of(property);
-    }
-    return xdg.isEmpty()
-        ? Path.of(System.getProperty("user.home"), ".cache", "tersor")
-        : Path.of(xdg, "tersor");
   }
 }

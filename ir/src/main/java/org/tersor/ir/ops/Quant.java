@@ -7,6 +7,7 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
 import org.tersor.ir.op.EvalContext;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.ir.op.OpContext;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;

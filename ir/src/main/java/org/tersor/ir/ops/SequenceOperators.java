@@ -6,6 +6,7 @@ import java.util.Map;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.SequenceType;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;

@@ -10,15 +10,16 @@ import java.util.Set;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.runtime.DType;
-import org.tersor.runtime.Tensor;
 
 /**
  * Computes a float16 model in float32: weights are widened, inputs and outputs keep their type
@@ -26,8 +27,9 @@ import org.tersor.runtime.Tensor;
  * that name float16 as their output type are left alone.
  */
 public final class WidenFloat16 implements Pass {
-  private static final long ONNX_FLOAT = 1;
-  private static final long ONNX_FLOAT16 = 10;
+  private static final String PRECISION = ModelMetadata.TERSOR + "precision";
+  private static final long ONNX_FLOAT = OnnxTypes.code(DType.F32);
+  private static final long ONNX_FLOAT16 = OnnxTypes.code(DType.F16);
 
   @Override
   public String id() {
@@ -59,7 +61,10 @@ public final class WidenFloat16 implements Pass {
       }
     }
     Map<Value, Constant> constants = new LinkedHashMap<>();
-    graph.constants().forEach((value, constant) -> constants.put(value, widen(constant)));
+    graph
+        .constants()
+        .forEach(
+            (value, constant) -> constants.put(value, Retype.HALF_TO_FLOAT.constant(constant)));
     List<Node> casts = new ArrayList<>();
     Set<Value> cast = new HashSet<>();
     List<Value> outputs = new ArrayList<>();
@@ -81,7 +86,7 @@ public final class WidenFloat16 implements Pass {
               && to.value() == ONNX_FLOAT16;
       attributes.replaceAll((name, value) ->
           value instanceof Attribute.TensorAttr t
-              ? new Attribute.TensorAttr(widen(t.value()))
+              ? new Attribute.TensorAttr(Retype.HALF_TO_FLOAT.constant(t.value()))
               : value);
       List<Value> inputs = node.inputs().stream().map(v -> wide.getOrDefault(v, v)).toList();
       // The name of an output belongs to the Cast that makes it.
@@ -98,15 +103,26 @@ public final class WidenFloat16 implements Pass {
     }
     nodes.addAll(casts);
     context.note().accept("widen-float16: values between float16 inputs and outputs are float32");
-    return new Graph(
-        graph.name(),
-        graph.inputs(),
-        outputs,
-        nodes,
-        constants,
-        types,
-        graph.opsets(),
-        graph.metadata());
+    return ModelMetadata.with(
+        new Graph(
+            graph.name(),
+            graph.inputs(),
+            outputs,
+            nodes,
+            constants,
+            types,
+            graph.opsets(),
+            graph.metadata()),
+        PRECISION,
+        "float16 is widened: values between inputs and outputs are float32 (--strict-types rounds"
+            + " them)");
+  }
+
+  /** For an artifact's description: float16 stays, each operator's result is rounded to it. */
+  public static Graph rounded(Graph graph) {
+    return graph.types().values().stream().anyMatch(WidenFloat16::isHalf)
+        ? ModelMetadata.with(graph, PRECISION, "float16 is rounded after every operator")
+        : graph;
   }
 
   /** Whether a node has bodies, or says itself that its output is float16. */
@@ -123,18 +139,6 @@ public final class WidenFloat16 implements Pass {
 
   private static boolean isHalf(ValueType type) {
     return type instanceof TensorType tensor && tensor.dtype() == DType.F16;
-  }
-
-  private static Constant widen(Constant constant) {
-    if (constant.dtype() != DType.F16) {
-      return constant;
-    }
-    Tensor half = constant.load();
-    Tensor wide = Tensor.zeros(DType.F32, half.shape());
-    for (int i = 0; i < half.size(); i++) {
-      wide.setDouble(i, half.getDouble(i));
-    }
-    return Constant.of(wide);
   }
 
   private static Node cast(int id, int version, Value from, Value to, long type) {

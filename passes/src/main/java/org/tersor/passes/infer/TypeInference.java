@@ -59,6 +59,52 @@ public final class TypeInference implements Pass {
         .graph(graph, Optional.empty(), graph.inputs().stream().map(graph::type).toList());
   }
 
+  /**
+   * What a file declares about values and the graph contradicts, one sentence each: other element
+   * types, ranks, or dimensions that no inputs of at least one element a dimension give.
+   *
+   * @param declared types by name of the value
+   */
+  public static List<String> contradictions(
+      Graph graph, Map<String, ValueType> declared, OpRegistry operators) {
+    Graph typed = infer(graph, operators, note -> {}).graph();
+    List<String> found = new ArrayList<>();
+    for (Node node : typed.nodes()) {
+      for (Value output : node.outputs()) {
+        if (declared.get(output.name()) instanceof ValueType.TensorType was
+            && typed.type(output) instanceof ValueType.TensorType is
+            && contradict(was, is)) {
+          found.add(
+              "the file declares '"
+                  + output.name()
+                  + "' as "
+                  + was
+                  + ", but "
+                  + node.label()
+                  + " makes "
+                  + is);
+        }
+      }
+    }
+    return found;
+  }
+
+  private static boolean contradict(ValueType.TensorType was, ValueType.TensorType is) {
+    if (was.dtype() != is.dtype()) {
+      return true;
+    }
+    if (!was.isRanked() || !is.isRanked()) {
+      return false;
+    }
+    boolean conflict = was.rank() != is.rank();
+    for (int d = 0; !conflict && d < is.rank(); d++) {
+      DimExpr a = was.dims().get(d);
+      DimExpr b = is.dims().get(d);
+      conflict = a.isConst() && !DimRange.of(b).contains(a.constValue());
+    }
+    return conflict;
+  }
+
   /** One inference. */
   private record Run(OpRegistry operators, Consumer<String> note) {
 
@@ -201,13 +247,7 @@ public final class TypeInference implements Pass {
       if (!is.isRanked()) {
         return was.isRanked() && was.dtype() == is.dtype() ? was : is;
       }
-      boolean conflict = was.dtype() != is.dtype() || (was.isRanked() && was.rank() != is.rank());
-      for (int d = 0; !conflict && was.isRanked() && d < is.rank(); d++) {
-        DimExpr a = was.dims().get(d);
-        DimExpr b = is.dims().get(d);
-        conflict = a.isConst() && b.isConst() && !a.equals(b);
-      }
-      if (conflict) {
+      if (contradict(was, is)) {
         note.accept(
             "warning: the file declares '"
                 + output.name()

@@ -11,6 +11,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.UnaryOperator;
 import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
@@ -322,7 +323,7 @@ public final class ProgramBuilder {
   }
 
   private Map<String, String> facts() {
-    Map<String, String> facts = new TreeMap<>();
+    Map<String, String> facts = new TreeMap<>(ModelMetadata.facts(lowered.graph()));
     Map<String, Integer> kinds = new TreeMap<>();
     lowered.graph().nodes().forEach(node -> kinds.merge(node.op().type(), 1, Integer::sum));
     facts.put("nodes", kinds.toString());

@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
@@ -65,7 +66,15 @@ public final class Quantizer {
    * @param graph with fq nodes and decoded weights
    * @param base the float graph that the plan speaks of
    */
-  public record Quantized(Graph graph, Graph base, QuantPlan plan) {}
+  public record Quantized(Graph graph, Graph base, QuantPlan plan) {
+    /** The graph's metadata tells the plan: its hash and its header. */
+    public Quantized {
+      Map<String, String> made = new TreeMap<>();
+      plan.header().forEach((key, value) -> made.put(ModelMetadata.TERSOR + key, value));
+      made.put(ModelMetadata.TERSOR + "plan.sha256", plan.hash());
+      graph = ModelMetadata.with(graph, made);
+    }
+  }
 
   /**
    * What became of a layer that has weights.

@@ -1,4 +1,4 @@
-package org.tersor.conformance;
+package org.tersor.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -22,27 +22,34 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.spi.Backend;
+import org.tersor.passes.Registry;
 
 /**
- * Backends know loops, not operators: no string constant of theirs is the name of an operator, so a
- * new one needs no change there.
+ * Backends know loops, not operators or number formats: no string constant of theirs is the name of
+ * one, so a new one needs no change there.
  */
 class BackendLiteralsTest {
-  private static final Set<String> OPERATORS =
-      OpRegistry.standard().all().stream()
-          .map(operator -> operator.schema().name())
+  private static final Registry REGISTRY = Registry.builtIn();
+
+  /** Names of all operators, and ids of all number formats that have plugins or are in tests. */
+  private static final Set<String> NAMES =
+      Stream.of(
+              REGISTRY.operators().all().stream().map(operator -> operator.schema().name()),
+              REGISTRY.formats().stream().map(format -> format.provider().id()),
+              Stream.of("q4_0", "q4_k", "mxfp4", "nvfp4", "nf4", "tq1_0", "codebook2", "five"))
+          .flatMap(names -> names)
           .collect(Collectors.toCollection(TreeSet::new));
 
   @Test
   void theNamesAreThere() {
-    assertTrue(OPERATORS.containsAll(List.of("Conv", "MatMul", "Relu")));
+    assertTrue(NAMES.containsAll(List.of("Conv", "MatMul", "Relu", "q4_0")));
+    assertTrue(REGISTRY.formats().size() >= 2, "the plugins are on the class path");
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"jvm", "native"})
-  void noConstantIsTheNameOfAnOperator(String id) throws IOException, URISyntaxException {
+  void noConstantIsTheNameOfAnOperatorOrFormat(String id) throws IOException, URISyntaxException {
     Class<?> backend =
         ServiceLoader.load(Backend.class).stream()
             .map(ServiceLoader.Provider::get)
@@ -70,7 +77,7 @@ class BackendLiteralsTest {
     assertTrue(classes.size() > 5, "classes below " + root);
     for (Path file : classes) {
       for (PoolEntry entry : ClassFile.of().parse(file).constantPool()) {
-        if (entry instanceof StringEntry text && OPERATORS.contains(text.stringValue())) {
+        if (entry instanceof StringEntry text && NAMES.contains(text.stringValue())) {
           found.add(root.relativize(file) + ": " + text.stringValue());
         }
       }
