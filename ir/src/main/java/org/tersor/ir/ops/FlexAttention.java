@@ -13,6 +13,7 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;

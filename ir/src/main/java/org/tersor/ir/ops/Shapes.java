@@ -6,6 +6,7 @@ import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.ir.op.OpContext;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
