@@ -78,8 +78,8 @@ final class FunctionCode {
             !isParallel(function.body()));
     IdentityHashMap<Stmt, Integer> statementSizes = new IdentityHashMap<>();
     Env env = body.dry(statementSizes);
-    if (statementSizes.getOrDefault(function.body(), 0) > budget) {
-      runs = Splitter.choose(function.body(), statementSizes, budget);
+    runs = Splitter.choose(function.body(), statementSizes, budget);
+    if (!runs.isEmpty()) {
       env = body.dry(new IdentityHashMap<>());
     }
     body.real(env);

@@ -61,6 +61,13 @@ final class LoopNames {
     };
   }
 
+  /** Whether a loop is the statement or inside it. */
+  static boolean hasLoop(Stmt statement) {
+    return statement instanceof Stmt.For
+        || statement instanceof Stmt.While
+        || inner(statement).stream().anyMatch(LoopNames::hasLoop);
+  }
+
   private void add(Stmt statement) {
     declared.addAll(declares(statement));
     inner(statement).forEach(this::add);

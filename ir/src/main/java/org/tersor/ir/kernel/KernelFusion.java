@@ -165,15 +165,29 @@ public final class KernelFusion {
     boolean inFold =
         KExprs.all(stage.value(), KExpr.Fold.class).stream()
             .anyMatch(fold -> reads(fold.body(), names));
-    List<KExpr> point = stage.axes().stream().map(K::axis).toList();
     boolean pointwise =
-        ats.stream().allMatch(at -> at.index().equals(point)) && stage.index().equals(point);
+        ats.stream().allMatch(at -> isPoint(at.index(), stage.axes()))
+            && isPoint(stage.index(), stage.axes());
     if (hasFold) {
       boolean otherFold = !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
       return pointwise && !inFold && !otherFold;
     }
     // Inside a fold a producer is evaluated once per use: only what costs next to nothing.
     return !inFold || size <= 3;
+  }
+
+  /** Whether an index is that of the current point; along an axis of extent 1 that is 0, too. */
+  private static boolean isPoint(List<KExpr> index, List<Axis> axes) {
+    if (index.size() != axes.size()) {
+      return false;
+    }
+    for (int d = 0; d < axes.size(); d++) {
+      boolean only = axes.get(d).extent().isConst(1) && index.get(d).equals(K.index(0));
+      if (!only && !index.get(d).equals(K.axis(axes.get(d)))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private static int size(KExpr expr) {

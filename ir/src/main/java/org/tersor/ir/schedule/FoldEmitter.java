@@ -54,7 +54,11 @@ final class FoldEmitter {
     return inVectors ? new Expr.Reduce(fold.op(), sum) : sum;
   }
 
-  private static boolean foldsInVectors(KExpr.Fold fold, Axis axis) {
+  private boolean foldsInVectors(KExpr.Fold fold, Axis axis) {
+    // Half a vector at least, or the mask and the sum across lanes cost more than scalars.
+    if (axis.extent().isConst() && axis.extent().constValue() * 2 < foldLanes) {
+      return false;
+    }
     boolean any = false;
     for (Map.Entry<KExpr.At, Affine> read : StageSimplifier.reads(fold.body()).entrySet()) {
       if (!read.getValue().isLinearIn(axis)) {

@@ -78,15 +78,32 @@ final class PadOperands {
     if (variesBesides(choice.then(), at) || !isBoundsCheck(choice.condition(), at)) {
       return Optional.empty();
     }
-    List<Interval> ranges = new ArrayList<>();
-    for (KExpr index : at.index()) {
-      Optional<Interval> range = Interval.of(Affine.of(index).toKExpr());
-      if (range.isEmpty()) {
+    List<Span> spans = new ArrayList<>();
+    for (int d = 0; d < at.index().size(); d++) {
+      Optional<Span> span = span(at.index().get(d), at.buffer().shape().get(d));
+      if (span.isEmpty()) {
         return Optional.empty();
       }
-      ranges.add(range.get());
+      spans.add(span.get());
     }
-    return Optional.of(copy(choice, at, ranges));
+    return Optional.of(copy(choice, at, spans));
+  }
+
+  /** Positions {@code low} to {@code low + extent} of a dimension. */
+  private record Span(long low, DimExpr extent) {}
+
+  /** The positions that an index takes; empty if they are not known. */
+  private static Optional<Span> span(KExpr index, DimExpr dimension) {
+    if (isWhole(index, dimension)) {
+      return Optional.of(new Span(0, dimension));
+    }
+    return Interval.of(Affine.of(index).toKExpr())
+        .map(range -> new Span(range.low(), DimExpr.of(range.high() - range.low() + 1)));
+  }
+
+  /** Whether the index is an axis that runs over the whole dimension, constant or not. */
+  private static boolean isWhole(KExpr index, DimExpr dimension) {
+    return index instanceof KExpr.AxisRef ref && ref.axis().extent().equals(dimension);
   }
 
   private static boolean variesBesides(KExpr expr, KExpr.At at) {
@@ -129,6 +146,9 @@ final class PadOperands {
     }
     for (int d = 0; d < at.index().size(); d++) {
       KExpr index = at.index().get(d);
+      if (isWhole(index, at.buffer().shape().get(d))) {
+        continue;
+      }
       boolean low =
           checked.contains("low" + d) || holds(new KExpr.Cmp(CompareOp.GE, index, K.index(0)));
       boolean high =
@@ -156,23 +176,25 @@ final class PadOperands {
     }
   }
 
-  private KExpr copy(KExpr.If choice, KExpr.At at, List<Interval> ranges) {
+  private KExpr copy(KExpr.If choice, KExpr.At at, List<Span> spans) {
     List<Axis> axes = new ArrayList<>();
     List<KExpr> source = new ArrayList<>();
     List<KExpr> target = new ArrayList<>();
     KExpr inside = K.bool(true);
     String name = "pad" + copies++;
-    for (int d = 0; d < ranges.size(); d++) {
-      Interval range = ranges.get(d);
-      Axis axis = new Axis(name + "_" + d, DimExpr.of(range.high() - range.low() + 1));
-      KExpr index = K.add(K.axis(axis), K.index(range.low()));
+    for (int d = 0; d < spans.size(); d++) {
+      Span span = spans.get(d);
+      Axis axis = new Axis(name + "_" + d, span.extent());
+      KExpr index = K.add(K.axis(axis), K.index(span.low()));
       axes.add(axis);
       source.add(index);
-      target.add(K.sub(at.index().get(d), K.index(range.low())));
-      inside =
-          K.and(
-              inside,
-              K.and(K.ge(index, K.index(0)), K.lt(index, K.dim(at.buffer().shape().get(d)))));
+      target.add(K.sub(at.index().get(d), K.index(span.low())));
+      if (!span.equals(new Span(0, at.buffer().shape().get(d)))) {
+        inside =
+            K.and(
+                inside,
+                K.and(K.ge(index, K.index(0)), K.lt(index, K.dim(at.buffer().shape().get(d)))));
+      }
     }
     KExpr read = new KExpr.At(at.buffer(), source);
     // An 8-bit code stays one: padding with the zero point is padding with zero.
