@@ -56,7 +56,8 @@ final class BenchCommand implements Callable<Integer> {
       names = "--warmup",
       paramLabel = "SECONDS",
       defaultValue = "2",
-      description = "Least warm-up (default: ${DEFAULT-VALUE}).")
+      description =
+          "Least warm-up (default: ${DEFAULT-VALUE}); it goes on while runs still become faster.")
   double warmup;
 
   @Option(
@@ -115,6 +116,7 @@ final class BenchCommand implements Callable<Integer> {
     json.put("spread", result.spread());
     json.put("rounds", result.rounds());
     json.put("runsPerRound", result.runsPerRound());
+    json.put("warmupSeconds", result.warmupSeconds());
     json.put("threads", options.threads);
     json.put("backend", loaded.backend());
     loaded
@@ -125,6 +127,7 @@ final class BenchCommand implements Callable<Integer> {
         .findFirst()
         .ifPresent(line -> json.put("variant", line.substring(WidthBench.VARIANT.length())));
     json.put("inputs", ModelOptions.describe(drawn));
+    json.put("notes", options.notes());
     options.common.sayJson(json);
     options.common.say(
         "%s on %s, %d thread(s): %s",
@@ -137,5 +140,6 @@ final class BenchCommand implements Callable<Integer> {
           "ONNX Runtime: %s; Tersor is %.2f times as fast (%d rounds, spread %.0f %%)",
           Common.millis(result.ortMs()), result.ratio(), result.rounds(), 100 * result.spread());
     }
+    options.notes().forEach(note -> options.common.say("  note: %s", note));
   }
 }

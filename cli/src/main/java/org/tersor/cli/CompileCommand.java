@@ -57,7 +57,7 @@ final class CompileCommand implements Callable<Integer> {
     long start = System.nanoTime();
     Optional<QuantizeOptions.Result> quantized = Optional.empty();
     if (quantize.wanted()) {
-      quantized = Optional.of(quantize.quantize(compiler, graph, options));
+      quantized = Optional.of(quantize.quantize(compiler, graph, options, targets(compiler)));
       graph = quantized.get().quantized().graph();
     }
     List<String> targets = write(compiler, graph);
@@ -89,8 +89,7 @@ final class CompileCommand implements Callable<Integer> {
   }
 
   private List<String> write(Compiler compiler, Graph graph) {
-    String name = output.getFileName().toString().toLowerCase(Locale.ROOT);
-    String suffix = name.substring(name.lastIndexOf('.') + 1);
+    String suffix = suffix();
     CompileOptions compile = quantize.compileOptions(options.compileOptions(Optional.empty()));
     if (packageName.isPresent()) {
       compile = compile.withSetting("package", packageName.get());
@@ -104,13 +103,31 @@ final class CompileCommand implements Callable<Integer> {
       return List.of();
     }
     Backend.OfProgram backend = backendFor(compiler, suffix);
-    List<String> targets =
-        options
-            .target
-            .map(t -> Arrays.asList(t.split(",", -1)))
-            .orElseGet(() -> defaultTargets(backend, suffix));
+    List<String> targets = targetNames(backend, suffix);
     compiler.artifact(graph, backend.id(), targets, output, compile);
     return targets;
+  }
+
+  private String suffix() {
+    String name = output.getFileName().toString().toLowerCase(Locale.ROOT);
+    return name.substring(name.lastIndexOf('.') + 1);
+  }
+
+  /** What the artifact is for; of an .onnx nobody knows. */
+  private List<Target> targets(Compiler compiler) {
+    if (suffix().equals("onnx")) {
+      return List.of();
+    }
+    Backend.OfProgram backend = backendFor(compiler, suffix());
+    List<String> names = targetNames(backend, suffix());
+    return backend.artifactTargets().stream().filter(t -> names.contains(t.name())).toList();
+  }
+
+  private List<String> targetNames(Backend.OfProgram backend, String suffix) {
+    return options
+        .target
+        .map(t -> Arrays.asList(t.split(",", -1)))
+        .orElseGet(() -> defaultTargets(backend, suffix));
   }
 
   private static List<String> defaultTargets(Backend.OfProgram backend, String suffix) {

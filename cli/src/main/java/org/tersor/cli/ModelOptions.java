@@ -23,6 +23,8 @@ import org.tersor.conformance.ReferenceModels;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Backend;
 import org.tersor.onnx.OnnxTensors;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
@@ -142,6 +144,13 @@ final class ModelOptions {
     return notes;
   }
 
+  /** Adds a note unless it is there. */
+  void note(String text) {
+    if (!notes.contains(text)) {
+      notes.add(text);
+    }
+  }
+
   Graph read(Compiler compiler) {
     return read(compiler, model);
   }
@@ -175,13 +184,7 @@ final class ModelOptions {
   }
 
   CompileOptions compileOptions(Optional<String> target) {
-    // Several targets say the same.
-    Consumer<String> note =
-        text -> {
-          if (!notes.contains(text)) {
-            notes.add(text);
-          }
-        };
+    Consumer<String> note = this::note;
     PassManager.Debug off = PassManager.Debug.OFF;
     PassManager.Debug debug =
         new PassManager.Debug(
@@ -199,6 +202,13 @@ final class ModelOptions {
       all.put(Compiler.STRICT_TYPES, "true");
     }
     return new CompileOptions(dims, threads, target, all, debug, note);
+  }
+
+  /** The target of {@code --backend}, if it generates code. */
+  List<Target> targets(Compiler compiler) {
+    return compiler.registry().backend(backend) instanceof Backend.OfProgram program
+        ? List.of(Compiler.target(program, compileOptions()))
+        : List.of();
   }
 
   /** Whether MODEL is something that was compiled before. */

@@ -35,7 +35,8 @@ final class QuantizeCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
     Graph imported = options.read(compiler);
-    QuantizeOptions.Result result = quantize.quantize(compiler, imported, options);
+    QuantizeOptions.Result result =
+        quantize.quantize(compiler, imported, options, options.targets(compiler));
     compiler.write(
         compiler.exportable(
             result.quantized().graph(),

@@ -13,6 +13,7 @@ import org.tersor.cli.data.Samples;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
@@ -122,7 +123,22 @@ final class QuantizeOptions {
         format.id(), coded, Calibrator.parse(calibrator), model.backend, compile);
   }
 
-  Result quantize(Compiler compiler, Graph imported, ModelOptions model) throws IOException {
+  /**
+   * @param targets what the quantized model is meant for: where integers are slow there, a note says
+   *     so, and a line on the error stream before the work begins
+   */
+  Result quantize(
+      Compiler compiler, Graph imported, ModelOptions model, List<Target> targets)
+      throws IOException {
+    boolean codes = plan.isEmpty() && options(compiler, model, model.compileOptions()).activations().isPresent();
+    for (Target target : codes ? targets : List.<Target>of()) {
+      target
+          .slowIntegers()
+          .ifPresent(why -> {
+            model.note(why);
+            model.common.warn(why);
+          });
+    }
     CompileOptions compile = model.compileOptions(Optional.empty());
     Quantizer quantizer = new Quantizer(compiler);
     Quantizer.Options options = options(compiler, model, compile);

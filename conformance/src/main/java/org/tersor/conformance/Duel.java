@@ -12,12 +12,19 @@ import org.tersor.runtime.Tensor;
 public final class Duel {
   private static final long QUIET_MILLIS = 20;
 
+  /** A JVM compiles a large model's kernels for many seconds while it runs them. */
+  private static final int LONGEST_WARMUP = 15;
+
+  /** The warm-up ends after two windows in a row that improved the best run by less. */
+  private static final double STEADY = .97;
+
   private Duel() {}
 
   /**
    * How long and how often.
    *
-   * @param warmupSeconds least time of the executable's warm-up; the reference gets a third of it
+   * @param warmupSeconds least time of the executable's warm-up, which goes on while runs still
+   *     become faster, up to {@value #LONGEST_WARMUP} times that; the reference gets a third of it
    * @param roundSeconds time of one turn (at least one run)
    */
   public record Settings(double warmupSeconds, int rounds, double roundSeconds) {
@@ -29,9 +36,16 @@ public final class Duel {
    *
    * @param ratio reference time by own time: above 1 the executable is faster
    * @param spread of the ratios of single rounds: (third quartile - first quartile) / median
+   * @param warmupSeconds time until the executable's runs did not become faster any more
    */
   public record Result(
-      double tersorMs, double ortMs, double ratio, double spread, int rounds, int runsPerRound) {}
+      double tersorMs,
+      double ortMs,
+      double ratio,
+      double spread,
+      int rounds,
+      int runsPerRound,
+      double warmupSeconds) {}
 
   /** Runs it; the outputs of the executable are allocated once and reused. */
   public static Result run(
@@ -41,11 +55,11 @@ public final class Duel {
       Settings settings) {
     session.prepare(inputs);
     Map<String, Tensor> outputs = executable.run(inputs);
-    long perRun = warmUp(executable, inputs, outputs, settings.warmupSeconds());
+    Warm warm = warmUp(executable, inputs, outputs, settings.warmupSeconds());
     long[] first = session.time(3);
     int refRuns = runs(settings.warmupSeconds() / 3, median(first));
     long refPerRun = median(session.time(refRuns));
-    int ours = runs(settings.roundSeconds(), perRun);
+    int ours = runs(settings.roundSeconds(), warm.nanosPerRun());
     int theirs = runs(settings.roundSeconds(), refPerRun);
     double[] own = new double[settings.rounds()];
     double[] other = new double[settings.rounds()];
@@ -62,15 +76,15 @@ public final class Duel {
     Arrays.sort(ratios);
     int n = ratios.length;
     double spread = (ratios[3 * n / 4] - ratios[n / 4]) / ratios[n / 2];
-    return new Result(own[n / 2], other[n / 2], other[n / 2] / own[n / 2], spread, n, ours);
+    return new Result(
+        own[n / 2], other[n / 2], other[n / 2] / own[n / 2], spread, n, ours, warm.seconds());
   }
 
   /** Times the executable alone; {@code ortMs} and {@code ratio} are NaN. */
   public static Result alone(Executable executable, Map<String, Tensor> inputs, Settings settings) {
     Map<String, Tensor> outputs = executable.run(inputs);
-    int runs =
-        runs(
-            settings.roundSeconds(), warmUp(executable, inputs, outputs, settings.warmupSeconds()));
+    Warm warm = warmUp(executable, inputs, outputs, settings.warmupSeconds());
+    int runs = runs(settings.roundSeconds(), warm.nanosPerRun());
     double[] own = new double[settings.rounds()];
     for (int round = 0; round < own.length; round++) {
       quiet();
@@ -79,29 +93,44 @@ public final class Duel {
     Arrays.sort(own);
     int n = own.length;
     return new Result(
-        own[n / 2], Double.NaN, Double.NaN, (own[3 * n / 4] - own[n / 4]) / own[n / 2], n, runs);
+        own[n / 2],
+        Double.NaN,
+        Double.NaN,
+        (own[3 * n / 4] - own[n / 4]) / own[n / 2],
+        n,
+        runs,
+        warm.seconds());
   }
 
   private static int runs(double seconds, long nanosPerRun) {
     return (int) Math.max(1, Math.min(100_000, seconds * 1e9 / Math.max(1, nanosPerRun)));
   }
 
-  private static long warmUp(
+  private static Warm warmUp(
       Executable executable,
       Map<String, Tensor> inputs,
       Map<String, Tensor> outputs,
       double seconds) {
-    long end = System.nanoTime() + (long) (seconds * 1e9);
-    long last = Long.MAX_VALUE;
-    int runs = 0;
-    do {
-      long start = System.nanoTime();
-      executable.run(inputs, outputs);
-      last = Math.min(last, System.nanoTime() - start);
-      runs++;
-    } while (System.nanoTime() < end || runs < 3);
-    return last;
+    long begin = System.nanoTime();
+    long window = (long) (seconds * 1e9 / 2);
+    long best = Long.MAX_VALUE;
+    int steady = 0;
+    for (int windows = 0; windows < 2 * LONGEST_WARMUP && steady < 2; windows++) {
+      long before = best;
+      long end = System.nanoTime() + window;
+      int runs = 0;
+      do {
+        long start = System.nanoTime();
+        executable.run(inputs, outputs);
+        best = Math.min(best, System.nanoTime() - start);
+        runs++;
+      } while (System.nanoTime() < end || runs < 3);
+      steady = before != Long.MAX_VALUE && best > before * STEADY ? steady + 1 : 0;
+    }
+    return new Warm(best, (System.nanoTime() - begin) / 1e9);
   }
+
+  private record Warm(long nanosPerRun, double seconds) {}
 
   private static long[] time(
       Executable executable, Map<String, Tensor> inputs, Map<String, Tensor> outputs, int runs) {

@@ -174,6 +174,9 @@ public final class Compiler {
                 ? WidenFloat16.rounded(manager(options).run(Pipelines.lower(true), prepared))
                 : manager(options).run(Pipelines.lower(false), prepared));
     LoweredGraph lowered = FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
+    if (lowered.calls().stream().anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
+      target.slowIntegers().ifPresent(options.note());
+    }
     return new ProgramBuilder(
             lowered, target, Scheduler::schedule, function -> Legalizer.legalize(function, target))
         .build();

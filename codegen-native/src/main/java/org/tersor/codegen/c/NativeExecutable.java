@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
@@ -30,14 +31,29 @@ import org.tersor.runtime.TersorException;
  * memory from a pool.
  */
 final class NativeExecutable implements Executable {
+  /**
+   * Calls that take less time work on the caller's arrays in place; the garbage collector waits for
+   * them. Longer ones work on copies, which cost little beside them.
+   */
+  private static final long IN_PLACE_NANOS = 1_000_000;
+
+  /** More arguments would make the call itself slow. */
+  private static final int IN_PLACE_PORTS = 16;
+
   private final Plan plan;
   private final String description;
   private final MethodHandle layout;
   private final MethodHandle scratch;
   private final MethodHandle tasks;
   private final MethodHandle steps;
+  private final MethodHandle direct;
   private final MethodHandle work;
   private final int slots;
+  private final boolean inPlace;
+
+  /** Time of the last call. */
+  private volatile long lastNanos = Long.MAX_VALUE;
+
   private final int threads;
 
   /** Weights live as long as this object. */
@@ -62,6 +78,18 @@ final class NativeExecutable implements Executable {
     this.tasks = library.function(p + "_tasks", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS));
     this.steps =
         library.function(p + "_steps", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_INT));
+    int ports = plan.inputs().size() + plan.outputs().size();
+    MemoryLayout[] arguments = new MemoryLayout[3 + ports];
+    Arrays.fill(arguments, ADDRESS);
+    arguments[1] = JAVA_INT;
+    arguments[2] = JAVA_INT;
+    this.inPlace = threads == 1 && ports <= IN_PLACE_PORTS;
+    this.direct =
+        inPlace
+            ? library
+                .critical(p + "_direct", FunctionDescriptor.ofVoid(arguments))
+                .asSpreader(MemorySegment[].class, ports)
+            : steps;
     this.work =
         library.function(
             p + "_work",
@@ -120,11 +148,38 @@ final class NativeExecutable implements Executable {
     if (session == null || !Arrays.equals(session.dims, dims)) {
       session = new Session(dims, false);
     }
-    session.stage(inputs, results);
-    session.run(plan.loadSteps().size(), plan.loadSteps().size() + plan.runSteps().size());
-    session.deliver(results);
+    int from = plan.loadSteps().size();
+    int to = from + plan.runSteps().size();
+    long start = System.nanoTime();
+    if (inPlace && lastNanos < IN_PLACE_NANOS && areDistinct(inputs, results)) {
+      session.runInPlace(from, to, inputs, results);
+    } else {
+      session.stage(inputs, results);
+      session.run(from, to);
+      session.deliver(results);
+    }
+    lastNanos = System.nanoTime() - start;
     pool.offerFirst(session);
     return Arguments.byName(plan.outputs(), results);
+  }
+
+  /** Whether no output shares its array with an input or another output. */
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
+  private static boolean areDistinct(List<Tensor> inputs, List<Tensor> results) {
+    for (int i = 0; i < results.size(); i++) {
+      Object array = results.get(i).array();
+      for (Tensor input : inputs) {
+        if (input.array() == array) {
+          return false;
+        }
+      }
+      for (int j = 0; j < i; j++) {
+        if (results.get(j).array() == array) {
+          return false;
+        }
+      }
+    }
+    return true;
   }
 
   /** Memory of one call at a time, for one value of the dimensions. */
@@ -203,6 +258,33 @@ final class NativeExecutable implements Executable {
       for (int i = 0; i < results.size(); i++) {
         MemorySegment target = NativeMemory.heap(results.get(i));
         target.copyFrom(out.get(i).asSlice(0, target.byteSize()));
+      }
+    }
+
+    /** Runs on the caller's arrays. */
+    void runInPlace(int from, int to, List<Tensor> given, List<Tensor> results) {
+      MemorySegment[] ports = new MemorySegment[given.size() + results.size()];
+      for (int i = 0; i < given.size(); i++) {
+        ports[i] = NativeMemory.heap(given.get(i));
+      }
+      for (int i = 0; i < results.size(); i++) {
+        ports[given.size() + i] = NativeMemory.heap(results.get(i));
+      }
+      try {
+        direct.invokeExact(call, from, to, ports);
+      } catch (RuntimeException | Error e) {
+        throw e;
+      } catch (Throwable e) {
+        throw new IllegalStateException(e);
+      } finally {
+        // Nothing may follow an address of a Java array after the call.
+        for (int i = 0; i < in.size(); i++) {
+          inputs.setAtIndex(ADDRESS, i, in.get(i));
+        }
+        for (int i = 0; i < out.size(); i++) {
+          outputs.setAtIndex(ADDRESS, i, out.get(i));
+        }
+        Reference.reachabilityFence(NativeExecutable.this);
       }
     }
 

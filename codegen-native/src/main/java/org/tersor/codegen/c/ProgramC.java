@@ -21,6 +21,7 @@ import org.tersor.runtime.Plan;
  * void P_tasks(const int64_t *d, int64_t *tasks)         extent of each step's parallel loop
  * void P_step(const tsr_call *c, int32_t step, int64_t from, int64_t to, int32_t worker)
  * void P_steps(const tsr_call *c, int32_t from, int32_t to)
+ * void P_direct(const tsr_call *c, int32_t from, int32_t to, void *input0, ..., void *output0, ...)
  * void P_work(const tsr_call *c, int64_t *counters, const int64_t *tasks, int32_t from, int32_t to, int32_t worker, int32_t workers)
  * </pre>
  *
@@ -312,7 +313,28 @@ final class ProgramC {
         .append(
             "_steps(const tsr_call *c, int32_t from, int32_t to) {\n  const int64_t *d = c->d; (void)d;\n");
     out.append(all).append("}\n");
+    direct(out);
     out.append(WORK.replace("PREFIX", prefix));
+  }
+
+  /** All steps, with the addresses of inputs and outputs as arguments. */
+  private void direct(StringBuilder out) {
+    List<String> parameters = new ArrayList<>();
+    StringBuilder body = new StringBuilder();
+    for (int i = 0; i < plan.inputs().size(); i++) {
+      parameters.add("void *in" + i);
+      body.append("  ((void **)c->inputs)[" + i + "] = in" + i + ";\n");
+    }
+    for (int i = 0; i < plan.outputs().size(); i++) {
+      parameters.add("void *out" + i);
+      body.append("  ((void **)c->outputs)[" + i + "] = out" + i + ";\n");
+    }
+    out.append("TSR_API void ")
+        .append(prefix)
+        .append("_direct(const tsr_call *c, int32_t from, int32_t to");
+    parameters.forEach(p -> out.append(", ").append(p));
+    out.append(") {\n").append(body).append("  ").append(prefix);
+    out.append("_steps(c, from, to);\n}\n");
   }
 
   private String pointer(Plan.Buffer b) {

@@ -18,10 +18,16 @@ final class SharedObject {
     this.symbols = SymbolLookup.libraryLookup(file, Arena.ofAuto());
   }
 
-  MethodHandle function(String name, FunctionDescriptor type) {
+  /** A function for short calls, which may be given Java arrays; the collector waits meanwhile. */
+  MethodHandle critical(String name, FunctionDescriptor type) {
+    return function(name, type, Linker.Option.critical(true));
+  }
+
+  MethodHandle function(String name, FunctionDescriptor type, Linker.Option... options) {
     return Linker.nativeLinker()
         .downcallHandle(
             symbols.find(name).orElseThrow(() -> new IllegalStateException("no symbol " + name)),
-            type);
+            type,
+            options);
   }
 }

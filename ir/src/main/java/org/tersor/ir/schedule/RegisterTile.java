@@ -54,7 +54,7 @@ record RegisterTile(
     UnaryOperator<KExpr> move = e -> Affine.canonical(KExprs.substitute(e, offsets));
     // Columns inside rows: what depends on columns alone needs no proof that there are rows.
     Runnable bound = () -> row(() -> nest.with(fused, n0, shape.lanes(), () -> body.accept(move)));
-    boolean partial = !(c.extentN().isConst() && c.extentN().constValue() % shape.width() == 0);
+    boolean partial = isPartial(column + shape.lanes());
     Expr left = minus(nest.dim(c.extentN()), plus(n0, index(column)));
     if (partial && shape.lanes() > 1) {
       nest.masked(new Expr.LaneLt(left, shape.lanes()), bound);
@@ -65,6 +65,15 @@ record RegisterTile(
     } else {
       bound.run();
     }
+  }
+
+  /** Whether columns below {@code end} of the last tile may lie outside. */
+  private boolean isPartial(long end) {
+    if (!c.extentN().isConst()) {
+      return true;
+    }
+    long tail = c.extentN().constValue() % shape.width();
+    return tail != 0 && end > tail;
   }
 
   private void row(Runnable body) {

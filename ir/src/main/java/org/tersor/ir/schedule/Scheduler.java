@@ -61,6 +61,14 @@ public final class Scheduler {
         List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
   }
 
+  /** Whether a kernel sums products of 8-bit integers. */
+  public static boolean sumsIntegers(Kernel kernel) {
+    return kernel.stages().stream()
+        .map(StageSimplifier::simplify)
+        .map(Contraction::match)
+        .anyMatch(c -> c.isPresent() && c.get().isInteger());
+  }
+
   private void stage(Stage stage, List<Stage> all) {
     Stage simple = StageSimplifier.simplify(stage, steering::names);
     boolean isOutput =

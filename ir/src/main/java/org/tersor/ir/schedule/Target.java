@@ -1,5 +1,6 @@
 package org.tersor.ir.schedule;
 
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -34,6 +35,19 @@ public record Target(
 
   public boolean has(Feature feature) {
     return features.contains(feature);
+  }
+
+  /**
+   * Why sums of 8-bit products take longer here than sums of floats; empty where they are faster.
+   */
+  public Optional<String> slowIntegers() {
+    return has(Feature.DOT4)
+        ? Optional.empty()
+        : Optional.of(
+            "int8 runs no faster than float32 on "
+                + name
+                + ", rather slower: it has no instruction that sums byte products, so they are summed as exact"
+                + " floats and converted; the weights take a quarter of the memory");
   }
 
   /** Lanes of a vector of elements of that size; 1 without vectors. */
