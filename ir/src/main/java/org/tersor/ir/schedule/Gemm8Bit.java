@@ -93,29 +93,31 @@ final class Gemm8Bit {
     KExpr zeroColumn = zero(c.column());
     Optional<KExpr> total = Optional.empty();
     if (!isZero(zeroRow)) {
-      total = Optional.of(K.neg(K.mul(zeroRow, sum(c.column(), "columnsum"))));
+      KExpr sum = K.sum(c.k(), code(c.column()));
+      KExpr count = K.castInRange(Scalar.I32, K.dim(c.extentK()));
+      KExpr perColumn =
+          isZero(zeroColumn) ? K.neg(sum) : K.sub(K.mul(count, zeroColumn), sum);
+      // All that a column knows is one number, computed once (at load for weights).
+      boolean together =
+          KExprs.freeAxes(c.column().value()).containsAll(KExprs.freeAxes(zeroRow));
+      KExpr term = named(together ? K.mul(zeroRow, perColumn) : perColumn, "columnterm");
+      total = Optional.of(together ? term : K.mul(zeroRow, term));
     }
     if (!isZero(zeroColumn)) {
-      KExpr term = K.neg(K.mul(zeroColumn, sum(c.row(), "rowsum")));
-      total = Optional.of(total.map(t -> K.add(t, term)).orElse(term));
-    }
-    if (!isZero(zeroRow) && !isZero(zeroColumn)) {
-      KExpr count = K.castInRange(Scalar.I32, K.dim(c.extentK()));
-      total = total.map(t -> K.add(t, K.mul(count, K.mul(zeroRow, zeroColumn))));
+      KExpr term = K.mul(zeroColumn, named(K.sum(c.k(), code(c.row())), "rowsum"));
+      total = Optional.of(total.map(t -> K.sub(t, term)).orElseGet(() -> K.neg(term)));
     }
     return total;
   }
 
-  /** Sum of a factor's codes over k, computed by a stage of its own (at load for weights). */
-  private KExpr sum(Contraction.Factor factor, String name) {
+  /** A value computed by a stage of its own, at load if it depends on weights alone. */
+  private KExpr named(KExpr value, String name) {
     List<Axis> axes =
-        c.stage().axes().stream()
-            .filter(axis -> KExprs.freeAxes(factor.value()).contains(axis))
-            .toList();
+        c.stage().axes().stream().filter(KExprs.freeAxes(value)::contains).toList();
     List<DimExpr> shape = axes.stream().map(Axis::extent).toList();
     Buf buffer = new Buf(c.stage().target().name() + "_" + name, Scalar.I32, shape);
-    boolean atLoad = factor.buffers().stream().allMatch(scheduler::isConstant);
-    scheduler.auxiliary(Stage.of(buffer, axes, K.sum(c.k(), code(factor))), atLoad);
+    boolean atLoad = StageSimplifier.buffers(value).stream().allMatch(scheduler::isConstant);
+    scheduler.auxiliary(Stage.of(buffer, axes, value), atLoad);
     return new KExpr.At(StageSimplifier.flat(buffer), List.of(flatIndex(axes)));
   }
 
