@@ -124,11 +124,10 @@ final class QuantizeOptions {
   }
 
   /**
-   * @param targets what the quantized model is meant for: where integers are slow there, a note says
-   *     so, and a line on the error stream before the work begins
+   * @param targets what the quantized model is meant for: where integers are slow there, a note
+   *     says so, and a line on the error stream before the work begins
    */
-  Result quantize(
-      Compiler compiler, Graph imported, ModelOptions model, List<Target> targets)
+  Result quantize(Compiler compiler, Graph imported, ModelOptions model, List<Target> targets)
       throws IOException {
     boolean codes = plan.isEmpty() && options(compiler, model, model.compileOptions()).activations().isPresent();
     for (Target target : codes ? targets : List.<Target>of()) {

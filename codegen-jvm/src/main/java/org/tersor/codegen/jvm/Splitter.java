@@ -12,10 +12,10 @@ import org.tersor.ir.loop.Stmt;
  * Chooses statements that move to methods of their own. Runs of statements of a block can move if
  * nothing after them uses their names and they assign no variable or register from before.
  *
- * <p>Two reasons to move: HotSpot counts calls, so the body of every innermost loop nest is a method
- * that is called often; in one large method the first seconds pass in the interpreter, where each
- * vector is an object (a small convolution model: 7 ms instead of 0.04 ms after two seconds). And a
- * method longer than HotSpot compiles must become shorter.
+ * <p>Two reasons to move: HotSpot counts calls, so the body of every innermost loop nest is a
+ * method that is called often; in one large method the first seconds pass in the interpreter, where
+ * each vector is an object (a small convolution model: 7 ms instead of 0.04 ms after two seconds).
+ * And a method longer than HotSpot compiles must become shorter.
  */
 final class Splitter {
   /** Some room below {@link JvmEmitter#METHOD_LIMIT}. */
@@ -75,8 +75,11 @@ final class Splitter {
     boolean nest = statement instanceof Stmt.For f && LoopNames.hasLoop(f.body());
     boolean moved = false;
     for (Stmt inner : LoopNames.inner(statement)) {
-      moved |=
-          nest && inner instanceof Stmt.Block body ? outlineParts(body, true) : outline(inner);
+      if (nest && inner instanceof Stmt.Block body) {
+        moved |= outlineParts(body, true);
+      } else {
+        moved |= outline(inner);
+      }
     }
     return moved;
   }

@@ -95,11 +95,9 @@ final class Gemm8Bit {
     if (!isZero(zeroRow)) {
       KExpr sum = K.sum(c.k(), code(c.column()));
       KExpr count = K.castInRange(Scalar.I32, K.dim(c.extentK()));
-      KExpr perColumn =
-          isZero(zeroColumn) ? K.neg(sum) : K.sub(K.mul(count, zeroColumn), sum);
+      KExpr perColumn = isZero(zeroColumn) ? K.neg(sum) : K.sub(K.mul(count, zeroColumn), sum);
       // All that a column knows is one number, computed once (at load for weights).
-      boolean together =
-          KExprs.freeAxes(c.column().value()).containsAll(KExprs.freeAxes(zeroRow));
+      boolean together = KExprs.freeAxes(c.column().value()).containsAll(KExprs.freeAxes(zeroRow));
       KExpr term = named(together ? K.mul(zeroRow, perColumn) : perColumn, "columnterm");
       total = Optional.of(together ? term : K.mul(zeroRow, term));
     }
@@ -112,8 +110,7 @@ final class Gemm8Bit {
 
   /** A value computed by a stage of its own, at load if it depends on weights alone. */
   private KExpr named(KExpr value, String name) {
-    List<Axis> axes =
-        c.stage().axes().stream().filter(KExprs.freeAxes(value)::contains).toList();
+    List<Axis> axes = c.stage().axes().stream().filter(KExprs.freeAxes(value)::contains).toList();
     List<DimExpr> shape = axes.stream().map(Axis::extent).toList();
     Buf buffer = new Buf(c.stage().target().name() + "_" + name, Scalar.I32, shape);
     boolean atLoad = StageSimplifier.buffers(value).stream().allMatch(scheduler::isConstant);
