@@ -2,7 +2,9 @@ package org.tersor.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -11,6 +13,7 @@ import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;
 import org.tersor.conformance.Reference;
 import org.tersor.conformance.ReferenceModels;
+import org.tersor.conformance.kernels.KernelBench;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.Tensor;
@@ -27,9 +30,13 @@ import picocli.CommandLine.Option;
     name = "bench",
     description = {
       "Measures a model's run time.",
+      "With --kernels the generated kernels of each family are measured against hand-written ones; exit code 3 if one is below 0.9 (--min-ratio).",
       "With --against ort both are warmed up and take turns, with 20 ms of quiet between; medians. A ratio above 1 means that Tersor is faster."
     })
 final class BenchCommand implements Callable<Integer> {
+  /** A generated kernel slower than this fraction of a hand-written one is a fault. */
+  private static final double KERNEL_RATIO = .9;
+
   /** Opponents. */
   enum Opponent {
     ORT
@@ -63,7 +70,7 @@ final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--min-ratio",
       paramLabel = "R",
-      description = "Exit with 3 if ort/tersor is below this.")
+      description = "Exit with 3 if ort/tersor, or hand-written/generated, is below this.")
   Optional<Double> minRatio = Optional.empty();
 
   @Option(
@@ -72,12 +79,25 @@ final class BenchCommand implements Callable<Integer> {
           "Of a .jar: run every vector width and the plain loops, each in a JVM of its own; exit with 3 if a width is slower than the plain loops (by --min-ratio, default 0.95).")
   boolean widths;
 
+  @Option(
+      names = "--kernels",
+      paramLabel = "BACKEND[,BACKEND]",
+      arity = "0..1",
+      split = ",",
+      fallbackValue = "jvm,native",
+      help = true, // takes no MODEL
+      description = "Measure kernels instead of a model, by default of jvm and native.")
+  List<String> kernels = List.of();
+
   @Override
   public Integer call() throws IOException {
     if (widths) {
       return WidthBench.run(options, rounds, warmup, minRatio.orElse(.95));
     }
     Compiler compiler = options.common.compiler();
+    if (!kernels.isEmpty()) {
+      return measureKernels(compiler);
+    }
     if (options.isArtifact() && against.isPresent() && reference.isEmpty()) {
       throw new TersorException(
           "TSR-0906", "ONNX Runtime cannot run an artifact: give --reference X.onnx");
@@ -103,6 +123,38 @@ final class BenchCommand implements Callable<Integer> {
       print(result, loaded, drawn);
       return minRatio.isPresent() && result.ratio() < minRatio.get() ? Exit.TOO_SLOW : Exit.OK;
     }
+  }
+
+  private int measureKernels(Compiler compiler) throws IOException {
+    double least = minRatio.orElse(KERNEL_RATIO);
+    KernelBench bench = new KernelBench(compiler, warmup);
+    List<Map<String, Object>> rows = new ArrayList<>();
+    boolean slow = false;
+    options.common.say(
+        "%-28s %-8s %12s %12s %7s", "kernel", "backend", "generated us", "by hand us", "ratio");
+    for (String backend : kernels) {
+      for (KernelBench.Result result : bench.run(backend)) {
+        boolean below = result.ratio() < least;
+        slow |= below;
+        rows.add(
+            Map.of(
+                "kernel", result.kernel(),
+                "backend", result.backend(),
+                "generatedMicros", result.generatedMicros(),
+                "handMicros", result.handMicros(),
+                "ratio", result.ratio()));
+        options.common.say(
+            "%-28s %-8s %12.1f %12.1f %7.2f%s",
+            result.kernel(),
+            result.backend(),
+            result.generatedMicros(),
+            result.handMicros(),
+            result.ratio(),
+            below ? " SLOW" : "");
+      }
+    }
+    options.common.sayJson(Map.of("kernels", rows, "leastRatio", least, "passed", !slow));
+    return slow ? Exit.TOO_SLOW : Exit.OK;
   }
 
   private void print(

@@ -1,0 +1,3 @@
+/** Generated kernels against hand-written ones: values and times. */
+@org.jspecify.annotations.NullMarked
+package org.tersor.conformance.kernels;
