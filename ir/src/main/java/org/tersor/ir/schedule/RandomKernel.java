@@ -240,7 +240,7 @@ final class RandomKernel {
 
   private Value converted(Value a, Scalar type) {
     Scalar from = a.expr.scalar();
-    if (type == Scalar.BOOL || !type.isFloat() && !type.isSmallFloat()) {
+    if (type == Scalar.BOOL || (!type.isFloat() && !type.isSmallFloat())) {
       return new Value(K.cast(type, a.expr), 0);
     }
     // Halves hold integers of up to 8 bits.
