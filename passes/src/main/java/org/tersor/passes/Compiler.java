@@ -12,6 +12,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
@@ -20,6 +22,7 @@ import org.tersor.ir.loop.Legalizer;
 import org.tersor.ir.schedule.Scheduler;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
+import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.ir.spi.Program;
@@ -27,11 +30,13 @@ import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.lower.FuseKernels;
-import org.tersor.passes.lower.GraphLowering;
 import org.tersor.passes.lower.LoweredGraph;
 import org.tersor.passes.lower.ProgramBuilder;
+import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.ScriptExecutable;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.host.HostOps;
 
 /**
  * The compiler as an API: read, prepare, compile, write. Every command of the command line is a few
@@ -113,8 +118,26 @@ public final class Compiler {
           InterpreterBackend.load(prepared, registry.operators());
       case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
       case Backend.OfProgram backend ->
-          backend.load(program(prepared, target(backend, options), options), backendOptions);
+          load(backend, model(prepared, target(backend, options), options), backendOptions);
     };
+  }
+
+  private static Executable load(
+      Backend.OfProgram backend, ModelProgram model, Backend.Options options) {
+    if (model.script().isEmpty()) {
+      return backend.load(model.segments().getFirst(), options);
+    }
+    List<Executable> segments =
+        model.segments().stream().map(program -> backend.load(program, options)).toList();
+    Map<String, String> facts = new TreeMap<>();
+    facts.put("backend", backend.id());
+    facts.put("target", model.target().name());
+    return new ScriptExecutable(
+        model.script().get(),
+        segments,
+        model.constants().stream().map(Constant::load).toList(),
+        HostOps.standard(Compiler.class.getClassLoader()),
+        facts);
   }
 
   /** Runs passes of the caller's choice, watched as the options say. */
@@ -153,33 +176,50 @@ public final class Compiler {
               + "'");
     }
     Graph prepared = prepare(graph, options);
-    List<Program> programs = new ArrayList<>();
+    List<ModelProgram> programs = new ArrayList<>();
     List<Target> known = backend.artifactTargets();
     List<Target> wanted =
         targets.isEmpty()
             ? known
             : targets.stream().map(target -> find(known, target, backendId)).toList();
     for (Target target : wanted) {
-      programs.add(program(prepared, target, options));
+      programs.add(model(prepared, target, options));
     }
     backend.write(programs, file, new Backend.Options(options.threads(), options.settings()));
   }
 
-  /** Kernels and memory plan of a prepared graph for one target. */
-  public Program program(Graph prepared, Target target, CompileOptions options) {
+  /** Kernels, memory plans and script of a prepared graph for one target. */
+  public ModelProgram model(Graph prepared, Target target, CompileOptions options) {
     boolean strict = Boolean.parseBoolean(options.settings().getOrDefault(STRICT_TYPES, "false"));
-    Graph expanded =
-        versioned(
-            strict
-                ? WidenFloat16.rounded(manager(options).run(Pipelines.lower(true), prepared))
-                : manager(options).run(Pipelines.lower(false), prepared));
-    LoweredGraph lowered = FuseKernels.fuse(GraphLowering.lower(expanded, registry.operators()));
-    if (lowered.calls().stream().anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
+    ScriptBuilder.Cut cut =
+        ScriptBuilder.cut(
+            versioned(lowered(Pipelines.lower(strict), prepared, strict, options)),
+            registry.operators(),
+            body -> lowered(Pipelines.body(strict), body, strict, options));
+    List<LoweredGraph> fused =
+        cut.segments().stream().map(segment -> FuseKernels.fuse(segment.lowered())).toList();
+    if (fused.stream()
+        .flatMap(lowered -> lowered.calls().stream())
+        .anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
       target.slowIntegers().ifPresent(options.note());
     }
-    return new ProgramBuilder(
-            lowered, target, Scheduler::schedule, function -> Legalizer.legalize(function, target))
-        .build();
+    List<Program> segments =
+        IntStream.range(0, fused.size())
+            .mapToObj(i ->
+                new ProgramBuilder(
+                        fused.get(i),
+                        cut.segments().get(i).symbols(),
+                        target,
+                        Scheduler::schedule,
+                        function -> Legalizer.legalize(function, target))
+                    .build())
+            .toList();
+    return new ModelProgram(cut.script(), segments, cut.constants(), target);
+  }
+
+  private Graph lowered(List<Pass> passes, Graph graph, boolean strict, CompileOptions options) {
+    Graph expanded = manager(options).run(passes, graph);
+    return strict ? WidenFloat16.rounded(expanded) : expanded;
   }
 
   /** The target that the options name, or the backend's best for this machine. */

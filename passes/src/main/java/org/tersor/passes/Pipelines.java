@@ -76,6 +76,13 @@ public final class Pipelines {
     return List.copyOf(passes);
   }
 
+  /** From a body whose captured values have become inputs to a graph whose every node has a kernel. */
+  public static List<Pass> body(boolean strictTypes) {
+    List<Pass> passes = new ArrayList<>(canonicalise(Map.of()));
+    passes.addAll(lower(strictTypes));
+    return List.copyOf(passes);
+  }
+
   /** From a graph with quantizers to one in which integer kernels can be chosen. */
   public static List<Pass> beforeKernels() {
     return List.of(

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.tersor.ir.graph.Graph;
@@ -20,7 +21,7 @@ import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.eval.LoopInterpreterBackend;
 import org.tersor.passes.infer.TypeInference;
-import org.tersor.passes.lower.GraphLowering;
+import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.passes.lower.ProgramBuilder;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
@@ -61,7 +62,11 @@ class ProgramBuilderTest {
 
   private static Program program(Graph graph, Target target) {
     return new ProgramBuilder(
-            GraphLowering.lower(graph, TestOps.registry()),
+            ScriptBuilder.cut(graph, TestOps.registry(), body -> body)
+                .segments()
+                .getFirst()
+                .lowered(),
+            Set.of(),
             target,
             Scheduler::schedule,
             UnaryOperator.identity())
@@ -112,7 +117,7 @@ class ProgramBuilderTest {
     Graph graph =
         TypeInference.infer(b.build("g", Map.of()), TestOps.registry(), note -> {}).graph();
     TersorException fault =
-        assertThrows(TersorException.class, () -> GraphLowering.lower(graph, TestOps.registry()));
+        assertThrows(TersorException.class, () -> ScriptBuilder.cut(graph, TestOps.registry(), body -> body));
     assertEquals("TSR-0501", fault.code());
     assertTrue(fault.getMessage().contains("3 node(s)"), fault.getMessage());
     assertTrue(fault.getMessage().contains("Unheard"), fault.getMessage());

@@ -16,6 +16,13 @@ public final class Arguments {
 
   /** The tensors in the order of the ports, after checking names, types and shapes. */
   public static List<Tensor> inputs(List<Port> ports, Map<String, Tensor> given) {
+    List<Tensor> tensors = named(ports, given);
+    bind(ports, tensors);
+    return tensors;
+  }
+
+  /** As {@link #inputs}, before shapes are checked. */
+  public static List<Tensor> named(List<Port> ports, Map<String, Tensor> given) {
     List<String> names = ports.stream().map(Port::name).toList();
     for (String name : given.keySet()) {
       if (!names.contains(name)) {
@@ -32,7 +39,6 @@ public final class Arguments {
       }
       tensors.add(tensor);
     }
-    bind(ports, tensors);
     return tensors;
   }
 
@@ -99,7 +105,17 @@ public final class Arguments {
    * would have two values.
    */
   public static Map<String, Long> bind(List<Port> ports, List<Tensor> tensors) {
-    Map<String, Long> dims = new TreeMap<>();
+    return bind(ports, tensors, Map.of());
+  }
+
+  /**
+   * As {@link #bind(List, List)}.
+   *
+   * @param known values of symbols that are bound already
+   */
+  public static Map<String, Long> bind(
+      List<Port> ports, List<Tensor> tensors, Map<String, Long> known) {
+    Map<String, Long> dims = new TreeMap<>(known);
     for (int i = 0; i < ports.size(); i++) {
       Port port = ports.get(i);
       Tensor tensor = tensors.get(i);
@@ -212,9 +228,7 @@ public final class Arguments {
   }
 
   private static Optional<String> symbol(DimExpr dim) {
-    return dim.symbols().size() == 1 && dim.equals(DimExpr.symbol(dim.symbols().iterator().next()))
-        ? Optional.of(dim.symbols().iterator().next())
-        : Optional.empty();
+    return dim.isSymbol() ? Optional.of(dim.toString()) : Optional.empty();
   }
 
   private static TersorException mismatch(Port port, Tensor tensor, String why) {

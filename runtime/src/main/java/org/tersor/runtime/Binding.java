@@ -20,6 +20,13 @@ final class Binding {
 
   /** Values of the symbols. */
   Map<String, Long> bind(Map<String, Tensor> given) {
+    return bind(given, Map.of());
+  }
+
+  /**
+   * @param bound values of symbols that are known already
+   */
+  Map<String, Long> bind(Map<String, Tensor> given, Map<String, Long> bound) {
     for (Executable.Port port : inputs) {
       Tensor tensor = given.get(port.name());
       if (tensor == null) {
@@ -42,7 +49,7 @@ final class Binding {
         }
       }
     }
-    Map<String, Long> dims = new TreeMap<>();
+    Map<String, Long> dims = new TreeMap<>(bound);
     Map<String, String> source = new LinkedHashMap<>();
     for (Executable.Port port : inputs) {
       Tensor tensor = given.get(port.name());
@@ -90,8 +97,7 @@ final class Binding {
         if (dim.constValue() != actual) {
           throw wrongShape("input", port, tensor, text(port.shape()));
         }
-      } else if (dim.symbols().size() == 1
-          && dim.equals(DimExpr.symbol(dim.symbols().iterator().next()))) {
+      } else if (dim.isSymbol()) {
         String symbol = dim.toString();
         Long known = dims.putIfAbsent(symbol, actual);
         if (known != null && known != actual) {
@@ -116,7 +122,8 @@ final class Binding {
     StringBuilder text = new StringBuilder();
     dims.forEach((name, value) ->
         text.append(text.isEmpty() ? "" : ", ")
-            .append(name + " = " + value + " from " + source.get(name)));
+            .append(
+                name + " = " + value + " from " + source.getOrDefault(name, "an earlier value")));
     return text.toString();
   }
 

@@ -13,7 +13,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import org.tersor.runtime.host.HostOps;
 
 /**
  * A model in a jar: the generated class of a model extends this. Its resources, beside the class:
@@ -22,7 +24,7 @@ import java.util.Set;
  * jdk.incubator.vector it is the one of plain loops.
  */
 public abstract class CompiledModel implements Executable {
-  private final PlanExecutable executable;
+  private final Executable executable;
 
   /**
    * Loads the model.
@@ -39,12 +41,17 @@ public abstract class CompiledModel implements Executable {
     }
   }
 
-  private record Variant(String name, int vectorBytes, List<String> kernels) {}
+  /**
+   * @param kernels class names, per segment
+   */
+  private record Variant(String name, int vectorBytes, List<List<String>> kernels) {}
 
-  private static PlanExecutable load(Class<?> anchor, int threads)
+  private static Executable load(Class<?> anchor, int threads)
       throws IOException, ReflectiveOperationException {
     List<Variant> variants = new ArrayList<>();
     List<Tensor> constants = new ArrayList<>();
+    List<List<Tensor>> segments = new ArrayList<>();
+    Optional<List<Tensor>> script = Optional.empty();
     Map<String, String> facts = new LinkedHashMap<>();
     try (DataInputStream weights = new DataInputStream(resource(anchor, "weights.bin"));
         BufferedReader index =
@@ -54,29 +61,70 @@ public abstract class CompiledModel implements Executable {
         switch (fields[0]) {
           case "fact" -> facts.put(fields[1], fields[2]);
           case "constant" -> constants.add(constant(fields, weights));
-          case "variant" ->
+          case "segment" -> segments.add(numbered(fields, constants));
+          case "script" -> script = Optional.of(numbered(fields, constants));
+          case "variant" -> {
+            int segment = Integer.parseInt(fields[3]);
+            if (segment == 0) {
               variants.add(
-                  new Variant(
-                      fields[1],
-                      Integer.parseInt(fields[2]),
-                      List.of(fields).subList(3, fields.length)));
+                  new Variant(fields[1], Integer.parseInt(fields[2]), new ArrayList<>()));
+            }
+            variants.getLast().kernels.add(List.of(fields).subList(4, fields.length));
+          }
           default -> throw new IOException("unknown line '" + fields[0] + "'");
         }
       }
     }
-    Variant variant = choose(variants);
-    facts.put("variant", variant.name + ", of " + variants.stream().map(Variant::name).toList());
-    Plan plan;
-    try (InputStream in = resource(anchor, "plan-" + variant.name + ".txt")) {
-      plan = PlanCodec.read(new String(in.readAllBytes(), UTF_8));
+    List<PlanExecutable> executables = new ArrayList<>();
+    if (!segments.isEmpty()) {
+      Variant variant = choose(variants);
+      facts.put("variant", variant.name + ", of " + variants.stream().map(Variant::name).toList());
+      Map<String, String> own = script.isPresent() ? Map.of() : facts;
+      for (int i = 0; i < segments.size(); i++) {
+        executables.add(segment(anchor, variant, i, segments.get(i), threads, own));
+      }
     }
+    if (script.isEmpty()) {
+      return executables.getFirst();
+    }
+    return new ScriptExecutable(
+        ScriptCodec.read(text(anchor, "script.txt")),
+        executables,
+        script.get(),
+        HostOps.standard(anchor.getClassLoader()),
+        facts);
+  }
+
+  private static List<Tensor> numbered(String[] fields, List<Tensor> constants) {
+    List<Tensor> own = new ArrayList<>();
+    for (int i = 1; i < fields.length; i++) {
+      own.add(constants.get(Integer.parseInt(fields[i])));
+    }
+    return own;
+  }
+
+  private static PlanExecutable segment(
+      Class<?> anchor,
+      Variant variant,
+      int number,
+      List<Tensor> constants,
+      int threads,
+      Map<String, String> facts)
+      throws IOException, ReflectiveOperationException {
+    Plan plan = PlanCodec.read(text(anchor, "plan-" + variant.name + "-" + number + ".txt"));
     List<KernelCode> kernels = new ArrayList<>();
     String prefix = anchor.getPackageName().isEmpty() ? "" : anchor.getPackageName() + ".";
-    for (String kernel : variant.kernels) {
+    for (String kernel : variant.kernels.get(number)) {
       Class<?> code = Class.forName(prefix + kernel, true, anchor.getClassLoader());
       kernels.add((KernelCode) code.getDeclaredConstructor().newInstance());
     }
     return new PlanExecutable(plan, kernels, constants, threads, facts);
+  }
+
+  private static String text(Class<?> anchor, String name) throws IOException {
+    try (InputStream in = resource(anchor, name)) {
+      return new String(in.readAllBytes(), UTF_8);
+    }
   }
 
   private static InputStream resource(Class<?> anchor, String name) throws IOException {
@@ -157,6 +205,11 @@ public abstract class CompiledModel implements Executable {
   @Override
   public final Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
     return executable.run(inputs, outputs);
+  }
+
+  @Override
+  public final Map<String, Datum> call(Map<String, ? extends Datum> inputs) {
+    return executable.call(inputs);
   }
 
   @Override

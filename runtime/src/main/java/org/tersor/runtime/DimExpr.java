@@ -133,6 +133,14 @@ public final class DimExpr implements Comparable<DimExpr> {
     return terms.isEmpty() || (terms.size() == 1 && terms.containsKey(UNIT));
   }
 
+  /** Whether it is one symbol and nothing else; its name is then the text form. */
+  public boolean isSymbol() {
+    return terms.size() == 1
+        && terms.firstEntry().getValue() == 1
+        && terms.firstKey().atoms.size() == 1
+        && terms.firstKey().atoms.getFirst() instanceof Symbol;
+  }
+
   public boolean isConst(long value) {
     return isConst() && constValue() == value;
   }
@@ -265,15 +273,37 @@ public final class DimExpr implements Comparable<DimExpr> {
 
   /** Value under the given symbol values. */
   public long eval(Map<String, Long> values) {
-    return substitute(
-            name -> {
-              Long value = values.get(name);
-              if (value == null) {
-                throw new IllegalArgumentException("dimension " + name + " has no value");
-              }
-              return of(value);
-            })
-        .constValue();
+    return fold(
+        new Algebra<Long>() {
+          @Override
+          public Long constant(long value) {
+            return value;
+          }
+
+          @Override
+          public Long symbol(String name) {
+            Long value = values.get(name);
+            if (value == null) {
+              throw new IllegalArgumentException("dimension " + name + " has no value");
+            }
+            return value;
+          }
+
+          @Override
+          public Long add(Long a, Long b) {
+            return Math.addExact(a, b);
+          }
+
+          @Override
+          public Long multiply(Long a, Long b) {
+            return Math.multiplyExact(a, b);
+          }
+
+          @Override
+          public Long opaque(Kind kind, Long a, Long b) {
+            return kind.apply(a, b);
+          }
+        });
   }
 
   /** Replaces every symbol. */

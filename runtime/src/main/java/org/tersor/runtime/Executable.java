@@ -29,6 +29,16 @@ public interface Executable {
   }
 
   /**
+   * As {@link #run(Map, Map)}, for a part of a model.
+   *
+   * @param symbols values of dimensions that no input's shape tells; may hold others
+   */
+  default Map<String, Tensor> run(
+      Map<String, Tensor> inputs, Map<String, Tensor> outputs, Map<String, Long> symbols) {
+    return run(inputs, outputs);
+  }
+
+  /**
    * Runs a model that may have inputs or outputs that are no tensors.
    *
    * @return all outputs by name, in the order of the model

@@ -14,69 +14,35 @@ public final class PlanCodec {
 
   public static String write(Plan plan) {
     StringBuilder out = new StringBuilder(HEADER).append('\n');
-    new Line("name").text(plan.name()).end(out);
-    Line dims = new Line("dims").number(plan.dims().size());
+    new CodecLine("name").text(plan.name()).end(out);
+    CodecLine dims = new CodecLine("dims").number(plan.dims().size());
     plan.dims().forEach(dims::text);
     dims.end(out);
     plan.inputs().forEach(p -> port("input", p, out));
     plan.outputs().forEach(p -> port("output", p, out));
     plan.buffers()
         .forEach(b ->
-            new Line("buffer")
+            new CodecLine("buffer")
                 .text(b.name())
                 .text(b.dtype().text())
                 .text(b.elements().toString())
                 .text(b.storage().name())
                 .number(b.index())
                 .end(out));
-    plan.kernels().forEach(k -> new Line("kernel").text(k).end(out));
+    plan.kernels().forEach(k -> new CodecLine("kernel").text(k).end(out));
     plan.loadSteps().forEach(c -> call("load", c, out));
     plan.runSteps().forEach(c -> call("run", c, out));
     return out.toString();
   }
 
   private static void port(String word, Executable.Port port, StringBuilder out) {
-    new Line(word).text(port.name()).text(port.dtype().text()).dims(port.shape()).end(out);
+    new CodecLine(word).text(port.name()).text(port.dtype().text()).dims(port.shape()).end(out);
   }
 
   private static void call(String word, Plan.Call call, StringBuilder out) {
-    Line line = new Line(word).number(call.kernel()).number(call.buffers().size());
+    CodecLine line = new CodecLine(word).number(call.kernel()).number(call.buffers().size());
     call.buffers().forEach(line::number);
     line.dims(call.dims()).text(call.tasks().toString()).text(call.origin()).end(out);
-  }
-
-  private static final class Line {
-    private final StringBuilder text;
-
-    Line(String word) {
-      this.text = new StringBuilder(word);
-    }
-
-    Line text(String value) {
-      text.append('\t')
-          .append(
-              value
-                  .replace("\\", "\\\\")
-                  .replace("\t", "\\t")
-                  .replace("\n", "\\n")
-                  .replace("\r", "\\r"));
-      return this;
-    }
-
-    Line number(int value) {
-      text.append('\t').append(value);
-      return this;
-    }
-
-    Line dims(List<DimExpr> dims) {
-      number(dims.size());
-      dims.forEach(d -> text(d.toString()));
-      return this;
-    }
-
-    void end(StringBuilder out) {
-      out.append(text).append('\n');
-    }
   }
 
   /** Reads {@link #write}'s text; anything else is a {@link TersorException}. */
@@ -98,7 +64,7 @@ public final class PlanCodec {
     List<Plan.Call> load = new ArrayList<>();
     List<Plan.Call> run = new ArrayList<>();
     for (int i = 1; i < lines.size(); i++) {
-      Fields fields = new Fields(lines.get(i));
+      CodecFields fields = new CodecFields(lines.get(i));
       try {
         switch (fields.next()) {
           case "name" -> name = fields.next();
@@ -139,11 +105,11 @@ public final class PlanCodec {
         List.copyOf(run));
   }
 
-  private static Executable.Port port(Fields fields) {
+  private static Executable.Port port(CodecFields fields) {
     return new Executable.Port(fields.next(), DType.of(fields.next()), fields.dims());
   }
 
-  private static Plan.Call call(Fields fields) {
+  private static Plan.Call call(CodecFields fields) {
     int kernel = fields.number();
     List<Integer> buffers = new ArrayList<>();
     for (int n = fields.number(); n > 0; n--) {
@@ -151,60 +117,5 @@ public final class PlanCodec {
     }
     return new Plan.Call(
         kernel, List.copyOf(buffers), fields.dims(), DimExpr.parse(fields.next()), fields.next());
-  }
-
-  private static final class Fields {
-    private final String[] fields;
-    private int at;
-
-    Fields(String line) {
-      this.fields = line.split("\t", -1);
-    }
-
-    String next() {
-      if (at == fields.length) {
-        throw new IllegalArgumentException("the line is too short");
-      }
-      String field = fields[at++];
-      if (field.indexOf('\\') < 0) {
-        return field;
-      }
-      StringBuilder text = new StringBuilder();
-      int i = 0;
-      while (i < field.length()) {
-        char c = field.charAt(i++);
-        if (c != '\\') {
-          text.append(c);
-          continue;
-        }
-        text.append(
-            switch (i < field.length() ? field.charAt(i++) : ' ') {
-              case '\\' -> '\\';
-              case 't' -> '\t';
-              case 'n' -> '\n';
-              case 'r' -> '\r';
-              default -> throw new IllegalArgumentException("unknown escape in " + field);
-            });
-      }
-      return text.toString();
-    }
-
-    int number() {
-      return Integer.parseInt(next());
-    }
-
-    List<DimExpr> dims() {
-      List<DimExpr> dims = new ArrayList<>();
-      for (int n = number(); n > 0; n--) {
-        dims.add(DimExpr.parse(next()));
-      }
-      return List.copyOf(dims);
-    }
-
-    void end() {
-      if (at != fields.length) {
-        throw new IllegalArgumentException("the line is too long");
-      }
-    }
   }
 }

@@ -3,6 +3,7 @@ package org.tersor.runtime;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -199,9 +200,17 @@ public final class PlanExecutable implements Executable {
   }
 
   @Override
-  @SuppressWarnings("ReferenceEquality") // whether it is the same array
   public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
-    Shapes shapes = shapes(binding.bind(inputs));
+    return run(inputs, outputs, Map.of());
+  }
+
+  @Override
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
+  public Map<String, Tensor> run(
+      Map<String, Tensor> inputs, Map<String, Tensor> outputs, Map<String, Long> symbols) {
+    Map<String, Long> known = new HashMap<>(symbols);
+    known.keySet().retainAll(plan.dims());
+    Shapes shapes = shapes(binding.bind(inputs, known));
     binding.checkOutputs(outputs, shapes.outputs);
     Tensor[] in = plan.inputs().stream().map(p -> inputs.get(p.name())).toArray(Tensor[]::new);
     Tensor[] results = new Tensor[plan.outputs().size()];

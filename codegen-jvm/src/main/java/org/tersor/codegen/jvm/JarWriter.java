@@ -16,8 +16,10 @@ import java.security.NoSuchAlgorithmException;
 import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -31,8 +33,10 @@ import org.objectweb.asm.commons.ClassRemapper;
 import org.objectweb.asm.commons.Remapper;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.PlanCodec;
+import org.tersor.runtime.ScriptCodec;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -45,7 +49,7 @@ final class JarWriter {
   private static final String RUNTIME = "org/tersor/runtime/";
   private static final LocalDateTime TIME = LocalDateTime.of(1980, 1, 1, 0, 0);
 
-  private final List<Program> programs;
+  private final List<ModelProgram> models;
   private final String packagePath;
   private final String className;
   private final boolean embedRuntime;
@@ -56,8 +60,8 @@ final class JarWriter {
    * @param className simple name of the model's class
    * @param embedRuntime false leaves the runtime out: it must then be on the class path
    */
-  JarWriter(List<Program> programs, String packageName, String className, boolean embedRuntime) {
-    this.programs = programs;
+  JarWriter(List<ModelProgram> models, String packageName, String className, boolean embedRuntime) {
+    this.models = models;
     this.packagePath = packageName.replace('.', '/') + "/";
     this.className = className;
     this.embedRuntime = embedRuntime;
@@ -65,10 +69,9 @@ final class JarWriter {
 
   void write(Path file) {
     try {
+      ModelProgram model = models.getFirst();
       StringBuilder index = new StringBuilder();
-      programs
-          .getFirst()
-          .facts()
+      facts(model)
           .forEach((key, value) ->
               index
                   .append("fact\t")
@@ -76,21 +79,44 @@ final class JarWriter {
                   .append('\t')
                   .append(line(value))
                   .append('\n'));
-      List<Constant> constants = programs.getFirst().constants();
+      Map<Constant, Integer> numbers = new LinkedHashMap<>();
+      for (Program segment : model.segments()) {
+        segment.constants().forEach(c -> numbers.putIfAbsent(c, numbers.size()));
+      }
+      model.constants().forEach(c -> numbers.putIfAbsent(c, numbers.size()));
+      List<Constant> constants = List.copyOf(numbers.keySet());
       constants.forEach(
           c -> index.append("constant\t").append(c.dtype().text()).append(shape(c)).append('\n'));
-      for (Program program : programs) {
-        if (!program.constants().equals(constants)) {
-          throw new TersorException(
-              "TSR-0605",
-              "the targets of one jar must share their constants: a bug of the compiler");
+      for (Program segment : model.segments()) {
+        index.append("segment").append(numbers(segment.constants(), numbers)).append('\n');
+      }
+      model
+          .script()
+          .ifPresent(script -> {
+            index.append("script").append(numbers(model.constants(), numbers)).append('\n');
+            entries.put(
+                packagePath + "script.txt", ScriptCodec.write(script).getBytes(UTF_8));
+          });
+      for (ModelProgram other : models) {
+        for (int i = 0; i < model.segments().size(); i++) {
+          if (!other.segments().get(i).constants().equals(model.segments().get(i).constants())) {
+            throw new TersorException(
+                "TSR-0605",
+                "the targets of one jar must share their constants: a bug of the compiler");
+          }
+          index.append(variant(other.segments().get(i), i)).append('\n');
         }
-        index.append(variant(program)).append('\n');
       }
       entries.put(packagePath + "model.txt", index.toString().getBytes(UTF_8));
       entries.put(
           packagePath + className + ".class",
-          relocate(new ModelClass(programs.getFirst().plan(), packagePath + className).emit()));
+          relocate(
+              new ModelClass(
+                      model.script().isPresent()
+                          ? Optional.empty()
+                          : Optional.of(model.segments().getFirst().plan()),
+                      packagePath + className)
+                  .emit()));
       if (embedRuntime) {
         runtimeClasses();
       }
@@ -98,6 +124,18 @@ final class JarWriter {
     } catch (IOException e) {
       throw new TersorException("TSR-0903", "cannot write " + file + ": " + e.getMessage(), e);
     }
+  }
+
+  /** What the model is made of, and how many nodes of it the host runs. */
+  private static Map<String, String> facts(ModelProgram model) {
+    if (model.script().isEmpty()) {
+      return model.segments().getFirst().facts();
+    }
+    return Map.of("segments", model.segments().size() + " of kernels");
+  }
+
+  private static String numbers(List<Constant> own, Map<Constant, Integer> all) {
+    return own.stream().map(c -> "\t" + all.get(c)).collect(Collectors.joining());
   }
 
   private static String shape(Constant constant) {
@@ -110,13 +148,14 @@ final class JarWriter {
     return text.replaceAll("\\s+", " ");
   }
 
-  private String variant(Program program) {
+  private String variant(Program program, int segment) {
     String name = program.target().name();
     entries.put(
-        packagePath + "plan-" + name + ".txt", PlanCodec.write(program.plan()).getBytes(UTF_8));
+        packagePath + "plan-" + name + "-" + segment + ".txt", PlanCodec.write(program.plan()).getBytes(UTF_8));
     JvmEmitter emitter = new JvmEmitter(program.target());
     StringBuilder line =
-        new StringBuilder("variant\t" + name + "\t" + program.target().vectorBytes());
+        new StringBuilder(
+            "variant\t" + name + "\t" + program.target().vectorBytes() + "\t" + segment);
     for (LoopFunction function : program.kernels()) {
       String hash = hash(emitter.emit(function, packagePath + "K"));
       String kernel = "K" + hash;
@@ -176,9 +215,11 @@ final class JarWriter {
       throw new IOException(e);
     }
     if (Files.isDirectory(source)) {
-      try (Stream<Path> files = Files.list(source.resolve(RUNTIME))) {
+      Path root = source.resolve(RUNTIME);
+      try (Stream<Path> files = Files.walk(root)) {
         return files
-            .map(f -> f.getFileName().toString())
+            .filter(Files::isRegularFile)
+            .map(f -> root.relativize(f).toString().replace('\\', '/'))
             .filter(JarWriter::isRuntimeClass)
             .sorted()
             .toList();
@@ -189,14 +230,14 @@ final class JarWriter {
           .map(ZipEntry::getName)
           .filter(n -> n.startsWith(RUNTIME))
           .map(n -> n.substring(RUNTIME.length()))
-          .filter(n -> n.indexOf('/') < 0 && isRuntimeClass(n))
+          .filter(JarWriter::isRuntimeClass)
           .sorted()
           .toList();
     }
   }
 
   private static boolean isRuntimeClass(String name) {
-    return name.endsWith(".class") && !name.equals("package-info.class");
+    return name.endsWith(".class") && !name.endsWith("package-info.class");
   }
 
   private void save(Path file, List<Constant> constants) throws IOException {

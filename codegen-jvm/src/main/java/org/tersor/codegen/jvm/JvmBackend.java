@@ -11,6 +11,7 @@ import org.tersor.ir.graph.Constant;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
+import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.KernelCode;
@@ -96,7 +97,7 @@ public final class JvmBackend implements Backend.OfProgram {
    * runtime=external}.
    */
   @Override
-  public void write(List<Program> programs, Path file, Options options) {
+  public void write(List<ModelProgram> models, Path file, Options options) {
     String fileName = file.getFileName().toString();
     String stem =
         fileName.contains(".") ? fileName.substring(0, fileName.lastIndexOf('.')) : fileName;
@@ -113,7 +114,7 @@ public final class JvmBackend implements Backend.OfProgram {
       }
     }
     boolean external = "external".equals(options.settings().get("runtime"));
-    new JarWriter(programs, packageName, className, !external).write(file);
+    new JarWriter(models, packageName, className, !external).write(file);
   }
 
   private static String identifier(String text) {

@@ -3,6 +3,7 @@ package org.tersor.codegen.jvm;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import org.objectweb.asm.ClassWriter;
@@ -22,10 +23,13 @@ final class ModelClass {
   private static final String BASE = "org/tersor/runtime/CompiledModel";
   private static final String MAIN = "org/tersor/runtime/JarMain";
 
-  private final Plan plan;
+  private final Optional<Plan> plan;
   private final String name;
 
-  ModelClass(Plan plan, String internalName) {
+  /**
+   * @param plan of a model whose outputs are as large as its inputs say: it gets the typed method
+   */
+  ModelClass(Optional<Plan> plan, String internalName) {
     this.plan = plan;
     this.name = internalName;
   }
@@ -42,7 +46,7 @@ final class ModelClass {
     constructor(writer, "()V");
     constructor(writer, "(I)V");
     main(writer);
-    typedRun(writer);
+    plan.ifPresent(p -> typedRun(p, writer));
     writer.visitEnd();
     return writer.toByteArray();
   }
@@ -105,8 +109,8 @@ final class ModelClass {
     code.visitEnd();
   }
 
-  private void typedRun(ClassWriter writer) {
-    List<String> dims = dims();
+  private void typedRun(Plan plan, ClassWriter writer) {
+    List<String> dims = dims(plan);
     StringBuilder descriptor = new StringBuilder("(");
     dims.forEach(d -> descriptor.append('J'));
     List<Port> ports = new ArrayList<>(plan.inputs());
@@ -158,7 +162,7 @@ final class ModelClass {
     code.visitIntInsn(Opcodes.SIPUSH, value);
   }
 
-  private List<String> dims() {
+  private static List<String> dims(Plan plan) {
     Set<String> dims = new TreeSet<>();
     plan.inputs().forEach(port -> port.shape().forEach(dim -> dims.addAll(dim.symbols())));
     return List.copyOf(dims);

@@ -10,6 +10,7 @@ import java.util.Optional;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
+import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
@@ -53,7 +54,9 @@ public final class CudaEmulatedBackend implements Backend.OfProgram {
 
   /** Writes the kernels, and as a comment the launches of a call. */
   @Override
-  public void write(List<Program> programs, Path file, Options options) {
+  public void write(List<ModelProgram> models, Path file, Options options) {
+    List<Program> programs =
+        models.stream().map(model -> model.single("'" + file.getFileName() + "'")).toList();
     Program program = programs.getFirst();
     StringBuilder text =
         new StringBuilder(

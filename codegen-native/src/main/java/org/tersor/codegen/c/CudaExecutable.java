@@ -179,8 +179,15 @@ final class CudaExecutable implements Executable {
 
   @Override
   public Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
-    List<Tensor> inputs = Arguments.inputs(plan.inputs(), given);
-    Map<String, Long> dims = Arguments.bind(plan.inputs(), inputs);
+    return run(given, targets, Map.of());
+  }
+
+  @Override
+  public Map<String, Tensor> run(
+      Map<String, Tensor> given, Map<String, Tensor> targets, Map<String, Long> symbols) {
+    List<Tensor> inputs = Arguments.named(plan.inputs(), given);
+    Map<String, Long> dims = Arguments.bind(plan.inputs(), inputs, symbols);
+    dims.keySet().retainAll(plan.dims());
     List<Tensor> results = Arguments.outputs(plan.outputs(), targets, dims);
     return context.in(() -> {
       Session session = session(dims);

@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
+import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
 
@@ -95,7 +96,9 @@ public final class NativeBackend implements Backend.OfProgram {
    * beside.
    */
   @Override
-  public void write(List<Program> programs, Path file, Options options) {
+  public void write(List<ModelProgram> models, Path file, Options options) {
+    List<Program> programs =
+        models.stream().map(model -> model.single("'" + file.getFileName() + "'")).toList();
     unavailable()
         .ifPresent(why -> {
           throw Faults.toolchain(why);

@@ -140,8 +140,14 @@ final class NativeExecutable implements Executable {
 
   @Override
   public Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
-    List<Tensor> inputs = Arguments.inputs(plan.inputs(), given);
-    Map<String, Long> bound = Arguments.bind(plan.inputs(), inputs);
+    return run(given, targets, Map.of());
+  }
+
+  @Override
+  public Map<String, Tensor> run(
+      Map<String, Tensor> given, Map<String, Tensor> targets, Map<String, Long> symbols) {
+    List<Tensor> inputs = Arguments.named(plan.inputs(), given);
+    Map<String, Long> bound = Arguments.bind(plan.inputs(), inputs, symbols);
     List<Tensor> results = Arguments.outputs(plan.outputs(), targets, bound);
     long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
     Session session = pool.pollFirst();

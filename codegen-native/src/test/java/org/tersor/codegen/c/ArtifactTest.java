@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
-import org.tersor.ir.spi.Program;
+import org.tersor.ir.spi.ModelProgram;
 
 class ArtifactTest {
   @TempDir Path folder;
@@ -60,8 +60,10 @@ class ArtifactTest {
       """;
 
   private Path write(List<String> targets, String name) {
-    List<Program> programs =
-        targets.stream().map(t -> Programs.program("Tiny Net!", Target.nativeTarget(t))).toList();
+    List<ModelProgram> programs =
+        targets.stream()
+            .map(t -> ModelProgram.of(Programs.program("Tiny Net!", Target.nativeTarget(t))))
+            .toList();
     Path file = folder.resolve(name);
     new NativeBackend().write(programs, file, Backend.Options.threads(1));
     return file;

@@ -114,7 +114,7 @@ enum CudaModels {
   Program program(Target target) {
     Compiler compiler = Compiler.standard();
     CompileOptions options = CompileOptions.defaults();
-    return compiler.program(compiler.prepare(graph(), options), target, options);
+    return compiler.model(compiler.prepare(graph(), options), target, options).single("a test");
   }
 
   /** Inputs with that many rows where the number is free. */

@@ -94,6 +94,9 @@ public final class KernelFusion {
 
   private static java.util.Optional<Unit> join(Unit producer, Unit consumer, int value) {
     Kernel p = producer.kernel;
+    if (p.program().isPresent() || consumer.kernel.program().isPresent()) {
+      return java.util.Optional.empty();
+    }
     Stage last = p.stages().getLast();
     Buf written = p.outputs().getFirst();
     boolean identity =

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.tersor.ir.loop.LoopInterpreter;
 import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.ScalarSemantics;
@@ -50,6 +51,7 @@ public final class KernelInterpreter {
       Buf buffer = kernel.inputs().get(i);
       memory.put(buffer.name(), new Tensor(type(buffer), shape(buffer), inputs.get(i).array()));
     }
+    kernel.program().ifPresent(this::run);
     for (Stage stage : kernel.stages()) {
       memory.computeIfAbsent(
           stage.target().name(), name -> Tensor.zeros(type(stage.target()), shape(stage.target())));
@@ -61,6 +63,20 @@ public final class KernelInterpreter {
           memory.computeIfAbsent(output.name(), name -> Tensor.zeros(type(output), shape(output))));
     }
     return results;
+  }
+
+  private void run(LoopProgram program) {
+    for (Buf output : kernel.outputs()) {
+      memory.put(output.name(), Tensor.zeros(type(output), shape(output)));
+    }
+    Object[] arrays =
+        program.function().buffers().stream()
+            .map(b -> java.util.Objects.requireNonNull(memory.get(b.name())).array())
+            .toArray();
+    int[] values =
+        program.dims().stream().mapToInt(dim -> Math.toIntExact(value(dim))).toArray();
+    LoopInterpreter.compile(program.function())
+        .run(arrays, new int[arrays.length], values, 0, Math.toIntExact(value(program.tasks())));
   }
 
   private static DType type(Buf buffer) {

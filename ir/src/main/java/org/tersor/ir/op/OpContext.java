@@ -107,6 +107,16 @@ public abstract class OpContext {
    */
   public abstract Optional<List<DimExpr>> symbolic(int index);
 
+  /**
+   * A symbol for an expression that depends on data, if it is long: expressions made of it stay
+   * short. Others are given back.
+   *
+   * @param tag unique among the expressions of a node; the same tag must mean the same expression
+   */
+  public DimExpr abbreviate(String tag, DimExpr expression) {
+    return expression;
+  }
+
   public Optional<Attribute> attribute(String name) {
     return Optional.ofNullable(node.attributes().get(name));
   }

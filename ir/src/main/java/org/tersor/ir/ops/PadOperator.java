@@ -73,7 +73,13 @@ final class PadOperator extends OpBase {
     if (c.hasInput(3)) {
       Optional<long[]> chosen = Shapes.constantLongs(c, 3);
       if (chosen.isEmpty()) {
-        return Optional.empty();
+        List<DimExpr> none = java.util.Collections.nCopies(rank, DimExpr.ZERO);
+        return RuntimeAxes.of(c, 3, rank)
+            .filter(a -> given.get().size() == 2 * a.count())
+            .map(a ->
+                new Pads(
+                    a.spread("before", given.get().subList(0, a.count()), none),
+                    a.spread("after", given.get().subList(a.count(), 2 * a.count()), none)));
       }
       axes = chosen.get();
     }

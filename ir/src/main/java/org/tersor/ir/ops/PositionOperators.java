@@ -2,9 +2,12 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -16,6 +19,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OnnxTypes;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -144,6 +148,8 @@ final class PositionOperators {
    * range.
    */
   static final class OneHot extends OpBase {
+    private static final long ONNX_INT64 = 7;
+
     OneHot() {
       super(
           OpSchema.of("", "OneHot", 9, 11)
@@ -204,6 +210,19 @@ final class PositionOperators {
     @Override
     Lowering code(OpContext c) {
       int axis = axis(c);
+      if (!depth(c).isConst() && c.dtype(1) != DType.I64 && c.dtype(1) != DType.I32) {
+        return new Lowering.Decompose(b -> {
+          Value depth =
+              b.add("Cast", Map.of("to", new Attribute.IntAttr(ONNX_INT64)), c.node().input(1));
+          return List.of(
+              b.add(
+                  "OneHot",
+                  c.node().attributes(),
+                  c.node().input(0),
+                  depth,
+                  c.node().input(2)));
+        });
+      }
       Buf indices = in(c, 0);
       Buf values = new Buf("in2", scalar(c, c.dtype(2)), DimExpr.list(2));
       Buf out = out(c, 0, outType(c, 0));

@@ -2,10 +2,14 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -15,6 +19,7 @@ import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
+import org.tersor.ir.op.ElementSymbols;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -123,11 +128,15 @@ final class ReduceOperator extends OpBase {
     Optional<boolean[]> reduced = reduced(c);
     List<DimExpr> dims = new ArrayList<>();
     if (reduced.isEmpty()) {
-      if (!keep(c)) {
+      Optional<RuntimeAxes> axes = RuntimeAxes.of(c, 1, c.rank(0));
+      if (axes.isEmpty() || axes.get().count() > c.rank(0)) {
         return List.of(TensorType.unranked(c.dtype(0)));
       }
+      if (!keep(c)) {
+        return List.of(TensorType.of(c.dtype(0), axes.get().removed(c.dims(0))));
+      }
       for (int d = 0; d < c.rank(0); d++) {
-        dims.add(unknown(c, d));
+        dims.add(ElementSymbols.select(axes.get().isOther(d), c.dims(0).get(d), DimExpr.ONE));
       }
       return List.of(TensorType.of(c.dtype(0), dims));
     }
@@ -263,7 +272,11 @@ final class ReduceOperator extends OpBase {
 
   @Override
   Lowering code(OpContext c) {
-    boolean[] reduced = known(c);
+    Optional<boolean[]> known = reduced(c);
+    if (known.isEmpty()) {
+      return runtimeAxes(c);
+    }
+    boolean[] reduced = known.get();
     Buf x = in(c, 0);
     Buf out = out(c, 0, outType(c, 0));
     List<Axis> folded = new ArrayList<>();
@@ -283,6 +296,54 @@ final class ReduceOperator extends OpBase {
         outer.add(new Axis("k" + d, DimExpr.ONE));
       }
     }
+    return kernel(x, out, outer, folded, from, count);
+  }
+
+  /** Every axis is there twice, as one that is kept and one that is reduced; one of them is 1. */
+  private Lowering runtimeAxes(OpContext c) {
+    int rank = c.rank(0);
+    RuntimeAxes axes =
+        RuntimeAxes.of(c, 1, rank)
+            .filter(a -> a.count() <= rank)
+            .orElseThrow(() -> notLowered(c, "the number of axes is only known when it runs"));
+    if (!keep(c)) {
+      return new Lowering.Decompose(b -> {
+        Map<String, Attribute> attributes = new HashMap<>(c.node().attributes());
+        attributes.put("keepdims", new Attribute.IntAttr(1));
+        Value kept = 
+            b.add(
+                c.node().op().type(),
+                attributes,
+                c.node().inputs().toArray(Value[]::new));
+        return List.of(b.add("Squeeze", kept, c.node().input(1)));
+      });
+    }
+    Buf x = in(c, 0);
+    Buf out = out(c, 0, outType(c, 0));
+    List<Axis> outer = new ArrayList<>();
+    List<Axis> folded = new ArrayList<>();
+    List<KExpr> from = new ArrayList<>();
+    DimExpr count = DimExpr.ONE;
+    for (int d = 0; d < rank; d++) {
+      Axis kept = new Axis("i" + d, out.shape().get(d));
+      Axis reduced =
+          new Axis(
+              "r" + d, ElementSymbols.select(axes.isOther(d), DimExpr.ONE, x.shape().get(d)));
+      outer.add(kept);
+      folded.add(reduced);
+      from.add(K.add(K.axis(kept), K.axis(reduced)));
+      count = count.times(reduced.extent());
+    }
+    return kernel(x, out, outer, folded, from, count);
+  }
+
+  private Lowering kernel(
+      Buf x,
+      Buf out,
+      List<Axis> outer,
+      List<Axis> folded,
+      List<KExpr> from,
+      DimExpr count) {
     Scalar type = accumulator(x.element().dtype());
     KExpr element = K.cast(type, K.at(x, from));
     List<Stage> stages = new ArrayList<>();

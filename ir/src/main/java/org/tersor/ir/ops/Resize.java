@@ -1,13 +1,18 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
-import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.ir.op.OpSchema;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
@@ -17,6 +22,9 @@ import org.tersor.runtime.Tensor;
  * those at its border, or, with exclude_outside, left out.
  */
 final class Resize extends OpBase {
+  /** Attribute of the sized form: whether the others are those since version 11. */
+  static final String MODERN = "modern";
+
   private Resize(OpSchema.Builder schema) {
     super(schema);
   }
@@ -38,6 +46,22 @@ final class Resize extends OpBase {
             .attribute("keep_aspect_ratio_policy", AttributeKind.STRING)
             .attribute("mode", AttributeKind.STRING)
             .attribute("nearest_mode", AttributeKind.STRING)
+            .types("T1", Types.NUMERIC_OR_BOOL)
+            .types("T2", Types.FLOATS)
+            .types("F", Types.set(DType.F32))
+            .types("I", Types.I64));
+  }
+
+  /** With sizes of the result computed beside scales, see {@link ResizeSizes}. */
+  static Resize sized() {
+    return new Resize(
+        OpSchema.of(OpKey.TERSOR, "Resize", 1)
+            .input("X", "T1")
+            .optional("roi", "T2")
+            .input("scales", "F")
+            .input("sizes", "I")
+            .output("Y", "T1")
+            .attribute(MODERN, AttributeKind.INT)
             .types("T1", Types.NUMERIC_OR_BOOL)
             .types("T2", Types.FLOATS)
             .types("F", Types.set(DType.F32))
@@ -196,8 +220,39 @@ final class Resize extends OpBase {
     return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
   }
 
+  /** Sizes first, then the resizing, where scales are only known when it runs. */
+  private static Lowering runtimeSizes(OpContext c, ResizePlan plan) {
+    Value x = c.node().input(0);
+    boolean modern = ResizePlan.isModern(c);
+    int scalesInput = ResizePlan.scalesInput(c);
+    boolean bySizes = plan.dims().stream().allMatch(d -> d.scaleAt() < 0);
+    Map<String, Attribute> axes = new HashMap<>();
+    c.attribute("axes").ifPresent(a -> axes.put("axes", a));
+    Map<String, Attribute> attributes = new HashMap<>(c.node().attributes());
+    attributes.put(MODERN, new Attribute.IntAttr(modern ? 1 : 0));
+    return new Lowering.Decompose(b -> {
+      Value scales = c.node().input(scalesInput);
+      if (bySizes) {
+        boolean larger =
+            c.stringAttr("keep_aspect_ratio_policy", "stretch").equals("not_smaller");
+        axes.put("largest", new Attribute.IntAttr(larger ? 1 : 0));
+        scales = b.add(OpKey.TERSOR, "ResizeScale", axes, x, c.node().input(3));
+        axes.put("nearest", new Attribute.IntAttr(1));
+      }
+      Value sizes = b.add(OpKey.TERSOR, "ResizeSizes", axes, x, scales);
+      Value roi = modern ? c.node().input(ResizePlan.ROI) : Value.NONE;
+      return List.of(b.add(OpKey.TERSOR, "Resize", attributes, x, roi, scales, sizes));
+    });
+  }
+
   @Override
   Lowering code(OpContext c) {
+    ResizePlan plan = ResizePlan.of(c);
+    for (int d = 0; d < plan.dims().size(); d++) {
+      if (plan.dims().get(d).out().equals(unknown(c, d))) {
+        return runtimeSizes(c, plan);
+      }
+    }
     return new ResizeKernel(this, c).build();
   }
 }

@@ -3,6 +3,7 @@ package org.tersor.ir.ops;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.op.OpContext;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
@@ -69,6 +70,9 @@ record ResizePlan(
 
   /** Index of the scales input, or -1: an attribute. */
   static int scalesInput(OpContext c) {
+    if (isSized(c)) {
+      return 2;
+    }
     boolean upsample = c.node().op().type().equals("Upsample");
     return upsample ? (c.version() >= 9 ? 1 : -1) : c.version() >= 11 ? 2 : 1;
   }
@@ -80,17 +84,30 @@ record ResizePlan(
         && !(c.in(input).isRanked() && c.rank(input) == 1 && c.dims(input).getFirst().isConst(0));
   }
 
+  /** Whether it is the form of {@link Resize#sized}, with scales and sizes. */
+  private static boolean isSized(OpContext c) {
+    return c.node().op().domain().equals(OpKey.TERSOR);
+  }
+
+  /** Whether the node has the attributes that Resize has since version 11. */
+  static boolean isModern(OpContext c) {
+    return isSized(c)
+        ? c.intAttr(Resize.MODERN, 0) != 0
+        : c.node().op().type().equals("Resize") && c.version() >= 11;
+  }
+
   static ResizePlan of(OpContext c) {
     List<DimExpr> x = c.dims(0);
     int rank = x.size();
-    boolean modern = c.node().op().type().equals("Resize") && c.version() >= 11;
+    boolean modern = isModern(c);
     Coordinates coordinates = modern ? coordinates(c) : Coordinates.ASYMMETRIC;
     int[] axes = axes(c, rank);
     List<Dim> dims = new ArrayList<>();
     for (DimExpr dim : x) {
       dims.add(new Dim(dim, dim, Optional.of(1f), -1, -1, -1));
     }
-    boolean bySizes = modern && given(c, 3);
+    boolean sized = isSized(c);
+    boolean bySizes = modern && !sized && given(c, 3);
     Optional<float[]> scales = bySizes ? Optional.empty() : scales(c, axes.length);
     Optional<List<DimExpr>> sizes =
         bySizes ? c.symbolic(3).or(() -> c.constant(3).map(ResizePlan::longs)) : Optional.empty();
@@ -119,7 +136,12 @@ record ResizePlan(
       } else {
         scale = scales.isPresent() ? Optional.of(scales.get()[i]) : Optional.empty();
         scaleAt = i;
-        out = scale.isPresent() ? scaled(c, in, scale.get(), axes[i]) : OpBase.unknown(c, axes[i]);
+        out =
+            sized
+                ? c.symbolic(3).orElseThrow().get(i)
+                : scale.isPresent()
+                    ? scaled(c, in, scale.get(), axes[i])
+                    : OpBase.unknown(c, axes[i]);
       }
       if (out.isConst() && (out.constValue() < 0 || out.constValue() > Integer.MAX_VALUE)) {
         throw c.error("TSR-0303", "dimension " + axes[i] + " of the result would be " + out);
@@ -222,7 +244,7 @@ record ResizePlan(
     return Optional.of(scales);
   }
 
-  private static int[] axes(OpContext c, int rank) {
+  static int[] axes(OpContext c, int rank) {
     long[] given =
         c.intsAttr("axes").orElseGet(() -> java.util.stream.LongStream.range(0, rank).toArray());
     int[] axes = new int[given.length];

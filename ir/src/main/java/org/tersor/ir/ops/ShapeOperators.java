@@ -2,15 +2,19 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.UnaryOp;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -24,7 +28,8 @@ final class ShapeOperators {
   private ShapeOperators() {}
 
   static List<OpBase> all() {
-    return List.of(new ShapeOf(), new ConstantOfShape(), new Range());
+    return List.of(
+        new ShapeOf(), new ConstantOfShape(), new Range(), new RangeLength(), new RangeOf());
   }
 
   static OpBase size() {
@@ -261,30 +266,47 @@ final class ShapeOperators {
 
     @Override
     List<Tensor> values(EvalContext c) {
-      DType dtype = c.dtype(0);
-      Tensor out = Shapes.allocate(c, dtype, count(c).constValue());
+      return List.of(values(c, c.input(0), c.input(2), count(c).constValue()));
+    }
+
+    static Tensor values(EvalContext c, Tensor start, Tensor delta, long length) {
+      DType dtype = start.dtype();
+      Tensor out = Shapes.allocate(c, dtype, length);
       for (int i = 0; i < out.size(); i++) {
         if (dtype.isFloat()) {
-          out.setDouble(i, c.input(0).getDouble(0) + i * c.input(2).getDouble(0));
+          out.setDouble(i, start.getDouble(0) + i * delta.getDouble(0));
         } else {
-          out.setLong(i, c.input(0).getLong(0) + i * c.input(2).getLong(0));
+          out.setLong(i, start.getLong(0) + i * delta.getLong(0));
         }
       }
-      return List.of(out);
+      return out;
     }
 
     @Override
     Lowering code(OpContext c) {
+      if (count(c).equals(unknown(c, 0))) {
+        return new Lowering.Decompose(b -> {
+          Value start = c.node().input(0);
+          Value delta = c.node().input(2);
+          Value n = b.add(OpKey.TERSOR, "RangeLength", Map.of(), start, c.node().input(1), delta);
+          return List.of(b.add(OpKey.TERSOR, "RangeOf", Map.of(), start, delta, n));
+        });
+      }
+      return kernel(this, c, 2, outType(c, 0));
+    }
+
+    /** start + i * delta. */
+    static Lowering kernel(OpBase op, OpContext c, int deltaInput, TensorType type0) {
       Buf start = new Buf("in0", scalar(c, c.dtype(0)), List.of());
-      Buf delta = new Buf("in2", start.element(), List.of());
-      Buf out = out(c, 0, outType(c, 0));
+      Buf delta = new Buf("in" + deltaInput, start.element(), List.of());
+      Buf out = out(c, 0, type0);
       List<Axis> axes = Shapes.axes(out.shape());
       Scalar type = Elementwise.compute(c.dtype(0));
       KExpr value =
           K.add(
               K.cast(type, K.at(start)),
               K.mul(K.cast(type, K.axis(axes.getFirst())), K.cast(type, K.at(delta))));
-      return compute(
+      return op.compute(
           List.of(start, delta), out, List.of(Stage.of(out, axes, K.cast(out.element(), value))));
     }
 
@@ -301,6 +323,91 @@ final class ShapeOperators {
         values.add(start.get().getFirst().plus(delta.get().getFirst().times(i)));
       }
       return Optional.of(values);
+    }
+  }
+
+  /** Length of a Range that is only known when it runs, I64[1]; 0 if it does not lead there. */
+  static final class RangeLength extends OpBase {
+    /** Nothing is that long; it is refused where memory is taken for it. */
+    private static final double LONGEST = 1L << 40;
+
+    RangeLength() {
+      super(
+          OpSchema.of(OpKey.TERSOR, "RangeLength", 1)
+              .input("start", "T")
+              .input("limit", "T")
+              .input("delta", "T")
+              .output("length", "I")
+              .types("T", Types.union(Types.FLOATS, Types.set(DType.I16, DType.I32, DType.I64)))
+              .types("I", Types.I64));
+    }
+
+    @Override
+    List<ValueType> types(OpContext c) {
+      return List.of(TensorType.of(DType.I64, 1));
+    }
+
+    @Override
+    List<Tensor> values(EvalContext c) {
+      double n =
+          Math.ceil(
+              (c.input(1).getDouble(0) - c.input(0).getDouble(0)) / c.input(2).getDouble(0));
+      return List.of(Tensor.of(new long[] {n > 0 ? (long) Math.min(n, LONGEST) : 0}, 1));
+    }
+
+    @Override
+    Lowering code(OpContext c) {
+      List<Buf> inputs = new ArrayList<>();
+      List<KExpr> values = new ArrayList<>();
+      for (int i = 0; i < 3; i++) {
+        Buf buffer = new Buf("in" + i, scalar(c, c.dtype(i)), List.of());
+        inputs.add(buffer);
+        KExpr value = K.cast(Elementwise.compute(c.dtype(i)), K.at(buffer));
+        values.add(K.cast(Scalar.F64, value));
+      }
+      KExpr n =
+          K.unary(
+              UnaryOp.CEIL, K.div(K.sub(values.get(1), values.get(0)), values.get(2)));
+      KExpr zero = K.literal(Scalar.F64, 0.0);
+      KExpr length =
+          K.select(K.gt(n, zero), K.min(n, K.literal(Scalar.F64, LONGEST)), zero);
+      Buf out = out(c, 0, outType(c, 0));
+      return compute(
+          inputs,
+          out,
+          List.of(
+              Stage.of(out, List.of(new Axis("i", DimExpr.ONE)), K.cast(Scalar.I64, length))));
+    }
+  }
+
+  /** A Range of given length. */
+  static final class RangeOf extends OpBase {
+    RangeOf() {
+      super(
+          OpSchema.of(OpKey.TERSOR, "RangeOf", 1)
+              .input("start", "T")
+              .input("delta", "T")
+              .input("length", "I")
+              .output("output", "T")
+              .types("T", Types.union(Types.FLOATS, Types.set(DType.I16, DType.I32, DType.I64)))
+              .types("I", Types.I64));
+    }
+
+    @Override
+    List<ValueType> types(OpContext c) {
+      DimExpr length = c.symbolic(2).map(List::getFirst).orElseGet(() -> unknown(c, 0));
+      return List.of(TensorType.of(c.dtype(0), List.of(length)));
+    }
+
+    @Override
+    List<Tensor> values(EvalContext c) {
+      return List.of(
+          Range.values(c, c.input(0), c.input(1), c.input(2).getLong(0)));
+    }
+
+    @Override
+    Lowering code(OpContext c) {
+      return Range.kernel(this, c, 1, outType(c, 0));
     }
   }
 }

@@ -11,6 +11,7 @@ import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.op.ElementSymbols;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -40,7 +41,7 @@ final class SliceOperator extends OpBase {
   }
 
   /** Positions start, start + step, ... of one axis. */
-  private record Part(int axis, DimExpr start, long step, DimExpr count) {}
+  private record Part(int axis, DimExpr start, DimExpr step, DimExpr count) {}
 
   private static Optional<List<DimExpr>> list(OpContext c, String name, int input) {
     return c.version() < 10
@@ -56,6 +57,9 @@ final class SliceOperator extends OpBase {
       return Optional.empty();
     }
     int n = starts.get().size();
+    if (c.version() >= 10 && c.hasInput(3) && Shapes.constantLongs(c, 3).isEmpty()) {
+      return runtimeAxes(c, starts.get(), ends.get());
+    }
     Optional<int[]> axes = axes(c, n);
     Optional<List<DimExpr>> steps = list(c, "steps", 4);
     if (axes.isEmpty() || ((c.version() >= 10 && c.hasInput(4)) && steps.isEmpty())) {
@@ -69,16 +73,50 @@ final class SliceOperator extends OpBase {
     List<Part> parts = new ArrayList<>();
     for (int i = 0; i < n; i++) {
       DimExpr step = steps.isPresent() ? steps.get().get(i) : DimExpr.ONE;
-      if (!step.isConst()) {
-        return Optional.empty();
-      }
       if (step.isConst(0)) {
         throw c.error("TSR-0303", "a step is 0");
       }
       int axis = axes.get()[i];
       Optional<Part> part =
           part(
-              axis, c.dims(0).get(axis), starts.get().get(i), ends.get().get(i), step.constValue());
+              c,
+              axis,
+              c.dims(0).get(axis),
+              starts.get().get(i),
+              ends.get().get(i),
+              step);
+      if (part.isEmpty()) {
+        return Optional.empty();
+      }
+      parts.add(part.get());
+    }
+    return Optional.of(parts);
+  }
+
+  /** Every axis may be sliced. */
+  private static Optional<List<Part>> runtimeAxes(
+      OpContext c, List<DimExpr> starts, List<DimExpr> ends) {
+    int rank = c.rank(0);
+    Optional<RuntimeAxes> axes = RuntimeAxes.of(c, 3, rank);
+    Optional<List<DimExpr>> steps =
+        c.hasInput(4)
+            ? c.symbolic(4)
+            : Optional.of(java.util.Collections.nCopies(starts.size(), DimExpr.ONE));
+    if (axes.isEmpty()
+        || steps.isEmpty()
+        || axes.get().count() != starts.size()
+        || ends.size() != starts.size()
+        || steps.get().size() != starts.size()) {
+      return Optional.empty();
+    }
+    List<DimExpr> by =
+        axes.get().spread("step", steps.get(), java.util.Collections.nCopies(rank, DimExpr.ONE));
+    List<DimExpr> dims = c.dims(0);
+    List<DimExpr> from = axes.get().spread("start", starts, java.util.Collections.nCopies(rank, DimExpr.ZERO));
+    List<DimExpr> to = axes.get().spread("end", ends, dims);
+    List<Part> parts = new ArrayList<>();
+    for (int d = 0; d < rank; d++) {
+      Optional<Part> part = part(c, d, dims.get(d), from.get(d), to.get(d), by.get(d));
       if (part.isEmpty()) {
         return Optional.empty();
       }
@@ -100,8 +138,12 @@ final class SliceOperator extends OpBase {
     return known.map(axes -> Arrays.stream(axes).mapToInt(a -> c.axis(a, rank)).toArray());
   }
 
-  private static Optional<Part> part(int axis, DimExpr dim, DimExpr start, DimExpr end, long step) {
-    boolean up = step > 0;
+  private static Optional<Part> part(
+      OpContext c, int axis, DimExpr dim, DimExpr start, DimExpr end, DimExpr step) {
+    if (!step.isConst()) {
+      return Optional.of(eitherWay(c, axis, dim, start, end, step));
+    }
+    boolean up = step.constValue() > 0;
     // Going down, positions lie in -1..dim-1 and the end is exclusive as well.
     DimExpr lowest = DimExpr.of(up ? 0 : -1);
     DimExpr highest = up ? dim : dim.minus(1);
@@ -110,6 +152,8 @@ final class SliceOperator extends OpBase {
     if (from.isEmpty() || to.isEmpty()) {
       return Optional.empty();
     }
+    from = from.map(f -> c.abbreviate("from" + axis, f));
+    to = to.map(t -> c.abbreviate("to" + axis, t));
     DimExpr length = up ? to.get().minus(from.get()) : from.get().minus(to.get());
     boolean cannotBeNegative =
         up ? from.get().isConst(0) || to.get().equals(dim) : to.get().isConst(-1);
@@ -117,7 +161,29 @@ final class SliceOperator extends OpBase {
       return Optional.of(new Part(axis, DimExpr.ZERO, step, DimExpr.ZERO));
     }
     DimExpr clipped = cannotBeNegative ? length : length.max(DimExpr.ZERO);
-    return Optional.of(new Part(axis, from.get(), step, clipped.ceilDiv(Math.abs(step))));
+    DimExpr count = c.abbreviate("count" + axis, clipped.ceilDiv(Math.abs(step.constValue())));
+    return Optional.of(new Part(axis, from.get(), step, count));
+  }
+
+  /** A slice that may go up or down. */
+  private static Part eitherWay(
+      OpContext c, int axis, DimExpr dim, DimExpr start, DimExpr end, DimExpr step) {
+    DimExpr down = c.abbreviate("down" + axis, ElementSymbols.isNegative(step));
+    DimExpr lowest = down.times(-1);
+    DimExpr highest = dim.minus(down);
+    DimExpr from =
+        c.abbreviate(
+            "from" + axis,
+            start.plus(ElementSymbols.isNegative(start).times(dim)).max(DimExpr.ZERO).min(highest));
+    DimExpr to =
+        c.abbreviate(
+            "to" + axis,
+            end.plus(ElementSymbols.isNegative(end).times(dim)).max(lowest).min(highest));
+    DimExpr length = ElementSymbols.select(down, from.minus(to), to.minus(from));
+    DimExpr size = step.max(step.times(-1));
+    DimExpr count =
+        c.abbreviate("count" + axis, length.max(DimExpr.ZERO).ceilDiv(size).min(dim));
+    return new Part(axis, from, step, count);
   }
 
   /** A bound counted from the start and clamped; empty where its sign is not known. */
@@ -143,10 +209,11 @@ final class SliceOperator extends OpBase {
       }
       return Optional.of(v == 0 && lowest.isConst(0) ? DimExpr.ZERO : DimExpr.of(v).min(highest));
     }
-    // Symbols are not negative; a difference may be.
-    return value.toString().contains("-")
-        ? Optional.empty()
-        : Optional.of(value.equals(dim) ? highest : value.min(highest));
+    if (ElementSymbols.mayBeNegative(value)) {
+      DimExpr counted = value.plus(ElementSymbols.isNegative(value).times(dim));
+      return Optional.of(counted.max(lowest).min(highest));
+    }
+    return Optional.of(value.equals(dim) ? highest : value.min(highest));
   }
 
   @Override
@@ -185,7 +252,7 @@ final class SliceOperator extends OpBase {
     long[] shape = x.shape().clone();
     for (Part p : parts(c).orElseThrow(() -> c.error("TSR-0301", "starts or ends are missing"))) {
       start[p.axis()] = p.start().constValue();
-      step[p.axis()] = p.step();
+      step[p.axis()] = p.step().constValue();
       shape[p.axis()] = p.count().constValue();
     }
     Tensor out = Tensor.zeros(x.dtype(), shape);
@@ -210,7 +277,7 @@ final class SliceOperator extends OpBase {
     List<Axis> axes = Shapes.axes(out.shape());
     List<KExpr> from = Shapes.refs(axes);
     for (Part p : parts) {
-      from.set(p.axis(), K.add(K.dim(p.start()), K.mul(from.get(p.axis()), K.index(p.step()))));
+      from.set(p.axis(), K.add(K.dim(p.start()), K.mul(from.get(p.axis()), K.dim(p.step()))));
     }
     return compute(List.of(x), out, List.of(Stage.of(out, axes, K.at(x, from))));
   }
@@ -222,13 +289,13 @@ final class SliceOperator extends OpBase {
       return Optional.empty();
     }
     return parts(c)
-        .filter(ps -> ps.stream().allMatch(p -> p.start().isConst() && p.count().isConst()))
+        .filter(ps -> ps.stream().allMatch(p -> p.start().isConst() && p.step().isConst() && p.count().isConst()))
         .map(ps -> {
           List<DimExpr> current = elements.get();
           for (Part p : ps) {
             List<DimExpr> next = new ArrayList<>();
             for (long i = 0; i < p.count().constValue(); i++) {
-              next.add(current.get((int) (p.start().constValue() + i * p.step())));
+              next.add(current.get((int) (p.start().constValue() + i * p.step().constValue())));
             }
             current = next;
           }

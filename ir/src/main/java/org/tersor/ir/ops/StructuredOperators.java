@@ -62,6 +62,8 @@ public final class StructuredOperators implements OperatorProvider {
     all.add(new Gelu(Gelu.Kind.QUICK_GELU));
     all.add(Resize.resize());
     all.add(Resize.upsample());
+    all.add(Resize.sized());
+    all.addAll(ResizeSizes.all());
     all.add(new Recurrent(Recurrent.Kind.RNN));
     all.add(new Recurrent(Recurrent.Kind.GRU));
     all.add(new Recurrent(Recurrent.Kind.LSTM));

@@ -7,6 +7,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.ElementSymbols;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -84,6 +85,9 @@ final class ViewOperator extends OpBase {
       }
       return Optional.of(dims);
     }
+    if (wanted.get().stream().anyMatch(d -> !d.isConst() && ElementSymbols.mayBeNegative(d))) {
+      return c.in(0).isRanked() ? Optional.of(runtimeShape(c, wanted.get())) : wanted;
+    }
     List<DimExpr> dims = new ArrayList<>(wanted.get());
     int free = -1;
     for (int d = 0; d < dims.size(); d++) {
@@ -124,6 +128,33 @@ final class ViewOperator extends OpBase {
     return Optional.of(dims);
   }
 
+  /** Where elements of the shape may turn out to be 0 or -1. */
+  private static List<DimExpr> runtimeShape(OpContext c, List<DimExpr> wanted) {
+    List<DimExpr> dims = new ArrayList<>();
+    DimExpr others = DimExpr.ONE;
+    for (int d = 0; d < wanted.size(); d++) {
+      DimExpr dim = wanted.get(d);
+      if (c.intAttr("allowzero", 0) == 0 && d < c.rank(0)) {
+        DimExpr isZero = ElementSymbols.isEqual(dim, DimExpr.ZERO);
+        dim = dim.isConst() && !dim.isConst(0) ? dim : dim.plus(isZero.times(c.dims(0).get(d)));
+      }
+      dim = c.abbreviate("copied" + d, dim);
+      dims.add(dim);
+      DimExpr factor = ElementSymbols.select(ElementSymbols.isNegative(dim), DimExpr.ONE, dim);
+      others = others.times(c.abbreviate("factor" + d, factor));
+    }
+    DimExpr free =
+        c.abbreviate("free", c.in(0).elements().floorDiv(others.max(DimExpr.ONE)));
+    for (int d = 0; d < dims.size(); d++) {
+      DimExpr dim = dims.get(d);
+      if (!dim.isConst() || dim.constValue() < 0) {
+        DimExpr own = ElementSymbols.select(ElementSymbols.isNegative(dim), free, dim);
+        dims.set(d, c.abbreviate("dim" + d, own));
+      }
+    }
+    return dims;
+  }
+
   private static DimExpr rest(OpContext c, DimExpr elements, DimExpr others) {
     if (others.isConst(0)) {
       return DimExpr.ZERO;
@@ -162,18 +193,6 @@ final class ViewOperator extends OpBase {
         : c.hasInput(1) ? Shapes.constantLongs(c, 1) : Optional.empty();
   }
 
-  /** The result where only the number of axes is known. */
-  private static Optional<List<DimExpr>> unknownAxes(OpContext c, int sign) {
-    if (!c.in(1).isRanked() || !c.in(1).elements().isConst()) {
-      return Optional.empty();
-    }
-    List<DimExpr> dims = new ArrayList<>();
-    for (int d = 0; d < c.rank(0) + sign * Math.min(64, c.in(1).elements().constValue()); d++) {
-      dims.add(unknown(c, d));
-    }
-    return Optional.of(dims);
-  }
-
   private static Optional<List<DimExpr>> squeeze(OpContext c) {
     if (!c.in(0).isRanked()) {
       return Optional.empty();
@@ -181,7 +200,9 @@ final class ViewOperator extends OpBase {
     List<DimExpr> dims = c.dims(0);
     Optional<long[]> axes = axes(c);
     if (hasAxes(c) && axes.isEmpty()) {
-      return unknownAxes(c, -1);
+      return RuntimeAxes.of(c, 1, dims.size())
+          .filter(a -> a.count() <= dims.size())
+          .map(a -> a.removed(dims));
     }
     Set<Integer> dropped = new TreeSet<>();
     if (axes.isPresent()) {
@@ -218,7 +239,9 @@ final class ViewOperator extends OpBase {
     }
     Optional<long[]> known = axes(c);
     if (known.isEmpty()) {
-      return unknownAxes(c, 1);
+      return c.symbolic(1)
+          .flatMap(a -> RuntimeAxes.of(c, 1, c.rank(0) + a.size()))
+          .map(a -> a.inserted(c.dims(0)));
     }
     long[] axes = known.get();
     int rank = c.rank(0) + axes.length;

@@ -16,22 +16,33 @@ import org.tersor.runtime.DimExpr;
 
 /**
  * Dimensions as expressions over the function's INDEX parameters, which are numbered in order of
- * first use: symbols come from a model and stay out of the code.
+ * first use: symbols come from a model and stay out of the code. Long expressions are parameters
+ * themselves, computed once per call in 64 bits.
  */
 final class DimParameters {
-  private final Map<String, String> names = new LinkedHashMap<>();
+  /** Characters of an expression that becomes code. */
+  private static final int LONGEST = 40;
+
+  private final Map<DimExpr, String> names = new LinkedHashMap<>();
 
   /** Name of the function's INDEX parameter {@code number}. */
   static String name(int number) {
     return "dim" + number;
   }
 
-  /** Symbols used so far: the values of the function's INDEX parameters, in order. */
-  List<String> symbols() {
+  /** The values of the function's INDEX parameters so far, in order. */
+  List<DimExpr> values() {
     return List.copyOf(names.keySet());
   }
 
+  private Expr parameter(DimExpr value) {
+    return new Expr.Var(Type.INDEX, names.computeIfAbsent(value, v -> name(names.size())));
+  }
+
   Expr expression(DimExpr value) {
+    if (!value.isConst() && value.toString().length() > LONGEST) {
+      return parameter(value);
+    }
     return value.fold(
         new DimExpr.Algebra<Expr>() {
           @Override
@@ -41,7 +52,7 @@ final class DimParameters {
 
           @Override
           public Expr symbol(String name) {
-            return new Expr.Var(Type.INDEX, names.computeIfAbsent(name, n -> name(names.size())));
+            return parameter(DimExpr.symbol(name));
           }
 
           @Override

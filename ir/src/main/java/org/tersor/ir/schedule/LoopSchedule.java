@@ -46,7 +46,7 @@ final class LoopSchedule {
   }
 
   /** A body, its INDEX parameters and the extent of its parallel loop. */
-  record Result(Stmt body, List<String> dims, DimExpr tasks) {}
+  record Result(Stmt body, List<DimExpr> dims, DimExpr tasks) {}
 
   Result emit() {
     List<Axis> order = new ArrayList<>(stage.axes());

@@ -80,8 +80,8 @@ final class NestEmitter {
   }
 
   /** Symbols used so far: the values of the function's INDEX parameters, in order. */
-  List<String> dims() {
-    return dims.symbols();
+  List<DimExpr> dims() {
+    return dims.values();
   }
 
   /**

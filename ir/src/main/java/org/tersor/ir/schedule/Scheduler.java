@@ -10,6 +10,7 @@ import java.util.Set;
 import org.tersor.ir.dsl.ScheduleHint;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.LoopProgram;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Scalar;
@@ -52,6 +53,16 @@ public final class Scheduler {
    */
   public static Scheduled schedule(
       Kernel kernel, Target target, Set<String> constantInputs, Optional<ScheduleHint> hint) {
+    if (kernel.program().isPresent()) {
+      LoopProgram program = kernel.program().get();
+      List<String> buffers =
+          program.function().buffers().stream().map(LoopFunction.BufferParam::name).toList();
+      return new Scheduled(
+          List.of(),
+          List.of(),
+          List.of(
+              new Scheduled.Launch(program.function(), buffers, program.dims(), program.tasks())));
+    }
     Steering steering = Steering.of(kernel, target, hint);
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering);
     List<Stage> stages = PadOperands.apply(kernel).stages();
@@ -151,12 +162,11 @@ public final class Scheduler {
             .mapToObj(DimParameters::name)
             .toList();
     LoopFunction function = new LoopFunction(kernel.name(), params, names, code.body());
-    List<DimExpr> dims = code.dims().stream().map(DimExpr::symbol).toList();
     Scheduled.Launch launch =
         new Scheduled.Launch(
             function,
             params.stream().map(LoopFunction.BufferParam::name).toList(),
-            dims,
+            code.dims(),
             code.tasks());
     (atLoad ? load : run).add(launch);
   }

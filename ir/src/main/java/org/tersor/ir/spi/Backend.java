@@ -56,9 +56,9 @@ public sealed interface Backend {
     /**
      * Writes an artifact, atomically.
      *
-     * @param programs the same model for one or more targets
+     * @param models the same model for one or more targets
      */
-    default void write(List<Program> programs, Path file, Options options) {
+    default void write(List<ModelProgram> models, Path file, Options options) {
       throw new UnsupportedOperationException(id() + " writes no artifacts");
     }
   }

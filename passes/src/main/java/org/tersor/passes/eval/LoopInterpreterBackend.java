@@ -83,8 +83,14 @@ public final class LoopInterpreterBackend implements Backend.OfProgram {
 
     @Override
     public Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
-      List<Tensor> inputs = Arguments.inputs(plan.inputs(), given);
-      Map<String, Long> dims = Arguments.bind(plan.inputs(), inputs);
+      return run(given, targets, Map.of());
+    }
+
+    @Override
+    public Map<String, Tensor> run(
+        Map<String, Tensor> given, Map<String, Tensor> targets, Map<String, Long> symbols) {
+      List<Tensor> inputs = Arguments.named(plan.inputs(), given);
+      Map<String, Long> dims = Arguments.bind(plan.inputs(), inputs, symbols);
       List<Tensor> results = new ArrayList<>();
       for (Port port : plan.outputs()) {
         results.add(

@@ -11,6 +11,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.ElementSymbols;
 import org.tersor.ir.op.OpContext;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
@@ -27,11 +28,15 @@ public final class Scope {
    */
   static final int MAX_KNOWN = 4096;
 
+  /** Characters of an expression that gets no symbol. */
+  private static final int SHORT = 30;
+
   private final Optional<Scope> outer;
   private final Graph graph;
   private final Map<Value, ValueType> types = new LinkedHashMap<>();
   private final Map<Value, List<DimExpr>> symbolic = new HashMap<>();
   private final Map<Value, Tensor> known = new HashMap<>();
+  private final Map<String, DimExpr> definitions = new LinkedHashMap<>();
 
   Scope(Optional<Scope> outer, Graph graph) {
     this.outer = outer;
@@ -51,8 +56,15 @@ public final class Scope {
     return outer.map(o -> o.type(value)).orElseGet(() -> graph.type(value));
   }
 
-  /** Elements as expressions, for integers of rank at most 1. */
+  /**
+   * Elements as expressions, for integers of rank at most 1: numbers, expressions of dimensions, or
+   * {@link ElementSymbols} where only the data tells.
+   */
   public Optional<List<DimExpr>> symbolic(Value value) {
+    return known(value).or(() -> ElementSymbols.of(value, type(value)));
+  }
+
+  private Optional<List<DimExpr>> known(Value value) {
     List<DimExpr> cached = symbolic.get(value);
     if (cached != null) {
       return Optional.of(cached);
@@ -61,7 +73,7 @@ public final class Scope {
     if (tensor.isPresent()) {
       return expressions(tensor.get());
     }
-    return outer.flatMap(o -> o.symbolic(value));
+    return outer.flatMap(o -> o.known(value));
   }
 
   /** The elements of a value, if they are known and there are at most {@code maxElements}. */
@@ -80,6 +92,11 @@ public final class Scope {
   /** The elements of a value that inference worked out. */
   public Optional<Tensor> knownAtCompileTime(Value value) {
     return Optional.ofNullable(known.get(value));
+  }
+
+  /** What {@link OpContext#abbreviate} made symbols for; each uses earlier ones only. */
+  public Map<String, DimExpr> definitions() {
+    return java.util.Collections.unmodifiableMap(definitions);
   }
 
   /** The node as its operator sees it. */
@@ -123,6 +140,20 @@ public final class Scope {
     @Override
     protected ValueType typeOf(Value value) {
       return type(value);
+    }
+
+    @Override
+    public DimExpr abbreviate(String tag, DimExpr expression) {
+      boolean fromData =
+          expression.toString().length() > SHORT
+              && expression.symbols().stream()
+                  .anyMatch(s -> ElementSymbols.parse(s).isPresent() || definitions.containsKey(s));
+      if (!fromData) {
+        return expression;
+      }
+      String symbol = ElementSymbols.derived(node().id(), tag);
+      definitions.put(symbol, expression);
+      return DimExpr.symbol(symbol);
     }
 
     @Override

@@ -32,6 +32,9 @@ import org.tersor.runtime.TersorException;
  */
 public final class TypeInference implements Pass {
 
+  /** Characters of an expression that is followed further. */
+  private static final int MAX_EXPRESSION = 300;
+
   /** Weakenings of a loop's types: a dimension, then a rank. */
   private static final int MAX_ROUNDS = 4;
 
@@ -183,7 +186,10 @@ public final class TypeInference implements Pass {
             elements.isPresent()
                 && type.elements().isConst()
                 && elements.get().size() == type.elements().constValue();
-        if (fits && elements.get().size() <= Scope.MAX_KNOWN) {
+        // Chains of arithmetic on run-time values must not grow without bound.
+        boolean simple =
+            fits && elements.get().stream().allMatch(e -> e.toString().length() <= MAX_EXPRESSION);
+        if (simple && elements.get().size() <= Scope.MAX_KNOWN) {
           scope.setSymbolic(node.output(0), elements.get());
           if (elements.get().stream().allMatch(DimExpr::isConst)) {
             Tensor tensor = Tensor.zeros(type.dtype(), type.staticShape());

@@ -9,12 +9,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.op.ElementSymbols;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpRegistry;
@@ -22,6 +25,7 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.Operator;
 import org.tersor.passes.infer.Scope;
 import org.tersor.passes.infer.TypeInference;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -30,14 +34,14 @@ import org.tersor.runtime.TersorException;
  * attributes depend on (shape arithmetic) makes no code. What cannot be lowered is reported all at
  * once.
  */
-public final class GraphLowering {
+final class GraphLowering {
   private static final int REPORTED = 40;
 
   private final OpRegistry operators;
   private final Graph graph;
   private final Scope scope;
-  private final List<KernelCall> calls = new ArrayList<>();
-  private final Map<Value, Value> views = new HashMap<>();
+  private final List<LoweredStep> steps = new ArrayList<>();
+  private final Map<Integer, Value> byId = new HashMap<>();
   private final Map<Value, Constant> constants;
   private final Set<Value> needed = new HashSet<>();
   private final List<String> faults = new ArrayList<>();
@@ -49,14 +53,16 @@ public final class GraphLowering {
     this.scope = inferred.scope();
     this.constants = new LinkedHashMap<>(graph.constants());
     this.nextSpare = graph.maxId() + 1;
+    graph.inputs().forEach(value -> byId.put(value.id(), value));
+    graph.nodes().forEach(node -> node.outputs().forEach(value -> byId.put(value.id(), value)));
   }
 
   /** Lowers a graph whose decomposable nodes have been expanded. */
-  public static LoweredGraph lower(Graph graph, OpRegistry operators) {
+  static LoweredModel lower(Graph graph, OpRegistry operators) {
     return new GraphLowering(operators, TypeInference.infer(graph, operators, note -> {})).lower();
   }
 
-  private LoweredGraph lower() {
+  private LoweredModel lower() {
     graph.outputs().forEach(this::need);
     for (Node node : graph.nodes().reversed()) {
       if (node.outputs().stream()
@@ -85,8 +91,8 @@ public final class GraphLowering {
               + String.join("\n  ", texts.stream().limit(REPORTED).toList())
               + (texts.size() > REPORTED ? "\n  and " + (texts.size() - REPORTED) + " more" : ""));
     }
-    Collections.reverse(calls);
-    return new LoweredGraph(graph, calls, views, constants);
+    Collections.reverse(steps);
+    return new LoweredModel(graph, steps, constants, scope);
   }
 
   /**
@@ -107,18 +113,18 @@ public final class GraphLowering {
     OpContext context = scope.context(node);
     switch (operator.lower(context)) {
       case Lowering.View view -> {
-        views.put(node.output(0), node.input(view.input()));
+        steps.add(new LoweredStep.View(node.output(0), node.input(view.input())));
         need(node.input(view.input()));
+        needElements(symbols(scope.type(node.output(0))));
       }
       case Lowering.Compute compute -> add(node, operator, compute.kernel());
       case Lowering.Decompose d ->
           throw context.error("TSR-0505", "the node must be expanded before lowering");
-      case Lowering.Host host ->
-          throw context.error(
-              "TSR-0504",
-              "it is the host operation '" + host.hostOp() + "', which compiled code cannot run");
-      case Lowering.Branch _, Lowering.Iterate _ ->
-          throw context.error("TSR-0504", "it has bodies, which compiled code cannot run");
+      case Lowering.Host _, Lowering.Branch _, Lowering.Iterate _ -> {
+        List<Value> reads = Graph.usedValues(node);
+        steps.add(new LoweredStep.Control(node, operator.lower(context), reads));
+        reads.forEach(this::need);
+      }
     }
   }
 
@@ -135,6 +141,28 @@ public final class GraphLowering {
       operands.put(buffer.name(), output.isPresent() ? output : new Value(nextSpare++, ""));
     }
     boolean foldable = operator.schema().tolerance() != OpSchema.Tolerance.RANDOM;
-    calls.add(new KernelCall(kernel, operands, node.label(), foldable));
+    steps.add(new KernelCall(kernel, operands, node.label(), foldable));
+    needElements(KernelSymbols.of(kernel));
+  }
+
+  static Set<String> symbols(ValueType type) {
+    Set<String> symbols = new TreeSet<>();
+    if (type instanceof ValueType.TensorType tensor && tensor.isRanked()) {
+      tensor.dims().forEach(dim -> symbols.addAll(dim.symbols()));
+    }
+    return symbols;
+  }
+
+  /** Tensors whose elements are sizes must be there. */
+  private void needElements(Set<String> symbols) {
+    for (String symbol : symbols) {
+      ElementSymbols.parse(symbol)
+          .map(element -> byId.get(element.value()))
+          .ifPresent(this::need);
+      DimExpr definition = scope.definitions().get(symbol);
+      if (definition != null) {
+        needElements(definition.symbols());
+      }
+    }
   }
 }

@@ -16,7 +16,8 @@ import org.tersor.ir.kernel.Kernel;
  *     random numbers)
  */
 public record KernelCall(
-    Kernel kernel, Map<String, Value> operands, String origin, boolean foldable) {
+    Kernel kernel, Map<String, Value> operands, String origin, boolean foldable)
+    implements LoweredStep {
   public KernelCall {
     operands = java.util.Collections.unmodifiableMap(new TreeMap<>(operands));
   }

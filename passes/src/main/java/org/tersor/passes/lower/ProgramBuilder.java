@@ -50,10 +50,12 @@ public final class ProgramBuilder {
   private int foldedKernels;
 
   /**
+   * @param symbols values of dimensions that the caller supplies beside the inputs
    * @param legalize makes a function fit for the target's backend
    */
   public ProgramBuilder(
       LoweredGraph lowered,
+      Set<String> symbols,
       Target target,
       KernelScheduler scheduler,
       UnaryOperator<LoopFunction> legalize) {
@@ -64,6 +66,7 @@ public final class ProgramBuilder {
     this.inputs = Ports.inputs(lowered.graph());
     this.outputs = Ports.outputs(lowered.graph());
     inputs.forEach(port -> port.shape().forEach(dim -> dims.addAll(dim.symbols())));
+    dims.addAll(symbols);
   }
 
   public Program build() {
