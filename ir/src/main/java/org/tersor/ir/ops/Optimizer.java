@@ -172,7 +172,9 @@ final class Optimizer extends OpBase {
         double h = beta * second + (1 - beta) * g * g;
         double adjusted =
             steps > 0
-                ? rate * Math.sqrt(1 - Math.pow(beta, steps)) / (1 - Math.pow(alpha, steps))
+                ? rate
+                    * Math.sqrt(1 - Math.pow(beta, (double) steps))
+                    / (1 - Math.pow(alpha, (double) steps))
                 : rate;
         double moved = x - adjusted * v / (Math.sqrt(h) + epsilon);
         yield new double[] {moved * (1 - c.floatAttr("norm_coefficient_post", 0)), v, h};

@@ -125,8 +125,8 @@ final class RoiAlign extends OpBase {
             double sum = 0;
             double largest = Double.NEGATIVE_INFINITY;
             // Samples outside are zero and need no visit: a hostile region may have any number.
-            for (double iy = rows.first(h); iy < rows.end(h); iy++) {
-              for (double ix = columns.first(w); ix < columns.end(w); ix++) {
+            for (double iy = rows.first(); iy < rows.end(h); iy++) {
+              for (double ix = columns.first(); ix < columns.end(w); ix++) {
                 double[] parts = parts(x, plane, h, w, rows.at(iy), columns.at(ix));
                 sum += parts[0] + parts[1] + parts[2] + parts[3];
                 for (double part : parts) {
@@ -135,9 +135,9 @@ final class RoiAlign extends OpBase {
               }
             }
             boolean some =
-                rows.first(h) > 0
+                rows.first() > 0
                     || rows.end(h) < rows.count
-                    || columns.first(w) > 0
+                    || columns.first() > 0
                     || columns.end(w) < columns.count;
             largest = some || largest == Double.NEGATIVE_INFINITY ? Math.max(0, largest) : largest;
             y.setDouble(at++, plan.mean ? sum / Math.max(1, rows.count * columns.count) : largest);
@@ -154,7 +154,7 @@ final class RoiAlign extends OpBase {
       return start + (i + 0.5) * step;
     }
 
-    double first(int extent) {
+    double first() {
       return step > 0 ? Math.min(count, Math.max(0, Math.ceil((-1 - start) / step - 0.5))) : 0;
     }
 
@@ -259,12 +259,12 @@ final class RoiAlign extends OpBase {
       KExpr begin = table(name + "_begin", List.of(r), low);
       KExpr size = K.sub(high, begin);
       size = plan.halfPixel ? size : K.max(size, number(1));
-      KExpr cells = number(cell.extent().constValue());
+      KExpr cells = number((double) cell.extent().constValue());
       KExpr bin = table(name + "_bin", List.of(r), K.div(size, cells));
       boolean fixed = plan.ratio > 0;
       KExpr total =
           fixed
-              ? number(plan.ratio)
+              ? number((double) plan.ratio)
               : table(name + "_count", List.of(r), K.max(K.unary(UnaryOp.CEIL, bin), number(0)));
       KExpr step = table(name + "_step", List.of(r), K.div(bin, total));
       KExpr start =

@@ -45,15 +45,26 @@ record TreeEnsemble(
     int depth) {
   private static final int MAX_WEIGHTS = 1 << 28;
 
+  /** Comparisons, in the order that TreeEnsemble-5 numbers them after LEAF. */
   enum Mode {
-    LEAF,
-    BRANCH_LEQ,
-    BRANCH_LT,
-    BRANCH_GTE,
-    BRANCH_GT,
-    BRANCH_EQ,
-    BRANCH_NEQ,
-    BRANCH_MEMBER
+    LEAF(0),
+    BRANCH_LEQ(1),
+    BRANCH_LT(2),
+    BRANCH_GTE(3),
+    BRANCH_GT(4),
+    BRANCH_EQ(5),
+    BRANCH_NEQ(6),
+    BRANCH_MEMBER(7);
+
+    private final int code;
+
+    Mode(int code) {
+      this.code = code;
+    }
+
+    int code() {
+      return code;
+    }
   }
 
   /** Collects nodes; positions are given by the caller and need not be in order. */

@@ -337,7 +337,7 @@ final class TreeOperators extends TabledOperator {
     int[] fields = new int[nodes * Field.values().length];
     for (int i = 0; i < nodes; i++) {
       for (Field field : Field.values()) {
-        fields[i * Field.values().length + field.ordinal()] = field.of(trees, i);
+        fields[i * Field.values().length + field.column] = field.of(trees, i);
       }
     }
     double[] members = trees.members().length == 0 ? new double[1] : trees.members();
@@ -362,19 +362,25 @@ final class TreeOperators extends TabledOperator {
 
   /** The whole numbers of a node. */
   private enum Field {
-    FEATURE,
-    MODE,
-    YES,
-    NO,
-    MISSING,
-    MEMBER_START,
-    MEMBER_COUNT,
-    LEAF;
+    FEATURE(0),
+    MODE(1),
+    YES(2),
+    NO(3),
+    MISSING(4),
+    MEMBER_START(5),
+    MEMBER_COUNT(6),
+    LEAF(7);
+
+    private final int column;
+
+    Field(int column) {
+      this.column = column;
+    }
 
     int of(TreeEnsemble trees, int node) {
       return switch (this) {
         case FEATURE -> trees.feature()[node];
-        case MODE -> trees.mode()[node].ordinal();
+        case MODE -> trees.mode()[node].code();
         case YES -> trees.yes()[node];
         case NO -> trees.no()[node];
         case MISSING -> trees.missing()[node] ? 1 : 0;
@@ -459,7 +465,7 @@ final class TreeOperators extends TabledOperator {
   }
 
   private KExpr field(KernelBuilder kernel, KExpr node, Field field) {
-    return K.at(kernel.in(table(0)), node, K.index(field.ordinal()));
+    return K.at(kernel.in(table(0)), node, K.index(field.column));
   }
 
   /** The node after {@code node}. */
@@ -487,7 +493,7 @@ final class TreeOperators extends TabledOperator {
         holds =
             holds instanceof KExpr.IntLit
                 ? test
-                : K.select(K.eq(mode, K.i32(each.ordinal())), test, holds);
+                : K.select(K.eq(mode, K.i32(each.code())), test, holds);
       }
     }
     KExpr missing = K.ne(field(kernel, node, Field.MISSING), K.i32(0));

@@ -338,7 +338,8 @@ public final class OperatorTestKit {
   /** The one node that a node becomes. */
   private OperatorTestKit only(Built built, Lowering.Decompose decompose) {
     GraphBuilder builder = new GraphBuilder(Map.of(domain, version), built.graph().maxId() + 1);
-    decompose.build().apply(builder);
+    List<Value> results = decompose.build().apply(builder);
+    assertEquals(built.node().outputs().size(), results.size());
     assertEquals(1, builder.nodes().size(), type + " is several other operators");
     Node node = builder.nodes().getFirst();
     OperatorTestKit kit = new OperatorTestKit(node.op().type(), node.op().version());
