@@ -129,7 +129,9 @@ final class QuantizeOptions {
    */
   Result quantize(Compiler compiler, Graph imported, ModelOptions model, List<Target> targets)
       throws IOException {
-    boolean codes = plan.isEmpty() && options(compiler, model, model.compileOptions()).activations().isPresent();
+    boolean codes =
+        plan.isEmpty()
+            && options(compiler, model, model.compileOptions()).activations().isPresent();
     for (Target target : codes ? targets : List.<Target>of()) {
       target
           .slowIntegers()

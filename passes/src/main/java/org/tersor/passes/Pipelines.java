@@ -76,7 +76,9 @@ public final class Pipelines {
     return List.copyOf(passes);
   }
 
-  /** From a body whose captured values have become inputs to a graph whose every node has a kernel. */
+  /**
+   * From a body whose captured values have become inputs to a graph whose every node has a kernel.
+   */
   public static List<Pass> body(boolean strictTypes) {
     List<Pass> passes = new ArrayList<>(canonicalise(Map.of()));
     passes.addAll(lower(strictTypes));

@@ -21,8 +21,8 @@ import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.eval.LoopInterpreterBackend;
 import org.tersor.passes.infer.TypeInference;
-import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.passes.lower.ProgramBuilder;
+import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
@@ -117,7 +117,9 @@ class ProgramBuilderTest {
     Graph graph =
         TypeInference.infer(b.build("g", Map.of()), TestOps.registry(), note -> {}).graph();
     TersorException fault =
-        assertThrows(TersorException.class, () -> ScriptBuilder.cut(graph, TestOps.registry(), body -> body));
+        assertThrows(
+            TersorException.class,
+            () -> ScriptBuilder.cut(graph, TestOps.registry(), body -> body));
     assertEquals("TSR-0501", fault.code());
     assertTrue(fault.getMessage().contains("3 node(s)"), fault.getMessage());
     assertTrue(fault.getMessage().contains("Unheard"), fault.getMessage());

@@ -66,8 +66,7 @@ public abstract class CompiledModel implements Executable {
           case "variant" -> {
             int segment = Integer.parseInt(fields[3]);
             if (segment == 0) {
-              variants.add(
-                  new Variant(fields[1], Integer.parseInt(fields[2]), new ArrayList<>()));
+              variants.add(new Variant(fields[1], Integer.parseInt(fields[2]), new ArrayList<>()));
             }
             variants.getLast().kernels.add(List.of(fields).subList(4, fields.length));
           }

@@ -5,9 +5,9 @@ import java.util.Map;
 
 /**
  * A model that is more than one straight line of kernels: control flow, sizes that depend on data,
- * operations of the host. Its leaves are segments, each a {@link Plan} with the code of its kernels;
- * between them values live in registers. Symbols of dimensions are bound by the shapes of what is
- * put into registers, and by elements of integer tensors.
+ * operations of the host. Its leaves are segments, each a {@link Plan} with the code of its
+ * kernels; between them values live in registers. Symbols of dimensions are bound by the shapes of
+ * what is put into registers, and by elements of integer tensors.
  *
  * @param registers what each register holds
  * @param inputs registers of the model's inputs are the parameters of {@code main}, in order

@@ -7,7 +7,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** Text form of a {@link Script}, in lines like those of {@link PlanCodec}; blocks end with "end". */
+/**
+ * Text form of a {@link Script}, in lines like those of {@link PlanCodec}; blocks end with "end".
+ */
 public final class ScriptCodec {
   private static final String HEADER = "tersor-script 1";
 
@@ -83,10 +85,7 @@ public final class ScriptCodec {
           iterate
               .stacked()
               .forEach(s ->
-                  line.number(s.axis())
-                      .flag(s.reverse())
-                      .text(s.dtype().text())
-                      .dims(s.empty()));
+                  line.number(s.axis()).flag(s.reverse()).text(s.dtype().text()).dims(s.empty()));
           line.numbers(iterate.outputs()).text(iterate.origin()).end(out);
           block(iterate.body(), out);
         }
@@ -179,8 +178,7 @@ public final class ScriptCodec {
           List<Integer> outputs = registers(fields);
           String origin = fields.next();
           Script.Block then = inner(lines, depth);
-          steps.add(
-              new Script.Choose(condition, then, inner(lines, depth), outputs, origin));
+          steps.add(new Script.Choose(condition, then, inner(lines, depth), outputs, origin));
         }
         case "iterate" -> steps.add(iterate(fields, lines, depth));
         case "host" -> steps.add(host(fields));
@@ -207,8 +205,7 @@ public final class ScriptCodec {
     List<Integer> out = registers(fields);
     List<Script.Element> elements = new ArrayList<>();
     for (int n = fields.number(); n > 0; n--) {
-      elements.add(
-          new Script.Element(fields.next(), register(fields.number()), fields.number()));
+      elements.add(new Script.Element(fields.next(), register(fields.number()), fields.number()));
     }
     List<Script.Derived> derived = new ArrayList<>();
     for (int n = fields.number(); n > 0; n--) {
@@ -224,8 +221,7 @@ public final class ScriptCodec {
     List<Integer> initial = registers(fields);
     List<Script.Scanned> scanned = new ArrayList<>();
     for (int n = fields.number(); n > 0; n--) {
-      scanned.add(
-          new Script.Scanned(register(fields.number()), fields.number(), fields.flag()));
+      scanned.add(new Script.Scanned(register(fields.number()), fields.number(), fields.flag()));
     }
     List<Script.Stacked> stacked = new ArrayList<>();
     for (int n = fields.number(); n > 0; n--) {

@@ -83,7 +83,11 @@ public final class ScriptExecutable implements Executable {
     facts.forEach((name, value) -> text.append(name).append(": ").append(value).append('\n'));
     for (int i = 0; i < segments.size(); i++) {
       text.append("segment ").append(i).append('\n');
-      segments.get(i).describe().lines().forEach(line -> text.append("  ").append(line).append('\n'));
+      segments
+          .get(i)
+          .describe()
+          .lines()
+          .forEach(line -> text.append("  ").append(line).append('\n'));
     }
     return text.toString();
   }
@@ -150,8 +154,7 @@ public final class ScriptExecutable implements Executable {
           case Script.Run run -> run(run);
           case Script.Choose choose -> {
             boolean condition = condition(choose.condition(), choose.origin());
-            List<Datum> results =
-                block(condition ? choose.then() : choose.otherwise(), List.of());
+            List<Datum> results = block(condition ? choose.then() : choose.otherwise(), List.of());
             for (int i = 0; i < choose.outputs().size(); i++) {
               put(choose.outputs().get(i), results.get(i));
             }
@@ -257,8 +260,7 @@ public final class ScriptExecutable implements Executable {
         Tensor count = tensor(step.tripCount());
         if (count.size() != 1) {
           throw new TersorException(
-              "TSR-0303",
-              step.origin() + ": the trip count must be one element, not " + count);
+              "TSR-0303", step.origin() + ": the trip count must be one element, not " + count);
         }
         trips = count.getLong(0);
       }
@@ -325,5 +327,4 @@ public final class ScriptExecutable implements Executable {
       }
     }
   }
-
 }

@@ -27,7 +27,8 @@ final class Slices {
     long[] shape = without(tensor.shape(), axis);
     Tensor out = Tensor.zeros(tensor.dtype(), shape);
     int slots = tensor.dtype().slots();
-    int inner = Math.toIntExact(Tensor.count(Arrays.copyOfRange(shape, axis, shape.length)) * slots);
+    int inner =
+        Math.toIntExact(Tensor.count(Arrays.copyOfRange(shape, axis, shape.length)) * slots);
     int outer = Math.toIntExact(Tensor.count(Arrays.copyOf(shape, axis)));
     int length = Math.toIntExact(tensor.shape()[axis]);
     for (int o = 0; o < outer; o++) {

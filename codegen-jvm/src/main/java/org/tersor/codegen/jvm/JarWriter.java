@@ -94,8 +94,7 @@ final class JarWriter {
           .script()
           .ifPresent(script -> {
             index.append("script").append(numbers(model.constants(), numbers)).append('\n');
-            entries.put(
-                packagePath + "script.txt", ScriptCodec.write(script).getBytes(UTF_8));
+            entries.put(packagePath + "script.txt", ScriptCodec.write(script).getBytes(UTF_8));
           });
       for (ModelProgram other : models) {
         for (int i = 0; i < model.segments().size(); i++) {
@@ -151,7 +150,8 @@ final class JarWriter {
   private String variant(Program program, int segment) {
     String name = program.target().name();
     entries.put(
-        packagePath + "plan-" + name + "-" + segment + ".txt", PlanCodec.write(program.plan()).getBytes(UTF_8));
+        packagePath + "plan-" + name + "-" + segment + ".txt",
+        PlanCodec.write(program.plan()).getBytes(UTF_8));
     JvmEmitter emitter = new JvmEmitter(program.target());
     StringBuilder line =
         new StringBuilder(

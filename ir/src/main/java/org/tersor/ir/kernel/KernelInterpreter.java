@@ -73,8 +73,7 @@ public final class KernelInterpreter {
         program.function().buffers().stream()
             .map(b -> java.util.Objects.requireNonNull(memory.get(b.name())).array())
             .toArray();
-    int[] values =
-        program.dims().stream().mapToInt(dim -> Math.toIntExact(value(dim))).toArray();
+    int[] values = program.dims().stream().mapToInt(dim -> Math.toIntExact(value(dim))).toArray();
     LoopInterpreter.compile(program.function())
         .run(arrays, new int[arrays.length], values, 0, Math.toIntExact(value(program.tasks())));
   }

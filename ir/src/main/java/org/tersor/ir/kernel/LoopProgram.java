@@ -5,8 +5,8 @@ import org.tersor.ir.loop.LoopFunction;
 import org.tersor.runtime.DimExpr;
 
 /**
- * The body of a kernel that is written in the loop IR, because what it does is no tensor expression:
- * running counts, sorting, searching.
+ * The body of a kernel that is written in the loop IR, because what it does is no tensor
+ * expression: running counts, sorting, searching.
  *
  * @param function its buffers are the kernel's, by name
  * @param dims for each dimension parameter of the function, its value

@@ -6,8 +6,8 @@ import java.util.Map;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
-import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -192,8 +192,7 @@ final class DataSizedOperators {
           x.element() == Scalar.BOOL
               ? element
               : K.ne(K.cast(type, element), K.cast(type, K.literal(Scalar.I32, 0L)));
-      KExpr one =
-          K.select(found, K.literal(Scalar.I64, 1L), K.literal(Scalar.I64, 0L));
+      KExpr one = K.select(found, K.literal(Scalar.I64, 1L), K.literal(Scalar.I64, 0L));
       KExpr sum = axes.isEmpty() ? one : K.sum(axes, one);
       return compute(
           List.of(x), out, List.of(Stage.of(out, List.of(new Axis("i", DimExpr.ONE)), sum)));

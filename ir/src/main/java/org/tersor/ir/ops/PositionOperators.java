@@ -6,8 +6,8 @@ import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Value;
-import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -215,12 +215,7 @@ final class PositionOperators {
           Value depth =
               b.add("Cast", Map.of("to", new Attribute.IntAttr(ONNX_INT64)), c.node().input(1));
           return List.of(
-              b.add(
-                  "OneHot",
-                  c.node().attributes(),
-                  c.node().input(0),
-                  depth,
-                  c.node().input(2)));
+              b.add("OneHot", c.node().attributes(), c.node().input(0), depth, c.node().input(2)));
         });
       }
       Buf indices = in(c, 0);

@@ -8,8 +8,8 @@ import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Value;
-import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -310,11 +310,8 @@ final class ReduceOperator extends OpBase {
       return new Lowering.Decompose(b -> {
         Map<String, Attribute> attributes = new HashMap<>(c.node().attributes());
         attributes.put("keepdims", new Attribute.IntAttr(1));
-        Value kept = 
-            b.add(
-                c.node().op().type(),
-                attributes,
-                c.node().inputs().toArray(Value[]::new));
+        Value kept =
+            b.add(c.node().op().type(), attributes, c.node().inputs().toArray(Value[]::new));
         return List.of(b.add("Squeeze", kept, c.node().input(1)));
       });
     }
@@ -327,8 +324,7 @@ final class ReduceOperator extends OpBase {
     for (int d = 0; d < rank; d++) {
       Axis kept = new Axis("i" + d, out.shape().get(d));
       Axis reduced =
-          new Axis(
-              "r" + d, ElementSymbols.select(axes.isOther(d), DimExpr.ONE, x.shape().get(d)));
+          new Axis("r" + d, ElementSymbols.select(axes.isOther(d), DimExpr.ONE, x.shape().get(d)));
       outer.add(kept);
       folded.add(reduced);
       from.add(K.add(K.axis(kept), K.axis(reduced)));
@@ -338,12 +334,7 @@ final class ReduceOperator extends OpBase {
   }
 
   private Lowering kernel(
-      Buf x,
-      Buf out,
-      List<Axis> outer,
-      List<Axis> folded,
-      List<KExpr> from,
-      DimExpr count) {
+      Buf x, Buf out, List<Axis> outer, List<Axis> folded, List<KExpr> from, DimExpr count) {
     Scalar type = accumulator(x.element().dtype());
     KExpr element = K.cast(type, K.at(x, from));
     List<Stage> stages = new ArrayList<>();

@@ -11,8 +11,8 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
-import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
@@ -233,8 +233,7 @@ final class Resize extends OpBase {
     return new Lowering.Decompose(b -> {
       Value scales = c.node().input(scalesInput);
       if (bySizes) {
-        boolean larger =
-            c.stringAttr("keep_aspect_ratio_policy", "stretch").equals("not_smaller");
+        boolean larger = c.stringAttr("keep_aspect_ratio_policy", "stretch").equals("not_smaller");
         axes.put("largest", new Attribute.IntAttr(larger ? 1 : 0));
         scales = b.add(OpKey.TERSOR, "ResizeScale", axes, x, c.node().input(3));
         axes.put("nearest", new Attribute.IntAttr(1));

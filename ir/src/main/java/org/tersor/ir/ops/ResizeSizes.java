@@ -101,8 +101,7 @@ final class ResizeSizes extends OpBase {
   private static KExpr dimension(OpContext c, int[] axes, Axis at) {
     KExpr value = K.dim(c.dims(0).get(axes[axes.length - 1]));
     for (int i = axes.length - 2; i >= 0; i--) {
-      value =
-          K.select(K.eq(K.axis(at), K.index(i)), K.dim(c.dims(0).get(axes[i])), value);
+      value = K.select(K.eq(K.axis(at), K.index(i)), K.dim(c.dims(0).get(axes[i])), value);
     }
     return K.cast(Scalar.F32, value);
   }

@@ -62,7 +62,8 @@ final class RuntimeAxes {
       DimExpr before = DimExpr.ZERO;
       for (int d = 0; d < rank; d++) {
         DimExpr other = isOther(d);
-        dim = dim.plus(other.times(ElementSymbols.isEqual(before, DimExpr.of(j))).times(dims.get(d)));
+        dim =
+            dim.plus(other.times(ElementSymbols.isEqual(before, DimExpr.of(j))).times(dims.get(d)));
         before = before.plus(other);
       }
       result.add(context.abbreviate("kept" + j, dim));
@@ -80,8 +81,7 @@ final class RuntimeAxes {
         own = own.plus(ElementSymbols.isEqual(before, DimExpr.of(d)).times(dims.get(d)));
       }
       DimExpr other = isOther(p);
-      result.add(
-          context.abbreviate("with" + p, ElementSymbols.select(other, own, DimExpr.ONE)));
+      result.add(context.abbreviate("with" + p, ElementSymbols.select(other, own, DimExpr.ONE)));
       before = before.plus(other);
     }
     return result;

@@ -6,8 +6,8 @@ import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
-import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -350,8 +350,7 @@ final class ShapeOperators {
     @Override
     List<Tensor> values(EvalContext c) {
       double n =
-          Math.ceil(
-              (c.input(1).getDouble(0) - c.input(0).getDouble(0)) / c.input(2).getDouble(0));
+          Math.ceil((c.input(1).getDouble(0) - c.input(0).getDouble(0)) / c.input(2).getDouble(0));
       return List.of(Tensor.of(new long[] {n > 0 ? (long) Math.min(n, LONGEST) : 0}, 1));
     }
 
@@ -365,18 +364,14 @@ final class ShapeOperators {
         KExpr value = K.cast(Elementwise.compute(c.dtype(i)), K.at(buffer));
         values.add(K.cast(Scalar.F64, value));
       }
-      KExpr n =
-          K.unary(
-              UnaryOp.CEIL, K.div(K.sub(values.get(1), values.get(0)), values.get(2)));
+      KExpr n = K.unary(UnaryOp.CEIL, K.div(K.sub(values.get(1), values.get(0)), values.get(2)));
       KExpr zero = K.literal(Scalar.F64, 0.0);
-      KExpr length =
-          K.select(K.gt(n, zero), K.min(n, K.literal(Scalar.F64, LONGEST)), zero);
+      KExpr length = K.select(K.gt(n, zero), K.min(n, K.literal(Scalar.F64, LONGEST)), zero);
       Buf out = out(c, 0, outType(c, 0));
       return compute(
           inputs,
           out,
-          List.of(
-              Stage.of(out, List.of(new Axis("i", DimExpr.ONE)), K.cast(Scalar.I64, length))));
+          List.of(Stage.of(out, List.of(new Axis("i", DimExpr.ONE)), K.cast(Scalar.I64, length))));
     }
   }
 
@@ -401,8 +396,7 @@ final class ShapeOperators {
 
     @Override
     List<Tensor> values(EvalContext c) {
-      return List.of(
-          Range.values(c, c.input(0), c.input(1), c.input(2).getLong(0)));
+      return List.of(Range.values(c, c.input(0), c.input(1), c.input(2).getLong(0)));
     }
 
     @Override

@@ -78,13 +78,7 @@ final class SliceOperator extends OpBase {
       }
       int axis = axes.get()[i];
       Optional<Part> part =
-          part(
-              c,
-              axis,
-              c.dims(0).get(axis),
-              starts.get().get(i),
-              ends.get().get(i),
-              step);
+          part(c, axis, c.dims(0).get(axis), starts.get().get(i), ends.get().get(i), step);
       if (part.isEmpty()) {
         return Optional.empty();
       }
@@ -112,7 +106,8 @@ final class SliceOperator extends OpBase {
     List<DimExpr> by =
         axes.get().spread("step", steps.get(), java.util.Collections.nCopies(rank, DimExpr.ONE));
     List<DimExpr> dims = c.dims(0);
-    List<DimExpr> from = axes.get().spread("start", starts, java.util.Collections.nCopies(rank, DimExpr.ZERO));
+    List<DimExpr> from =
+        axes.get().spread("start", starts, java.util.Collections.nCopies(rank, DimExpr.ZERO));
     List<DimExpr> to = axes.get().spread("end", ends, dims);
     List<Part> parts = new ArrayList<>();
     for (int d = 0; d < rank; d++) {
@@ -181,8 +176,7 @@ final class SliceOperator extends OpBase {
             end.plus(ElementSymbols.isNegative(end).times(dim)).max(lowest).min(highest));
     DimExpr length = ElementSymbols.select(down, from.minus(to), to.minus(from));
     DimExpr size = step.max(step.times(-1));
-    DimExpr count =
-        c.abbreviate("count" + axis, length.max(DimExpr.ZERO).ceilDiv(size).min(dim));
+    DimExpr count = c.abbreviate("count" + axis, length.max(DimExpr.ZERO).ceilDiv(size).min(dim));
     return new Part(axis, from, step, count);
   }
 
@@ -289,7 +283,9 @@ final class SliceOperator extends OpBase {
       return Optional.empty();
     }
     return parts(c)
-        .filter(ps -> ps.stream().allMatch(p -> p.start().isConst() && p.step().isConst() && p.count().isConst()))
+        .filter(ps ->
+            ps.stream()
+                .allMatch(p -> p.start().isConst() && p.step().isConst() && p.count().isConst()))
         .map(ps -> {
           List<DimExpr> current = elements.get();
           for (Part p : ps) {

@@ -143,8 +143,7 @@ final class ViewOperator extends OpBase {
       DimExpr factor = ElementSymbols.select(ElementSymbols.isNegative(dim), DimExpr.ONE, dim);
       others = others.times(c.abbreviate("factor" + d, factor));
     }
-    DimExpr free =
-        c.abbreviate("free", c.in(0).elements().floorDiv(others.max(DimExpr.ONE)));
+    DimExpr free = c.abbreviate("free", c.in(0).elements().floorDiv(others.max(DimExpr.ONE)));
     for (int d = 0; d < dims.size(); d++) {
       DimExpr dim = dims.get(d);
       if (!dim.isConst() || dim.constValue() < 0) {

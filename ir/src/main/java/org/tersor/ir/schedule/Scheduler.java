@@ -14,7 +14,6 @@ import org.tersor.ir.kernel.LoopProgram;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Scalar;
-import org.tersor.runtime.DimExpr;
 
 /** Turns a kernel into loop functions for a target. */
 public final class Scheduler {

@@ -27,10 +27,7 @@ final class CloseBody {
    * @param nextId ids from here on are free
    */
   CloseBody(
-      Graph body,
-      Map<Value, ValueType> captured,
-      Map<Value, Constant> constants,
-      int nextId) {
+      Graph body, Map<Value, ValueType> captured, Map<Value, Constant> constants, int nextId) {
     this.nextId = nextId;
     Graph fresh = fresh(body);
     List<Value> inputs = new ArrayList<>(fresh.inputs());

@@ -156,9 +156,7 @@ final class GraphLowering {
   /** Tensors whose elements are sizes must be there. */
   private void needElements(Set<String> symbols) {
     for (String symbol : symbols) {
-      ElementSymbols.parse(symbol)
-          .map(element -> byId.get(element.value()))
-          .ifPresent(this::need);
+      ElementSymbols.parse(symbol).map(element -> byId.get(element.value())).ifPresent(this::need);
       DimExpr definition = scope.definitions().get(symbol);
       if (definition != null) {
         needElements(definition.symbols());

@@ -40,10 +40,7 @@ record LoweredModel(
   /** As one line of kernels. */
   LoweredGraph straight() {
     List<KernelCall> calls =
-        steps.stream()
-            .filter(KernelCall.class::isInstance)
-            .map(KernelCall.class::cast)
-            .toList();
+        steps.stream().filter(KernelCall.class::isInstance).map(KernelCall.class::cast).toList();
     return new LoweredGraph(graph, calls, views(), constants);
   }
 }

@@ -27,8 +27,8 @@ import org.tersor.runtime.TersorException;
 
 /**
  * Cuts a model into segments of kernels and what is between them: bodies, operations of the host,
- * and places where sizes become known. A kernel goes into the earliest segment in which its operands
- * and the symbols of its sizes are there.
+ * and places where sizes become known. A kernel goes into the earliest segment in which its
+ * operands and the symbols of its sizes are there.
  *
  * <p>Stages are numbered: segments are even, what is between them odd; inputs and constants are
  * there before stage 0.
@@ -232,8 +232,7 @@ public final class ScriptBuilder {
       List<Integer> parameterRegisters = new ArrayList<>();
       for (Value parameter : parameters) {
         parameterRegisters.add(
-            registerOf.computeIfAbsent(
-                parameter, value -> register(value, model.type(value))));
+            registerOf.computeIfAbsent(parameter, value -> register(value, model.type(value))));
       }
       Set<Value> wanted = wanted();
       List<Script.Step> steps = new ArrayList<>();
@@ -244,8 +243,7 @@ public final class ScriptBuilder {
           members.forEach(step -> steps.add(control((LoweredStep.Control) step)));
         }
       });
-      List<Integer> results =
-          model.graph().outputs().stream().map(this::registerFor).toList();
+      List<Integer> results = model.graph().outputs().stream().map(this::registerFor).toList();
       return new Script.Block(parameterRegisters, steps, results);
     }
 
@@ -327,8 +325,7 @@ public final class ScriptBuilder {
       }
       Constant constant = model.constants().get(value);
       if (constant != null) {
-        int register =
-            constants.computeIfAbsent(constant, c -> register(value, constant.type()));
+        int register = constants.computeIfAbsent(constant, c -> register(value, constant.type()));
         registerOf.put(value, register);
         return register;
       }
@@ -385,15 +382,15 @@ public final class ScriptBuilder {
               types,
               model.graph().opsets(),
               Map.of());
-      segments.add(
-          new Segment(new LoweredGraph(ports, calls, views, model.constants()), symbols));
+      segments.add(new Segment(new LoweredGraph(ports, calls, views, model.constants()), symbols));
       List<Script.Element> elements =
           elements(symbols).stream()
               .map(e -> new Script.Element(e.symbol, registerFor(e.source), e.index))
               .toList();
       Set<String> all = expanded(symbols);
       List<Script.Derived> derived = new ArrayList<>();
-      model.scope()
+      model
+          .scope()
           .definitions()
           .forEach((symbol, value) -> {
             if (all.contains(symbol)) {
@@ -449,8 +446,7 @@ public final class ScriptBuilder {
         if (type instanceof ValueType.UnknownType) {
           type = model.scope().type(slice);
         }
-        TensorType tensor =
-            type instanceof TensorType t ? t : TensorType.unranked(DType.F32);
+        TensorType tensor = type instanceof TensorType t ? t : TensorType.unranked(DType.F32);
         stacked.add(
             new Script.Stacked(
                 step.stacked().get(i).axis(),
@@ -491,8 +487,7 @@ public final class ScriptBuilder {
       CloseBody closed = new CloseBody(body, types, constant, nextId);
       Graph prepared = prepareBody.apply(closed.graph());
       nextId = Math.max(closed.nextId(), prepared.maxId() + 1);
-      BlockBuilder inner =
-          new BlockBuilder(GraphLowering.lower(prepared, operators), captured);
+      BlockBuilder inner = new BlockBuilder(GraphLowering.lower(prepared, operators), captured);
       return inner.build(prepared.inputs().subList(0, body.inputs().size()));
     }
   }
