@@ -21,6 +21,7 @@ module org.tersor.ir {
   provides org.tersor.ir.op.OperatorProvider with
       org.tersor.ir.ops.ControlOperators,
       org.tersor.ir.ops.HostOperators,
+      org.tersor.ir.ops.MicrosoftOperators,
       org.tersor.ir.ops.StandardOperators,
       org.tersor.ir.ops.StructuredOperators,
       org.tersor.ir.ops.MachineLearningOperators,

@@ -88,6 +88,8 @@ class ArchitectureTest {
     "jdk.incubator.vector..,    org.tersor.codegen.jvm..|org.tersor.conformance..",
     "org.ojalgo..,              org.tersor.passes..",
     "ai.onnxruntime..,          org.tersor.conformance.ort..",
+    "com.google.re2j..,         org.tersor.plugins.regex..",
+    "com.twelvemonkeys..,       org.tersor.plugins.image..",
     "org.openjdk.jmh..,         org.tersor.conformance..",
   })
   void aLibraryStaysAtHome(String library, String homes) {

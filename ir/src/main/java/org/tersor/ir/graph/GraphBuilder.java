@@ -51,6 +51,11 @@ public final class GraphBuilder {
     return constant("", Constant.of(tensor));
   }
 
+  /** Nodes of a domain that are added from now on are of that version, whatever was imported. */
+  public void pin(String domain, int version) {
+    opsets.put(domain, version);
+  }
+
   /** A scalar or 1-D INT64 constant. */
   public Value longs(long... values) {
     return constant(Tensor.of(values, values.length));

@@ -24,13 +24,13 @@ import org.tersor.runtime.Tensor;
 
 /**
  * NonZero and Compress, whose results are as large as the data says: one kernel counts, and its
- * result is a size of the next.
+ * result is a size of the next; Unique and NonMaxSuppression.
  */
 final class DataSizedOperators {
   private DataSizedOperators() {}
 
   static List<OpBase> all() {
-    return List.of(new NonZero(), new NonZeroCount(), new NonZeroIndices(), new Compress());
+    return List.of(new NonZero(), new NonZeroCount(), new NonZeroIndices(), new Compress(), new Unique(), new NonMaxSuppression());
   }
 
   private static List<Tensor> nonZero(Tensor x) {

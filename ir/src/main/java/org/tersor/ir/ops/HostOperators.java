@@ -14,6 +14,7 @@ public final class HostOperators implements OperatorProvider {
     all.addAll(OptionalOperators.all());
     all.addAll(StringOperators.all());
     all.addAll(MapOperators.all());
+    all.addAll(LabelOperators.all());
     return List.copyOf(all);
   }
 }

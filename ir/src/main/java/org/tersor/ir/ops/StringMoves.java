@@ -1,6 +1,7 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -42,6 +43,13 @@ final class StringMoves {
 
   private static String formal(List<OpSchema.Formal> formals, int index) {
     return formals.get(Math.min(index, formals.size() - 1)).type();
+  }
+
+  /** By code points, as bytes of UTF-8 compare; {@code String.compareTo} differs past U+FFFF. */
+  static int compare(String a, String b) {
+    int[] p = a.codePoints().toArray();
+    int[] q = b.codePoints().toArray();
+    return Arrays.compare(p, q);
   }
 
   static Lowering of(OpSchema schema, OpContext c) {

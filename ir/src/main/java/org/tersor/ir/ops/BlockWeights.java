@@ -1,0 +1,361 @@
+package org.tersor.ir.ops;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.ir.op.Operator;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
+
+/**
+ * Products and look-ups with weights of few bits in blocks that have scales of their own:
+ * com.microsoft MatMulNBits, MatMulBnb4, GatherBlockQuantized. The levels of accuracy that they
+ * offer are lower bounds; this computes in float32.
+ */
+final class BlockWeights {
+  private static final Set<DType> REALS = Types.set(DType.F32, DType.F16, DType.BF16);
+
+  private BlockWeights() {}
+
+  static List<Operator> all() {
+    return List.of(
+        new UnpackBits(), new MatMulNBits(), new MatMulBnb4(), new GatherBlockQuantized());
+  }
+
+  private static Value unpack(FunctionOperator.Parts b, Value bytes, long bits, boolean highFirst) {
+    return bits == 8
+        ? bytes
+        : b.builder()
+            .add(
+                OpKey.TERSOR,
+                UnpackBits.NAME,
+                Map.of(
+                    "bits", FunctionOperator.integerAttr(bits),
+                    "high_first", FunctionOperator.integerAttr(highFirst ? 1 : 0)),
+                bytes);
+  }
+
+  private static long positive(OpContext c, String name) {
+    long value = c.intAttr(name, 0);
+    if (value < 1 || value > Integer.MAX_VALUE) {
+      throw c.error("TSR-0304", name + " is " + value);
+    }
+    return value;
+  }
+
+  private static List<ValueType> rows(OpContext c) {
+    if (!c.in(0).isRanked()) {
+      return List.of(c.in(0));
+    }
+    List<DimExpr> dims = new ArrayList<>(c.dims(0));
+    dims.set(dims.size() - 1, DimExpr.of(positive(c, "N")));
+    return List.of(TensorType.of(c.dtype(0), dims));
+  }
+
+  /** Y = A x W' + bias in float32, as A's type. */
+  private static Value product(
+      OpContext c, FunctionOperator.Parts b, Value weights, boolean transposed, int bias) {
+    Value w = transposed ? b.transpose(weights, 1, 0) : weights;
+    Value y = b.add("MatMul", b.cast(b.in(0), DType.F32), w);
+    if (bias >= 0 && c.hasInput(bias)) {
+      y = b.add("Add", y, b.cast(b.in(bias), DType.F32));
+    }
+    return b.cast(y, c.dtype(0));
+  }
+
+  /**
+   * Y [.., N] = A [.., K] x W', where W [N, K] = (code - zero) * scale with codes of 2, 4 or 8 bits
+   * in B [N, blocks, block_size * bits / 8], scales [N, blocks], zero points packed like the codes
+   * or as reals (2^(bits - 1) if absent). g_idx [K] says the block of each k.
+   */
+  private static final class MatMulNBits extends FunctionOperator {
+    MatMulNBits() {
+      super(
+          OpSchema.of(MICROSOFT, "MatMulNBits", 1)
+              .input("A", "T1")
+              .input("B", "T2")
+              .input("scales", "T1")
+              .optional("zero_points", "T3")
+              .optional("g_idx", "T4")
+              .optional("bias", "T1")
+              .output("Y", "T1")
+              .types("T1", REALS)
+              .types("T2", Types.set(DType.U8))
+              .types("T3", Types.union(REALS, Types.set(DType.U8)))
+              .types("T4", Types.set(DType.I32))
+              .required("K", AttributeKind.INT)
+              .required("N", AttributeKind.INT)
+              .required("block_size", AttributeKind.INT)
+              .attribute("bits", AttributeKind.INT)
+              .attribute("accuracy_level", AttributeKind.INT)
+              .tolerance(OpSchema.Tolerance.ACCUMULATION));
+    }
+
+    @Override
+    List<ValueType> types(OpContext c) {
+      long bits = c.intAttr("bits", 4);
+      if (bits != 2 && bits != 4 && bits != 8) {
+        throw c.error("TSR-0304", "weights of " + bits + " bits; 2, 4 and 8 are defined");
+      }
+      long size = positive(c, "block_size");
+      long n = positive(c, "N");
+      long blocks = (positive(c, "K") + size - 1) / size;
+      if (size < 16 || Long.bitCount(size) != 1) {
+        throw c.error("TSR-0304", "block_size " + size + " is no power of two from 16 on");
+      }
+      expect(c, 1, n * blocks * (size * bits / 8));
+      expect(c, 2, n * blocks);
+      if (c.hasInput(3)) {
+        expect(c, 3, c.dtype(3) == DType.U8 ? n * ((blocks * bits + 7) / 8) : n * blocks);
+      }
+      if (c.in(0).isRanked()
+          && c.dims(0).getLast().isConst()
+          && !c.dims(0).getLast().isConst(positive(c, "K"))) {
+        throw c.error("TSR-0303", "the last dimension of A is not K = " + positive(c, "K"));
+      }
+      return rows(c);
+    }
+
+    private static void expect(OpContext c, int input, long elements) {
+      if (c.in(input).isStatic() && c.in(input).elements().constValue() != elements) {
+        throw c.error("TSR-0303", "input " + input + " must have " + elements + " elements");
+      }
+    }
+
+    @Override
+    List<Value> build(OpContext c, Parts b) {
+      long bits = c.intAttr("bits", 4);
+      long size = positive(c, "block_size");
+      long n = positive(c, "N");
+      long k = positive(c, "K");
+      long blocks = (k + size - 1) / size;
+      Value codes = unpack(b, b.reshape(b.in(1), n, blocks, size * bits / 8), bits, false);
+      Value reals = b.cast(codes, DType.F32);
+      Value scales = b.cast(b.reshape(b.in(2), n, blocks), DType.F32);
+      Value zeros = zeros(c, b, bits, n, blocks);
+      boolean each = c.hasInput(3);
+      Value weights;
+      if (c.hasInput(4)) {
+        Value block = b.slice(b.in(4), 0, 0, k);
+        reals = b.slice(b.reshape(reals, n, blocks * size), 1, 0, k);
+        weights =
+            b.add(
+                "Mul",
+                b.add("Sub", reals, each ? perColumn(b, zeros, block) : zeros),
+                perColumn(b, scales, block));
+      } else {
+        Value centered = b.add("Sub", reals, each ? b.unsqueeze(zeros, 2) : zeros);
+        Value all = b.add("Mul", centered, b.unsqueeze(scales, 2));
+        weights = b.slice(b.reshape(all, n, blocks * size), 1, 0, k);
+      }
+      return List.of(product(c, b, weights, true, 5));
+    }
+
+    private static Value perColumn(Parts b, Value blocks, Value which) {
+      return b.add("Gather", Map.of("axis", integerAttr(1)), blocks, which);
+    }
+
+    /** [N, blocks], or one number if there is no input. */
+    private static Value zeros(OpContext c, Parts b, long bits, long n, long blocks) {
+      if (!c.hasInput(3)) {
+        return b.scalar(1L << bits - 1);
+      }
+      if (c.dtype(3) != DType.U8) {
+        return b.cast(b.reshape(b.in(3), n, blocks), DType.F32);
+      }
+      Value codes = unpack(b, b.reshape(b.in(3), n, (blocks * bits + 7) / 8), bits, false);
+      return b.cast(b.slice(codes, 1, 0, blocks), DType.F32);
+    }
+  }
+
+  /**
+   * Y [.., N] = A [.., K] x W', with W [N, K] in 4-bit codes of the tables FP4 or NF4 of
+   * bitsandbytes, the first of two in the high bits, times absmax of each block_size of them.
+   */
+  private static final class MatMulBnb4 extends FunctionOperator {
+    private static final float[] FP4 = {
+      0,
+      5.208333333e-03f,
+      0.66666667f,
+      1,
+      0.33333333f,
+      0.5f,
+      0.16666667f,
+      0.25f,
+      -0f,
+      -5.208333333e-03f,
+      -0.66666667f,
+      -1,
+      -0.33333333f,
+      -0.5f,
+      -0.16666667f,
+      -0.25f
+    };
+
+    /** Quantiles of the normal distribution: Dettmers et al., QLoRA, appendix E. */
+    private static final float[] NF4 = {
+      -1,
+      -0.6961928009986877f,
+      -0.5250730514526367f,
+      -0.39491748809814453f,
+      -0.28444138169288635f,
+      -0.18477343022823334f,
+      -0.09105003625154495f,
+      0,
+      0.07958029955625534f,
+      0.16093020141124725f,
+      0.24611230194568634f,
+      0.33791524171829224f,
+      0.44070982933044434f,
+      0.5626170039176941f,
+      0.7229568362236023f,
+      1
+    };
+
+    MatMulBnb4() {
+      super(
+          OpSchema.of(MICROSOFT, "MatMulBnb4", 1)
+              .input("A", "T1")
+              .input("B", "T2")
+              .input("absmax", "T1")
+              .output("Y", "T1")
+              .types("T1", REALS)
+              .types("T2", Types.set(DType.U8))
+              .required("K", AttributeKind.INT)
+              .required("N", AttributeKind.INT)
+              .required("block_size", AttributeKind.INT)
+              .required("quant_type", AttributeKind.INT)
+              .attribute("training_mode", AttributeKind.INT)
+              .attribute("transB", AttributeKind.INT)
+              .tolerance(OpSchema.Tolerance.ACCUMULATION));
+    }
+
+    @Override
+    List<ValueType> types(OpContext c) {
+      long type = c.intAttr("quant_type", 0);
+      if (type != 0 && type != 1) {
+        throw c.error("TSR-0304", "quant_type " + type + " is neither 0 (FP4) nor 1 (NF4)");
+      }
+      positive(c, "block_size");
+      return rows(c);
+    }
+
+    @Override
+    List<Value> build(OpContext c, Parts b) {
+      long n = positive(c, "N");
+      long k = positive(c, "K");
+      long size = positive(c, "block_size");
+      long blocks = (n * k + size - 1) / size;
+      Value codes = b.slice(unpack(b, b.reshape(b.in(1), -1), 4, true), 0, 0, n * k);
+      float[] levels = c.intAttr("quant_type", 0) == 0 ? FP4 : NF4;
+      Value table = b.builder().constant(Tensor.of(levels.clone(), levels.length));
+      Value values = b.add("Gather", table, b.cast(codes, DType.I32));
+      Value repeated =
+          b.add("Expand", b.reshape(b.cast(b.in(2), DType.F32), blocks, 1), b.longs(blocks, size));
+      Value scales = b.slice(b.reshape(repeated, blocks * size), 0, 0, n * k);
+      boolean transposed = c.intAttr("transB", 1) != 0;
+      Value weights =
+          b.reshape(b.add("Mul", values, scales), transposed ? n : k, transposed ? k : n);
+      return List.of(product(c, b, weights, transposed, -1));
+    }
+  }
+
+  /**
+   * Rows of a table whose elements are codes of 4 or 8 bits with a scale and zero point for each
+   * block of an axis. Codes in U8 of 4 bits lie two in a byte along the last axis.
+   */
+  private static final class GatherBlockQuantized extends FunctionOperator {
+    GatherBlockQuantized() {
+      super(
+          OpSchema.of(MICROSOFT, "GatherBlockQuantized", 1)
+              .input("data", "T1")
+              .input("indices", "I")
+              .input("scales", "T2")
+              .optional("zero_points", "T1")
+              .output("output", "T2")
+              .types("T1", Types.set(DType.U4, DType.I4, DType.U8))
+              .types("I", Types.INDICES)
+              .types("T2", REALS)
+              .attribute("bits", AttributeKind.INT)
+              .attribute("block_size", AttributeKind.INT)
+              .attribute("gather_axis", AttributeKind.INT)
+              .attribute("quantize_axis", AttributeKind.INT));
+    }
+
+    private static int axis(OpContext c, String name, int otherwise) {
+      return c.axis(c.intAttr(name, otherwise), c.rank(0));
+    }
+
+    private static boolean packed(OpContext c) {
+      return c.dtype(0) == DType.U8 && c.intAttr("bits", 4) == 4;
+    }
+
+    @Override
+    List<ValueType> types(OpContext c) {
+      if (!c.in(0).isRanked() || !c.in(1).isRanked()) {
+        return List.of(TensorType.unranked(c.dtype(2)));
+      }
+      int gather = axis(c, "gather_axis", 0);
+      int quantize = axis(c, "quantize_axis", 1);
+      if (gather == quantize) {
+        throw c.error("TSR-0305", "gather_axis and quantize_axis are both " + gather);
+      }
+      if (packed(c) && quantize != c.rank(0) - 1) {
+        throw c.error("TSR-0305", "codes in bytes are quantized along the last axis only");
+      }
+      List<DimExpr> data = new ArrayList<>(c.dims(0));
+      if (packed(c)) {
+        data.set(data.size() - 1, data.getLast().times(DimExpr.of(2)));
+      }
+      List<DimExpr> dims = new ArrayList<>(data.subList(0, gather));
+      dims.addAll(c.dims(1));
+      dims.addAll(data.subList(gather + 1, data.size()));
+      return List.of(TensorType.of(c.dtype(2), dims));
+    }
+
+    @Override
+    List<Value> build(OpContext c, Parts b) {
+      int gather = axis(c, "gather_axis", 0);
+      int quantize = axis(c, "quantize_axis", 1);
+      boolean packed = packed(c);
+      Value codes = rows(b, b.in(0), gather);
+      Value scales = rows(b, b.in(2), gather);
+      codes = packed ? unpack(b, codes, 4, false) : codes;
+      int axis = quantize < gather ? quantize : quantize + c.rank(1) - 1;
+      Value zeros = Value.NONE;
+      if (c.hasInput(3)) {
+        zeros = rows(b, b.in(3), gather);
+        if (packed) {
+          Value all = unpack(b, zeros, 4, false);
+          zeros = b.add("Slice", all, b.longs(0), b.dim(scales, axis), b.longs(axis));
+        }
+      } else if (c.dtype(0) == DType.U8) {
+        Tensor middle = Tensor.zeros(DType.U8);
+        middle.setLong(0, packed ? 8 : 128);
+        zeros = b.add("Expand", b.builder().constant(middle), b.add("Shape", scales));
+      }
+      return List.of(
+          b.add(
+              "DequantizeLinear",
+              Map.of(
+                  "axis", integerAttr(axis),
+                  "block_size", integerAttr(c.intAttr("block_size", 128))),
+              codes,
+              scales,
+              zeros));
+    }
+
+    private static Value rows(Parts b, Value table, int axis) {
+      return b.add("Gather", Map.of("axis", integerAttr(axis)), table, b.in(1));
+    }
+  }
+}

@@ -1,0 +1,136 @@
+package org.tersor.plugins.image;
+
+import com.twelvemonkeys.imageio.plugins.pnm.PNMImageReaderSpi;
+import com.twelvemonkeys.imageio.plugins.webp.WebPImageReaderSpi;
+import java.awt.image.BufferedImage;
+import java.awt.image.IndexColorModel;
+import java.awt.image.Raster;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.util.Iterator;
+import java.util.List;
+import javax.imageio.ImageIO;
+import javax.imageio.ImageReader;
+import javax.imageio.spi.ImageReaderSpi;
+import javax.imageio.stream.ImageInputStream;
+import javax.imageio.stream.MemoryCacheImageInputStream;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.host.HostCall;
+import org.tersor.runtime.host.HostOp;
+
+/**
+ * The bytes of a picture, U8[n], to U8[height, width, channels]; alpha is dropped. Grey is ITU-R
+ * 601-2 luma. The size is checked before anything is decoded.
+ */
+final class ImageDecode implements HostOp {
+  private static final long MOST_PIXELS = 1L << 26;
+
+  @Override
+  public String id() {
+    return "image.decode";
+  }
+
+  @Override
+  public List<Datum> run(HostCall call) {
+    Tensor encoded = call.tensor(0);
+    if (encoded.dtype() != DType.U8 || encoded.rank() != 1) {
+      throw call.error("TSR-0303", "the bytes of a file are needed as u8[n], not " + encoded);
+    }
+    try (ImageInputStream stream =
+        new MemoryCacheImageInputStream(new ByteArrayInputStream(encoded.bytes()))) {
+      ImageReader reader = reader(call, stream, encoded.bytes());
+      try {
+        reader.setInput(stream, true, true);
+        long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
+        if (pixels > MOST_PIXELS) {
+          throw call.error(
+              "TSR-0303",
+              "a picture of "
+                  + reader.getWidth(0)
+                  + " x "
+                  + reader.getHeight(0)
+                  + " pixels is larger than "
+                  + MOST_PIXELS
+                  + " pixels");
+        }
+        return List.of(pixels(call, reader.read(0)));
+      } finally {
+        reader.dispose();
+      }
+    } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
+      throw call.error("TSR-0705", "the picture cannot be decoded: " + e.getMessage());
+    }
+  }
+
+  /** The readers of this plugin by hand: ImageIO's registry would not see them in a plugin jar. */
+  private static ImageReader reader(HostCall call, ImageInputStream stream, byte[] bytes)
+      throws IOException {
+    for (ImageReaderSpi spi : List.of(new WebPImageReaderSpi(), new PNMImageReaderSpi())) {
+      if (spi.canDecodeInput(stream)) {
+        return spi.createReaderInstance();
+      }
+    }
+    Iterator<ImageReader> standard = ImageIO.getImageReaders(stream);
+    if (standard.hasNext()) {
+      return standard.next();
+    }
+    throw call.error(
+        "TSR-0705",
+        isJpeg2000(bytes)
+            ? "JPEG 2000 pictures are not supported: there is no decoder under a fitting licence"
+            : "the bytes are no picture in a known format: bmp, jpeg, png, pnm, tiff, webp");
+  }
+
+  private static boolean isJpeg2000(byte[] b) {
+    return b.length > 8
+        && (b[4] == 'j' && b[5] == 'P' || (b[0] & 0xFF) == 0xFF && (b[1] & 0xFF) == 0x4F);
+  }
+
+  private static Tensor pixels(HostCall call, BufferedImage image) {
+    String format = call.setting("pixel_format");
+    boolean grey = format.equals("Grayscale");
+    int first = format.equals("BGR") ? 2 : 0;
+    int w = image.getWidth();
+    int h = image.getHeight();
+    Tensor out = call.allocate(DType.U8, h, w, grey ? 1 : 3);
+    byte[] to = out.bytes();
+    int[] rgb = new int[3];
+    for (int y = 0, at = 0; y < h; y++) {
+      for (int x = 0; x < w; x++) {
+        read(image, x, y, rgb);
+        if (grey) {
+          to[at++] = (byte) (rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + 0x8000 >> 16);
+        } else {
+          to[at++] = (byte) rgb[first];
+          to[at++] = (byte) rgb[1];
+          to[at++] = (byte) rgb[2 - first];
+        }
+      }
+    }
+    return out;
+  }
+
+  /**
+   * The samples as they are stored: {@code getRGB} would bend the greys, which Java holds to be
+   * linear.
+   */
+  private static void read(BufferedImage image, int x, int y, int[] rgb) {
+    if (image.getColorModel() instanceof IndexColorModel) {
+      int argb = image.getRGB(x, y);
+      rgb[0] = argb >> 16 & 0xFF;
+      rgb[1] = argb >> 8 & 0xFF;
+      rgb[2] = argb & 0xFF;
+      return;
+    }
+    Raster raster = image.getRaster();
+    for (int k = 0; k < 3; k++) {
+      int band = raster.getNumBands() < 3 ? 0 : k;
+      int bits = raster.getSampleModel().getSampleSize(band);
+      int sample = raster.getSample(x, y, band);
+      rgb[k] =
+          bits > 8 ? sample >>> bits - 8 : bits == 8 ? sample : sample * 255 / ((1 << bits) - 1);
+    }
+  }
+}

@@ -1,0 +1,2 @@
+/** Pictures in files to tensors. */
+package org.tersor.plugins.image;
