@@ -46,7 +46,7 @@ final class StringOps {
     long operand = call.longSetting("operand");
     Tensor out = call.allocate(DType.I64, x.shape());
     for (int i = 0; i < x.size(); i++) {
-      out.longs()[i] = operand + 1 << OPERAND_SHIFT | i;
+      out.longs()[i] = ((operand + 1) << OPERAND_SHIFT) | i;
     }
     return out;
   }
@@ -59,7 +59,8 @@ final class StringOps {
       long number = numbers.getLong(i);
       if (number != 0) {
         String[] operand = call.strings((int) (number >> OPERAND_SHIFT));
-        out.strings()[i] = operand[call.position((int) number, operand.length, "string")];
+        long index = number & ((1L << OPERAND_SHIFT) - 1);
+        out.strings()[i] = operand[call.position(index, operand.length, "string")];
       }
     }
     return out;
@@ -171,7 +172,7 @@ final class StringOps {
   private static Datum normalize(HostCall call) {
     Tensor x = call.tensor(0);
     String[] words = call.strings(0);
-    if (x.rank() == 0 || x.rank() > 2 || x.rank() == 2 && x.shape()[0] != 1) {
+    if (x.rank() == 0 || x.rank() > 2 || (x.rank() == 2 && x.shape()[0] != 1)) {
       throw call.error("TSR-0303", "strings of shape [C] or [1, C] are needed, not " + x);
     }
     UnaryOperator<String> change =
