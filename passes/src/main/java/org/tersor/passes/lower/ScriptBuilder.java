@@ -109,7 +109,7 @@ public final class ScriptBuilder {
     private final Map<Value, Integer> stageOf = new HashMap<>();
     private final Map<String, Integer> stageOfSymbol = new HashMap<>();
     private final Map<Integer, Value> byId = new HashMap<>();
-    private final Map<LoweredStep, Integer> stageOfStep = new java.util.IdentityHashMap<>();
+    private final List<Integer> stageOfStep = new ArrayList<>();
     private int last = BEFORE;
     private boolean readsElements;
 
@@ -174,7 +174,7 @@ public final class ScriptBuilder {
               yield earliest;
             }
           };
-      stageOfStep.put(step, stage);
+      stageOfStep.add(stage);
       last = Math.max(last, stage);
     }
 
@@ -226,8 +226,10 @@ public final class ScriptBuilder {
 
     Script.Block build(List<Value> parameters) {
       Map<Integer, List<LoweredStep>> stages = new TreeMap<>();
-      for (LoweredStep step : model.steps()) {
-        stages.computeIfAbsent(stageOfStep.get(step), s -> new ArrayList<>()).add(step);
+      for (int i = 0; i < model.steps().size(); i++) {
+        stages
+            .computeIfAbsent(stageOfStep.get(i), s -> new ArrayList<>())
+            .add(model.steps().get(i));
       }
       List<Integer> parameterRegisters = new ArrayList<>();
       for (Value parameter : parameters) {
@@ -250,9 +252,9 @@ public final class ScriptBuilder {
     /** Values that must be in registers: read across stages, or results. */
     private Set<Value> wanted() {
       Set<Value> wanted = new LinkedHashSet<>(model.graph().outputs());
-      for (LoweredStep step : model.steps()) {
-        int stage = stageOfStep.get(step);
-        switch (step) {
+      for (int i = 0; i < model.steps().size(); i++) {
+        int stage = stageOfStep.get(i);
+        switch (model.steps().get(i)) {
           case KernelCall call -> {
             for (Value read : call.reads()) {
               Value root = root(read);
