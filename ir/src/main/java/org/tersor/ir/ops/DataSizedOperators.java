@@ -30,7 +30,13 @@ final class DataSizedOperators {
   private DataSizedOperators() {}
 
   static List<OpBase> all() {
-    return List.of(new NonZero(), new NonZeroCount(), new NonZeroIndices(), new Compress(), new Unique(), new NonMaxSuppression());
+    return List.of(
+        new NonZero(),
+        new NonZeroCount(),
+        new NonZeroIndices(),
+        new Compress(),
+        new Unique(),
+        new NonMaxSuppression());
   }
 
   private static List<Tensor> nonZero(Tensor x) {
