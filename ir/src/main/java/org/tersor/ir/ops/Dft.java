@@ -103,16 +103,53 @@ final class Dft extends OpBase {
     }
     Optional<Plan> plan = plan(c);
     List<DimExpr> dims = new ArrayList<>(c.dims(0));
-    for (int d = 0; d < dims.size() - 1; d++) {
-      if (plan.isEmpty()) {
-        dims.set(d, unknown(c, d));
-      } else if (d == plan.get().axis) {
-        dims.set(d, plan.get().given);
+    boolean real = c.intAttr("inverse", 0) != 0 && c.intAttr("onesided", 0) != 0;
+    if (plan.isPresent()) {
+      dims.set(plan.get().axis, plan.get().given);
+    } else {
+      Optional<OpenPlan> open = openPlan(c);
+      for (int d = 0; d < dims.size() - 1; d++) {
+        dims.set(d, open.isPresent() ? open.get().shape.get(d) : unknown(c, d));
       }
     }
-    boolean real = c.intAttr("inverse", 0) != 0 && c.intAttr("onesided", 0) != 0;
     dims.set(dims.size() - 1, DimExpr.of(real ? 1 : 2));
     return List.of(TensorType.of(c.dtype(0), dims));
+  }
+
+  /**
+   * A transform along an axis that is only known when it runs.
+   *
+   * @param own per dimension 1 if it is the axis, else 0
+   * @param read numbers of a line of the input
+   * @param shape of the result, without its last dimension
+   */
+  private record OpenPlan(List<DimExpr> own, DimExpr read, DimExpr length, List<DimExpr> shape) {}
+
+  private static Optional<OpenPlan> openPlan(OpContext c) {
+    List<DimExpr> x = c.dims(0);
+    Optional<RuntimeAxes> axes = RuntimeAxes.of(c, AXIS, x.size());
+    boolean inverse = c.intAttr("inverse", 0) != 0;
+    boolean oneSided = c.intAttr("onesided", 0) != 0;
+    Optional<DimExpr> given =
+        c.hasInput(LENGTH) ? Shapes.extent(c, LENGTH, "dft_length") : Optional.of(DimExpr.ZERO);
+    if (axes.isEmpty() || axes.get().count() != 1 || given.isEmpty()) {
+      return Optional.empty();
+    }
+    List<DimExpr> own = new ArrayList<>();
+    DimExpr read = DimExpr.ZERO;
+    for (int d = 0; d < x.size() - 1; d++) {
+      own.add(axes.get().isOne(d));
+      read = read.plus(own.get(d).times(x.get(d)));
+    }
+    DimExpr line = inverse && oneSided ? read.minus(1).times(2) : read;
+    DimExpr length = c.hasInput(LENGTH) ? given.get() : c.abbreviate("length", line);
+    DimExpr result = oneSided && !inverse ? length.floorDiv(2).plus(1) : length;
+    List<DimExpr> shape = new ArrayList<>();
+    for (int d = 0; d < x.size() - 1; d++) {
+      DimExpr extent = x.get(d).plus(own.get(d).times(result.minus(x.get(d))));
+      shape.add(c.abbreviate("extent" + d, extent));
+    }
+    return Optional.of(new OpenPlan(own, c.abbreviate("read", read), length, shape));
   }
 
   @Override
@@ -156,8 +193,14 @@ final class Dft extends OpBase {
 
   @Override
   Lowering code(OpContext c) {
-    Plan plan =
-        plan(c).orElseThrow(() -> notLowered(c, "axis or dft_length are only known when it runs"));
+    Optional<Plan> known = plan(c);
+    if (known.isEmpty()) {
+      return alongOpenAxis(
+          c,
+          openPlan(c)
+              .orElseThrow(() -> notLowered(c, "axis or dft_length are only known when it runs")));
+    }
+    Plan plan = known.get();
     KernelBuilder kernel = new KernelBuilder(this, c);
     List<DimExpr> x = c.dims(0);
     List<Axis> others = Shapes.axes("b", x.subList(0, x.size() - 1));
@@ -199,5 +242,50 @@ final class Dft extends OpBase {
     KExpr im = K.cast(Scalar.F64, kernel.value(0, index));
     im = K.select(mirrored, K.neg(im), im);
     return new Fourier.Complex(re, K.select(inside, im, zero));
+  }
+
+  /** By the definition: which numbers a sum runs over depends on the axis. */
+  private Lowering alongOpenAxis(OpContext c, OpenPlan plan) {
+    boolean inverse = c.intAttr("inverse", 0) != 0;
+    boolean real = inverse && c.intAttr("onesided", 0) != 0;
+    List<DimExpr> x = c.dims(0);
+    KernelBuilder kernel = new KernelBuilder(this, c);
+    List<Axis> axes = Shapes.axes("o", plan.shape);
+    Axis n = new Axis("n", plan.length);
+    KExpr length = K.dim(plan.length);
+    KExpr mirrored = real ? K.gt(K.axis(n), K.floorDiv(length, K.index(2))) : K.bool(false);
+    KExpr at = K.select(mirrored, K.sub(length, K.axis(n)), K.axis(n));
+    KExpr frequency = K.index(0);
+    List<KExpr> index = new ArrayList<>();
+    for (int d = 0; d < axes.size(); d++) {
+      KExpr own = K.eq(K.dim(plan.own.get(d)), K.index(1));
+      frequency = K.select(own, K.axis(axes.get(d)), frequency);
+      index.add(K.select(own, at, K.axis(axes.get(d))));
+    }
+    index.add(K.index(0));
+    KExpr zero = K.literal(Scalar.F64, 0.0);
+    KExpr inside = K.lt(at, K.dim(plan.read));
+    KExpr re = K.select(inside, K.cast(Scalar.F64, kernel.value(0, index)), zero);
+    KExpr im = zero;
+    if (x.getLast().isConst(2)) {
+      index.set(axes.size(), K.index(1));
+      KExpr part = K.cast(Scalar.F64, kernel.value(0, index));
+      im = K.select(inside, K.select(mirrored, K.neg(part), part), zero);
+    }
+    Fourier fourier = new Fourier(kernel, axes, plan.length, inverse);
+    Fourier.Complex turned =
+        fourier.turned(
+            new Fourier.Complex(re, im),
+            K.mul(K.cast(Scalar.I64, frequency), K.cast(Scalar.I64, K.axis(n))));
+    for (int part = 0; part < (real ? 1 : 2); part++) {
+      KExpr sum = K.sum(List.of(n), part == 0 ? turned.re() : turned.im());
+      if (inverse) {
+        sum = K.div(sum, K.cast(Scalar.F64, length));
+      }
+      List<KExpr> to = new ArrayList<>(Shapes.refs(axes));
+      to.add(K.index(part));
+      kernel.stage(kernel.out(0), axes, to, sum);
+    }
+    return kernel.build();
   }
 }

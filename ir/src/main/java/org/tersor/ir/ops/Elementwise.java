@@ -28,7 +28,7 @@ import org.tersor.runtime.Tensor;
  * An operator that one expression defines: output element = expression of the input elements at the
  * broadcast position. The expression gives evaluation, kernel and symbolic values.
  */
-final class Elementwise extends OpBase {
+final class Elementwise extends OpBase implements Differentiable {
   private final ElementwiseRow row;
 
   Elementwise(ElementwiseRow row) {
@@ -296,5 +296,29 @@ final class Elementwise extends OpBase {
       result.add(value.get());
     }
     return Optional.of(result);
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    ScalarExpr expr = row.variadic() ? variadic(c) : expression(c, c.dtype(row.typeInput()));
+    Map<String, Value> operands = new HashMap<>();
+    for (int i = 0; i < c.inputCount(); i++) {
+      operands.put(row.variadic() ? "in" + i : operandName(i), p.inputs().get(i));
+    }
+    List<DimExpr> result = outType(c, 0).dims();
+    List<Value> gradients = new ArrayList<>();
+    for (int i = 0; i < c.inputCount(); i++) {
+      if (!c.hasInput(i) || !c.dtype(i).isFloat()) {
+        gradients.add(Value.NONE);
+        continue;
+      }
+      String name = row.variadic() ? "in" + i : operandName(i);
+      ScalarExpr derivative =
+          ScalarGradient.of(expr, name)
+              .orElseThrow(() -> c.error("TSR-0203", "its derivative is not known"));
+      Value part = ScalarGradient.nodes(c, p, derivative, operands, c.dtype(i));
+      gradients.add(p.unbroadcast(c, p.add("Mul", p.gradient(), part), result, align(c, i)));
+    }
+    return gradients;
   }
 }

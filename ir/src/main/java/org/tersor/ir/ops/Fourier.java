@@ -6,6 +6,7 @@ import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
 import org.tersor.runtime.DimExpr;
@@ -31,14 +32,7 @@ record Fourier(KernelBuilder kernel, List<Axis> batch, DimExpr length, boolean i
 
   /** The spectrum of a line. */
   Line transform(Line input) {
-    Axis j = new Axis("j", length);
-    KExpr turn = K.literal(Scalar.F64, (inverse ? 2 : -2) * Math.PI);
-    KExpr angle =
-        K.mul(turn, K.div(K.cast(Scalar.F64, K.axis(j)), K.cast(Scalar.F64, K.dim(length))));
-    Buf cos = kernel.temp("cos", Scalar.F64, List.of(length));
-    Buf sin = kernel.temp("sin", Scalar.F64, List.of(length));
-    kernel.stage(cos, List.of(j), K.unary(UnaryOp.COS, angle));
-    kernel.stage(sin, List.of(j), K.unary(UnaryOp.SIN, angle));
+    Roots roots = roots();
     // After each step, line k of the K lines of R numbers holds what belongs to the frequencies
     // k + K * q: their sum over n of number n times the R-th root of one to the power n * q.
     Line line = input;
@@ -48,11 +42,45 @@ record Fourier(KernelBuilder kernel, List<Axis> batch, DimExpr length, boolean i
     for (int step = 0; step < factors.size(); step++) {
       DimExpr factor = factors.get(step);
       DimExpr shorter = step == factors.size() - 1 ? DimExpr.ONE : rest.floorDiv(factor);
-      line = step(step, line, lines, rest, factor, shorter, cos, sin);
+      line = step(step, line, lines, rest, factor, shorter, roots);
       lines = lines.times(factor);
       rest = shorter;
     }
     return line;
+  }
+
+  /** Tables of the roots of one. */
+  private record Roots(Buf cos, Buf sin, DimExpr length) {
+    /**
+     * {@code x} times a power of the first root.
+     *
+     * @param power I64: of long lines it may not fit an index
+     */
+    Complex turned(Complex x, KExpr power) {
+      KExpr length64 = K.cast(Scalar.I64, K.dim(length));
+      KExpr root = K.cast(Scalar.INDEX, K.binary(BinaryOp.REM, power, length64));
+      KExpr c = K.at(cos, root);
+      KExpr s = K.at(sin, root);
+      return new Complex(
+          K.sub(K.mul(x.re, c), K.mul(x.im, s)), K.add(K.mul(x.re, s), K.mul(x.im, c)));
+    }
+  }
+
+  private Roots roots() {
+    Axis j = new Axis("j", length);
+    KExpr turn = K.literal(Scalar.F64, (inverse ? 2 : -2) * Math.PI);
+    KExpr angle =
+        K.mul(turn, K.div(K.cast(Scalar.F64, K.axis(j)), K.cast(Scalar.F64, K.dim(length))));
+    Buf cos = kernel.temp("cos", Scalar.F64, List.of(length));
+    Buf sin = kernel.temp("sin", Scalar.F64, List.of(length));
+    kernel.stage(cos, List.of(j), K.unary(UnaryOp.COS, angle));
+    kernel.stage(sin, List.of(j), K.unary(UnaryOp.SIN, angle));
+    return new Roots(cos, sin, length);
+  }
+
+  /** {@code x} times a power, I64, of the first root of one. */
+  Complex turned(Complex x, KExpr power) {
+    return roots().turned(x, power);
   }
 
   private List<DimExpr> factors() {
@@ -85,27 +113,18 @@ record Fourier(KernelBuilder kernel, List<Axis> batch, DimExpr length, boolean i
       DimExpr rest,
       DimExpr factor,
       DimExpr shorter,
-      Buf cos,
-      Buf sin) {
+      Roots roots) {
     Axis q = new Axis("q" + step, factor);
     Axis k = new Axis("k" + step, lines);
     Axis m = new Axis("m" + step, shorter);
     Axis n = new Axis("n" + step, factor);
     KExpr position = K.add(K.mul(K.axis(n), K.dim(shorter)), K.axis(m));
     Complex x = input.at(K.add(K.mul(K.axis(k), K.dim(rest)), position));
-    // The power of the first root of one; of wide lines the product may not fit an index.
     KExpr power =
         K.mul(
             K.mul(K.cast(Scalar.I64, K.axis(q)), K.cast(Scalar.I64, position)),
             K.cast(Scalar.I64, K.dim(lines)));
-    KExpr root =
-        K.cast(
-            Scalar.INDEX,
-            K.binary(org.tersor.ir.loop.BinaryOp.REM, power, K.cast(Scalar.I64, K.dim(length))));
-    KExpr c = K.at(cos, root);
-    KExpr s = K.at(sin, root);
-    KExpr re = K.sub(K.mul(x.re, c), K.mul(x.im, s));
-    KExpr im = K.add(K.mul(x.re, s), K.mul(x.im, c));
+    Complex turned = roots.turned(x, power);
     List<Axis> axes = new ArrayList<>(batch);
     axes.addAll(List.of(q, k, m));
     List<DimExpr> shape = new ArrayList<>(batch.stream().map(Axis::extent).toList());
@@ -116,8 +135,8 @@ record Fourier(KernelBuilder kernel, List<Axis> batch, DimExpr length, boolean i
     Buf real = kernel.temp("re" + step, Scalar.F64, shape);
     Buf imaginary = kernel.temp("im" + step, Scalar.F64, shape);
     List<Axis> fold = factor.isConst(1) ? List.of() : List.of(n);
-    kernel.stage(real, axes, target, K.sum(fold, re));
-    kernel.stage(imaginary, axes, target, K.sum(fold, im));
+    kernel.stage(real, axes, target, K.sum(fold, turned.re));
+    kernel.stage(imaginary, axes, target, K.sum(fold, turned.im));
     return at -> {
       List<KExpr> index = new ArrayList<>(Shapes.refs(batch));
       index.add(at);

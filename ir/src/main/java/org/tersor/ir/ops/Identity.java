@@ -3,6 +3,7 @@ package org.tersor.ir.ops;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
@@ -14,7 +15,7 @@ import org.tersor.runtime.Datum;
 import org.tersor.runtime.DimExpr;
 
 /** Identity, of a tensor or (from version 14 and 16 on) of a sequence or an optional. */
-final class Identity extends OpBase {
+final class Identity extends OpBase implements Differentiable {
   /** What strings and other than tensors need in compiled code. */
   static final String HOST_OP = "value.same";
 
@@ -53,5 +54,10 @@ final class Identity extends OpBase {
   @Override
   public Optional<List<DimExpr>> symbolicOutput(OpContext c) {
     return c.symbolic(0);
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    return List.of(p.gradient());
   }
 }

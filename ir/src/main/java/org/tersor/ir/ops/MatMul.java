@@ -3,6 +3,7 @@ package org.tersor.ir.ops;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -13,13 +14,14 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.ir.op.WeightLayout;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
  * MatMul (1, 9, 13) and com.microsoft FusedMatMul: Y = alpha * A x B, matrices optionally
  * transposed.
  */
-final class MatMul extends OpBase {
+final class MatMul extends OpBase implements Differentiable {
 
   MatMul() {
     super(
@@ -139,5 +141,23 @@ final class MatMul extends OpBase {
   static KExpr scaled(KExpr value, float factor) {
     Scalar type = value.scalar();
     return factor == 1 ? value : K.mul(K.literal(type, (double) factor), value);
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    List<DimExpr> a = c.dims(0);
+    List<DimExpr> b = c.dims(1);
+    if (!schema().domain().isEmpty() || a.size() < 2 || b.size() < 2) {
+      throw c.error("TSR-0203", "the derivative of a product with a vector is not known");
+    }
+    List<DimExpr> batch =
+        Shapes.broadcast(c, List.of(a.subList(0, a.size() - 2), b.subList(0, b.size() - 2)));
+    List<DimExpr> wideA = new ArrayList<>(batch);
+    wideA.addAll(a.subList(a.size() - 2, a.size()));
+    List<DimExpr> wideB = new ArrayList<>(batch);
+    wideB.addAll(b.subList(b.size() - 2, b.size()));
+    Value byA = p.add("MatMul", p.gradient(), p.transposed(p.inputs().get(1), b.size()));
+    Value byB = p.add("MatMul", p.transposed(p.inputs().get(0), a.size()), p.gradient());
+    return List.of(p.unbroadcast(c, byA, wideA, a), p.unbroadcast(c, byB, wideB, b));
   }
 }

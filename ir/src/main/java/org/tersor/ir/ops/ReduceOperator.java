@@ -33,7 +33,7 @@ import org.tersor.runtime.Tensor;
  * on; none given means all axes, or with {@code noop_with_empty_axes} none: then only the part per
  * element is applied.
  */
-final class ReduceOperator extends OpBase {
+final class ReduceOperator extends OpBase implements Differentiable {
 
   /** What is reduced and how. */
   enum Kind {
@@ -364,5 +364,31 @@ final class ReduceOperator extends OpBase {
         };
     stages.add(Stage.of(out, outer, K.cast(out.element(), value)));
     return compute(List.of(x), out, stages);
+  }
+
+  /** Of sums and means; the gradient is repeated along the reduced axes. */
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    if (kind != Kind.SUM && kind != Kind.MEAN) {
+      throw c.error("TSR-0203", "its derivative is not known");
+    }
+    boolean[] reduced = known(c);
+    List<DimExpr> kept = new ArrayList<>(c.dims(0));
+    DimExpr count = DimExpr.ONE;
+    for (int d = 0; d < reduced.length; d++) {
+      if (reduced[d]) {
+        count = count.times(kept.set(d, DimExpr.ONE));
+      }
+    }
+    Value gradient = keep(c) ? p.gradient() : p.reshape(c, p.gradient(), kept);
+    // An infinite or missing element must not spoil the others: no arithmetic with x itself.
+    Value zero = p.zeros(c, c.in(0));
+    if (kind == Kind.MEAN) {
+      if (!count.isConst()) {
+        throw c.error("TSR-0203", "the number of elements of a mean must be known: " + count);
+      }
+      gradient = p.add("Div", gradient, p.number(c.dtype(0), (double) count.constValue()));
+    }
+    return List.of(p.add("Add", gradient, zero));
   }
 }

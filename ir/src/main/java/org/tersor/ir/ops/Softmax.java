@@ -1,6 +1,8 @@
 package org.tersor.ir.ops;
 
+import java.util.ArrayList;
 import java.util.List;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
@@ -20,7 +22,7 @@ import org.tersor.runtime.Tensor;
  * Softmax, LogSoftmax, Hardmax (1, 11, 13). From version 13 along one axis, the last unless told;
  * before over all dimensions from axis (1 unless told) on, taken together.
  */
-final class Softmax extends OpBase {
+final class Softmax extends OpBase implements Differentiable {
   enum Kind {
     SOFTMAX("Softmax"),
     LOG_SOFTMAX("LogSoftmax"),
@@ -144,5 +146,24 @@ final class Softmax extends OpBase {
     kernel.stage(exps, axes, K.unary(UnaryOp.EXP, x));
     KExpr e = K.at(exps, Shapes.refs(axes));
     return K.div(e, r.sum("total", e));
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    int[] range = range(c, c.rank(0), c.version());
+    List<Long> axes = new ArrayList<>();
+    for (long d = range[0]; d < range[1]; d++) {
+      axes.add(d);
+    }
+    Value y = p.outputs().getFirst();
+    Value g = p.gradient();
+    return switch (kind) {
+      case SOFTMAX -> {
+        Value mean = p.sum(p.add("Mul", g, y), axes);
+        yield List.of(p.add("Mul", p.add("Sub", g, mean), y));
+      }
+      case LOG_SOFTMAX -> List.of(p.add("Sub", g, p.add("Mul", p.add("Exp", y), p.sum(g, axes))));
+      case HARDMAX -> List.of(Value.NONE);
+    };
   }
 }

@@ -15,6 +15,7 @@ public final class TrainingOperators implements OperatorProvider {
     all.add(new Optimizer(Optimizer.Kind.ADAGRAD));
     all.add(new Optimizer(Optimizer.Kind.ADAM));
     all.add(new Optimizer(Optimizer.Kind.MOMENTUM));
+    all.add(new Gradient());
     all.addAll(RandomOperators.all());
     return List.copyOf(all);
   }

@@ -2,7 +2,10 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
@@ -18,7 +21,7 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /** Transpose: output axis d is input axis perm[d]. */
-final class TransposeOperator extends OpBase {
+final class TransposeOperator extends OpBase implements Differentiable {
   TransposeOperator() {
     super(
         OpSchema.of("", "Transpose", 1, 13, 21, 23, 24, 25)
@@ -105,5 +108,16 @@ final class TransposeOperator extends OpBase {
       }
     }
     return true;
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    int[] perm = permutation(c);
+    Long[] back = new Long[perm.length];
+    for (int d = 0; d < perm.length; d++) {
+      back[perm[d]] = (long) d;
+    }
+    Map<String, Attribute> order = Map.of("perm", new Attribute.IntsAttr(List.of(back)));
+    return List.of(p.builder().add("Transpose", order, p.gradient()));
   }
 }

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.ElementSymbols;
@@ -20,7 +21,7 @@ import org.tersor.runtime.Tensor;
 /**
  * Operators whose output is the input under another shape: Reshape, Flatten, Squeeze, Unsqueeze.
  */
-final class ViewOperator extends OpBase {
+final class ViewOperator extends OpBase implements Differentiable {
 
   /** Output dimensions, or empty if not even their number is known. */
   interface Shape {
@@ -286,5 +287,10 @@ final class ViewOperator extends OpBase {
         c.inputType(0) instanceof TensorType t
             && (t.dtype() == DType.I64 || t.dtype() == DType.I32);
     return integer ? c.symbolic(0) : Optional.empty();
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    return List.of(p.reshape(c, p.gradient(), c.dims(0)));
   }
 }

@@ -9,6 +9,8 @@ import java.util.Optional;
 import java.util.Set;
 import org.tersor.ir.dsl.ScheduleHint;
 import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.LoopProgram;
 import org.tersor.ir.kernel.Stage;
@@ -101,9 +103,15 @@ public final class Scheduler {
     }
   }
 
+  /** Whether a stage can run at load: nothing in it depends on inputs or on their dimensions. */
   private boolean isConstant(Stage stage) {
     return StageSimplifier.buffers(stage.value()).stream()
-        .allMatch(b -> constant.contains(b.name()));
+            .allMatch(b -> constant.contains(b.name()))
+        && stage.target().elements().isConst()
+        && stage.axes().stream().allMatch(axis -> axis.extent().isConst())
+        && KExprs.all(stage.value(), KExpr.Dim.class).isEmpty()
+        && KExprs.all(stage.value(), KExpr.Fold.class).stream()
+            .allMatch(f -> f.axes().stream().allMatch(axis -> axis.extent().isConst()));
   }
 
   /**

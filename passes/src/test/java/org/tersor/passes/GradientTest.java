@@ -1,0 +1,194 @@
+package org.tersor.passes;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OpRegistry;
+import org.tersor.passes.eval.Evaluator;
+import org.tersor.passes.infer.TypeInference;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/** Gradients against differences of the evaluated function. */
+class GradientTest {
+  private static final String DOMAIN = "ai.onnx.preview.training";
+  private static final OpRegistry OPERATORS = OpRegistry.standard();
+
+  /** Nodes between inputs x0, x1, ... and a value. */
+  private interface Function {
+    Value of(GraphBuilder b, List<Value> x);
+  }
+
+  private static Graph graph(Function function, boolean derive, long[]... shapes) {
+    GraphBuilder b = new GraphBuilder(Map.of("", 17, DOMAIN, 1), 0);
+    List<Value> x = new ArrayList<>();
+    List<String> names = new ArrayList<>();
+    for (int i = 0; i < shapes.length; i++) {
+      names.add("x" + i);
+      x.add(b.input("x" + i, TensorType.of(DType.F64, DimExpr.list(shapes[i]))));
+    }
+    Value y = b.value("y", ValueType.UNKNOWN);
+    b.addNode("", "Identity", Map.of(), List.of(function.of(b, x)), List.of(y));
+    if (!derive) {
+      b.output(y);
+    } else {
+      List<Value> gradients = new ArrayList<>();
+      for (Value each : x) {
+        gradients.add(b.value("d" + each.name(), ValueType.UNKNOWN));
+      }
+      b.addNode(
+          DOMAIN,
+          "Gradient",
+          Map.of("xs", new Attribute.StringsAttr(names), "y", new Attribute.StringAttr("y")),
+          x,
+          gradients);
+      gradients.forEach(b::output);
+    }
+    return TypeInference.infer(b.build("test", Map.of()), OPERATORS, note -> {}).graph();
+  }
+
+  private static double sum(List<Tensor> outputs) {
+    double sum = 0;
+    for (int i = 0; i < outputs.getFirst().size(); i++) {
+      sum += outputs.getFirst().getDouble(i);
+    }
+    return sum;
+  }
+
+  private static List<Tensor> run(Graph graph, List<Tensor> inputs) {
+    return new Evaluator(graph, OPERATORS)
+        .run(inputs).stream().map(result -> (Tensor) result).toList();
+  }
+
+  private static void check(Function function, long[]... shapes) {
+    Random random = new Random(7);
+    List<Tensor> inputs = new ArrayList<>();
+    for (long[] shape : shapes) {
+      Tensor x = Tensor.zeros(DType.F64, shape);
+      for (int i = 0; i < x.size(); i++) {
+        x.setDouble(i, 0.2 + random.nextDouble() * 0.6);
+      }
+      inputs.add(x);
+    }
+    Graph plain = graph(function, false, shapes);
+    List<Tensor> gradients = run(graph(function, true, shapes), inputs);
+    double step = 1e-6;
+    for (int i = 0; i < inputs.size(); i++) {
+      Tensor x = inputs.get(i);
+      assertEquals(x.size(), gradients.get(i).size());
+      for (int e = 0; e < x.size(); e++) {
+        double at = x.getDouble(e);
+        x.setDouble(e, at + step);
+        double above = sum(run(plain, inputs));
+        x.setDouble(e, at - step);
+        double below = sum(run(plain, inputs));
+        x.setDouble(e, at);
+        assertEquals((above - below) / (2 * step), gradients.get(i).getDouble(e), 1e-5);
+      }
+    }
+  }
+
+  private static final long[] MATRIX = {2, 3};
+
+  @TestFactory
+  Stream<DynamicTest> elementwise() {
+    return Stream.of(
+            "Exp",
+            "Log",
+            "Sqrt",
+            "Tanh",
+            "Sigmoid",
+            "Erf",
+            "Sin",
+            "Cos",
+            "Tan",
+            "Asin",
+            "Acos",
+            "Atan",
+            "Sinh",
+            "Cosh",
+            "Asinh",
+            "Atanh",
+            "Softplus",
+            "Softsign",
+            "Elu",
+            "LeakyRelu",
+            "Abs",
+            "Neg",
+            "Reciprocal",
+            "HardSwish",
+            "Relu",
+            "Softmax",
+            "LogSoftmax",
+            "Transpose")
+        .map(type ->
+            DynamicTest.dynamicTest(
+                type,
+                () ->
+                    check(
+                        (b, x) -> {
+                          Value y = b.add(type, b.add("Sub", x.getFirst(), half(b)));
+                          return b.add("Mul", y, y);
+                        },
+                        MATRIX)));
+  }
+
+  private static Value half(GraphBuilder b) {
+    return b.constant(Tensor.of(new double[] {-0.05}));
+  }
+
+  @Test
+  void broadcastOperands() {
+    for (String type : new String[] {"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"}) {
+      check((b, x) -> b.add(type, x.get(0), x.get(1)), MATRIX, new long[] {3});
+      check((b, x) -> b.add(type, x.get(0), x.get(1)), new long[] {2, 1}, new long[] {4, 1, 3});
+    }
+  }
+
+  @Test
+  void productsAndReductions() {
+    check((b, x) -> b.add("MatMul", x.get(0), x.get(1)), MATRIX, new long[] {5, 3, 2});
+    check(
+        (b, x) -> {
+          Value flat = b.add("Reshape", x.getFirst(), b.longs(3, 2));
+          Value mean = b.add("ReduceMean", axes(-1, 0), flat);
+          return b.add("Mul", mean, b.add("ReduceSum", flat, b.longs(0, 1)));
+        },
+        MATRIX);
+  }
+
+  private static Map<String, Attribute> axes(long axis, long keep) {
+    return Map.of(
+        "axes", new Attribute.IntsAttr(List.of(axis)), "keepdims", new Attribute.IntAttr(keep));
+  }
+
+  @Test
+  void namesWhatHasNoDerivative() {
+    TersorException missing =
+        assertThrows(
+            TersorException.class,
+            () ->
+                run(
+                    graph((b, x) -> b.add("CumSum", x.getFirst(), b.longs(0)), true, MATRIX),
+                    List.of(Tensor.zeros(DType.F64, MATRIX))));
+    assertEquals("TSR-0203", missing.code());
+    assertTrue(missing.getMessage().contains("CumSum"), missing.getMessage());
+  }
+}
