@@ -1,5 +1,10 @@
 package org.tersor.ir.ops;
 
+import java.util.HashMap;
+import java.util.Map;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
 import java.util.ArrayList;
 import java.util.List;
 import org.tersor.ir.graph.ValueType;
@@ -371,6 +376,27 @@ final class FeatureOperators {
               .attribute("cats_strings", AttributeKind.STRINGS)
               .attribute("zeros", AttributeKind.INT)
               .tolerance(OpSchema.Tolerance.EXACT));
+    }
+
+    /** Positions among the names, then as if these were the categories. */
+    @Override
+    Lowering strings(OpContext c) {
+      List<String> names = names(c);
+      return new Lowering.Decompose(b -> {
+        Map<String, Attribute> attributes = new HashMap<>(c.node().attributes());
+        attributes.remove("cats_strings");
+        attributes.put(
+            "cats_int64s",
+            new Attribute.IntsAttr(
+                java.util.stream.LongStream.range(0, count(c)).boxed().toList()));
+        Value positions =
+            b.add(
+                OpKey.TERSOR,
+                StringOperators.INDEX,
+                Map.of("keys", new Attribute.StringsAttr(names)),
+                c.node().input(0));
+        return List.of(b.add(ML, "OneHotEncoder", attributes, positions));
+      });
     }
 
     private static List<String> names(OpContext c) {

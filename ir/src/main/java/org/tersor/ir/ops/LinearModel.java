@@ -154,9 +154,6 @@ final class LinearModel extends TabledOperator {
   @Override
   List<Tensor> tables(OpContext c) {
     int count = count(c);
-    if (classifier && labels(c, count).strings().isPresent()) {
-      throw notLowered(c, "labels that are strings have no kernel");
-    }
     float[] bias = new float[count];
     List<Float> given = c.floatsAttr("intercepts").orElse(List.of());
     for (int e = 0; e < given.size(); e++) {

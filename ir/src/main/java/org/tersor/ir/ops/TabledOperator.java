@@ -1,5 +1,12 @@
 package org.tersor.ir.ops;
 
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.LongStream;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.ValueType;
 import java.util.ArrayList;
 import java.util.List;
 import org.tersor.ir.graph.Constant;
@@ -16,6 +23,9 @@ import org.tersor.runtime.Tensor;
  */
 abstract class TabledOperator extends OpBase {
   static final String ML = "ai.onnx.ml";
+
+  /** The attribute of every classifier that names its labels. */
+  private static final String LABEL_NAMES = "classlabels_strings";
 
   private final int operands;
 
@@ -46,10 +56,40 @@ abstract class TabledOperator extends OpBase {
     return operands + index;
   }
 
+  /** A classifier whose labels are strings: one whose labels are their positions, then a choice. */
+  private List<Value> numbered(OpContext c, GraphBuilder b, List<String> names) {
+    Map<String, Attribute> attributes = new HashMap<>(c.node().attributes());
+    attributes.remove(LABEL_NAMES);
+    String numbers =
+        schema().attributes().containsKey("classlabels_ints")
+            ? "classlabels_ints"
+            : "classlabels_int64s";
+    attributes.put(
+        numbers,
+        new Attribute.IntsAttr(LongStream.range(0, names.size()).boxed().toList()));
+    List<Value> results =
+        new ArrayList<>(
+            List.of(b.value("", ValueType.UNKNOWN), b.value("", ValueType.UNKNOWN)));
+    b.addNode(schema().domain(), schema().name(), attributes, c.node().inputs(), results);
+    results.set(
+        0,
+        b.add(
+            OpKey.TERSOR,
+            StringOperators.PICK,
+            Map.of("values", new Attribute.StringsAttr(names)),
+            results.getFirst()));
+    return results.subList(0, c.outputCount());
+  }
+
   @Override
   final Lowering code(OpContext c) {
     if (schema().domain().equals(OpKey.TERSOR)) {
       return kernel(c);
+    }
+    Optional<List<String>> names =
+        c.stringsAttr(LABEL_NAMES).filter(n -> !n.isEmpty() && schema().outputs().size() > 1);
+    if (names.isPresent()) {
+      return new Lowering.Decompose(b -> numbered(c, b, names.get()));
     }
     List<Tensor> tables = tables(c);
     return new Lowering.Decompose(b -> {

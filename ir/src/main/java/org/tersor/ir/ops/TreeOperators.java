@@ -327,9 +327,6 @@ final class TreeOperators extends TabledOperator {
   List<Tensor> tables(OpContext c) {
     Plan plan = plan(c);
     TreeEnsemble trees = plan.trees;
-    if (plan.scores.isPresent() && plan.scores.get().labels().strings().isPresent()) {
-      throw notLowered(c, "labels that are strings have no kernel");
-    }
     if (trees.depth() > MAX_DEPTH) {
       throw notLowered(c, "a tree is " + trees.depth() + " deep, more than " + MAX_DEPTH);
     }

@@ -90,6 +90,28 @@ class LabelTest {
   }
 
   @Test
+  void stringsThatNameClasses() {
+    assertEquals(
+        Tensor.of(new float[] {0, 1, 0, 0}, 2, 2),
+        ml("OneHotEncoder", 1, Map.of("cats_strings", texts("a", "b")), s("b", "c")));
+    Map<String, Attribute> linear =
+        Map.of(
+            "coefficients", new Attribute.FloatsAttr(List.of(1f, -1f)),
+            "intercepts", new Attribute.FloatsAttr(List.of(0f, 0f)),
+            "classlabels_strings", texts("no", "yes"));
+    NodeEval.Results results =
+        NodeEval.run(
+            "ai.onnx.ml",
+            "LinearClassifier",
+            1,
+            linear,
+            2,
+            List.of(Optional.of(Tensor.of(new float[] {3, -3}, 2, 1))));
+    assertEquals(s("no", "yes"), results.direct().getFirst());
+    assertEquals(Optional.of(results.direct()), results.byParts());
+  }
+
+  @Test
   void positionsOfKeysAsAKernel() {
     Tensor x = f(3, Float.NaN, 9, 1, 3);
     Tensor found =

@@ -29,7 +29,7 @@ class RegexMatchTest {
 
   @Test
   void theWholeStringCounts() {
-    assertArrayEquals(new byte[] {1, 0, 0}, match("[a-z]+\\d{2}", "ab12", "ab123", "xab12"));
+    assertArrayEquals(new byte[] {1, 0, 0}, match("[a-z]+\\d{2}", "ab12", "ab123", "1ab12"));
     assertArrayEquals(new byte[] {1, 0}, match("(?i)ÄB|c", "äb", "ac"));
     assertArrayEquals(new byte[] {1, 1}, match(".*", "", "\uD83D\uDE00"));
   }
