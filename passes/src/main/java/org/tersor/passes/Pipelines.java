@@ -11,6 +11,7 @@ import org.tersor.passes.graph.DeadCode;
 import org.tersor.passes.graph.Decompose;
 import org.tersor.passes.graph.FoldBatchNorm;
 import org.tersor.passes.graph.FoldConstants;
+import org.tersor.passes.graph.InlineBranches;
 import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.graph.LowerFakeQuant;
@@ -32,6 +33,7 @@ public final class Pipelines {
     List<Pass> passes = new ArrayList<>();
     passes.add(new BindDims(dims));
     passes.add(new TypeInference());
+    passes.add(new InlineBranches());
     passes.add(new FoldConstants());
     passes.add(new Simplify());
     passes.add(new TypeInference());

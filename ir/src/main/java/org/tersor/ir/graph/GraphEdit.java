@@ -72,6 +72,16 @@ public final class GraphEdit {
     put(node, nodes);
   }
 
+  /**
+   * As {@link #replace(Node, List)}, where the nodes come from a body of the node: its constants
+   * come along. Ids stay, since they are unique in a model.
+   */
+  public void replaceByBody(Node node, Graph body, List<Node> nodes) {
+    newConstants.putAll(body.constants());
+    newTypes.putAll(body.types());
+    put(node, nodes);
+  }
+
   /** Puts what the builder holds in the place of a node and redirects each of its outputs. */
   public void replace(Node node, GraphBuilder built, List<Value> newOutputs) {
     adopt(built);
