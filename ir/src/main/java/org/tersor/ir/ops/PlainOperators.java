@@ -6,10 +6,6 @@ import java.util.Optional;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.ValueType;
-import org.tersor.ir.kernel.Axis;
-import org.tersor.ir.kernel.Buf;
-import org.tersor.ir.kernel.K;
-import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -23,7 +19,7 @@ final class PlainOperators {
   private PlainOperators() {}
 
   static List<OpBase> all() {
-    return List.of(new Identity(), new ConstantValue(), new Dropout());
+    return List.of(new Identity(), new ConstantValue());
   }
 
   /** A value in an attribute. */
@@ -108,78 +104,6 @@ final class PlainOperators {
       boolean small =
           value.dtype().isInteger() && value.shape().length <= 1 && value.elements() <= 4096;
       return small ? Optional.of(DimExpr.list(Shapes.longs(value.load()))) : Optional.empty();
-    }
-  }
-
-  /** The input; the mask is all true. Training is refused. */
-  static final class Dropout extends OpBase {
-    Dropout() {
-      super(
-          OpSchema.of("", "Dropout", 1, 6, 7, 10, 12, 13, 22)
-              .input("data", "T")
-              .optional("ratio", "R")
-              .optional("training_mode", "B")
-              .output("output", "T")
-              .optionalOutput("mask", "M")
-              .types("T", Types.FLOATS)
-              .types("R", Types.FLOATS)
-              .types("B", Types.BOOL)
-              .types("M", Types.union(Types.FLOATS, Types.BOOL))
-              .attribute("ratio", OpSchema.AttributeKind.FLOAT)
-              .attribute("is_test", OpSchema.AttributeKind.INT)
-              .attribute("seed", OpSchema.AttributeKind.INT)
-              .attribute("consumed_inputs", OpSchema.AttributeKind.INTS)
-              .tolerance(OpSchema.Tolerance.EXACT));
-    }
-
-    private static void refuseTraining(OpContext c) {
-      boolean training =
-          c.hasInput(2) && c.constant(2).map(t -> t.size() > 0 && t.getLong(0) != 0).orElse(true);
-      boolean nothing =
-          c.hasInput(1)
-              && c.constant(1).map(t -> t.size() > 0 && t.getDouble(0) == 0).orElse(false);
-      if (training && !nothing) {
-        throw c.error(
-            "TSR-0201",
-            "dropout in training mode is not supported; export the model for inference");
-      }
-    }
-
-    private static DType mask(OpContext c) {
-      return c.version() >= 10 ? DType.BOOL : c.dtype(0);
-    }
-
-    @Override
-    List<ValueType> types(OpContext c) {
-      return List.of(c.in(0), c.in(0).withDtype(mask(c)));
-    }
-
-    @Override
-    List<Tensor> values(EvalContext c) {
-      refuseTraining(c);
-      Tensor x = c.input(0);
-      Tensor mask = Tensor.zeros(mask(c), x.shape());
-      for (int i = 0; i < x.size(); i++) {
-        mask.setDouble(i, 1);
-      }
-      return List.of(x, mask);
-    }
-
-    @Override
-    Lowering code(OpContext c) {
-      refuseTraining(c);
-      if (!c.hasOutput(1)) {
-        return new Lowering.View(0);
-      }
-      Buf x = in(c, 0);
-      Buf out = out(c, 0, outType(c, 0));
-      Buf mask = out(c, 1, outType(c, 1));
-      List<Axis> axes = Shapes.axes(x.shape());
-      Stage first = Stage.of(out, axes, K.at(x, Shapes.refs(axes)));
-      return compute(
-          List.of(x),
-          List.of(out, mask),
-          List.of(first, Stage.of(mask, axes, Moves.literal(mask.element(), 1))));
     }
   }
 }

@@ -16,6 +16,8 @@ public final class TrainingOperators implements OperatorProvider {
     all.add(new Optimizer(Optimizer.Kind.ADAM));
     all.add(new Optimizer(Optimizer.Kind.MOMENTUM));
     all.add(new Gradient());
+    all.add(new Dropout(false));
+    all.add(new Dropout(true));
     all.addAll(RandomOperators.all());
     return List.copyOf(all);
   }

@@ -146,4 +146,38 @@ class TrainingTest {
     assertTrue(m[1] < 0.45, "class 2 is never drawn");
     node("Multinomial", 22).input(random(DType.F32, 3, 2, 5)).attr("sample_size", 7).check();
   }
+
+  @Test
+  void dropout() {
+    for (DType dtype : new DType[] {DType.F32, DType.F16, DType.F64}) {
+      for (boolean training : new boolean[] {false, true}) {
+        Tensor mode = Tensor.zeros(DType.BOOL);
+        mode.setLong(0, training ? 1 : 0);
+        node("Dropout", 13)
+            .fixed(random(dtype, 1, 3, 5))
+            .input(Tensor.of(new float[] {0.3f}))
+            .input(mode)
+            .attr("seed", 7)
+            .outputs(2)
+            .check();
+        node("Dropout", 22).fixed(random(dtype, 1, 15)).absent().input(mode).check();
+      }
+    }
+    node("Dropout", 10).input(random(DType.F32, 1, 3, 5)).outputs(2).check();
+    // The first numbers of seed 0 are 0.5488135, 0.71518937, 0.60276338, 0.54488318, 0.4236548.
+    Tensor yes = Tensor.zeros(DType.BOOL);
+    yes.setLong(0, 1);
+    Tensor kept =
+        node("Dropout", 22)
+            .fixed(Tensor.of(new float[] {1, 2, 3, 4, 5}, 5))
+            .input(Tensor.of(new float[] {0.6f}))
+            .input(yes)
+            .attr("seed", 0)
+            .check()
+            .getFirst();
+    assertEquals(0, kept.getDouble(0));
+    assertEquals(5, kept.getDouble(1), 1e-5);
+    assertEquals(7.5, kept.getDouble(2), 1e-5);
+    assertEquals(0, kept.getDouble(3));
+  }
 }
