@@ -1,12 +1,12 @@
 package org.tersor.ir.ops;
 
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
-import java.util.ArrayList;
-import java.util.List;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;

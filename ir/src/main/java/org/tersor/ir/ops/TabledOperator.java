@@ -1,17 +1,17 @@
 package org.tersor.ir.ops;
 
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.LongStream;
 import org.tersor.ir.graph.Attribute;
-import org.tersor.ir.graph.GraphBuilder;
-import org.tersor.ir.graph.ValueType;
-import java.util.ArrayList;
-import java.util.List;
 import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.GraphBuilder;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
@@ -65,11 +65,9 @@ abstract class TabledOperator extends OpBase {
             ? "classlabels_ints"
             : "classlabels_int64s";
     attributes.put(
-        numbers,
-        new Attribute.IntsAttr(LongStream.range(0, names.size()).boxed().toList()));
+        numbers, new Attribute.IntsAttr(LongStream.range(0, names.size()).boxed().toList()));
     List<Value> results =
-        new ArrayList<>(
-            List.of(b.value("", ValueType.UNKNOWN), b.value("", ValueType.UNKNOWN)));
+        new ArrayList<>(List.of(b.value("", ValueType.UNKNOWN), b.value("", ValueType.UNKNOWN)));
     b.addNode(schema().domain(), schema().name(), attributes, c.node().inputs(), results);
     results.set(
         0,

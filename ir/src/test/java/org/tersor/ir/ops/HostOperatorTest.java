@@ -324,7 +324,8 @@ class HostOperatorTest {
             "ResizeScale",
             "ResizeSizes"));
     assertEquals(
-        List.of("Cast", "Equal", "CategoryMapper", "LabelEncoder", "OneHotEncoder", "OneHotEncoder"),
+        List.of(
+            "Cast", "Equal", "CategoryMapper", "LabelEncoder", "OneHotEncoder", "OneHotEncoder"),
         readers);
   }
 
