@@ -67,7 +67,7 @@ final class AttentionFunctions {
     }
     DimExpr n = rank == 1 ? c.dims(input).getFirst() : DimExpr.ZERO;
     boolean both = n.equals(batch.times(DimExpr.of(2))) && !n.equals(batch);
-    if (rank != 1 || !both && n.isConst() && batch.isConst() && !n.equals(batch)) {
+    if (rank != 1 || (!both && n.isConst() && batch.isConst() && !n.equals(batch))) {
       throw c.error(
           "TSR-0201",
           "a mask of shape "
@@ -203,7 +203,7 @@ final class AttentionFunctions {
           throw c.error("TSR-0303", size + " columns do not make " + heads + " heads");
         }
       }
-      if (all.isConst() && all.constValue() != sizes[0] + sizes[1] + sizes[2]
+      if ((all.isConst() && all.constValue() != sizes[0] + sizes[1] + sizes[2])
           || sizes[0] != sizes[1]) {
         throw c.error("TSR-0303", "the weights do not fit qkv_hidden_sizes");
       }
@@ -214,7 +214,7 @@ final class AttentionFunctions {
     List<? extends ValueType> types(OpContext c) {
       if (c.intAttr("do_rotary", 0) != 0
           || c.intAttr("past_present_share_buffer", 0) != 0
-          || !quantized && c.hasInput(6)) {
+          || (!quantized && c.hasInput(6))) {
         throw c.error("TSR-0201", "rotary embeddings and shared buffers are not supported here");
       }
       DType dtype = c.dtype(quantized ? 3 : 0);

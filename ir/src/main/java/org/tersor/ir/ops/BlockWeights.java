@@ -167,7 +167,7 @@ final class BlockWeights {
     /** [N, blocks], or one number if there is no input. */
     private static Value zeros(OpContext c, Parts b, long bits, long n, long blocks) {
       if (!c.hasInput(3)) {
-        return b.scalar(1L << bits - 1);
+        return b.scalar((float) (1L << (bits - 1)));
       }
       if (c.dtype(3) != DType.U8) {
         return b.cast(b.reshape(b.in(3), n, blocks), DType.F32);
@@ -181,6 +181,7 @@ final class BlockWeights {
    * Y [.., N] = A [.., K] x W', with W [N, K] in 4-bit codes of the tables FP4 or NF4 of
    * bitsandbytes, the first of two in the high bits, times absmax of each block_size of them.
    */
+  @SuppressWarnings("FloatingPointLiteralPrecision") // as published
   private static final class MatMulBnb4 extends FunctionOperator {
     private static final float[] FP4 = {
       0,

@@ -92,7 +92,7 @@ final class GroupQueryAttention extends FunctionOperator {
     if (c.intAttr("smooth_softmax", 0) > 0 || c.hasInput(SINK) || c.intAttr("qk_output", 0) != 0) {
       throw c.error("TSR-0201", "smooth softmax, head sinks and outputs of scores are missing");
     }
-    if (!c.in(0).isRanked() || c.hasInput(PAST_KEY) && !c.in(PAST_KEY).isRanked()) {
+    if (!c.in(0).isRanked() || (c.hasInput(PAST_KEY) && !c.in(PAST_KEY).isRanked())) {
       TensorType unknown = TensorType.unranked(c.dtype(0));
       return List.of(unknown, unknown, unknown);
     }

@@ -5,7 +5,7 @@ import java.util.List;
 import org.tersor.ir.op.Operator;
 import org.tersor.ir.op.OperatorProvider;
 
-/** Operators on strings, sequences, optionals and maps: one line per group. */
+/** Operators on strings, sequences, optionals, maps and labels: one line per group. */
 public final class HostOperators implements OperatorProvider {
   @Override
   public List<Operator> operators() {
@@ -15,6 +15,7 @@ public final class HostOperators implements OperatorProvider {
     all.addAll(StringOperators.all());
     all.addAll(MapOperators.all());
     all.addAll(LabelOperators.all());
+    all.add(new TfIdfVectorizer());
     return List.copyOf(all);
   }
 }

@@ -39,7 +39,7 @@ final class NonMaxSuppression extends OpBase {
         && c.in(1).isRanked()
         && (c.rank(0) != 3
             || c.rank(1) != 3
-            || c.dims(0).get(2).isConst() && !c.dims(0).get(2).isConst(4)
+            || (c.dims(0).get(2).isConst() && !c.dims(0).get(2).isConst(4))
             || differ(c.dims(0).get(0), c.dims(1).get(0))
             || differ(c.dims(0).get(1), c.dims(1).get(2)))) {
       throw c.error("TSR-0303", "boxes [batch, n, 4] and scores [batch, classes, n] are needed");

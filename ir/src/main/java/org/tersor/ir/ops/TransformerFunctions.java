@@ -234,7 +234,7 @@ final class TransformerFunctions {
         return List.of(c.in(0));
       }
       List<DimExpr> dims = new ArrayList<>(c.dims(0));
-      if (dims.isEmpty() || dims.getLast().isConst() && dims.getLast().constValue() % 2 != 0) {
+      if (dims.isEmpty() || (dims.getLast().isConst() && dims.getLast().constValue() % 2 != 0)) {
         throw c.error("TSR-0303", "the last dimension of X must be even");
       }
       dims.set(dims.size() - 1, dims.getLast().floorDiv(2));

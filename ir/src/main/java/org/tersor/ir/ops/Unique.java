@@ -1,7 +1,6 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.tersor.ir.graph.Attribute;
@@ -90,14 +89,14 @@ final class Unique extends OpBase {
     if (c.intAttr("sorted", 1) != 0) {
       order.sort((a, b) -> rows.compare(firsts.get(a), firsts.get(b)));
     }
-    Map<Integer, Integer> place = new HashMap<>();
+    int[] place = new int[order.size()];
     long[] shape = x.shape().clone();
     shape[axis] = order.size();
     Tensor y = Shapes.allocate(c, x.dtype(), shape);
     Tensor indices = Tensor.zeros(DType.I64, order.size());
     Tensor howOften = Tensor.zeros(DType.I64, order.size());
     for (int k = 0; k < order.size(); k++) {
-      place.put(order.get(k), k);
+      place[order.get(k)] = k;
       indices.longs()[k] = firsts.get(order.get(k));
       howOften.longs()[k] = counts.get(order.get(k));
     }
@@ -109,7 +108,7 @@ final class Unique extends OpBase {
       Shapes.next(index, shape);
     }
     for (int r = 0; r < inverse.size(); r++) {
-      inverse.longs()[r] = place.get((int) inverse.longs()[r]);
+      inverse.longs()[r] = place[(int) inverse.longs()[r]];
     }
     return List.of(y, indices, inverse, howOften);
   }

@@ -66,7 +66,7 @@ final class UnpackBits extends OpBase {
     Tensor y = Shapes.allocate(c, DType.U8, outType(c, 0).staticShape());
     for (int i = 0; i < y.size(); i++) {
       int place = c.intAttr("high_first", 0) != 0 ? per - 1 - i % per : i % per;
-      y.setLong(i, x.getLong(i / per) >> place * bits & (1 << bits) - 1);
+      y.setLong(i, (x.getLong(i / per) >> (place * bits)) & ((1 << bits) - 1));
     }
     return List.of(y);
   }

@@ -85,7 +85,7 @@ final class ImageDecode implements HostOp {
 
   private static boolean isJpeg2000(byte[] b) {
     return b.length > 8
-        && (b[4] == 'j' && b[5] == 'P' || (b[0] & 0xFF) == 0xFF && (b[1] & 0xFF) == 0x4F);
+        && ((b[4] == 'j' && b[5] == 'P') || ((b[0] & 0xFF) == 0xFF && (b[1] & 0xFF) == 0x4F));
   }
 
   private static Tensor pixels(HostCall call, BufferedImage image) {
@@ -101,7 +101,7 @@ final class ImageDecode implements HostOp {
       for (int x = 0; x < w; x++) {
         read(image, x, y, rgb);
         if (grey) {
-          to[at++] = (byte) (rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + 0x8000 >> 16);
+          to[at++] = (byte) ((rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + 0x8000) >> 16);
         } else {
           to[at++] = (byte) rgb[first];
           to[at++] = (byte) rgb[1];
@@ -119,8 +119,8 @@ final class ImageDecode implements HostOp {
   private static void read(BufferedImage image, int x, int y, int[] rgb) {
     if (image.getColorModel() instanceof IndexColorModel) {
       int argb = image.getRGB(x, y);
-      rgb[0] = argb >> 16 & 0xFF;
-      rgb[1] = argb >> 8 & 0xFF;
+      rgb[0] = (argb >> 16) & 0xFF;
+      rgb[1] = (argb >> 8) & 0xFF;
       rgb[2] = argb & 0xFF;
       return;
     }
@@ -130,7 +130,7 @@ final class ImageDecode implements HostOp {
       int bits = raster.getSampleModel().getSampleSize(band);
       int sample = raster.getSample(x, y, band);
       rgb[k] =
-          bits > 8 ? sample >>> bits - 8 : bits == 8 ? sample : sample * 255 / ((1 << bits) - 1);
+          bits > 8 ? sample >>> (bits - 8) : bits == 8 ? sample : sample * 255 / ((1 << bits) - 1);
     }
   }
 }
