@@ -18,8 +18,8 @@ import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.Tensor;
 
 /**
- * Puts a body in the place of its node where the condition is known: exporters leave a choice in the
- * graph for what a dimension decides, and its outputs then have no rank.
+ * Puts a body in the place of its node where the condition is known: exporters leave a choice in
+ * the graph for what a dimension decides, and its outputs then have no rank.
  */
 public final class InlineBranches implements Pass {
   /** Choices inside of bodies that were put in place. */
