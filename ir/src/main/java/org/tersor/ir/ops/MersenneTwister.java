@@ -40,8 +40,8 @@ final class MersenneTwister {
 
   /** Uniform in 0 to 1 without 1. */
   double uniform() {
-    long high = word() >>> 5;
-    long low = word() >>> 6;
+    int high = word() >>> 5;
+    int low = word() >>> 6;
     return (high * 67108864.0 + low) / 9007199254740992.0;
   }
 }

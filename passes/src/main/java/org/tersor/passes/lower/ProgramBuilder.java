@@ -127,8 +127,8 @@ public final class ProgramBuilder {
   }
 
   /**
-   * Whether every input is known when the artifact is loaded; {@code varying} holds what runs
-   * write.
+   * Whether every input and dimension is known when the artifact is loaded; {@code varying} holds
+   * what runs write.
    */
   private boolean isFolded(KernelCall call, Set<Value> varying) {
     if (!call.foldable()) {
@@ -140,9 +140,7 @@ public final class ProgramBuilder {
         return false;
       }
     }
-    return call.kernel().outputs().stream().allMatch(buffer -> buffer.elements().isConst())
-        && call.kernel().stages().stream()
-            .allMatch(stage -> stage.axes().stream().allMatch(axis -> axis.extent().isConst()));
+    return KernelSymbols.of(call.kernel()).isEmpty();
   }
 
   private void schedule(KernelCall call) {
