@@ -376,7 +376,11 @@ class MicrosoftOperatorsTest {
     Map<String, Tensor> actual = model.executable().run(node.data());
     expected.forEach((output, tensor) -> {
       Comparison comparison =
-          Comparison.of(output, actual.get(output), tensor, new Comparison.Rule.Close(1e-4, 1e-4));
+          Comparison.of(
+              output,
+              java.util.Objects.requireNonNull(actual.get(output)),
+              tensor,
+              new Comparison.Rule.Close(1e-4, 1e-4));
       assertTrue(comparison.passed(), comparison.name() + ": " + comparison.note());
     });
   }

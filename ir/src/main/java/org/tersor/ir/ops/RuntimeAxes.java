@@ -12,6 +12,8 @@ import org.tersor.runtime.DimExpr;
  * the elements. Axes count from the end when negative and are taken to be distinct.
  */
 final class RuntimeAxes {
+  private static final int MAX_RANK = 64;
+
   private final OpContext context;
   private final List<DimExpr> axes;
   private final int rank;
@@ -20,6 +22,13 @@ final class RuntimeAxes {
     this.context = context;
     this.axes = axes;
     this.rank = rank;
+  }
+
+  /** How many axes an input names, if its type tells. */
+  static Optional<Integer> count(OpContext c, int input) {
+    return c.in(input).isRanked() && c.in(input).elements().isConst()
+        ? Optional.of((int) Math.min(MAX_RANK, c.in(input).elements().constValue()))
+        : Optional.empty();
   }
 
   /**

@@ -193,6 +193,18 @@ final class ViewOperator extends OpBase implements Differentiable {
         : c.hasInput(1) ? Shapes.constantLongs(c, 1) : Optional.empty();
   }
 
+  /** The result where only the number of axes is known. */
+  private static Optional<List<DimExpr>> unknownAxes(OpContext c, int sign) {
+    return RuntimeAxes.count(c, 1)
+        .map(count -> {
+          List<DimExpr> dims = new ArrayList<>();
+          for (int d = 0; d < c.rank(0) + sign * count; d++) {
+            dims.add(unknown(c, d));
+          }
+          return dims;
+        });
+  }
+
   private static Optional<List<DimExpr>> squeeze(OpContext c) {
     if (!c.in(0).isRanked()) {
       return Optional.empty();
@@ -202,7 +214,8 @@ final class ViewOperator extends OpBase implements Differentiable {
     if (hasAxes(c) && axes.isEmpty()) {
       return RuntimeAxes.of(c, 1, dims.size())
           .filter(a -> a.count() <= dims.size())
-          .map(a -> a.removed(dims));
+          .map(a -> a.removed(dims))
+          .or(() -> unknownAxes(c, -1));
     }
     Set<Integer> dropped = new TreeSet<>();
     if (axes.isPresent()) {
@@ -241,7 +254,8 @@ final class ViewOperator extends OpBase implements Differentiable {
     if (known.isEmpty()) {
       return c.symbolic(1)
           .flatMap(a -> RuntimeAxes.of(c, 1, c.rank(0) + a.size()))
-          .map(a -> a.inserted(c.dims(0)));
+          .map(a -> a.inserted(c.dims(0)))
+          .or(() -> unknownAxes(c, 1));
     }
     long[] axes = known.get();
     int rank = c.rank(0) + axes.length;

@@ -123,7 +123,6 @@ class LoopTextTest {
         "{ for parallel j in 0 .. n { } let x = 1; } | statements follow the parallel loop",
         "{ for parallel j in 1 .. n { } } | begins at 0",
         "{ for lanes j in 0 .. n { } } | a lanes loop stands directly inside parallel",
-        "{ for parallel j in 0 .. n { for k in 0 .. n { for lanes i in 0 .. n { } } } } | a lanes loop stands directly inside parallel",
         "{ barrier; } | a barrier stands directly inside parallel",
         "{ for parallel j in 0 .. n { local x = 1; for lanes i in 0 .. n { x = i; } } } | would be shared",
         "{ alloc register r: f32x4[n]; } | constant positive count",

@@ -325,7 +325,13 @@ class HostOperatorTest {
             "ResizeSizes"));
     assertEquals(
         List.of(
-            "Cast", "Equal", "CategoryMapper", "LabelEncoder", "OneHotEncoder", "OneHotEncoder"),
+            "Cast",
+            "Equal",
+            "TfIdfVectorizer",
+            "CategoryMapper",
+            "LabelEncoder",
+            "OneHotEncoder",
+            "OneHotEncoder"),
         readers);
   }
 
