@@ -1,6 +1,7 @@
 package org.tersor.runtime;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * What an executable does, without the code of its kernels: buffers, steps run once at load
@@ -9,6 +10,7 @@ import java.util.List;
  * the shared library are made from.
  *
  * @param dims symbols, sorted
+ * @param checks what must hold for the sizes of a call, beyond the shapes of the inputs
  * @param kernels names of the kernels, indexed by {@link Call#kernel}
  */
 public record Plan(
@@ -19,7 +21,56 @@ public record Plan(
     List<Buffer> buffers,
     List<String> kernels,
     List<Call> loadSteps,
-    List<Call> runSteps) {
+    List<Call> runSteps,
+    List<Check> checks) {
+
+  /** A plan whose sizes need no checks. */
+  public Plan(
+      String name,
+      List<String> dims,
+      List<Executable.Port> inputs,
+      List<Executable.Port> outputs,
+      List<Buffer> buffers,
+      List<String> kernels,
+      List<Call> loadSteps,
+      List<Call> runSteps) {
+    this(name, dims, inputs, outputs, buffers, kernels, loadSteps, runSteps, List.of());
+  }
+
+  /**
+   * A buffer that a kernel sees under another shape has at least as many elements: a shape may come
+   * from data, and kernels do not look.
+   *
+   * @param origin the value, for the diagnostic
+   */
+  public record Check(DimExpr elements, DimExpr wanted, String origin) {}
+
+  /** A diagnostic unless all checks hold. */
+  public void check(Map<String, Long> values) {
+    for (Check check : checks) {
+      long is;
+      long wanted;
+      try {
+        is = check.elements().eval(values);
+        wanted = check.wanted().eval(values);
+      } catch (ArithmeticException e) {
+        throw new TersorException(
+            "TSR-0705", check.origin() + ": its size overflows for " + values, e);
+      }
+      if (wanted > is) {
+        throw new TersorException(
+            "TSR-0703",
+            check.origin()
+                + ": "
+                + is
+                + " elements cannot be taken for a shape of "
+                + wanted
+                + " (dimensions "
+                + values
+                + "); the model's inputs do not fit its shapes");
+      }
+    }
+  }
 
   /** Where the elements of a buffer live. */
   public enum Storage {

@@ -32,6 +32,13 @@ public final class PlanCodec {
     plan.kernels().forEach(k -> new CodecLine("kernel").text(k).end(out));
     plan.loadSteps().forEach(c -> call("load", c, out));
     plan.runSteps().forEach(c -> call("run", c, out));
+    plan.checks()
+        .forEach(c ->
+            new CodecLine("check")
+                .text(c.elements().toString())
+                .text(c.wanted().toString())
+                .text(c.origin())
+                .end(out));
     return out.toString();
   }
 
@@ -63,6 +70,7 @@ public final class PlanCodec {
     List<String> kernels = new ArrayList<>();
     List<Plan.Call> load = new ArrayList<>();
     List<Plan.Call> run = new ArrayList<>();
+    List<Plan.Check> checks = new ArrayList<>();
     for (int i = 1; i < lines.size(); i++) {
       CodecFields fields = new CodecFields(lines.get(i));
       try {
@@ -86,6 +94,10 @@ public final class PlanCodec {
           case "kernel" -> kernels.add(fields.next());
           case "load" -> load.add(call(fields));
           case "run" -> run.add(call(fields));
+          case "check" ->
+              checks.add(
+                  new Plan.Check(
+                      DimExpr.parse(fields.next()), DimExpr.parse(fields.next()), fields.next()));
           default -> throw new IllegalArgumentException("unknown word");
         }
         fields.end();
@@ -102,7 +114,8 @@ public final class PlanCodec {
         List.copyOf(buffers),
         List.copyOf(kernels),
         List.copyOf(load),
-        List.copyOf(run));
+        List.copyOf(run),
+        List.copyOf(checks));
   }
 
   private static Executable.Port port(CodecFields fields) {

@@ -257,6 +257,7 @@ public final class PlanExecutable implements Executable {
     if (known != null) {
       return known;
     }
+    plan.check(dims);
     long[][] outputs = new long[plan.outputs().size()][];
     for (int i = 0; i < outputs.length; i++) {
       Port port = plan.outputs().get(i);

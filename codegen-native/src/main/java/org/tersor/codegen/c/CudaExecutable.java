@@ -188,6 +188,7 @@ final class CudaExecutable implements Executable {
     List<Tensor> inputs = Arguments.named(plan.inputs(), given);
     Map<String, Long> dims = Arguments.bind(plan.inputs(), inputs, symbols);
     dims.keySet().retainAll(plan.dims());
+    plan.check(dims);
     List<Tensor> results = Arguments.outputs(plan.outputs(), targets, dims);
     return context.in(() -> {
       Session session = session(dims);

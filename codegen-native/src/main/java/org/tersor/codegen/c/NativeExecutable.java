@@ -152,6 +152,7 @@ final class NativeExecutable implements Executable {
     long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
     Session session = pool.pollFirst();
     if (session == null || !Arrays.equals(session.dims, dims)) {
+      plan.check(bound);
       session = new Session(dims, false);
     }
     int from = plan.loadSteps().size();

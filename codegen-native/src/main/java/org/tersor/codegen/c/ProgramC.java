@@ -201,6 +201,13 @@ final class ProgramC {
         .append("_layout(const int64_t *d, int64_t *offsets) {\n");
     out.append(
         "  int32_t bad_ = 0, *bad = &bad_; int64_t total = 0, most, size;\n  (void)d; (void)offsets; (void)most; (void)size;\n");
+    for (Plan.Check check : plan.checks()) {
+      out.append("  if (")
+          .append(dims.text(check.wanted(), true))
+          .append(" > ")
+          .append(dims.text(check.elements(), true))
+          .append(") return -1;\n");
+    }
     Map<Integer, List<Plan.Buffer>> slots = new TreeMap<>();
     for (Plan.Buffer b : plan.buffers()) {
       switch (b.storage()) {

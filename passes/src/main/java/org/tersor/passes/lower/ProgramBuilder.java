@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -46,6 +47,7 @@ public final class ProgramBuilder {
   private final Map<Integer, Integer> constantBuffers = new HashMap<>();
   private final List<Plan.Call> loadSteps = new ArrayList<>();
   private final List<Plan.Call> runSteps = new ArrayList<>();
+  private final Set<Plan.Check> checks = new LinkedHashSet<>();
   private int packed;
   private int foldedKernels;
 
@@ -96,7 +98,8 @@ public final class ProgramBuilder {
             List.copyOf(buffers),
             functions.functions().stream().map(LoopFunction::name).toList(),
             List.copyOf(loadSteps),
-            List.copyOf(runSteps));
+            List.copyOf(runSteps),
+            List.copyOf(checks));
     return new Program(
         plan, functions.functions(), List.copyOf(constants.keySet()), target, facts());
   }
@@ -156,7 +159,9 @@ public final class ProgramBuilder {
     foldedKernels += folded ? 1 : 0;
     Map<String, Integer> names = new HashMap<>();
     for (Buf buffer : call.kernel().inputs()) {
-      names.put(buffer.name(), read(call, buffer));
+      int index = read(call, buffer);
+      names.put(buffer.name(), index);
+      fits(index, buffer.elements(), call.origin());
     }
     for (Buf buffer : call.kernel().outputs()) {
       Value value = lowered.root(call.operand(buffer));
@@ -172,10 +177,19 @@ public final class ProgramBuilder {
               elements,
               storage,
               output != null ? output : storage == Plan.Storage.PACKED ? packed++ : -1);
+      fits(index, buffer.elements(), call.origin());
       bufferOf.put(value, index);
       names.put(buffer.name(), index);
     }
     launch(call, scheduler.schedule(call.kernel(), target, constantInputs), names, folded);
+  }
+
+  /** What a kernel takes a buffer for must be in it, whatever the symbols turn out to be. */
+  private void fits(int index, DimExpr wanted, String origin) {
+    DimExpr elements = buffers.get(index).elements();
+    if (!elements.equals(wanted) && !(elements.isConst() && wanted.isConst())) {
+      checks.add(new Plan.Check(elements, wanted, origin));
+    }
   }
 
   private void launch(
@@ -268,6 +282,7 @@ public final class ProgramBuilder {
     Port port = outputs.get(output);
     String origin = "output '" + port.name() + "'";
     int source = bufferFor(root, origin);
+    fits(source, DimExpr.product(port.shape()), origin);
     DimExpr elements = DimExpr.product(port.shape()).times(port.dtype().slots());
     Scalar scalar = Scalar.of(port.dtype());
     Buf in = new Buf("in0", scalar, List.of(elements));

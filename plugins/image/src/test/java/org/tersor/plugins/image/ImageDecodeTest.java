@@ -72,7 +72,7 @@ class ImageDecodeTest {
     for (int y = 0; y < 2; y++) {
       for (int x = 0; x < 3; x++) {
         long value = rgb.getLong((y * 3 + x) * 3);
-        assertEquals(100 * y + 30 * x, value, format.equals("png") ? 0 : 4);
+        assertEquals((double) (100 * y + 30 * x), (double) value, format.equals("png") ? 0 : 4);
       }
     }
   }
