@@ -89,9 +89,9 @@ public final class CudaBackend implements Backend.OfProgram {
   public Executable load(Program program, Options options) {
     Path nvcc = CudaBuild.nvcc(compiler).orElseThrow(() -> Faults.toolchain(noCompiler()));
     Machine machine = machine();
-    boolean useCache = !options.settings().getOrDefault("cache", "on").equals("off");
     List<byte[]> images =
-        CudaBuild.images(nvcc, machine.device().architecture(), program.kernels(), useCache);
+        CudaBuild.images(
+            nvcc, machine.device().architecture(), program.kernels(), BuildCache.of(options));
     StringBuilder description =
         new StringBuilder("CUDA kernels on " + machine.device() + ", " + machine.driver().library())
             .append('\n');

@@ -43,18 +43,21 @@ final class CudaBuild {
 
   /** An image for each run of {@link #KERNELS_PER_FILE} functions, in order. */
   static List<byte[]> images(
-      Path nvcc, String architecture, List<LoopFunction> functions, boolean useCache) {
+      Path nvcc, String architecture, List<LoopFunction> functions, BuildCache cache) {
     List<String> command = new ArrayList<>(List.of(nvcc.toString()));
     command.addAll(CudaSource.flags());
     command.addAll(List.of("-arch=" + architecture, "-cubin"));
-    String compiler = useCache ? command + "\n" + Toolchain.version(List.of(nvcc.toString())) : "";
+    String compiler =
+        cache.folder().isEmpty()
+            ? ""
+            : command + "\n" + Toolchain.version(List.of(nvcc.toString()));
     List<Future<byte[]>> running = new ArrayList<>();
     try (ExecutorService pool =
         Executors.newFixedThreadPool(Math.max(1, Runtime.getRuntime().availableProcessors()))) {
       for (int first = 0; first < functions.size(); first += KERNELS_PER_FILE) {
         String text =
             CudaSource.text(functions, first, Math.min(functions.size(), first + KERNELS_PER_FILE));
-        running.add(pool.submit(() -> image(command, compiler, text, useCache)));
+        running.add(pool.submit(() -> image(command, compiler, text, cache)));
       }
       List<byte[]> images = new ArrayList<>();
       for (Future<byte[]> each : running) {
@@ -73,13 +76,10 @@ final class CudaBuild {
   }
 
   private static byte[] image(
-      List<String> command, String compiler, String text, boolean useCache) {
+      List<String> command, String compiler, String text, BuildCache cache) {
     Map<String, NativeBuild.Source> source =
         Map.of("kernels.cu", new NativeBuild.Source(text, List.of()));
-    Optional<Path> cached =
-        useCache
-            ? NativeBuild.cacheFile(NativeBuild.hash(compiler, source), ".cubin")
-            : Optional.empty();
+    Optional<Path> cached = cache.file(compiler, source, ".cubin");
     return Toolchain.inFolder(folder -> {
       if (cached.filter(Files::isRegularFile).isPresent()) {
         return Files.readAllBytes(cached.get());
@@ -89,7 +89,7 @@ final class CudaBuild {
       all.addAll(List.of("-o", "kernels.cubin", "kernels.cu"));
       Toolchain.run(folder, all);
       Path built = folder.resolve("kernels.cubin");
-      cached.ifPresent(file -> NativeBuild.keep(built, file));
+      cached.ifPresent(file -> BuildCache.keep(built, file));
       return Files.readAllBytes(built);
     });
   }

@@ -65,8 +65,7 @@ public final class NativeBackend implements Backend.OfProgram {
     code.files()
         .forEach((name, text) ->
             sources.put(name, new NativeBuild.Source(text, flags(name, code.isa()))));
-    SharedObject library =
-        NativeBuild.load(sources, !options.settings().getOrDefault("cache", "on").equals("off"));
+    SharedObject library = NativeBuild.load(sources, BuildCache.of(options));
     StringBuilder description =
         new StringBuilder(
             "native code for "

@@ -6,12 +6,7 @@ import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -84,73 +79,17 @@ final class NativeBuild {
   }
 
   /** Loads the library of these sources, from the cache if it is there. */
-  static SharedObject load(Map<String, Source> sources, boolean useCache) {
+  static SharedObject load(Map<String, Source> sources, BuildCache cache) {
     Optional<Path> cached =
-        useCache
-            ? cacheFile(
-                hash(Toolchain.version() + Toolchain.cc() + Toolchain.FLAGS, sources), ".so")
-            : Optional.empty();
+        cache.file(Toolchain.version() + Toolchain.cc() + Toolchain.FLAGS, sources, ".so");
     if (cached.filter(Files::isRegularFile).isPresent()) {
       return new SharedObject(cached.get());
     }
     return Toolchain.inFolder(folder -> {
       Path built = build(folder, sources, "library.so");
-      cached.ifPresent(file -> keep(built, file));
+      cached.ifPresent(file -> BuildCache.keep(built, file));
       return new SharedObject(cached.filter(Files::isRegularFile).orElse(built));
     });
-  }
-
-  /** What a compiled form of the sources is known by. */
-  static String hash(String compiler, Map<String, Source> sources) {
-    try {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      Map<String, String> parts = new LinkedHashMap<>();
-      parts.put("compiler", compiler);
-      sources.forEach((name, source) -> parts.put(name, source.flags() + "\n" + source.text()));
-      parts.forEach((name, text) -> {
-        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-        digest.update((name + "\0" + bytes.length + "\0").getBytes(StandardCharsets.UTF_8));
-        digest.update(bytes);
-      });
-      return HexFormat.of().formatHex(digest.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  /** Where a compiled form is kept; empty if the folder cannot be made private to this user. */
-  static Optional<Path> cacheFile(String hash, String suffix) {
-    String base = System.getenv("XDG_CACHE_HOME");
-    Path folder =
-        (base == null || base.isBlank()
-                ? Path.of(System.getProperty("user.home"), ".cache")
-                : Path.of(base))
-            .resolve("tersor")
-            .resolve("native");
-    try {
-      Files.createDirectories(folder);
-      Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
-      return Optional.of(folder.resolve(hash + suffix));
-    } catch (IOException | UnsupportedOperationException e) {
-      return Optional.empty();
-    }
-  }
-
-  /**
-   * Copies beside the target and renames, so that another process never sees half a file. A full
-   * disk only costs the cache.
-   */
-  static void keep(Path built, Path file) {
-    try {
-      move(
-          Files.copy(
-              built,
-              Files.createTempFile(file.getParent(), "new", ".tmp"),
-              StandardCopyOption.REPLACE_EXISTING),
-          file);
-    } catch (IOException e) {
-      // The library in the temporary folder is used instead.
-    }
   }
 
   static void move(Path from, Path to) throws IOException {

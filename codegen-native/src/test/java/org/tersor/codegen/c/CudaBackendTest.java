@@ -217,20 +217,19 @@ class CudaBackendTest {
   void idleMemoryIsReusedWhenMemoryIsShort() {
     FakeCuda driver = fake();
     Executable executable = driver.backend().load(Programs.program("m", Target.cuda()), OPTIONS);
+    // Each call has memory of its own, and leaves it for later calls of this size.
+    driver.gather(3);
     List<Thread> threads = new ArrayList<>();
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 3; i++) {
       threads.add(Thread.ofPlatform().start(() -> run(executable, 500)));
     }
     for (Thread thread : threads) {
       join(thread);
     }
+    int idle = driver.live();
     driver.fail("cuMemAlloc_v2", 1, 2);
-    try {
-      assertArrayEquals(Programs.expected(7), run(executable, 7));
-    } catch (TersorException e) {
-      // Only if all calls ran one after another, and left a single session.
-      assertEquals("TSR-0612", e.code());
-    }
+    assertArrayEquals(Programs.expected(7), run(executable, 7));
+    assertTrue(driver.live() < idle, driver.live() + " of " + idle);
     assertArrayEquals(Programs.expected(7), run(executable, 7));
   }
 

@@ -78,7 +78,7 @@ final class FakeCuda {
   }
 
   List<byte[]> images(Program program) {
-    return CudaBuild.images(nvcc, "sm_90", program.kernels(), false);
+    return CudaBuild.images(nvcc, "sm_90", program.kernels(), BuildCache.NONE);
   }
 
   /** What the backend does, without compiling. */
@@ -99,6 +99,18 @@ final class FakeCuda {
           (int)
               function("fake_fail", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT))
                   .invokeExact(arena.allocateFrom(function), nth, code);
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** No kernel launch goes on before so many have begun, each in a thread of its own. */
+  void gather(int launches) {
+    try {
+      int _ =
+          (int)
+              function("fake_gather", FunctionDescriptor.of(JAVA_INT, JAVA_INT))
+                  .invokeExact(launches);
     } catch (Throwable e) {
       throw new IllegalStateException(e);
     }

@@ -4,15 +4,22 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.tersor.ir.spi.Backend;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -100,13 +107,19 @@ class NativeBackendTest {
   }
 
   @Test
-  void theCachedLibraryGivesTheSame() {
-    Backend.Options cached = new Backend.Options(1, Map.of());
+  void theCachedLibraryGivesTheSame(@TempDir Path cache) throws IOException {
+    Backend.Options cached = new Backend.Options(1, Map.of("cache", cache.toString()));
     backend.load(Programs.program("m", backend.targets().getFirst()), cached);
+    Path kept;
+    try (Stream<Path> files = Files.list(cache)) {
+      kept = files.reduce((_, _) -> fail("one library")).orElseThrow();
+    }
+    FileTime written = Files.getLastModifiedTime(kept);
     Executable again = backend.load(Programs.program("m", backend.targets().getFirst()), cached);
     assertArrayEquals(
         Programs.expected(4),
         Objects.requireNonNull(again.run(Map.of(X, Programs.input(4))).get("y")).floats());
     assertEquals(List.of("y"), again.outputs().stream().map(Executable.Port::name).toList());
+    assertEquals(written, Files.getLastModifiedTime(kept));
   }
 }

@@ -35,6 +35,8 @@ static stream *streams;
 static uint64_t next_base = 0x100000000000ull;
 static int initialised, retained, context_object, lost;
 static long calls;
+static int gather, gathered;
+static pthread_cond_t all_gathered = PTHREAD_COND_INITIALIZER;
 static char problem[512];
 static __thread char fail_name[64];
 static __thread long fail_count;
@@ -329,6 +331,9 @@ API cuLaunchKernel(void *kernel, unsigned gx, unsigned gy, unsigned gz, unsigned
   }
   CHECK(!parameters[n], INVALID_VALUE, "too many parameters");
   append(s, o);
+  gathered++;
+  pthread_cond_broadcast(&all_gathered);
+  while (gathered < gather) pthread_cond_wait(&all_gathered, &lock);
   return leave(OK);
 }
 API cuGetErrorName(int error, const char **text) {
@@ -353,6 +358,13 @@ API fake_fail(const char *name, long nth, int code) {
   snprintf(fail_name, sizeof fail_name, "%s", name);
   fail_count = nth;
   fail_code = code;
+  return leave(OK);
+}
+/* No launch goes on before so many have begun: calls that come one from each thread are then certainly under way together. */
+API fake_gather(int launches) {
+  pthread_mutex_lock(&lock);
+  gather = launches;
+  gathered = 0;
   return leave(OK);
 }
 API fake_live(void) {
