@@ -31,6 +31,8 @@ import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
 import org.tersor.passes.graph.Simplify;
+import org.tersor.passes.graph.UpgradeOpset;
+import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
 
 /**
@@ -53,7 +55,9 @@ class GoldenTest {
           new LowerFakeQuant(),
           new CommuteQdq(),
           new IntegerKernels(),
-          new FoldBatchNorm());
+          new FoldBatchNorm(),
+          new WidenFloat16(),
+          UpgradeOpset.forChannels());
 
   @TestFactory
   List<DynamicTest> cases() throws IOException {
