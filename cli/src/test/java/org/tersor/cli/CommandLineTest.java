@@ -13,6 +13,7 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -126,6 +127,36 @@ class CommandLineTest {
         0,
         tersor("verify", small).exit,
         "the exported model means the same to Tersor and ONNX Runtime");
+  }
+
+  /** Before the work begins, on the error stream, and in the result for scripts. */
+  @Test
+  void thatIntegersAreSlowerHereIsSaidBeforehand() throws IOException {
+    Object[] quantize = {
+      "quantize",
+      model(),
+      "-o",
+      folder.resolve("slow.onnx"),
+      "--calibrate",
+      folder,
+      "--task",
+      "mnist",
+      "--calibration-samples",
+      4,
+      "--json",
+      "--scheme"
+    };
+    Outcome codes = tersor(with(quantize, "int8", "--backend", "jvm"));
+    assertEquals(0, codes.exit, codes.err);
+    assertTrue(codes.err.contains("int8 runs no faster than float32 on jvm"), codes.err);
+    assertTrue(codes.json().path("notes").toString().contains("int8 runs no faster"), codes.out);
+    Outcome weights = tersor(with(quantize, "q4_0", "--backend", "jvm"));
+    assertEquals(0, weights.exit, weights.err);
+    assertFalse(weights.err.contains("no faster"), "q4_0 multiplies floats: " + weights.err);
+  }
+
+  private static Object[] with(Object[] arguments, Object... more) {
+    return Stream.concat(Arrays.stream(arguments), Arrays.stream(more)).toArray();
   }
 
   @Test
