@@ -66,8 +66,10 @@ public final class KernelInterpreter {
   }
 
   private void run(LoopProgram program) {
-    for (Buf output : kernel.outputs()) {
-      memory.put(output.name(), Tensor.zeros(type(output), shape(output)));
+    for (List<Buf> buffers : List.of(kernel.outputs(), program.temporaries())) {
+      for (Buf buffer : buffers) {
+        memory.put(buffer.name(), Tensor.zeros(type(buffer), shape(buffer)));
+      }
     }
     Object[] arrays =
         program.function().buffers().stream()

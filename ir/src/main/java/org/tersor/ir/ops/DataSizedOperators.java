@@ -23,8 +23,8 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
- * NonZero and Compress, whose results are as large as the data says: one kernel counts, and its
- * result is a size of the next; Unique and NonMaxSuppression.
+ * Operators whose results are as large as the data says: one kernel counts, and its result is a
+ * size of the next.
  */
 final class DataSizedOperators {
   private DataSizedOperators() {}
@@ -35,8 +35,11 @@ final class DataSizedOperators {
         new NonZeroCount(),
         new NonZeroIndices(),
         new Compress(),
+        new TakeFirst(),
         new Unique(),
-        new NonMaxSuppression());
+        new UniqueSlices(),
+        new NonMaxSuppression(),
+        new NonMaxSuppression.Boxes());
   }
 
   private static List<Tensor> nonZero(Tensor x) {
@@ -248,6 +251,7 @@ final class DataSizedOperators {
       return LoopText.compute(
           List.of(x),
           List.of(out),
+          List.of(),
           """
           kernel nonzero(in0: $T$, out0: mut i64; $DIMS$) {
             local at = 0;
@@ -265,6 +269,51 @@ final class DataSizedOperators {
               "DIMS", names.toString(),
               "FOUND", LoopText.isNotZero(x.element(), "in0[i]"),
               "STORES", stores.toString()));
+    }
+  }
+
+  /** The first rows of a tensor, as many as input 1 says: what was found, without what was not. */
+  static final class TakeFirst extends OpBase {
+    static final String NAME = "take_first";
+
+    TakeFirst() {
+      super(
+          OpSchema.of(OpKey.TERSOR, NAME, 1)
+              .input("X", "T")
+              .input("count", "I")
+              .output("Y", "T")
+              .types("T", Types.ALL)
+              .types("I", Types.I64)
+              .tolerance(OpSchema.Tolerance.EXACT));
+    }
+
+    @Override
+    List<ValueType> types(OpContext c) {
+      List<DimExpr> dims = new ArrayList<>(c.dims(0));
+      dims.set(0, c.symbolic(1).map(List::getFirst).orElseGet(() -> unknown(c, 0)));
+      return List.of(TensorType.of(c.dtype(0), dims));
+    }
+
+    @Override
+    List<Tensor> values(EvalContext c) {
+      long[] shape = c.input(0).shape().clone();
+      shape[0] = Math.min(Math.max(c.input(1).getLong(0), 0), shape[0]);
+      Tensor y = Tensor.zeros(c.dtype(0), shape);
+      for (int i = 0; i < y.size(); i++) {
+        Shapes.copy(c.input(0), i, y, i);
+      }
+      return List.of(y);
+    }
+
+    @Override
+    Lowering code(OpContext c) {
+      Buf x = in(c, 0);
+      Buf out = out(c, 0, outType(c, 0));
+      List<Axis> axes = Shapes.axes(out.shape());
+      List<KExpr> from = Shapes.refs(axes);
+      // A wrong count reads nothing that is not there.
+      from.set(0, Moves.position(from.getFirst(), K.dim(x.shape().getFirst())));
+      return compute(List.of(x), out, List.of(Stage.of(out, axes, K.at(x, from))));
     }
   }
 }

@@ -16,6 +16,7 @@ public final class HostOperators implements OperatorProvider {
     all.addAll(MapOperators.all());
     all.addAll(LabelOperators.all());
     all.add(new TfIdfVectorizer());
+    all.add(new GramCounts());
     return List.copyOf(all);
   }
 }

@@ -5,6 +5,12 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.ToLongFunction;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.EvalContext;
@@ -44,7 +50,7 @@ final class TfIdfVectorizer extends OpBase {
   }
 
   private static long columns(OpContext c) {
-    long[] indexes = c.intsAttr("ngram_indexes").orElse(new long[0]);
+    long[] indexes = indexes(c);
     long most = -1;
     for (long index : indexes) {
       if (index < 0 || index >= MOST_COLUMNS) {
@@ -84,7 +90,7 @@ final class TfIdfVectorizer extends OpBase {
   private static Map<List<Object>, Integer> grams(OpContext c) {
     List<Object> items = items(c);
     long[] starts = c.intsAttr("ngram_counts").orElse(new long[0]);
-    int indexes = c.intsAttr("ngram_indexes").orElse(new long[0]).length;
+    int indexes = indexes(c).length;
     Map<List<Object>, Integer> grams = new HashMap<>();
     int number = 0;
     for (int n = 1; n <= starts.length; n++) {
@@ -111,7 +117,7 @@ final class TfIdfVectorizer extends OpBase {
   List<Tensor> values(EvalContext c) {
     Tensor x = c.input(0);
     Map<List<Object>, Integer> grams = grams(c);
-    long[] indexes = c.intsAttr("ngram_indexes").orElse(new long[0]);
+    long[] indexes = indexes(c);
     Tensor y = Shapes.allocate(c, DType.F32, outType(c, 0).staticShape());
     int width = (int) columns(c);
     int rows = x.rank() == 2 ? (int) x.shape()[0] : 1;
@@ -139,42 +145,114 @@ final class TfIdfVectorizer extends OpBase {
           }
         }
       }
-      weigh(c, y, row * width, width, indexes);
+      weigh(c, y, row * width);
     }
     return List.of(y);
   }
 
-  private static void weigh(OpContext c, Tensor y, int start, int width, long[] indexes) {
+  private static long[] indexes(OpContext c) {
+    return c.intsAttr("ngram_indexes").orElse(new long[0]);
+  }
+
+  private static String mode(OpContext c) {
     String mode = c.stringAttr("mode", "");
     if (!List.of("TF", "IDF", "TFIDF").contains(mode)) {
       throw c.error("TSR-0304", "mode '" + mode + "' is not defined");
     }
-    if (mode.equals("TF")) {
-      return;
-    }
+    return mode;
+  }
+
+  /** The weight of each column. */
+  private static float[] columnWeights(OpContext c) {
+    long[] indexes = indexes(c);
     List<Float> weights = c.floatsAttr("weights").orElse(List.of());
     if (!weights.isEmpty() && weights.size() != indexes.length) {
       throw c.error("TSR-0304", weights.size() + " weights for " + indexes.length + " n-grams");
     }
-    float[] byColumn = new float[width];
+    float[] byColumn = new float[(int) columns(c)];
     Arrays.fill(byColumn, 1);
     for (int g = 0; g < weights.size(); g++) {
       byColumn[(int) indexes[g]] = weights.get(g);
     }
-    for (int k = 0; k < width; k++) {
+    return byColumn;
+  }
+
+  private static void weigh(OpContext c, Tensor y, int start) {
+    String mode = mode(c);
+    if (mode.equals("TF")) {
+      return;
+    }
+    float[] weights = columnWeights(c);
+    for (int k = 0; k < weights.length; k++) {
       float count = y.floats()[start + k];
       y.floats()[start + k] =
-          mode.equals("IDF") ? (count > 0 ? byColumn[k] : 0) : count * byColumn[k];
+          mode.equals("IDF") ? (count > 0 ? weights[k] : 0) : count * weights[k];
     }
   }
 
+  /** Strings become the positions of equal items of the pool; what is no item is none of them. */
   @Override
   Lowering strings(OpContext c) {
-    return code(c);
+    return new Lowering.Decompose(b -> {
+      List<Object> items = items(c).stream().distinct().toList();
+      Map<Object, Integer> places = new HashMap<>();
+      items.forEach(item -> places.put(item, places.size()));
+      List<String> texts = items.stream().map(Object::toString).toList();
+      Value x =
+          b.add(
+              OpKey.TERSOR,
+              StringOperators.INDEX,
+              Map.of("keys", new Attribute.StringsAttr(texts)),
+              c.node().input(0));
+      return List.of(weighed(b, c, x, item -> java.util.Objects.requireNonNull(places.get(item))));
+    });
   }
 
   @Override
   Lowering code(OpContext c) {
-    throw notLowered(c, "there is no kernel for n-grams yet");
+    return new Lowering.Decompose(
+        b -> List.of(weighed(b, c, c.node().input(0), item -> (Long) item)));
+  }
+
+  private static Value weighed(
+      GraphBuilder b, OpContext c, Value x, ToLongFunction<Object> number) {
+    Map<Integer, List<long[]>> byLength = new TreeMap<>();
+    byLength.put(1, new ArrayList<>());
+    grams(c)
+        .forEach((gram, place) -> {
+          long[] row = new long[gram.size() + 1];
+          for (int i = 0; i < gram.size(); i++) {
+            row[i] = number.applyAsLong(gram.get(i));
+          }
+          row[gram.size()] = indexes(c)[place];
+          byLength.computeIfAbsent(gram.size(), n -> new ArrayList<>()).add(row);
+        });
+    List<Value> counts = new ArrayList<>();
+    byLength.forEach((n, grams) -> counts.add(counts(b, c, x, n, grams)));
+    Value sum = counts.size() == 1 ? counts.getFirst() : b.add("Sum", counts.toArray(Value[]::new));
+    float[] weights = columnWeights(c);
+    return switch (mode(c)) {
+      case "TF" -> sum;
+      case "IDF" ->
+          b.add(
+              "Mul",
+              b.add("Min", sum, b.constant(Tensor.of(new float[] {1}))),
+              b.constant(Tensor.of(weights, weights.length)));
+      default -> b.add("Mul", sum, b.constant(Tensor.of(weights, weights.length)));
+    };
+  }
+
+  /** How often n-grams of one length occur; the table of them is sorted for the search. */
+  private static Value counts(GraphBuilder b, OpContext c, Value x, int n, List<long[]> grams) {
+    grams.sort((p, q) -> Arrays.compare(p, 0, n, q, 0, n));
+    long[] table = grams.stream().flatMapToLong(Arrays::stream).toArray();
+    // Single items have nothing to skip.
+    long skips = n == 1 ? 0 : c.intAttr("max_skip_count", 0);
+    return b.add(
+        OpKey.TERSOR,
+        GramCounts.NAME,
+        Map.of("columns", new Attribute.IntAttr(columns(c)), "skips", new Attribute.IntAttr(skips)),
+        x,
+        b.constant(Tensor.of(table, grams.size(), n + 1)));
   }
 }

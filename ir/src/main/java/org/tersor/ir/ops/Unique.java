@@ -1,9 +1,11 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.GraphBuilder;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
@@ -62,59 +64,69 @@ final class Unique extends OpBase {
 
   @Override
   List<Tensor> values(EvalContext c) {
-    Tensor x = c.has("axis") ? c.input(0) : c.input(0).reshaped(c.input(0).size());
-    int axis = c.has("axis") ? c.axis(c.intAttr("axis", 0), x.rank()) : 0;
-    Rows rows = new Rows(x, axis);
-    List<Integer> firsts = new ArrayList<>();
-    Tensor inverse = Tensor.zeros(DType.I64, rows.count());
-    List<Long> counts = new ArrayList<>();
-    // Quadratic, plainly: the definition.
-    for (int r = 0; r < rows.count(); r++) {
-      int known = -1;
-      for (int k = 0; k < firsts.size() && known < 0; k++) {
-        known = rows.compare(firsts.get(k), r) == 0 ? k : -1;
-      }
-      if (known < 0) {
-        known = firsts.size();
-        firsts.add(r);
-        counts.add(0L);
-      }
-      inverse.longs()[r] = known;
-      counts.set(known, counts.get(known) + 1);
-    }
-    List<Integer> order = new ArrayList<>();
-    for (int k = 0; k < firsts.size(); k++) {
-      order.add(k);
-    }
-    if (c.intAttr("sorted", 1) != 0) {
-      order.sort((a, b) -> rows.compare(firsts.get(a), firsts.get(b)));
-    }
-    int[] place = new int[order.size()];
+    Found found = Found.of(c);
+    Tensor x = found.rows.x;
+    int axis = found.rows.axis;
     long[] shape = x.shape().clone();
-    shape[axis] = order.size();
+    shape[axis] = found.firsts.size();
     Tensor y = Shapes.allocate(c, x.dtype(), shape);
-    Tensor indices = Tensor.zeros(DType.I64, order.size());
-    Tensor howOften = Tensor.zeros(DType.I64, order.size());
-    for (int k = 0; k < order.size(); k++) {
-      place[order.get(k)] = k;
-      indices.longs()[k] = firsts.get(order.get(k));
-      howOften.longs()[k] = counts.get(order.get(k));
-    }
     long[] index = new long[shape.length];
     for (int i = 0; i < y.size(); i++) {
       long[] from = index.clone();
-      from[axis] = indices.longs()[(int) index[axis]];
+      from[axis] = found.firsts.get((int) index[axis]);
       Shapes.copy(x, Shapes.ravel(from, x.shape()), y, i);
       Shapes.next(index, shape);
     }
-    for (int r = 0; r < inverse.size(); r++) {
-      inverse.longs()[r] = place[(int) inverse.longs()[r]];
+    return List.of(y, longs(found.firsts), longs(found.inverse), longs(found.counts));
+  }
+
+  static Tensor longs(List<? extends Number> numbers) {
+    long[] all = numbers.stream().mapToLong(Number::longValue).toArray();
+    return Tensor.of(all, all.length);
+  }
+
+  /**
+   * What is different.
+   *
+   * @param firsts where each different slice occurs first
+   * @param inverse which one each slice is
+   * @param counts how often each occurs
+   */
+  record Found(Rows rows, List<Integer> firsts, List<Integer> inverse, List<Integer> counts) {
+    static Found of(EvalContext c) {
+      Tensor x = c.has("axis") ? c.input(0) : c.input(0).reshaped(c.input(0).size());
+      Rows rows = new Rows(x, c.has("axis") ? c.axis(c.intAttr("axis", 0), x.rank()) : 0);
+      List<Integer> firsts = new ArrayList<>();
+      List<Integer> group = new ArrayList<>();
+      // Quadratic, plainly: the definition.
+      for (int r = 0; r < rows.count(); r++) {
+        int known = -1;
+        for (int k = 0; k < firsts.size() && known < 0; k++) {
+          known = rows.compare(firsts.get(k), r) == 0 ? k : -1;
+        }
+        if (known < 0) {
+          known = firsts.size();
+          firsts.add(r);
+        }
+        group.add(known);
+      }
+      List<Integer> order = new ArrayList<>();
+      for (int k = 0; k < firsts.size(); k++) {
+        order.add(k);
+      }
+      if (c.intAttr("sorted", 1) != 0) {
+        order.sort((a, b) -> rows.compare(firsts.get(a), firsts.get(b)));
+      }
+      return new Found(
+          rows,
+          order.stream().map(firsts::get).toList(),
+          group.stream().map(order::indexOf).toList(),
+          order.stream().map(k -> Collections.frequency(group, k)).toList());
     }
-    return List.of(y, indices, inverse, howOften);
   }
 
   /** Slices of an axis, compared element by element. */
-  private record Rows(Tensor x, int axis) {
+  record Rows(Tensor x, int axis) {
     int count() {
       return (int) x.shape()[axis];
     }
@@ -165,7 +177,28 @@ final class Unique extends OpBase {
 
   @Override
   Lowering code(OpContext c) {
-    throw notLowered(c, "the size of the result depends on the data");
+    Value x = c.node().input(0);
+    return new Lowering.Decompose(b -> {
+      List<Value> found = new ArrayList<>();
+      for (int i = 0; i < 4; i++) {
+        found.add(b.value("", ValueType.UNKNOWN));
+      }
+      b.addNode(OpKey.TERSOR, UniqueSlices.NAME, c.node().attributes(), List.of(x), found);
+      Value count = found.get(3);
+      Value firsts =
+          b.add(OpKey.TERSOR, DataSizedOperators.TakeFirst.NAME, Map.of(), found.getFirst(), count);
+      Value counts =
+          b.add(OpKey.TERSOR, DataSizedOperators.TakeFirst.NAME, Map.of(), found.get(2), count);
+      return List.of(slices(b, c, firsts), firsts, found.get(1), counts)
+          .subList(0, c.outputCount());
+    });
+  }
+
+  private static Value slices(GraphBuilder b, OpContext c, Value positions) {
+    Value x = c.node().input(0);
+    return c.has("axis")
+        ? b.add("Gather", Map.of("axis", new Attribute.IntAttr(c.intAttr("axis", 0))), x, positions)
+        : b.add("Gather", b.add("Reshape", x, b.longs(-1)), positions);
   }
 
   /** The ranks of strings are as different as the strings: only the slices are gathered. */
@@ -178,16 +211,7 @@ final class Unique extends OpBase {
         outputs.add(b.value("", ValueType.UNKNOWN));
       }
       b.addNode("", "Unique", c.node().attributes(), List.of(ranks), outputs);
-      Value x = c.node().input(0);
-      outputs.set(
-          0,
-          c.has("axis")
-              ? b.add(
-                  "Gather",
-                  Map.of("axis", new Attribute.IntAttr(c.intAttr("axis", 0))),
-                  x,
-                  outputs.get(1))
-              : b.add("Gather", b.add("Reshape", x, b.longs(-1)), outputs.get(1)));
+      outputs.set(0, slices(b, c, outputs.get(1)));
       return outputs.subList(0, c.outputCount());
     });
   }

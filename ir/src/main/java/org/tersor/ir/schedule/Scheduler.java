@@ -59,7 +59,9 @@ public final class Scheduler {
       List<String> buffers =
           program.function().buffers().stream().map(LoopFunction.BufferParam::name).toList();
       return new Scheduled(
-          List.of(),
+          program.temporaries().stream()
+              .map(b -> new Scheduled.Temporary(b.name(), b.element(), b.elements(), false))
+              .toList(),
           List.of(),
           List.of(
               new Scheduled.Launch(program.function(), buffers, program.dims(), program.tasks())));

@@ -31,6 +31,7 @@ final class KernelSymbols {
         .program()
         .ifPresent(program -> {
           program.dims().forEach(found::dim);
+          program.temporaries().forEach(found::buffer);
           found.dim(program.tasks());
         });
     return found.symbols;
