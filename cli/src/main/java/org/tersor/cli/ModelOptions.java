@@ -43,6 +43,8 @@ import picocli.CommandLine.Parameters;
 final class ModelOptions {
   @Mixin Common common;
 
+  @Mixin LimitOptions limits;
+
   @Parameters(paramLabel = "MODEL", description = "An .onnx file, or an artifact: .jar, .so.")
   Path model;
 
@@ -161,6 +163,7 @@ final class ModelOptions {
     }
     Map<String, String> options = new LinkedHashMap<>();
     externalDataRoot.ifPresent(root -> options.put("external-data-root", root.toString()));
+    options.putAll(limits.reading());
     if (allowHardLinks) {
       options.put("allow-hard-links", "true");
     }
@@ -230,7 +233,8 @@ final class ModelOptions {
    */
   LoadedModel load(Compiler compiler, Optional<Path> source) {
     if (!isArtifact() && !backend.equals("ort")) {
-      return LoadedModel.of(compiler, read(compiler), backend, compileOptions());
+      LoadedModel loaded = LoadedModel.of(compiler, read(compiler), backend, compileOptions());
+      return loaded.with(limits.limited(loaded.executable()));
     }
     if (!Files.exists(model)) {
       throw new TersorException("TSR-0902", "there is no file " + model);
@@ -241,7 +245,8 @@ final class ModelOptions {
                 .map(file -> compiler.prepare(read(compiler, file), compileOptions()))
                 .orElseGet(ModelOptions::unknown)
             : read(compiler); // ONNX Runtime may know operators that are not known here
-    return new LoadedModel(graph, artifact(), isArtifact() ? suffix() : "ort", 0, 0);
+    return new LoadedModel(
+        graph, limits.limited(artifact()), isArtifact() ? suffix() : "ort", 0, 0);
   }
 
   private Executable artifact() {

@@ -16,6 +16,11 @@ import org.tersor.runtime.Executable;
 public record LoadedModel(
     Graph graph, Executable executable, String backend, int kernelNodes, int hostNodes) {
 
+  /** The same with another way to run it. */
+  public LoadedModel with(Executable newExecutable) {
+    return new LoadedModel(graph, newExecutable, backend, kernelNodes, hostNodes);
+  }
+
   /** Compiles an imported graph for a backend. */
   public static LoadedModel of(
       Compiler compiler, Graph imported, String backendId, CompileOptions options) {

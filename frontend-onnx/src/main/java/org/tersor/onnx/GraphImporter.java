@@ -35,7 +35,8 @@ final class GraphImporter {
   /** Bodies and calls inside each other. */
   private static final int MAX_DEPTH = 100;
 
-  private static final int MAX_NODES = 1_000_000;
+  /** Nodes that a model may have, unless told otherwise. */
+  static final int MAX_NODES = 1_000_000;
 
   /**
    * Operands, attributes and body inputs that inlining may make; outside of functions the file's
@@ -44,6 +45,7 @@ final class GraphImporter {
   private static final long MAX_INLINED = 20_000_000;
 
   private final ModelProto model;
+  private final int maxNodes;
   private final TensorReader tensors;
   private final AttributeReader attributes;
   private final Functions functions;
@@ -74,7 +76,8 @@ final class GraphImporter {
   /** An attribute of a call, read where it is used. */
   record Bound(AttributeProto attribute, Env env) {}
 
-  GraphImporter(ProtoFile.Parsed<ModelProto> file, ExternalData external) {
+  GraphImporter(ProtoFile.Parsed<ModelProto> file, ExternalData external, int maxNodes) {
+    this.maxNodes = maxNodes;
     this.model = file.message();
     this.tensors = new TensorReader(external, file.raw());
     this.attributes = new AttributeReader(tensors, types, this::body);
@@ -254,10 +257,12 @@ final class GraphImporter {
   }
 
   private void node(NodeProto proto, Env env) {
-    if (++nodesRead > MAX_NODES) {
+    if (++nodesRead > maxNodes) {
       throw Diag.error(
           Diag.LIMIT,
-          "the model has more than " + MAX_NODES + " nodes once its functions are inlined");
+          "the model has more than "
+              + maxNodes
+              + " nodes once its functions are inlined; --max-nodes raises the limit");
     }
     charge(env, proto.getInputCount() + proto.getOutputCount() + proto.getAttributeCount());
     if (proto.getOpType().isEmpty()) {

@@ -67,6 +67,12 @@ class HostileFunctionsTest extends HostileModels {
     }
     assertTrue(refused("TSR-0204", deep).contains("deep"));
     assertTrue(refused("TSR-0204", wide).contains("nodes"));
+    ModelProto.Builder four =
+        calling("F")
+            .addFunctions(function("F", "Relu", "G"))
+            .addFunctions(function("G", "Relu", "Relu"));
+    assertEquals(4, read(four, "max-nodes", "6").nodes().size()); // two of the six are calls
+    assertTrue(refused("TSR-0204", four, "max-nodes", "5").contains("more than 5 nodes"));
   }
 
   @Test

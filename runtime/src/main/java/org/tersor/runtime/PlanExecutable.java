@@ -22,6 +22,9 @@ public final class PlanExecutable implements Executable {
   /** Arenas kept for later calls. */
   private static final int MAX_ARENAS = 4;
 
+  /** Parts of a kernel between which a call that can be cancelled looks whether it is. */
+  private static final int TILES = 64;
+
   private final Plan plan;
   private final KernelCode[] kernels;
   private final Tensor[] constants;
@@ -320,7 +323,11 @@ public final class PlanExecutable implements Executable {
     synchronized (arenas) {
       arena = arenas.pollFirst();
     }
-    return arena != null && fits(arena, layout) ? arena : newArena(layout);
+    if (arena != null && fits(arena, layout)) {
+      return arena;
+    }
+    Cancellation.allocate("the arena of model " + plan.name(), 0, layout.arenaBytes());
+    return newArena(layout);
   }
 
   private static boolean fits(Map<DType.Slot, Object> arena, PlanLayout layout) {
@@ -363,19 +370,23 @@ public final class PlanExecutable implements Executable {
   private void execute(
       PlanLayout layout, Tensor[] inputs, Object[] outputs, Map<DType.Slot, Object> arena) {
     boolean workers = layout.steps.stream().anyMatch(s -> s.tasks() > 1) && pool.take();
+    Cancellation cancellation = Cancellation.current();
+    boolean bound = Cancellation.isBound();
     try {
       for (PlanLayout.Step step : layout.steps) {
+        cancellation.check(step.call().origin());
         int[] buffers = step.buffers();
         Object[] arrays = new Object[buffers.length];
         for (int i = 0; i < arrays.length; i++) {
           arrays[i] = array(plan.buffers().get(buffers[i]), inputs, outputs, arena);
         }
         KernelCode kernel = kernels[step.call().kernel()];
+        TaskPool.Tasks tasks =
+            (from, to) -> kernel.run(arrays, step.offsets(), step.dims(), from, to);
         try {
-          pool.run(
-              step.tasks(),
-              workers,
-              (from, to) -> kernel.run(arrays, step.offsets(), step.dims(), from, to));
+          pool.run(step.tasks(), workers, bound ? inTiles(step, tasks, cancellation) : tasks);
+        } catch (TersorException e) {
+          throw e;
         } catch (RuntimeException e) {
           throw new TersorException(
               "TSR-0708",
@@ -396,6 +407,17 @@ public final class PlanExecutable implements Executable {
         pool.release();
       }
     }
+  }
+
+  private static TaskPool.Tasks inTiles(
+      PlanLayout.Step step, TaskPool.Tasks tasks, Cancellation cancellation) {
+    int tile = Math.ceilDiv(step.tasks(), TILES);
+    return (from, to) -> {
+      for (int at = from; at < to; at += tile) {
+        cancellation.check(step.call().origin());
+        tasks.run(at, Math.min(to, at + tile));
+      }
+    };
   }
 
   @Override

@@ -24,6 +24,7 @@ public final class ScriptExecutable implements Executable {
   private final Map<String, HostOp> hostOps = new HashMap<>();
   private final Map<String, String> facts;
   private final Binding binding;
+  private final String where;
 
   /**
    * @param segments by number
@@ -41,6 +42,7 @@ public final class ScriptExecutable implements Executable {
     this.segments = List.copyOf(segments);
     this.constants = List.copyOf(constants);
     this.facts = new LinkedHashMap<>(facts);
+    this.where = "a step of model " + script.name();
     this.binding =
         new Binding(script.inputs().stream().filter(Port::isTensor).toList(), script.outputs());
     prepare(script.main(), hostOps);
@@ -113,6 +115,10 @@ public final class ScriptExecutable implements Executable {
 
   @Override
   public Map<String, Datum> call(Map<String, ? extends Datum> given) {
+    return Cancellation.within(() -> within(given));
+  }
+
+  private Map<String, Datum> within(Map<String, ? extends Datum> given) {
     List<Datum> data = Arguments.data(script.inputs(), given);
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     for (int i = 0; i < data.size(); i++) {
@@ -122,6 +128,7 @@ public final class ScriptExecutable implements Executable {
     }
     Frame frame = new Frame(binding.bind(tensors));
     List<Datum> results = frame.block(script.main(), data);
+    frame.end();
     Map<String, Datum> named = new LinkedHashMap<>();
     for (int i = 0; i < results.size(); i++) {
       named.put(script.outputs().get(i).name(), results.get(i));
@@ -133,6 +140,7 @@ public final class ScriptExecutable implements Executable {
   private final class Frame {
     private final Datum[] registers = new Datum[script.registers().size()];
     private final Map<String, Long> symbols;
+    private final Cancellation cancellation = Cancellation.current();
 
     Frame(Map<String, Long> symbols) {
       this.symbols = new HashMap<>(symbols);
@@ -146,10 +154,7 @@ public final class ScriptExecutable implements Executable {
         put(block.parameters().get(i), arguments.get(i));
       }
       for (Script.Step step : block.steps()) {
-        if (Thread.currentThread().isInterrupted()) {
-          throw new TersorException(
-              "TSR-0709", "the call of model " + script.name() + " was interrupted");
-        }
+        cancellation.check(where);
         switch (step) {
           case Script.Run run -> run(run);
           case Script.Choose choose -> {
@@ -164,6 +169,14 @@ public final class ScriptExecutable implements Executable {
         }
       }
       return block.results().stream().map(this::get).toList();
+    }
+
+    void end() {
+      for (Datum datum : registers) {
+        if (datum != null) {
+          cancellation.release(datum);
+        }
+      }
     }
 
     private Datum get(int register) {
@@ -187,6 +200,11 @@ public final class ScriptExecutable implements Executable {
     private void put(int register, Datum datum) {
       if (register == Script.ABSENT) {
         return;
+      }
+      Datum before = registers[register];
+      cancellation.hold(datum);
+      if (before != null) {
+        cancellation.release(before);
       }
       registers[register] = datum;
       Script.Register declared = script.registers().get(register);
@@ -282,6 +300,7 @@ public final class ScriptExecutable implements Executable {
       for (long trip = 0; trip < trips && condition; trip++) {
         List<Datum> arguments = new ArrayList<>();
         if (step.counted()) {
+          cancellation.trip(step.origin());
           arguments.add(Tensor.of(new long[] {trip}));
           arguments.add(new Tensor(DType.BOOL, new long[0], new byte[] {1}));
         }
@@ -294,7 +313,9 @@ public final class ScriptExecutable implements Executable {
         condition = !step.counted() || condition(results.getFirst(), step.origin());
         state = new ArrayList<>(results.subList(head, head + state.size()));
         for (int i = 0; i < stacks.size(); i++) {
-          stacks.get(i).add(results.get(head + state.size() + i));
+          Datum slice = results.get(head + state.size() + i);
+          cancellation.hold(slice);
+          stacks.get(i).add(slice);
         }
       }
       List<Datum> outputs = new ArrayList<>(state);
@@ -305,6 +326,7 @@ public final class ScriptExecutable implements Executable {
             form.axis() < 0
                 ? new Datum.Sequence(slices)
                 : Slices.stack(slices, form, symbols, step.origin()));
+        slices.forEach(cancellation::release);
       }
       for (int i = 0; i < step.outputs().size(); i++) {
         put(step.outputs().get(i), outputs.get(i));

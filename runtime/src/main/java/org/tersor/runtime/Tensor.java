@@ -48,13 +48,14 @@ public record Tensor(DType dtype, long[] shape, Object array) implements Datum {
     return count;
   }
 
+  /** A new tensor; TSR-0714 where the limits of the call do not allow it. */
   public static Tensor zeros(DType dtype, long... shape) {
+    long count = count(shape);
+    Cancellation.allocate(dtype, shape, count);
     return new Tensor(
         dtype,
         shape,
-        dtype
-            .slot()
-            .newArray(Math.toIntExact(Math.multiplyExact(count(shape), (long) dtype.slots()))));
+        dtype.slot().newArray(Math.toIntExact(Math.multiplyExact(count, (long) dtype.slots()))));
   }
 
   public static Tensor of(float[] values, long... shape) {

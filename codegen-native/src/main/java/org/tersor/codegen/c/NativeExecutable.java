@@ -21,6 +21,7 @@ import java.util.concurrent.TimeUnit;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Arguments;
+import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
 import org.tersor.runtime.Tensor;
@@ -158,11 +159,22 @@ final class NativeExecutable implements Executable {
     int from = plan.loadSteps().size();
     int to = from + plan.runSteps().size();
     long start = System.nanoTime();
-    if (inPlace && lastNanos < IN_PLACE_NANOS && areDistinct(inputs, results)) {
+    if (inPlace
+        && lastNanos < IN_PLACE_NANOS
+        && !Cancellation.isBound()
+        && areDistinct(inputs, results)) {
       session.runInPlace(from, to, inputs, results);
     } else {
       session.stage(inputs, results);
-      session.run(from, to);
+      if (Cancellation.isBound()) {
+        Cancellation cancellation = Cancellation.current();
+        for (int step = from; step < to; step++) {
+          cancellation.check(plan.runSteps().get(step - from).origin());
+          session.run(step, step + 1);
+        }
+      } else {
+        session.run(from, to);
+      }
       session.deliver(results);
     }
     lastNanos = System.nanoTime() - start;
@@ -227,6 +239,9 @@ final class NativeExecutable implements Executable {
         }
         tasks.invokeExact(d, extents);
         long each = (long) scratch.invokeExact(d);
+        if (!loading) {
+          Cancellation.allocate("the arena of model " + plan.name(), 0, bytes);
+        }
         set(0, inputs);
         set(1, outputs);
         set(2, constants);

@@ -12,6 +12,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.DimExpr;
@@ -134,7 +135,10 @@ final class Loop extends OpBase implements BodyOperator {
     for (int i = 0; i < stackCount; i++) {
       slices.add(new ArrayList<>());
     }
+    Cancellation cancellation = Cancellation.current();
+    String label = c.node().label();
     for (long trip = 0; trip < trips && condition; trip++) {
+      cancellation.trip(label);
       List<Datum> inputs = new ArrayList<>();
       inputs.add(Tensor.of(new long[] {trip}));
       inputs.add(new Tensor(DType.BOOL, new long[0], new byte[] {1}));
@@ -143,12 +147,15 @@ final class Loop extends OpBase implements BodyOperator {
       condition = If.condition(c, results.getFirst().tensor("the condition of the body"));
       state = new ArrayList<>(results.subList(1, 1 + carried));
       for (int i = 0; i < stackCount; i++) {
-        slices.get(i).add(results.get(1 + carried + i).tensor("a slice of the body"));
+        Tensor slice = results.get(1 + carried + i).tensor("a slice of the body");
+        cancellation.hold(slice);
+        slices.get(i).add(slice);
       }
     }
     List<Datum> outputs = new ArrayList<>(state);
     for (int i = 0; i < stackCount; i++) {
       outputs.add(Stack.of(c, slices.get(i), 0, empty(c, body, 1 + carried + i)));
+      slices.get(i).forEach(cancellation::release);
     }
     return outputs;
   }

@@ -12,6 +12,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.passes.infer.Faults;
+import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -42,18 +43,21 @@ public final class Evaluator {
 
   /** Results of the graph's outputs for one datum per graph input. */
   public List<Datum> evaluate(List<? extends Datum> inputs, Observer observer) {
-    return new Frame(graph, Optional.empty()).run(inputs, observer);
+    return Cancellation.within(
+        () -> new Frame(graph, Optional.empty(), Cancellation.current()).run(inputs, observer));
   }
 
   /** Values of one graph during one call. */
   private final class Frame {
     private final Graph frameGraph;
     private final Optional<Frame> outer;
+    private final Cancellation cancellation;
     private final Map<Value, Datum> values = new HashMap<>();
 
-    Frame(Graph frameGraph, Optional<Frame> outer) {
+    Frame(Graph frameGraph, Optional<Frame> outer, Cancellation cancellation) {
       this.frameGraph = frameGraph;
       this.outer = outer;
+      this.cancellation = cancellation;
     }
 
     List<Datum> run(List<? extends Datum> inputs, Observer observer) {
@@ -69,7 +73,7 @@ public final class Evaluator {
                 + " were given");
       }
       for (int i = 0; i < inputs.size(); i++) {
-        values.put(frameGraph.inputs().get(i), inputs.get(i));
+        put(frameGraph.inputs().get(i), inputs.get(i));
       }
       Map<Value, Node> lastUse = new HashMap<>();
       for (Node node : frameGraph.nodes()) {
@@ -77,6 +81,7 @@ public final class Evaluator {
       }
       frameGraph.outputs().forEach(lastUse::remove);
       for (Node node : frameGraph.nodes()) {
+        cancellation.check(node.op());
         List<? extends Datum> results = eval(node);
         for (int i = 0; i < node.outputs().size(); i++) {
           Value output = node.output(i);
@@ -93,17 +98,31 @@ public final class Evaluator {
             }
             observer.accept(output, results.get(i));
             if (lastUse.containsKey(output) || frameGraph.isOutput(output)) {
-              values.put(output, results.get(i));
+              put(output, results.get(i));
             }
           }
         }
         for (Value used : Graph.usedValues(node)) {
           if (node.equals(lastUse.get(used))) {
-            values.remove(used);
+            drop(used);
           }
         }
       }
-      return frameGraph.outputs().stream().map(this::get).toList();
+      List<Datum> results = frameGraph.outputs().stream().map(this::get).toList();
+      List.copyOf(values.keySet()).forEach(this::drop);
+      return results;
+    }
+
+    private void put(Value value, Datum datum) {
+      cancellation.hold(datum);
+      values.put(value, datum);
+    }
+
+    private void drop(Value value) {
+      Datum datum = values.remove(value);
+      if (datum != null) {
+        cancellation.release(datum);
+      }
     }
 
     Datum get(Value value) {
@@ -135,7 +154,8 @@ public final class Evaluator {
           new KnownEval(frameGraph, node, inputs) {
             @Override
             public List<Datum> run(Graph body, List<? extends Datum> bodyInputs) {
-              return new Frame(body, Optional.of(Frame.this)).run(bodyInputs, (value, datum) -> {});
+              return new Frame(body, Optional.of(Frame.this), cancellation)
+                  .run(bodyInputs, (value, datum) -> {});
             }
           };
       try {

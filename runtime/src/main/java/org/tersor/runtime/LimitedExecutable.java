@@ -1,0 +1,38 @@
+package org.tersor.runtime;
+
+import java.util.List;
+import java.util.Map;
+
+/** An executable whose calls each have limits of their own. */
+public record LimitedExecutable(Executable model, RunLimits limits) implements Executable {
+  @Override
+  public List<Port> inputs() {
+    return model.inputs();
+  }
+
+  @Override
+  public List<Port> outputs() {
+    return model.outputs();
+  }
+
+  @Override
+  public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+    return new Cancellation(limits).during(() -> model.run(inputs, outputs));
+  }
+
+  @Override
+  public Map<String, Tensor> run(
+      Map<String, Tensor> inputs, Map<String, Tensor> outputs, Map<String, Long> symbols) {
+    return new Cancellation(limits).during(() -> model.run(inputs, outputs, symbols));
+  }
+
+  @Override
+  public Map<String, Datum> call(Map<String, ? extends Datum> inputs) {
+    return new Cancellation(limits).during(() -> model.call(inputs));
+  }
+
+  @Override
+  public String describe() {
+    return model.describe();
+  }
+}
