@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
+import org.tersor.cli.text.TextProtocol;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.ir.graph.Graph;
 import org.tersor.passes.Compiler;
@@ -28,12 +29,13 @@ import picocli.CommandLine.Option;
     description = {
       "Measures a model's accuracy, or how alike it answers to another.",
       "mnist: IDX files, pixels become (v/255 - .1307) / .3081 unless --preprocess says otherwise. images: pictures with labels.csv (file,label), else labels in the order of the file names.",
+      "perplexity: of a language model on texts (.txt), e to the mean loss per token; with --reference also KL divergence and agreement.",
       "cosine: the angle between the first outputs of MODEL and --reference on samples without labels; the value is the least of all."
     })
 final class EvalCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
 
-  @Option(names = "--task", required = true, description = "mnist, images or cosine.")
+  @Option(names = "--task", required = true, description = "mnist, images, perplexity or cosine.")
   String task = "";
 
   @Option(names = "--data", paramLabel = "DIR", required = true, description = "The data.")
@@ -57,13 +59,26 @@ final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--reference",
       paramLabel = "X.onnx",
-      description = "cosine: the model to compare with, on the same backend.")
+      description = "cosine, perplexity: the model to compare with, on the same backend.")
   Optional<Path> reference = Optional.empty();
 
   @Option(
       names = "--logits",
       description = "cosine: compare what enters the Softmax at the end of both models.")
   boolean logits;
+
+  @Option(
+      names = "--protocol",
+      paramLabel = "NAME=VALUE,...",
+      description =
+          "perplexity: which texts; separator=TEXT,longer=BYTES,first=N,count=N,context=TOKENS (default: <|endoftext|>, 100, 0, 60, 512). --limit sets count, too.")
+  Optional<String> protocol = Optional.empty();
+
+  @Option(
+      names = "--tokenizer",
+      paramLabel = "MODEL",
+      description = "perplexity: a model that carries the tokenizer, where MODEL does not.")
+  Optional<Path> tokenizer = Optional.empty();
 
   /** Share of samples whose largest score is the label's. */
   record Result(double value, int n, List<Integer> predicted) {}
@@ -73,6 +88,14 @@ final class EvalCommand implements Callable<Integer> {
     Compiler compiler = options.common.compiler();
     if (task.equalsIgnoreCase("cosine")) {
       return cosine(compiler);
+    }
+    if (task.equalsIgnoreCase("perplexity")) {
+      TextProtocol asked = protocol.map(TextProtocol.DEFAULT::with).orElse(TextProtocol.DEFAULT);
+      TextProtocol limited =
+          limit == Integer.MAX_VALUE
+              ? asked
+              : asked.with("count=" + Math.min(limit, asked.count()));
+      return new PerplexityTask(options, compiler, data, limited).run(tokenizer, reference);
     }
     LoadedModel loaded = options.load(compiler);
     Samples.Data samples =

@@ -26,6 +26,7 @@ import picocli.CommandLine.Spec;
       VerifyCommand.class,
       BenchCommand.class,
       EvalCommand.class,
+      GenerateCommand.class,
       ConformanceCommand.class,
       ZooCommand.class,
       DoctorCommand.class,

@@ -45,7 +45,9 @@ final class ModelOptions {
 
   @Mixin LimitOptions limits;
 
-  @Parameters(paramLabel = "MODEL", description = "An .onnx file, or an artifact: .jar, .so.")
+  @Parameters(
+      paramLabel = "MODEL",
+      description = "An .onnx or .gguf file, or an artifact: .jar, .so.")
   Path model;
 
   @Option(

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.tersor.ir.dsl.FormatDef;
+import org.tersor.ir.format.DecodeNode;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
@@ -41,7 +42,7 @@ import org.tersor.runtime.Tensor;
  */
 public final class DecodeOperator implements Operator, OperatorProvider {
   /** Name of the operator. */
-  public static final String TYPE = "decode";
+  public static final String TYPE = DecodeNode.TYPE;
 
   @Override
   public List<Operator> operators() {
@@ -64,11 +65,7 @@ public final class DecodeOperator implements Operator, OperatorProvider {
   /** Attributes of a node. */
   public static Map<String, Attribute> attributes(
       String format, long[] shape, WeightLayout layout) {
-    return Map.of(
-        "format", new Attribute.StringAttr(format),
-        "shape", new Attribute.IntsAttr(java.util.Arrays.stream(shape).boxed().toList()),
-        "order", new Attribute.IntsAttr(layout.order().stream().map(d -> (long) d).toList()),
-        "rows", new Attribute.IntAttr(layout.rows().size()));
+    return DecodeNode.attributes(format, shape, layout);
   }
 
   /**

@@ -1,0 +1,85 @@
+package org.tersor.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tersor.cli.text.Perplexity;
+import org.tersor.cli.text.TextProtocol;
+import org.tersor.cli.text.Tokenizers;
+import org.tersor.conformance.LoadedModel;
+import org.tersor.ir.spi.Tokenizer;
+import org.tersor.passes.Compiler;
+import org.tersor.runtime.Executable;
+
+/** {@code tersor eval --task perplexity}. */
+record PerplexityTask(ModelOptions options, Compiler compiler, Path data, TextProtocol protocol) {
+
+  /**
+   * @param tokenizer a model that carries one; empty: the evaluated model does
+   * @param reference runs on the same backend; an artifact's or ONNX Runtime's on {@code jvm}
+   */
+  int run(Optional<Path> tokenizer, Optional<Path> reference) throws IOException {
+    LoadedModel loaded = options.load(compiler);
+    Optional<Executable> other = reference.map(this::reference);
+    Path carrier =
+        tokenizer.or(() -> reference.filter(r -> options.isArtifact())).orElse(options.model);
+    Tokenizer cuts =
+        Tokenizers.of(
+            compiler.registry(),
+            carrier.equals(options.model)
+                ? loaded.graph().metadata()
+                : options.read(compiler, carrier).metadata(),
+            carrier.toString());
+    return report(loaded, other, protocol.tokens(data, cuts));
+  }
+
+  private Executable reference(Path file) {
+    boolean foreign = options.isArtifact() || options.backend.equals("ort");
+    return LoadedModel.of(
+            compiler,
+            options.read(compiler, file),
+            foreign ? "jvm" : options.backend,
+            options.compileOptions())
+        .executable();
+  }
+
+  private int report(LoadedModel loaded, Optional<Executable> other, List<int[]> texts) {
+    List<Perplexity> results = new ArrayList<>();
+    long start = System.nanoTime();
+    options.common.withProgress(
+        "evaluating",
+        texts.size(),
+        step -> results.add(Perplexity.measure(loaded.executable(), other, texts, step)));
+    Perplexity result = results.getFirst();
+    Map<String, Object> json = new LinkedHashMap<>(result.json());
+    json.put("protocol", protocol.text());
+    json.put("backend", loaded.backend());
+    json.put("seconds", (System.nanoTime() - start) / 1e9);
+    options.common.sayJson(json);
+    options.common.say(
+        "%s on %s: perplexity %.5f of %d tokens in %d texts%s",
+        options.model.getFileName(),
+        loaded.backend(),
+        result.perplexity(),
+        result.tokens(),
+        result.texts(),
+        result.reference().isPresent() ? "" : " (± %.4f)".formatted(result.error()));
+    result
+        .reference()
+        .ifPresent(r ->
+            options.common.say(
+                "  reference %.5f, difference %+.5f ± %.5f, KL %.6f nats, top-1 agreement %.2f %%,"
+                    + " ln p changes by at most %.2g",
+                r.perplexity(),
+                result.perplexity() - r.perplexity(),
+                result.error(),
+                r.kl(),
+                100 * r.agreement(),
+                r.largestChange()));
+    return Exit.OK;
+  }
+}

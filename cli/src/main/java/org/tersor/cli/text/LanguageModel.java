@@ -1,0 +1,135 @@
+package org.tersor.cli.text;
+
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/**
+ * How a language model is called: which input takes tokens, which inputs and outputs are the cache
+ * of keys and values, and where the logits come out.
+ *
+ * @param ids integers [1, sequence]
+ * @param positions integers [1, sequence] that number the tokens, if the model takes them
+ * @param mask ones [1, past + sequence], if the model takes them
+ * @param logits [1, sequence, vocabulary]
+ * @param cache outputs by the input that takes them in the next call
+ */
+public record LanguageModel(
+    Port ids, Optional<Port> positions, Optional<Port> mask, Port logits, Map<Port, Port> cache) {
+
+  /** Recognises a model's ports; a diagnostic if it is no language model or has other inputs. */
+  public static LanguageModel of(List<Port> inputs, List<Port> outputs) {
+    Map<String, Port> byName = new LinkedHashMap<>();
+    outputs.forEach(port -> byName.put(port.name(), port));
+    Map<Port, Port> cache = new LinkedHashMap<>();
+    Optional<Port> positions = Optional.empty();
+    Optional<Port> mask = Optional.empty();
+    Set<Port> others = new LinkedHashSet<>();
+    for (Port port : inputs) {
+      Port present = byName.get(port.name().replaceFirst("^past(_key_values)?", "present"));
+      if (present != null && port.dtype().isFloat() && !port.name().equals(present.name())) {
+        cache.put(port, present);
+      } else if (port.name().equals("position_ids")) {
+        positions = Optional.of(port);
+      } else if (port.name().equals("attention_mask")) {
+        mask = Optional.of(port);
+      } else {
+        others.add(port);
+      }
+    }
+    Optional<Port> logits =
+        Optional.ofNullable(byName.get("logits"))
+            .or(() -> outputs.stream().filter(p -> !cache.containsValue(p)).findFirst());
+    Port ids = others.isEmpty() ? inputs.getFirst() : others.iterator().next();
+    if (others.size() != 1
+        || !ids.dtype().isInteger()
+        || ids.shape().size() != 2
+        || logits.isEmpty()
+        || logits.get().shape().size() != 3) {
+      throw new TersorException(
+          "TSR-0909",
+          "this is no language model as Tersor calls them: one integer input [1, sequence], outputs"
+              + " logits [1, sequence, vocabulary], and for a cache inputs past_key_values.X with"
+              + " outputs present.X. Its inputs are "
+              + inputs.stream().map(Port::name).collect(Collectors.joining(", "))
+              + "; its outputs "
+              + outputs.stream().map(Port::name).collect(Collectors.joining(", ")));
+    }
+    return new LanguageModel(ids, positions, mask, logits.get(), cache);
+  }
+
+  /** The cache before the first token. */
+  public Map<String, Tensor> emptyCache() {
+    DimExpr batch = ids.shape().getFirst();
+    Map<String, Tensor> empty = new LinkedHashMap<>();
+    for (Port port : cache.keySet()) {
+      long[] shape = new long[port.shape().size()];
+      for (int d = 0; d < shape.length; d++) {
+        DimExpr dim = port.shape().get(d);
+        shape[d] = dim.isConst() ? dim.constValue() : dim.equals(batch) ? 1 : 0;
+      }
+      empty.put(port.name(), Tensor.zeros(port.dtype(), shape));
+    }
+    return empty;
+  }
+
+  /**
+   * The inputs of a call.
+   *
+   * @param past tokens that the cache holds
+   */
+  public Map<String, Tensor> inputs(int[] tokens, int past, Map<String, Tensor> cached) {
+    Map<String, Tensor> inputs = new LinkedHashMap<>(cached);
+    Tensor numbers = Tensor.zeros(ids.dtype(), 1, tokens.length);
+    for (int i = 0; i < tokens.length; i++) {
+      numbers.setLong(i, tokens[i]);
+    }
+    inputs.put(ids.name(), numbers);
+    positions.ifPresent(port -> {
+      Tensor places = Tensor.zeros(port.dtype(), 1, tokens.length);
+      for (int i = 0; i < tokens.length; i++) {
+        places.setLong(i, past + i);
+      }
+      inputs.put(port.name(), places);
+    });
+    mask.ifPresent(port -> {
+      Tensor ones = Tensor.zeros(port.dtype(), 1, past + tokens.length);
+      for (int i = 0; i < past + tokens.length; i++) {
+        if (port.dtype() == DType.BOOL || port.dtype().isInteger()) {
+          ones.setLong(i, 1);
+        } else {
+          ones.setDouble(i, 1);
+        }
+      }
+      inputs.put(port.name(), ones);
+    });
+    return inputs;
+  }
+
+  /** The inputs of a call with a whole text. */
+  public Map<String, Tensor> inputs(int[] tokens) {
+    return inputs(tokens, 0, emptyCache());
+  }
+
+  /** The cache that a call left, as the next one takes it. */
+  public Map<String, Tensor> cached(Map<String, Tensor> outputs) {
+    Map<String, Tensor> next = new LinkedHashMap<>();
+    cache.forEach((input, output) -> {
+      Tensor tensor = outputs.get(output.name());
+      if (tensor == null) {
+        throw new TersorException("TSR-0909", "the model gave no output '" + output.name() + "'");
+      }
+      next.put(input.name(), tensor);
+    });
+    return next;
+  }
+}

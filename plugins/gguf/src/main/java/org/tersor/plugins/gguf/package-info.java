@@ -1,0 +1,2 @@
+/** Language models in GGUF files, with their tokenizers. */
+package org.tersor.plugins.gguf;
