@@ -8,6 +8,7 @@ module org.tersor.passes {
   requires ojalgo;
 
   exports org.tersor.passes;
+  exports org.tersor.passes.equalize;
   exports org.tersor.passes.eval;
   exports org.tersor.passes.graph;
   exports org.tersor.passes.infer;
@@ -18,10 +19,13 @@ module org.tersor.passes {
       org.tersor.passes.eval.InterpreterBackend,
       org.tersor.passes.eval.LoopInterpreterBackend;
   provides org.tersor.ir.op.OperatorProvider with
+      org.tersor.passes.equalize.HadamardOperator,
+      org.tersor.passes.graph.DynamicFakeQuant,
       org.tersor.passes.graph.FakeQuant;
 
   uses org.tersor.ir.format.NumberFormat;
   uses org.tersor.ir.spi.Backend;
   uses org.tersor.ir.spi.Frontend;
+  uses org.tersor.ir.spi.TokenizerReader;
   uses org.tersor.ir.op.OperatorProvider;
 }

@@ -80,6 +80,20 @@ final class EvalCommand implements Callable<Integer> {
       description = "perplexity: a model that carries the tokenizer, where MODEL does not.")
   Optional<Path> tokenizer = Optional.empty();
 
+  @Option(
+      names = "--recipe",
+      paramLabel = "FILE|WORDS",
+      description =
+          "perplexity: quantize the model first: equalize=HOW, weights=FORMAT, activations=FORMAT, calibrator=HOW, dynamic=BITS, keep=REGEX between blanks.")
+  Optional<String> recipe = Optional.empty();
+
+  @Option(
+      names = "--calibration",
+      paramLabel = "NAME=VALUE,...",
+      description =
+          "perplexity: texts of --data for calibration, as --protocol (default: first=200,count=128).")
+  Optional<String> calibration = Optional.empty();
+
   /** Share of samples whose largest score is the label's. */
   record Result(double value, int n, List<Integer> predicted) {}
 
@@ -95,7 +109,14 @@ final class EvalCommand implements Callable<Integer> {
           limit == Integer.MAX_VALUE
               ? asked
               : asked.with("count=" + Math.min(limit, asked.count()));
-      return new PerplexityTask(options, compiler, data, limited).run(tokenizer, reference);
+      return new PerplexityTask(
+              options,
+              compiler,
+              data,
+              limited,
+              recipe.isPresent() ? Optional.of(Recipe.read(recipe.get())) : Optional.empty(),
+              calibration.map(TextProtocol.CALIBRATION::with).orElse(TextProtocol.CALIBRATION))
+          .run(tokenizer, reference);
     }
     LoadedModel loaded = options.load(compiler);
     Samples.Data samples =

@@ -7,23 +7,34 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.tersor.cli.text.LanguageModel;
 import org.tersor.cli.text.Perplexity;
 import org.tersor.cli.text.TextProtocol;
 import org.tersor.cli.text.Tokenizers;
 import org.tersor.conformance.LoadedModel;
+import org.tersor.ir.graph.Graph;
 import org.tersor.ir.spi.Tokenizer;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.eval.Ports;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
 
 /** {@code tersor eval --task perplexity}. */
-record PerplexityTask(ModelOptions options, Compiler compiler, Path data, TextProtocol protocol) {
+record PerplexityTask(
+    ModelOptions options,
+    Compiler compiler,
+    Path data,
+    TextProtocol protocol,
+    Optional<Recipe> recipe,
+    TextProtocol calibration) {
 
   /**
    * @param tokenizer a model that carries one; empty: the evaluated model does
    * @param reference runs on the same backend; an artifact's or ONNX Runtime's on {@code jvm}
    */
   int run(Optional<Path> tokenizer, Optional<Path> reference) throws IOException {
-    LoadedModel loaded = options.load(compiler);
+    LoadedModel loaded = recipe.isPresent() ? quantized(recipe.get()) : options.load(compiler);
     Optional<Executable> other = reference.map(this::reference);
     Path carrier =
         tokenizer.or(() -> reference.filter(r -> options.isArtifact())).orElse(options.model);
@@ -35,6 +46,31 @@ record PerplexityTask(ModelOptions options, Compiler compiler, Path data, TextPr
                 : options.read(compiler, carrier).metadata(),
             carrier.toString());
     return report(loaded, other, protocol.tokens(data, cuts));
+  }
+
+  /** Quantizes the model before it is measured; calibration texts are cut by its own tokenizer. */
+  private LoadedModel quantized(Recipe recipe) throws IOException {
+    if (options.isArtifact() || options.backend.equals("ort")) {
+      throw new TersorException(
+          "TSR-0906", "--recipe needs a model file and a backend of Tersor, to quantize it");
+    }
+    Graph imported = options.read(compiler);
+    List<Map<String, Tensor>> samples = new ArrayList<>();
+    if (recipe.needsData()) {
+      if (calibration.first() < protocol.first() + protocol.count()
+          && protocol.first() < calibration.first() + calibration.count()) {
+        options.common.warn("some texts are used for calibration and for evaluation");
+      }
+      Graph prepared = compiler.prepare(imported, options.compileOptions());
+      LanguageModel calls = LanguageModel.of(Ports.inputs(prepared), Ports.outputs(prepared));
+      Tokenizer cuts =
+          Tokenizers.of(compiler.registry(), imported.metadata(), options.model.toString());
+      calibration.tokens(data, cuts).forEach(ids -> samples.add(calls.inputs(ids)));
+    }
+    Graph graph =
+        recipe.apply(compiler, imported, samples, options.backend, options.compileOptions());
+    options.notes().forEach(note -> options.common.say("  note: %s", note));
+    return LoadedModel.prepared(compiler, graph, options.backend, options.compileOptions());
   }
 
   private Executable reference(Path file) {
@@ -57,6 +93,10 @@ record PerplexityTask(ModelOptions options, Compiler compiler, Path data, TextPr
     Perplexity result = results.getFirst();
     Map<String, Object> json = new LinkedHashMap<>(result.json());
     json.put("protocol", protocol.text());
+    if (recipe.isPresent()) {
+      json.put("calibration", calibration.text());
+      json.put("notes", options.notes());
+    }
     json.put("backend", loaded.backend());
     json.put("seconds", (System.nanoTime() - start) / 1e9);
     options.common.sayJson(json);

@@ -3,12 +3,14 @@ package org.tersor.passes;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.spi.Pass;
 import org.tersor.passes.graph.BindDims;
 import org.tersor.passes.graph.CommuteQdq;
 import org.tersor.passes.graph.Cse;
 import org.tersor.passes.graph.DeadCode;
 import org.tersor.passes.graph.Decompose;
+import org.tersor.passes.graph.FakeQuant;
 import org.tersor.passes.graph.FoldBatchNorm;
 import org.tersor.passes.graph.FoldConstants;
 import org.tersor.passes.graph.InlineBranches;
@@ -58,8 +60,14 @@ public final class Pipelines {
         UpgradeOpset.forExport(),
         new TypeInference(),
         LowerDecode.forExport(),
+        new Decompose(Pipelines::isForeign),
         new LowerFakeQuant(),
         new DeadCode());
+  }
+
+  /** Operators of Tersor that other tools do not know; quantizers have a pass of their own. */
+  private static boolean isForeign(OpKey op) {
+    return op.domain().equals(OpKey.TERSOR) && !op.type().equals(FakeQuant.TYPE);
   }
 
   /**

@@ -3,9 +3,11 @@ package org.tersor.passes.graph;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
 import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.Operator;
@@ -16,6 +18,19 @@ import org.tersor.passes.infer.TypeInference;
 /** Expands operators that are defined by other operators, until none is left. */
 public final class Decompose implements Pass {
   private static final int MAX_DEPTH = 8;
+
+  private final Predicate<OpKey> which;
+
+  public Decompose() {
+    this(op -> true);
+  }
+
+  /**
+   * @param which operators are expanded
+   */
+  public Decompose(Predicate<OpKey> which) {
+    this.which = which;
+  }
 
   @Override
   public String id() {
@@ -42,12 +57,12 @@ public final class Decompose implements Pass {
     return TypeInference.infer(current, context.operators(), note -> {}).graph();
   }
 
-  private static Graph once(TypeInference.Inferred inferred, PassContext context) {
+  private Graph once(TypeInference.Inferred inferred, PassContext context) {
     Graph graph = inferred.graph();
     Rewrite rewrite = new Rewrite(graph);
     for (Node node : graph.nodes()) {
       Optional<Operator> operator = context.operators().find(node.op());
-      if (operator.isEmpty()) {
+      if (operator.isEmpty() || !which.test(node.op())) {
         continue;
       }
       Lowering lowering;

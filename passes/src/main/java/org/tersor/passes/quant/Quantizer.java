@@ -218,6 +218,11 @@ public final class Quantizer {
     return activations;
   }
 
+  /** The name of a value in plans. */
+  public static String name(Graph base, Value value) {
+    return new Names(base).of(value);
+  }
+
   /** Replays a plan. */
   public Graph apply(Graph base, QuantPlan plan, CompileOptions options) {
     return compiler.run(

@@ -46,7 +46,8 @@ public final class Q8Format implements NumberFormat {
       return 0;
     }
     float scaled = value * inverse;
-    return Math.clamp((long) (Math.abs(scaled) + 0.5f), 0, 127) * (scaled < 0 ? -1 : 1);
+    int size = Math.min(127, (int) (Math.abs(scaled) + 0.5f));
+    return scaled < 0 ? -size : size;
   }
 
   @Override

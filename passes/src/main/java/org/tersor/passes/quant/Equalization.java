@@ -1,0 +1,166 @@
+package org.tersor.passes.quant;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.spi.Pass;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
+import org.tersor.passes.equalize.Rotate;
+import org.tersor.passes.equalize.ScaleGroup;
+import org.tersor.passes.equalize.Smooth;
+import org.tersor.passes.infer.TypeInference;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/** A change of a float graph before it is quantized; its function stays. */
+public sealed interface Equalization {
+  /** As {@link #parse} reads it. */
+  String text();
+
+  /** Whether calibration samples are needed. */
+  boolean needsData();
+
+  /**
+   * Changes a graph.
+   *
+   * @param base prepared; calibration runs it on the backend
+   */
+  Graph apply(
+      Compiler compiler,
+      Graph base,
+      Iterable<Map<String, Tensor>> samples,
+      String backend,
+      CompileOptions options);
+
+  /** {@link Rotate}. */
+  record Rotation(long seed, Rotate.Parts parts) implements Equalization {
+    @Override
+    public String text() {
+      List<String> names = new ArrayList<>();
+      if (parts.residual()) {
+        names.add("residual");
+      }
+      if (parts.heads()) {
+        names.add("heads");
+      }
+      if (parts.online()) {
+        names.add("online");
+      }
+      return "rotate:seed=" + seed + ",parts=" + String.join("+", names);
+    }
+
+    @Override
+    public boolean needsData() {
+      return false;
+    }
+
+    @Override
+    public Graph apply(
+        Compiler compiler,
+        Graph base,
+        Iterable<Map<String, Tensor>> samples,
+        String backend,
+        CompileOptions options) {
+      return run(compiler, base, new Rotate(seed, parts), options);
+    }
+  }
+
+  /** {@link Smooth}. */
+  record Smoothing(double alpha, boolean products) implements Equalization {
+    @Override
+    public String text() {
+      return "smooth:alpha=" + alpha + ",products=" + products;
+    }
+
+    @Override
+    public boolean needsData() {
+      return true;
+    }
+
+    @Override
+    public Graph apply(
+        Compiler compiler,
+        Graph base,
+        Iterable<Map<String, Tensor>> samples,
+        String backend,
+        CompileOptions options) {
+      List<ScaleGroup> groups = ScaleGroup.find(base, note -> {});
+      ChannelRanges ranges =
+          ChannelRanges.measure(
+              compiler,
+              base,
+              groups.stream().map(ScaleGroup::value).toList(),
+              samples,
+              backend,
+              options);
+      return run(compiler, base, new Smooth(alpha, products, ranges.largest()), options);
+    }
+  }
+
+  private static Graph run(Compiler compiler, Graph base, Pass pass, CompileOptions options) {
+    return compiler.run(List.of(new TypeInference(), pass, new TypeInference()), base, options);
+  }
+
+  /**
+   * Reads {@code rotate[:seed=N,parts=residual+heads+online]} and {@code
+   * smooth[:alpha=A,products=true|false]}.
+   */
+  static Equalization parse(String text) {
+    int colon = text.indexOf(':');
+    String name = colon < 0 ? text : text.substring(0, colon);
+    Map<String, String> options = new TreeMap<>();
+    for (String part : colon < 0 ? new String[0] : text.substring(colon + 1).split(",", -1)) {
+      String[] sides = part.split("=", 2);
+      if (sides.length != 2 || options.put(sides[0], sides[1]) != null) {
+        throw wrong(text);
+      }
+    }
+    try {
+      Equalization result =
+          switch (name) {
+            case "rotate" -> {
+              String parts = options.getOrDefault("parts", "residual+heads+online");
+              List<String> wanted = List.of(parts.split("\\+", -1));
+              if (!List.of("residual", "heads", "online").containsAll(wanted)) {
+                throw wrong(text);
+              }
+              yield new Rotation(
+                  Long.parseLong(options.getOrDefault("seed", "1")),
+                  new Rotate.Parts(
+                      wanted.contains("residual"),
+                      wanted.contains("heads"),
+                      wanted.contains("online")));
+            }
+            case "smooth" -> {
+              double alpha = Double.parseDouble(options.getOrDefault("alpha", "0.5"));
+              if (!(alpha >= 0 && alpha <= 1)) {
+                throw wrong(text);
+              }
+              yield new Smoothing(
+                  alpha, Boolean.parseBoolean(options.getOrDefault("products", "false")));
+            }
+            default -> throw wrong(text);
+          };
+      List<String> known =
+          result instanceof Rotation ? List.of("seed", "parts") : List.of("alpha", "products");
+      if (!known.containsAll(options.keySet())) {
+        throw wrong(text);
+      }
+      return result;
+    } catch (NumberFormatException e) {
+      throw wrong(text);
+    }
+  }
+
+  private static TersorException wrong(String text) {
+    return new TersorException(
+        "TSR-0430",
+        "unknown equalization '"
+            + text
+            + "'; there are rotate:seed=N,parts=residual+heads+online and"
+            + " smooth:alpha=A,products=true|false");
+  }
+}
