@@ -112,4 +112,11 @@ public record Script(
       List<Integer> outputs,
       String origin)
       implements Step {}
+
+  /**
+   * The end of the call: what comes here contradicts the shapes that the model was compiled for.
+   *
+   * @param code of the diagnostic
+   */
+  public record Fail(String code, String message) implements Step {}
 }

@@ -94,6 +94,8 @@ public final class ScriptCodec {
           new TreeMap<>(host.settings()).forEach((key, values) -> line.text(key).texts(values));
           line.numbers(host.inputs()).numbers(host.outputs()).text(host.origin()).end(out);
         }
+        case Script.Fail fail ->
+            new CodecLine("fail").text(fail.code()).text(fail.message()).end(out);
       }
     }
     new CodecLine("end").end(out);
@@ -182,6 +184,7 @@ public final class ScriptCodec {
         }
         case "iterate" -> steps.add(iterate(fields, lines, depth));
         case "host" -> steps.add(host(fields));
+        case "fail" -> steps.add(new Script.Fail(fields.next(), fields.next()));
         case "end" -> {
           return new Script.Block(parameters, List.copyOf(steps), results);
         }

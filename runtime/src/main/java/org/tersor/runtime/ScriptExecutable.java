@@ -65,6 +65,7 @@ public final class ScriptExecutable implements Executable {
         }
         case Script.Iterate iterate -> prepare(iterate.body(), known);
         case Script.Host host -> hostOps.computeIfAbsent(host.op(), known::get);
+        case Script.Fail _ -> {}
       }
     }
   }
@@ -166,6 +167,7 @@ public final class ScriptExecutable implements Executable {
           }
           case Script.Iterate iterate -> iterate(iterate);
           case Script.Host host -> host(host);
+          case Script.Fail fail -> throw new TersorException(fail.code(), fail.message());
         }
       }
       return block.results().stream().map(this::get).toList();

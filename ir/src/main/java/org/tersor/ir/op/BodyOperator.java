@@ -22,4 +22,12 @@ public interface BodyOperator extends Operator {
   default List<Carried> carried(OpContext context, Graph body) {
     return List.of();
   }
+
+  /**
+   * Whether a call may do without a body: then what is wrong in it is a fault of the call that
+   * chooses it, not of the model.
+   */
+  default boolean mayBeLeftOut(OpContext context, Graph body) {
+    return false;
+  }
 }

@@ -2,6 +2,8 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.op.BodyOperator;
@@ -48,10 +50,29 @@ final class If extends OpBase implements BodyOperator {
     return List.of();
   }
 
+  /** The condition, if it is known at compile time. */
+  private static Optional<Boolean> known(OpContext c) {
+    return c.constant(0)
+        .filter(tensor -> tensor.dtype() == DType.BOOL && tensor.size() == 1)
+        .map(tensor -> tensor.getLong(0) != 0);
+  }
+
+  @Override
+  @SuppressWarnings("ReferenceEquality") // graphs have no other
+  public boolean mayBeLeftOut(OpContext context, Graph body) {
+    return known(context).map(chosen -> branch(context, chosen) != body).orElse(true);
+  }
+
   @Override
   List<ValueType> types(OpContext c) {
     Graph then = branch(c, true);
     Graph otherwise = branch(c, false);
+    Optional<Graph> chosen = known(c).map(condition -> condition ? then : otherwise);
+    if (chosen.isPresent()) {
+      return IntStream.range(0, c.outputCount())
+          .mapToObj(i -> c.bodyOutput(chosen.get(), i))
+          .toList();
+    }
     List<ValueType> types = new ArrayList<>();
     for (int i = 0; i < c.outputCount(); i++) {
       ValueType a = c.bodyOutput(then, i);

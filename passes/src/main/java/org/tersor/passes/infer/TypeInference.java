@@ -269,6 +269,7 @@ public final class TypeInference implements Pass {
     }
 
     private Node withTypedBodies(BodyOperator operator, Node node, Scope scope) {
+      List<TersorException> faults = new ArrayList<>();
       Map<String, Attribute> attributes = new LinkedHashMap<>();
       node.attributes()
           .forEach((key, attribute) ->
@@ -276,13 +277,34 @@ public final class TypeInference implements Pass {
                   key,
                   switch (attribute) {
                     case Attribute.GraphAttr g ->
-                        new Attribute.GraphAttr(body(operator, node, g.value(), scope));
+                        new Attribute.GraphAttr(tolerant(operator, node, g.value(), scope, faults));
                     case Attribute.GraphsAttr g ->
                         new Attribute.GraphsAttr(
-                            g.values().stream().map(b -> body(operator, node, b, scope)).toList());
+                            g.values().stream()
+                                .map(b -> tolerant(operator, node, b, scope, faults))
+                                .toList());
                     default -> attribute;
                   }));
+      if (!faults.isEmpty() && faults.size() == Graph.bodies(node).size()) {
+        throw faults.getFirst();
+      }
       return attributes.equals(node.attributes()) ? node : node.withAttributes(attributes);
+    }
+
+    /** As {@link #body}; one that a call may leave out stays without types if it has a fault. */
+    private Graph tolerant(
+        BodyOperator operator, Node node, Graph body, Scope scope, List<TersorException> faults) {
+      try {
+        return body(operator, node, body, scope);
+      } catch (TersorException e) {
+        if (!Faults.isOfTypes(e) || !operator.mayBeLeftOut(scope.context(node), body)) {
+          throw e;
+        }
+        faults.add(e);
+        note.accept(
+            "a branch of " + node.label() + " cannot be taken with these types: " + e.getMessage());
+        return body.types().isEmpty() ? body : body.withTypes(Map.of());
+      }
     }
 
     /** A body with types; what a loop carries is weakened until one more round changes nothing. */
