@@ -19,7 +19,7 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * Tensors from files: .npy, .npz, .pb, pictures, raw bytes.
+ * Tensors from files (.npy, .npz, .pb, pictures, raw bytes) or numbers.
  *
  * @param dims values of symbolic dimensions
  * @param preprocess how pictures become numbers
@@ -45,6 +45,37 @@ record InputFiles(Map<String, Long> dims, Optional<Preprocess> preprocess) {
           "TSR-0903", file + " holds " + all.keySet() + ", none of them named '" + value + "'");
     }
     return Optional.of(only);
+  }
+
+  /** The tensor of one element for a number; empty if the text is none, or names a file. */
+  static Optional<Tensor> literal(Port port, String text) {
+    boolean single =
+        port.isTensor() && port.shape().stream().allMatch(dim -> dim.isConst(1) || !dim.isConst());
+    if (!single || !text.matches("[-+]?[0-9]+(\\.[0-9]*)?([eE][-+]?[0-9]+)?|true|false")) {
+      return Optional.empty();
+    }
+    long[] shape = new long[port.shape().size()];
+    Arrays.fill(shape, 1);
+    Tensor tensor = Tensor.zeros(port.dtype(), shape);
+    try {
+      switch (port.dtype()) {
+        case BOOL -> tensor.setLong(0, text.equals("true") || text.equals("1") ? 1 : 0);
+        case STRING -> tensor.strings()[0] = text;
+        default -> {
+          if (port.dtype().isInteger()) {
+            tensor.setLong(0, Long.parseLong(text));
+          } else {
+            tensor.setDouble(0, Double.parseDouble(text));
+          }
+        }
+      }
+    } catch (NumberFormatException e) {
+      throw new TersorException(
+          "TSR-0903",
+          "input '" + port.name() + "' is " + port.dtype().text() + ", which " + text + " is not",
+          e);
+    }
+    return Optional.of(tensor);
   }
 
   /** The tensor for an input, by the suffix of the file. */

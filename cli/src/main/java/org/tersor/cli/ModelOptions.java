@@ -60,7 +60,7 @@ final class ModelOptions {
       names = "--input",
       paramLabel = "NAME=FILE",
       description =
-          "An input: .npy, .npz (the array of that name, or the only one; the elements of a sequence), .pb (a TensorProto, SequenceProto, ...), .png or .jpg, .bin (raw little-endian), or the word random.")
+          "An input: .npy, .npz (the array of that name, or the only one; the elements of a sequence), .pb (a TensorProto, SequenceProto, ...), .png or .jpg, .bin (raw little-endian), a number (for a scalar), or the word random.")
   Map<String, String> inputs = new LinkedHashMap<>();
 
   @Option(names = "--inputs", paramLabel = "X.npz", description = "All inputs by name.")
@@ -295,7 +295,11 @@ final class ModelOptions {
                           + entry.getKey()
                           + "'; its inputs are "
                           + ports.stream().map(Port::name).toList()));
-      if (!entry.getValue().equals("random")) {
+      Optional<Tensor> literal = InputFiles.literal(port, entry.getValue());
+      if (literal.isPresent()) {
+        result.put(
+            port.name(), new RandomInputs.Drawn(port.name(), literal.get(), entry.getValue()));
+      } else if (!entry.getValue().equals("random")) {
         result.put(
             port.name(),
             new RandomInputs.Drawn(

@@ -24,8 +24,8 @@ import org.tersor.runtime.TersorException;
 /**
  * Seeded random inputs: floats are normal with mean 0 and deviation 1, 8-bit integers cover their
  * type, booleans are fair coins, other integers stay within what the model does with them (indices
- * of Gather and OneHot, bounds of Slice), else within 0..9. Every input has a generator of its own,
- * from the seed and its position.
+ * of Gather and OneHot, bounds of Slice, numbers that a scalar is compared with), else within 0..9.
+ * Every input has a generator of its own, from the seed and its position.
  */
 public final class RandomInputs {
   private static final Set<String> KEEPS_VALUES =
@@ -74,7 +74,12 @@ public final class RandomInputs {
       if (port.isTensor()) {
         Tensor tensor = Tensor.zeros(port.dtype(), shape(port, dims));
         Optional<long[]> bounds = value.flatMap(v -> bounds(graph, v, 0));
-        drawn.put(port.name(), new Drawn(port.name(), tensor, fill(tensor, bounds, own)));
+        List<Long> compared = value.map(v -> compared(graph, v)).orElse(List.of());
+        String from =
+            tensor.rank() == 0 && port.dtype().isInteger() && !compared.isEmpty()
+                ? pick(tensor, compared, own)
+                : fill(tensor, bounds, own);
+        drawn.put(port.name(), new Drawn(port.name(), tensor, from));
       } else {
         ValueType type = value.map(graph::type).orElse(ValueType.UNKNOWN);
         drawn.put(
@@ -173,6 +178,23 @@ public final class RandomInputs {
       tensor.setLong(i, random.between(low, high));
     }
     return low + ".." + high;
+  }
+
+  private static String pick(Tensor scalar, List<Long> values, SeededRandom random) {
+    scalar.setLong(0, values.get((int) random.between(0, values.size() - 1)));
+    return values.toString();
+  }
+
+  /** Numbers that a scalar is compared with for equality: it selects something by them. */
+  private static List<Long> compared(Graph graph, Value value) {
+    return graph.consumers(value).stream()
+        .filter(node -> node.op().type().equals("Equal"))
+        .flatMap(node -> node.inputs().stream())
+        .flatMap(other -> graph.constant(other).stream())
+        .filter(constant -> constant.elements() == 1 && constant.dtype().isInteger())
+        .map(constant -> constant.load().getLong(0))
+        .distinct()
+        .toList();
   }
 
   /** The narrowest range that the uses of an integer value imply. */

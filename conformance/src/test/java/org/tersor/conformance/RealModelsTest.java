@@ -2,6 +2,7 @@ package org.tersor.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
@@ -19,7 +20,9 @@ import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.onnx.OnnxTensors;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
 
 /** Real trained models on compiled backends, judged by ONNX Runtime on the same seeded inputs. */
 class RealModelsTest {
@@ -36,8 +39,16 @@ class RealModelsTest {
           "micro-kws/micro_kws_m_static_qoperator.onnx",
           "micro-kws/micro_kws_m_qdq.onnx",
           "micro-kws/micro_kws_m_qoperator_softmax.onnx",
-          "shufflenet-v2-int8/shufflenet-v2-12-int8.onnx");
+          "shufflenet-v2-int8/shufflenet-v2-12-int8.onnx",
+          "magika-v3_3/model.onnx",
+          "dtln-1/model_1.onnx",
+          "dtln-2/model_2.onnx",
+          "libtashkeel/libtashkeel_fp32.onnx seq=20",
+          "libtashkeel/libtashkeel_int8.onnx seq=20",
+          "silero-vad/silero_vad.onnx d0=1 d1=512 d2=1 sr=16000",
+          "silero-vad/silero_vad.onnx d0=1 d1=256 d2=1 sr=8000");
 
+  /** Backends by models, each a file with values of dimensions and of scalar inputs. */
   static Stream<Arguments> cases() {
     return Stream.of("native", "jvm").flatMap(b -> MODELS.stream().map(m -> Arguments.of(b, m)));
   }
@@ -61,12 +72,42 @@ class RealModelsTest {
   }
 
   private static Verifier.Report verify(String backend, String model) {
-    Path file = TestData.path("models/" + model);
-    LoadedModel loaded = load(backend, file, Map.of());
+    List<String> words = List.of(model.split(" "));
+    Path file = TestData.path("models/" + words.getFirst());
+    Map<String, Long> dims = new LinkedHashMap<>();
+    Map<String, Tensor> scalars = new LinkedHashMap<>();
+    for (String word : words.subList(1, words.size())) {
+      String name = word.substring(0, word.indexOf('='));
+      long value = Long.parseLong(word.substring(name.length() + 1));
+      if (name.equals("sr")) {
+        scalars.put(name, new Tensor(DType.I64, new long[0], new long[] {value}));
+      } else {
+        dims.put(name, value);
+      }
+    }
+    LoadedModel loaded = load(backend, file, dims);
+    Map<String, Tensor> inputs = drawn(loaded, dims);
+    inputs.putAll(scalars);
     try (Reference ort = new OrtWorker()) {
       return new Verifier(ort, Compiler.standard())
-          .verify(file, loaded.graph(), loaded.executable(), drawn(loaded, Map.of()));
+          .verify(file, loaded.graph(), loaded.executable(), inputs);
     }
+  }
+
+  /** The other branch fits windows of 256 samples only: it fails when it is chosen, not before. */
+  @ParameterizedTest
+  @ValueSource(strings = {"interpreter", "jvm"})
+  void aBranchThatDoesNotFitTheShapesFailsWhenItIsChosen(String backend) {
+    Map<String, Long> dims = Map.of("d0", 1L, "d1", 512L, "d2", 1L);
+    LoadedModel loaded = load(backend, TestData.path("models/silero-vad/silero_vad.onnx"), dims);
+    Map<String, Tensor> inputs = drawn(loaded, dims);
+    // The number that the model compares the rate with is what is drawn.
+    assertEquals(16000, inputs.get("sr").getLong(0));
+    assertEquals(1, loaded.executable().run(inputs).get("output").size());
+    inputs.put("sr", new Tensor(DType.I64, new long[0], new long[] {8000}));
+    TersorException fault =
+        assertThrows(TersorException.class, () -> loaded.executable().run(inputs));
+    assertEquals("TSR-0303", fault.code());
   }
 
   @ParameterizedTest

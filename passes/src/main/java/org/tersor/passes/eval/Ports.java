@@ -2,6 +2,8 @@ package org.tersor.passes.eval;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
@@ -25,16 +27,34 @@ public final class Ports {
   private static List<Port> of(Graph graph, List<Value> values, String what) {
     List<Port> ports = new ArrayList<>();
     for (Value value : values) {
-      ports.add(of(value.name(), graph.type(value), what));
+      ports.add(of(value.name(), graph.type(value), what, symbols(graph)));
     }
     return List.copyOf(ports);
+  }
+
+  /** Dimensions of inputs that are not numbers. */
+  private static Set<String> symbols(Graph graph) {
+    Set<String> symbols = new TreeSet<>();
+    for (Value input : graph.inputs()) {
+      if (graph.type(input) instanceof ValueType.TensorType tensor && tensor.isRanked()) {
+        tensor.dims().forEach(dim -> symbols.addAll(dim.symbols()));
+      }
+    }
+    return symbols;
+  }
+
+  /** The port of a value of that type. */
+  public static Port of(String name, ValueType type, String what) {
+    return of(name, type, what, Set.of());
   }
 
   /**
    * The port of a value of that type. Of what is in a sequence, optional or map only the element
    * type is kept.
+   *
+   * @param symbols dimensions that may decide the rank, for the diagnostic
    */
-  public static Port of(String name, ValueType type, String what) {
+  private static Port of(String name, ValueType type, String what, Set<String> symbols) {
     List<Wrap> wraps = new ArrayList<>();
     ValueType inner = type;
     while (!(inner instanceof ValueType.TensorType)) {
@@ -62,7 +82,15 @@ public final class Ports {
               + what
               + " '"
               + name
-              + "' is not known; the file must declare its dimensions");
+              + "' is not known"
+              + (symbols.isEmpty()
+                  ? "; the file must declare its dimensions"
+                  : ": it may depend on the dimensions "
+                      + symbols
+                      + "; give them values (--dim "
+                      + symbols.iterator().next()
+                      + "=N), or the file must declare those of the "
+                      + what));
     }
     return new Port(name, tensor.dtype(), tensor.dims());
   }

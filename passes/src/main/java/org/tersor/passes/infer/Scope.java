@@ -43,6 +43,10 @@ public final class Scope {
     this.graph = graph;
   }
 
+  boolean isOutermost() {
+    return outer.isEmpty();
+  }
+
   /** Type of a value of this graph or of one around it. */
   public ValueType type(Value value) {
     ValueType type = types.get(value);

@@ -301,8 +301,13 @@ public final class TypeInference implements Pass {
           throw e;
         }
         faults.add(e);
-        note.accept(
-            "a branch of " + node.label() + " cannot be taken with these types: " + e.getMessage());
+        if (scope.isOutermost()) {
+          note.accept(
+              "a branch of "
+                  + node.label()
+                  + " cannot be taken with these types: "
+                  + e.getMessage());
+        }
         return body.types().isEmpty() ? body : body.withTypes(Map.of());
       }
     }

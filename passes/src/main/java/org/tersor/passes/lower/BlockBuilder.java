@@ -213,8 +213,8 @@ final class BlockBuilder {
       case Lowering.Branch branch ->
           new Script.Choose(
               operands.getFirst(),
-              body(branch.then(), true),
-              body(branch.otherwise(), true),
+              body(branch.then(), true, origin),
+              body(branch.otherwise(), true, origin),
               outputs,
               origin);
       case Lowering.Iterate iterate -> iterate(iterate, operands, outputs, origin);
@@ -248,7 +248,7 @@ final class BlockBuilder {
               tensor.shape().orElse(List.of())));
     }
     return new Script.Iterate(
-        body(step.body(), false),
+        body(step.body(), false, origin),
         step.counted(),
         operand(operands, step.tripCount()),
         operand(operands, step.condition()),
@@ -268,7 +268,7 @@ final class BlockBuilder {
    *
    * @param optional whether a body whose types contradict each other may stand where no call comes
    */
-  private Script.Block body(Graph body, boolean optional) {
+  private Script.Block body(Graph body, boolean optional, String origin) {
     Map<Value, Integer> captured = new LinkedHashMap<>();
     Map<Value, Constant> constant = new LinkedHashMap<>();
     for (Value value : body.captured()) {
@@ -291,8 +291,15 @@ final class BlockBuilder {
         throw e;
       }
       return new Script.Block(
-          List.of(), List.of(new Script.Fail(e.code(), e.getMessage())), List.of());
+          List.of(), List.of(new Script.Fail(e.code(), fault(origin, e))), List.of());
     }
+  }
+
+  private static String fault(String origin, TersorException e) {
+    return origin
+        + " takes a branch that the shapes of this model's inputs do not allow: "
+        + e.getMessage()
+        + ". Give inputs that choose the other branch, or other shapes";
   }
 
   /** Names of ports are made here, since those of values may be anything. */

@@ -14,6 +14,7 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.passes.eval.Ports;
+import org.tersor.runtime.Executable;
 import org.tersor.runtime.Script;
 
 /**
@@ -56,6 +57,8 @@ public final class ScriptBuilder {
    * @param prepareBody makes the same of a body whose captured values have become inputs
    */
   public static Cut cut(Graph graph, OpRegistry operators, UnaryOperator<Graph> prepareBody) {
+    List<Executable.Port> inputs = Ports.inputs(graph);
+    List<Executable.Port> outputs = Ports.outputs(graph);
     LoweredModel model = GraphLowering.lower(graph, operators);
     ScriptBuilder builder = new ScriptBuilder(operators, prepareBody, graph.maxId() + 1);
     BlockBuilder main = new BlockBuilder(builder, model, Map.of());
@@ -67,8 +70,8 @@ public final class ScriptBuilder {
     Script script =
         new Script(
             graph.name(),
-            Ports.inputs(graph),
-            Ports.outputs(graph),
+            inputs,
+            outputs,
             List.copyOf(builder.registers),
             List.copyOf(builder.constants.values()),
             block);
