@@ -19,6 +19,7 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.WholeFile;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -132,9 +133,9 @@ final class EvalCommand implements Callable<Integer> {
         "evaluating", n, step -> results.add(top1(loaded.executable(), samples, n, batch, step)));
     Result result = results.getFirst();
     if (predictions.isPresent()) {
-      Files.writeString(
-          predictions.get(),
-          String.join("\n", result.predicted().stream().map(String::valueOf).toList()) + "\n");
+      String lines =
+          String.join("\n", result.predicted().stream().map(String::valueOf).toList()) + "\n";
+      WholeFile.write(predictions.get(), file -> Files.writeString(file, lines));
     }
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("metric", "top1");

@@ -21,11 +21,14 @@ import org.tersor.passes.Registry;
 import org.tersor.passes.eval.Ports;
 import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.quant.Calibrator;
+import org.tersor.passes.quant.Diagnosis;
+import org.tersor.passes.quant.Diagnostician;
 import org.tersor.passes.quant.QuantPlan;
 import org.tersor.passes.quant.Quantizer;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.WholeFile;
 import picocli.CommandLine.Option;
 
 /** How a model is quantized, on the command line. */
@@ -96,6 +99,13 @@ final class QuantizeOptions {
       paramLabel = "FILE",
       description = "Write every decision as a text that can be read, edited and given to --plan.")
   Optional<Path> savePlan = Optional.empty();
+
+  @Option(
+      names = "--report",
+      paramLabel = "FILE.html",
+      description =
+          "Write a page that shows each layer's noise, alone and accumulated, its distributions, and the likely causes. Needs --calibrate.")
+  Optional<Path> report = Optional.empty();
 
   /** What came out, with errors by layer where there was calibration data. */
   record Result(
@@ -176,15 +186,50 @@ final class QuantizeOptions {
     }
     QuantPlan decided = made.getFirst();
     if (savePlan.isPresent()) {
-      Files.writeString(savePlan.get(), decided.text());
+      WholeFile.write(savePlan.get(), file -> Files.writeString(file, decided.text()));
     }
     Quantizer.Quantized quantized =
         new Quantizer.Quantized(quantizer.apply(base, decided, compile), base, decided);
-    return new Result(
-        quantized,
-        quantizer.layers(quantized, compile),
-        few.isEmpty() ? List.of() : quantizer.errors(quantized, few, options),
-        count[0]);
+    Result result =
+        new Result(
+            quantized,
+            quantizer.layers(quantized, compile),
+            few.isEmpty() ? List.of() : quantizer.errors(quantized, few, options),
+            count[0]);
+    if (report.isPresent()) {
+      if (few.isEmpty()) {
+        throw new TersorException(
+            "TSR-0413", "--report runs the model on samples: give --calibrate DIR or FILE.npz");
+      }
+      Diagnosis diagnosis =
+          new Diagnostician(compiler, quantized, options.backend(), compile)
+              .diagnose(few, result.errors());
+      HtmlReport.write(
+          report.get(),
+          model.model.getFileName().toString(),
+          decided.hash(),
+          facts(result, few.size()),
+          diagnosis,
+          result.layers());
+      model.common.say("report: %s", report.get());
+    }
+    return result;
+  }
+
+  private static Map<String, String> facts(Result result, int shown) {
+    QuantPlan plan = result.quantized().plan();
+    Map<String, String> facts = new LinkedHashMap<>();
+    facts.put("layers quantized", Integer.toString(plan.weights().size()));
+    facts.put("activations quantized", Integer.toString(plan.activations().size()));
+    facts.put("calibration samples", Integer.toString(result.samples()));
+    facts.put("samples measured here", Integer.toString(shown));
+    plan.header()
+        .forEach((key, value) -> {
+          if (!key.contains("sha256")) {
+            facts.put(key, value);
+          }
+        });
+    return facts;
   }
 
   /** Calibration by interpretation takes hours where compiled code takes seconds. */

@@ -6,7 +6,6 @@ import java.io.OutputStream;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import org.tersor.ir.graph.Constant;
@@ -14,6 +13,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.onnx.proto.GraphProto;
 import org.tersor.onnx.proto.ModelProto;
+import org.tersor.runtime.WholeFile;
 
 /**
  * Writes a model file, and beside it a file of weights where they do not fit. Both appear whole or
@@ -56,9 +56,9 @@ final class ModelWriter {
                   temporaryData, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             tensors.writeExternal(channel);
           }
-          move(temporaryData, dataFile);
+          WholeFile.move(temporaryData, dataFile);
         }
-        move(temporary, target);
+        WholeFile.move(temporary, target);
       } finally {
         Files.deleteIfExists(temporary);
         Files.deleteIfExists(temporaryData);
@@ -89,10 +89,6 @@ final class ModelWriter {
       tensor.write(out);
     }
     out.flush();
-  }
-
-  private static void move(Path from, Path to) throws IOException {
-    Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 
   private static long bytes(Graph graph) {

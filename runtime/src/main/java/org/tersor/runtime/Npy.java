@@ -12,6 +12,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -187,22 +188,36 @@ public final class Npy {
 
   /** Writes a .npy file. */
   public static void write(Tensor tensor, Path file) throws IOException {
-    try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
-      write(tensor, out);
-    }
+    WholeFile.write(
+        file,
+        temporary -> {
+          try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary))) {
+            write(tensor, out);
+          }
+        });
   }
 
   /** Writes a .npz file; the same tensors give the same bytes. */
   public static void writeAll(Map<String, Tensor> tensors, Path file) throws IOException {
-    try (ZipOutputStream zip =
-        new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(file)))) {
-      for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
-        ZipEntry member = new ZipEntry(entry.getKey() + ".npy");
-        member.setTime(315_532_800_000L); // 1980, the first time that a zip can hold
-        zip.putNextEntry(member);
-        write(entry.getValue(), zip);
-        zip.closeEntry();
-      }
+    WholeFile.write(
+        file,
+        temporary -> {
+          try (ZipOutputStream zip =
+              new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(temporary)))) {
+            writeAll(tensors, zip);
+          }
+        });
+  }
+
+  private static void writeAll(Map<String, Tensor> tensors, ZipOutputStream zip)
+      throws IOException {
+    for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
+      ZipEntry member = new ZipEntry(entry.getKey() + ".npy");
+      // The first time that a zip can hold, in every time zone.
+      member.setTimeLocal(LocalDateTime.of(1980, 1, 1, 0, 0, 0));
+      zip.putNextEntry(member);
+      write(entry.getValue(), zip);
+      zip.closeEntry();
     }
   }
 

@@ -10,7 +10,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.LocalDateTime;
@@ -39,6 +38,7 @@ import org.tersor.runtime.PlanCodec;
 import org.tersor.runtime.ScriptCodec;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.WholeFile;
 
 /**
  * Writes a model as one self-contained jar: kernels once per target (equal ones once), plans,
@@ -241,26 +241,22 @@ final class JarWriter {
   }
 
   private void save(Path file, List<Constant> constants) throws IOException {
-    Path parent = file.toAbsolutePath().getParent();
-    Path temporary = Files.createTempFile(parent, ".tersor", ".jar");
-    try {
-      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary));
-          ZipOutputStream zip = new ZipOutputStream(out)) {
-        String manifest =
-            "Manifest-Version: 1.0\r\nMain-Class: "
-                + (packagePath + className).replace('/', '.')
-                + "\r\nCreated-By: Tersor\r\n\r\n";
-        entry(zip, "META-INF/MANIFEST.MF", manifest.getBytes(UTF_8), false);
-        for (Map.Entry<String, byte[]> e : entries.entrySet()) {
-          entry(zip, e.getKey(), e.getValue(), false);
-        }
-        entry(zip, packagePath + "weights.bin", weights(constants), true);
-      }
-      Files.move(
-          temporary, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
-    } finally {
-      Files.deleteIfExists(temporary);
-    }
+    WholeFile.write(
+        file,
+        temporary -> {
+          try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary));
+              ZipOutputStream zip = new ZipOutputStream(out)) {
+            String manifest =
+                "Manifest-Version: 1.0\r\nMain-Class: "
+                    + (packagePath + className).replace('/', '.')
+                    + "\r\nCreated-By: Tersor\r\n\r\n";
+            entry(zip, "META-INF/MANIFEST.MF", manifest.getBytes(UTF_8), false);
+            for (Map.Entry<String, byte[]> e : entries.entrySet()) {
+              entry(zip, e.getKey(), e.getValue(), false);
+            }
+            entry(zip, packagePath + "weights.bin", weights(constants), true);
+          }
+        });
   }
 
   private static void entry(ZipOutputStream zip, String name, byte[] bytes, boolean stored)

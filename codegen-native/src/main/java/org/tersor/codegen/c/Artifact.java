@@ -20,6 +20,7 @@ import java.util.Map;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Plan;
+import org.tersor.runtime.WholeFile;
 
 /**
  * A shared library with a C header: programs of one model for one or more instruction sets, chosen
@@ -260,14 +261,7 @@ final class Artifact {
   }
 
   private static void place(Path from, Path to) throws IOException {
-    Path beside = Files.createTempFile(folderOf(to), "new", ".tmp");
-    try {
-      Files.copy(from, beside, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
-      Files.setPosixFilePermissions(
-          beside, java.nio.file.attribute.PosixFilePermissions.fromString("rw-r--r--"));
-      NativeBuild.move(beside, to);
-    } finally {
-      Files.deleteIfExists(beside);
-    }
+    WholeFile.write(
+        to, beside -> Files.copy(from, beside, java.nio.file.StandardCopyOption.REPLACE_EXISTING));
   }
 }

@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.UserCache;
+import org.tersor.runtime.WholeFile;
 
 /**
  * Compiled forms of equal sources are kept in a folder.
@@ -74,12 +75,8 @@ record BuildCache(Optional<Path> folder) {
    */
   static void keep(Path built, Path file) {
     try {
-      NativeBuild.move(
-          Files.copy(
-              built,
-              Files.createTempFile(file.getParent(), "new", ".tmp"),
-              StandardCopyOption.REPLACE_EXISTING),
-          file);
+      WholeFile.write(
+          file, beside -> Files.copy(built, beside, StandardCopyOption.REPLACE_EXISTING));
     } catch (IOException e) {
       // What was built in the temporary folder is used instead.
     }

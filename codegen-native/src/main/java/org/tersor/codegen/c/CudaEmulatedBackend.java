@@ -14,6 +14,7 @@ import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
+import org.tersor.runtime.WholeFile;
 
 /**
  * {@code --backend cuda-emulated}: the text of the CUDA kernels, compiled as C and run on the
@@ -76,9 +77,7 @@ public final class CudaEmulatedBackend implements Backend.OfProgram {
         .append(" */\n")
         .append(CudaSource.text(kernels));
     try {
-      Path beside = Files.createTempFile(file.toAbsolutePath().getParent(), "new", ".tmp");
-      Files.writeString(beside, text, StandardCharsets.UTF_8);
-      NativeBuild.move(beside, file.toAbsolutePath());
+      WholeFile.write(file, beside -> Files.writeString(beside, text, StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw new UncheckedIOException("cannot write " + file, e);
     }

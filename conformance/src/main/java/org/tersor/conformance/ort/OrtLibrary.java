@@ -7,7 +7,6 @@ import java.net.JarURLConnection;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.net.URL;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -17,6 +16,7 @@ import java.util.Optional;
 import org.tersor.ir.spi.UserCache;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.WholeFile;
 
 /**
  * Where ONNX Runtime is on this machine. Its Java library unpacks its native code into a new
@@ -97,16 +97,12 @@ final class OrtLibrary {
     if (Files.exists(file) && Files.size(file) == url.openConnection().getContentLengthLong()) {
       return;
     }
-    Path part = Files.createTempFile(file.getParent(), "unpack", ".part");
-    try (InputStream in = url.openStream()) {
-      Files.copy(in, part, StandardCopyOption.REPLACE_EXISTING);
-      try {
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-      } catch (AtomicMoveNotSupportedException e) {
-        Files.move(part, file, StandardCopyOption.REPLACE_EXISTING);
-      }
-    } finally {
-      Files.deleteIfExists(part);
-    }
+    WholeFile.write(
+        file,
+        part -> {
+          try (InputStream in = url.openStream()) {
+            Files.copy(in, part, StandardCopyOption.REPLACE_EXISTING);
+          }
+        });
   }
 }

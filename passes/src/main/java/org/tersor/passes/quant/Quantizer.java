@@ -16,14 +16,12 @@ import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
-import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.Pipelines;
-import org.tersor.passes.graph.FakeQuant;
 import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
@@ -313,7 +311,8 @@ public final class Quantizer {
         continue;
       }
       Value result = Selection.tail(base, node);
-      Optional<Value> quantizer = quantizer(quantized.graph(), result);
+      Optional<Value> quantizer =
+          Shadows.quantizer(quantized.graph(), result).map(n -> n.output(0));
       Value output = quantizer.isPresent() ? result : node.output(0);
       if (base.type(output) instanceof TensorType type && type.dtype() == DType.F32) {
         layers.put(output, names.of(node));
@@ -349,14 +348,6 @@ public final class Quantizer {
                 10 * Math.log10(sum[0] / sum[1]))));
     errors.sort(java.util.Comparator.comparingDouble(LayerError::sqnr));
     return errors;
-  }
-
-  /** The value that a quantizer makes of another. */
-  private static Optional<Value> quantizer(Graph graph, Value value) {
-    return graph.consumers(value).stream()
-        .filter(n -> n.op().is(OpKey.TERSOR, FakeQuant.TYPE) && n.input(0).equals(value))
-        .map(n -> n.output(0))
-        .findFirst();
   }
 
   private static MessageDigest sha256() {
