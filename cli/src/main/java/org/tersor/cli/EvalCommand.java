@@ -95,6 +95,12 @@ final class EvalCommand implements Callable<Integer> {
           "perplexity: texts of --data for calibration, as --protocol (default: first=200,count=128).")
   Optional<String> calibration = Optional.empty();
 
+  @Option(
+      names = "--save",
+      paramLabel = "OUT.onnx",
+      description = "perplexity: write the model that --recipe made.")
+  Optional<Path> save = Optional.empty();
+
   /** Share of samples whose largest score is the label's. */
   record Result(double value, int n, List<Integer> predicted) {}
 
@@ -116,7 +122,8 @@ final class EvalCommand implements Callable<Integer> {
               data,
               limited,
               recipe.isPresent() ? Optional.of(Recipe.read(recipe.get())) : Optional.empty(),
-              calibration.map(TextProtocol.CALIBRATION::with).orElse(TextProtocol.CALIBRATION))
+              calibration.map(TextProtocol.CALIBRATION::with).orElse(TextProtocol.CALIBRATION),
+              save)
           .run(tokenizer, reference);
     }
     LoadedModel loaded = options.load(compiler);

@@ -27,7 +27,8 @@ record PerplexityTask(
     Path data,
     TextProtocol protocol,
     Optional<Recipe> recipe,
-    TextProtocol calibration) {
+    TextProtocol calibration,
+    Optional<Path> save) {
 
   /**
    * @param tokenizer a model that carries one; empty: the evaluated model does
@@ -70,6 +71,9 @@ record PerplexityTask(
     Graph graph =
         recipe.apply(compiler, imported, samples, options.backend, options.compileOptions());
     options.notes().forEach(note -> options.common.say("  note: %s", note));
+    if (save.isPresent()) {
+      compiler.write(compiler.exportable(graph, options.compileOptions()), save.get(), Map.of());
+    }
     return LoadedModel.prepared(compiler, graph, options.backend, options.compileOptions());
   }
 

@@ -11,6 +11,7 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.equalize.Rotate;
 import org.tersor.passes.equalize.ScaleGroup;
 import org.tersor.passes.equalize.Smooth;
+import org.tersor.passes.equalize.SplitOutliers;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -100,13 +101,39 @@ public sealed interface Equalization {
     }
   }
 
+  /** {@link SplitOutliers}. */
+  record Outliers(double threshold) implements Equalization {
+    @Override
+    public String text() {
+      return "outliers:threshold=" + threshold;
+    }
+
+    @Override
+    public boolean needsData() {
+      return true;
+    }
+
+    @Override
+    public Graph apply(
+        Compiler compiler,
+        Graph base,
+        Iterable<Map<String, Tensor>> samples,
+        String backend,
+        CompileOptions options) {
+      ChannelRanges ranges =
+          ChannelRanges.measure(
+              compiler, base, SplitOutliers.inputs(base), samples, backend, options);
+      return run(compiler, base, new SplitOutliers(threshold, ranges.largest()), options);
+    }
+  }
+
   private static Graph run(Compiler compiler, Graph base, Pass pass, CompileOptions options) {
     return compiler.run(List.of(new TypeInference(), pass, new TypeInference()), base, options);
   }
 
   /**
-   * Reads {@code rotate[:seed=N,parts=residual+heads+online]} and {@code
-   * smooth[:alpha=A,products=true|false]}.
+   * Reads {@code rotate[:seed=N,parts=residual+heads+online]}, {@code
+   * smooth[:alpha=A,products=true|false]} and {@code outliers[:threshold=T]}.
    */
   static Equalization parse(String text) {
     int colon = text.indexOf(':');
@@ -142,10 +169,21 @@ public sealed interface Equalization {
               yield new Smoothing(
                   alpha, Boolean.parseBoolean(options.getOrDefault("products", "false")));
             }
+            case "outliers" -> {
+              double threshold = Double.parseDouble(options.getOrDefault("threshold", "6"));
+              if (!(threshold > 0)) {
+                throw wrong(text);
+              }
+              yield new Outliers(threshold);
+            }
             default -> throw wrong(text);
           };
       List<String> known =
-          result instanceof Rotation ? List.of("seed", "parts") : List.of("alpha", "products");
+          switch (result) {
+            case Rotation r -> List.of("seed", "parts");
+            case Smoothing s -> List.of("alpha", "products");
+            case Outliers o -> List.of("threshold");
+          };
       if (!known.containsAll(options.keySet())) {
         throw wrong(text);
       }
@@ -160,7 +198,7 @@ public sealed interface Equalization {
         "TSR-0430",
         "unknown equalization '"
             + text
-            + "'; there are rotate:seed=N,parts=residual+heads+online and"
-            + " smooth:alpha=A,products=true|false");
+            + "'; there are rotate:seed=N,parts=residual+heads+online,"
+            + " smooth:alpha=A,products=true|false and outliers:threshold=T");
   }
 }

@@ -69,6 +69,7 @@ class EqualizeTest {
         "rotate:seed=1,parts=online",
         "smooth:alpha=0.5",
         "smooth:alpha=0.85,products=true",
+        "outliers:threshold=2.5",
       })
   void theFunctionStays(String how) throws IOException {
     Graph base = base("f32");
