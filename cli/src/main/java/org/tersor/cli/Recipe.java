@@ -14,6 +14,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.equalize.SplitOutliers;
 import org.tersor.passes.graph.DynamicActivations;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.Equalization;
@@ -112,7 +113,9 @@ record Recipe(
     Quantizer quantizer = new Quantizer(compiler);
     Graph base = quantizer.base(imported, compile);
     for (Equalization equalization : equalizations) {
-      base = equalization.apply(compiler, base, samples, backend, compile);
+      base =
+          equalization.apply(
+              base, new Equalization.Context(compiler, samples, backend, compile, this::isKept));
     }
     Graph result = base;
     if (weights.isPresent()) {
@@ -141,7 +144,12 @@ record Recipe(
   }
 
   private boolean isKept(Node node) {
-    return keep.filter(k -> k.matcher(node.name()).find()).isPresent();
+    return isKept(node.name());
+  }
+
+  private boolean isKept(String name) {
+    return name.endsWith(SplitOutliers.SUFFIX)
+        || keep.filter(k -> k.matcher(name).find()).isPresent();
   }
 
   /** A product of something computed with constant weights, as the float graph has it. */
@@ -156,10 +164,7 @@ record Recipe(
   /** Leaves out the layers to keep, and of activations all but what the other layers read. */
   private QuantPlan kept(Graph base, QuantPlan plan, CompileOptions compile) {
     Map<String, String> chosen = new TreeMap<>(plan.weights());
-    List<String> left =
-        chosen.keySet().stream()
-            .filter(n -> keep.isPresent() && keep.get().matcher(n).find())
-            .toList();
+    List<String> left = chosen.keySet().stream().filter(this::isKept).toList();
     chosen.keySet().removeAll(left);
     Map<String, QuantPlan.Activation> read = new TreeMap<>();
     for (Node node : base.nodes()) {

@@ -1,14 +1,20 @@
 package org.tersor.passes.quant;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.spi.Pass;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.equalize.Rotate;
+import org.tersor.passes.equalize.ScaleChannels;
 import org.tersor.passes.equalize.ScaleGroup;
 import org.tersor.passes.equalize.Smooth;
 import org.tersor.passes.equalize.SplitOutliers;
@@ -25,16 +31,34 @@ public sealed interface Equalization {
   boolean needsData();
 
   /**
-   * Changes a graph.
+   * What equalizations work with.
    *
-   * @param base prepared; calibration runs it on the backend
+   * @param samples for calibration, each one call of the model
+   * @param backend runs the float model during calibration
+   * @param kept layers that will not be quantized
    */
-  Graph apply(
+  record Context(
       Compiler compiler,
-      Graph base,
       Iterable<Map<String, Tensor>> samples,
       String backend,
-      CompileOptions options);
+      CompileOptions options,
+      Predicate<Node> kept) {
+
+    private ChannelRanges ranges(Graph base, Collection<Value> values) {
+      return ChannelRanges.measure(compiler, base, values, samples, backend, options);
+    }
+
+    private Graph run(Graph base, Pass pass) {
+      return compiler.run(List.of(new TypeInference(), pass, new TypeInference()), base, options);
+    }
+  }
+
+  /**
+   * Changes a graph.
+   *
+   * @param base prepared
+   */
+  Graph apply(Graph base, Context context);
 
   /** {@link Rotate}. */
   record Rotation(long seed, Rotate.Parts parts) implements Equalization {
@@ -59,13 +83,8 @@ public sealed interface Equalization {
     }
 
     @Override
-    public Graph apply(
-        Compiler compiler,
-        Graph base,
-        Iterable<Map<String, Tensor>> samples,
-        String backend,
-        CompileOptions options) {
-      return run(compiler, base, new Rotate(seed, parts), options);
+    public Graph apply(Graph base, Context context) {
+      return context.run(base, new Rotate(seed, parts));
     }
   }
 
@@ -82,22 +101,10 @@ public sealed interface Equalization {
     }
 
     @Override
-    public Graph apply(
-        Compiler compiler,
-        Graph base,
-        Iterable<Map<String, Tensor>> samples,
-        String backend,
-        CompileOptions options) {
+    public Graph apply(Graph base, Context context) {
       List<ScaleGroup> groups = ScaleGroup.find(base, note -> {});
-      ChannelRanges ranges =
-          ChannelRanges.measure(
-              compiler,
-              base,
-              groups.stream().map(ScaleGroup::value).toList(),
-              samples,
-              backend,
-              options);
-      return run(compiler, base, new Smooth(alpha, products, ranges.largest()), options);
+      ChannelRanges ranges = context.ranges(base, groups.stream().map(ScaleGroup::value).toList());
+      return context.run(base, new Smooth(alpha, products, ranges.largest()));
     }
   }
 
@@ -114,26 +121,41 @@ public sealed interface Equalization {
     }
 
     @Override
-    public Graph apply(
-        Compiler compiler,
-        Graph base,
-        Iterable<Map<String, Tensor>> samples,
-        String backend,
-        CompileOptions options) {
-      ChannelRanges ranges =
-          ChannelRanges.measure(
-              compiler, base, SplitOutliers.inputs(base), samples, backend, options);
-      return run(compiler, base, new SplitOutliers(threshold, ranges.largest()), options);
+    public Graph apply(Graph base, Context context) {
+      ChannelRanges ranges = context.ranges(base, SplitOutliers.inputs(base));
+      return context.run(base, new SplitOutliers(threshold, ranges.largest()));
     }
   }
 
-  private static Graph run(Compiler compiler, Graph base, Pass pass, CompileOptions options) {
-    return compiler.run(List.of(new TypeInference(), pass, new TypeInference()), base, options);
+  /** {@link AwqSearch}. */
+  record Awq(String format, int samples) implements Equalization {
+    @Override
+    public String text() {
+      return "awq:format=" + format + ",samples=" + samples;
+    }
+
+    @Override
+    public boolean needsData() {
+      return true;
+    }
+
+    @Override
+    public Graph apply(Graph base, Context context) {
+      Map<Value, double[]> scales =
+          new AwqSearch(context, base, context.compiler().registry().format(format))
+              .search(samples);
+      context
+          .options()
+          .note()
+          .accept("awq: the inputs of " + scales.size() + " groups of layers are scaled");
+      return context.run(base, new ScaleChannels(scales));
+    }
   }
 
   /**
    * Reads {@code rotate[:seed=N,parts=residual+heads+online]}, {@code
-   * smooth[:alpha=A,products=true|false]} and {@code outliers[:threshold=T]}.
+   * smooth[:alpha=A,products=true|false]}, {@code outliers[:threshold=T]} and {@code
+   * awq:format=FORMAT[,samples=N]}.
    */
   static Equalization parse(String text) {
     int colon = text.indexOf(':');
@@ -176,6 +198,10 @@ public sealed interface Equalization {
               }
               yield new Outliers(threshold);
             }
+            case "awq" ->
+                new Awq(
+                    Optional.ofNullable(options.get("format")).orElseThrow(() -> wrong(text)),
+                    Integer.parseInt(options.getOrDefault("samples", "16")));
             default -> throw wrong(text);
           };
       List<String> known =
@@ -183,6 +209,7 @@ public sealed interface Equalization {
             case Rotation r -> List.of("seed", "parts");
             case Smoothing s -> List.of("alpha", "products");
             case Outliers o -> List.of("threshold");
+            case Awq a -> List.of("format", "samples");
           };
       if (!known.containsAll(options.keySet())) {
         throw wrong(text);
@@ -199,6 +226,7 @@ public sealed interface Equalization {
         "unknown equalization '"
             + text
             + "'; there are rotate:seed=N,parts=residual+heads+online,"
-            + " smooth:alpha=A,products=true|false and outliers:threshold=T");
+            + " smooth:alpha=A,products=true|false, outliers:threshold=T and"
+            + " awq:format=FORMAT,samples=N");
   }
 }

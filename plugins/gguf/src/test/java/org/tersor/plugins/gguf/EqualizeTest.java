@@ -57,7 +57,14 @@ class EqualizeTest {
 
   private Graph equalized(Graph base, String how) {
     return Equalization.parse(how)
-        .apply(compiler, base, List.of(inputs(base, 0), inputs(base, 1)), "jvm", options);
+        .apply(
+            base,
+            new Equalization.Context(
+                compiler,
+                List.of(inputs(base, 0), inputs(base, 1)),
+                "jvm",
+                options,
+                node -> node.name().equals("output")));
   }
 
   @ParameterizedTest
@@ -70,6 +77,7 @@ class EqualizeTest {
         "smooth:alpha=0.5",
         "smooth:alpha=0.85,products=true",
         "outliers:threshold=2.5",
+        "awq:format=q8_0",
       })
   void theFunctionStays(String how) throws IOException {
     Graph base = base("f32");
