@@ -14,6 +14,7 @@ module org.tersor.passes {
   exports org.tersor.passes.infer;
   exports org.tersor.passes.lower;
   exports org.tersor.passes.quant;
+  exports org.tersor.passes.quant.method;
 
   provides org.tersor.ir.spi.Backend with
       org.tersor.passes.eval.InterpreterBackend,
@@ -23,6 +24,7 @@ module org.tersor.passes {
       org.tersor.passes.graph.DynamicFakeQuant,
       org.tersor.passes.graph.FakeQuant;
 
+  uses org.tersor.ir.format.FormatFamily;
   uses org.tersor.ir.format.NumberFormat;
   uses org.tersor.ir.spi.Backend;
   uses org.tersor.ir.spi.Frontend;

@@ -60,7 +60,10 @@ final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--reference",
       paramLabel = "X.onnx",
-      description = "cosine, perplexity: the model to compare with, on the same backend.")
+      description = {
+        "The model to compare with, on the same backend. mnist, images: flips between right and",
+        "wrong with McNemar's test, and mean KL of its distribution to MODEL's; perplexity too; cosine needs it."
+      })
   Optional<Path> reference = Optional.empty();
 
   @Option(
@@ -135,9 +138,20 @@ final class EvalCommand implements Callable<Integer> {
             options.dims,
             options.preprocess.map(Preprocess::parse));
     int n = Math.min(limit, samples.count());
+    Optional<Executable> other = Optional.empty();
+    if (reference.isPresent()) {
+      boolean foreign = options.isArtifact() || options.backend.equals("ort");
+      other =
+          Optional.of(
+              compiled(compiler, reference.get(), foreign ? "jvm" : options.backend).executable());
+    }
+    Optional<Executable> beside = other;
+    PairedOutcomes paired = new PairedOutcomes();
     List<Result> results = new ArrayList<>();
     options.common.withProgress(
-        "evaluating", n, step -> results.add(top1(loaded.executable(), samples, n, batch, step)));
+        "evaluating",
+        n,
+        step -> results.add(top1(loaded.executable(), beside, paired, samples, n, batch, step)));
     Result result = results.getFirst();
     if (predictions.isPresent()) {
       String lines =
@@ -149,10 +163,15 @@ final class EvalCommand implements Callable<Integer> {
     json.put("value", result.value());
     json.put("n", result.n());
     json.put("backend", loaded.backend());
+    reference.ifPresent(r -> json.put("paired", paired.json()));
     options.common.sayJson(json);
     options.common.say(
-        "%s on %s: top-1 %.2f %% of %d",
-        options.model.getFileName(), loaded.backend(), 100 * result.value(), result.n());
+        "%s on %s: top-1 %.2f %% of %d%s",
+        options.model.getFileName(),
+        loaded.backend(),
+        100 * result.value(),
+        result.n(),
+        reference.map(r -> "; against " + r.getFileName() + ": " + paired).orElse(""));
     return Exit.OK;
   }
 
@@ -208,6 +227,17 @@ final class EvalCommand implements Callable<Integer> {
   /** Classifies the first {@code n} samples; the model's first output holds a score per class. */
   static Result top1(
       Executable executable, Samples.Data samples, int n, int freeBatch, Runnable step) {
+    return top1(executable, Optional.empty(), new PairedOutcomes(), samples, n, freeBatch, step);
+  }
+
+  private static Result top1(
+      Executable executable,
+      Optional<Executable> reference,
+      PairedOutcomes paired,
+      Samples.Data samples,
+      int n,
+      int freeBatch,
+      Runnable step) {
     DimExpr first =
         executable.inputs().getFirst().shape().isEmpty()
             ? DimExpr.ONE
@@ -221,13 +251,14 @@ final class EvalCommand implements Callable<Integer> {
         throw new TersorException(
             "TSR-0906", "the model's batch is " + batch + "; --limit must be a multiple of it");
       }
-      Tensor scores = executable.run(samples.read(from, size)).values().iterator().next();
+      Map<String, Tensor> inputs = samples.read(from, size);
+      Tensor scores = executable.run(inputs).values().iterator().next();
+      Optional<Tensor> other = reference.map(r -> r.run(inputs).values().iterator().next());
       int classes = scores.size() / size;
       for (int i = 0; i < size; i++) {
-        int best = 0;
-        for (int c = 1; c < classes; c++) {
-          best =
-              scores.getDouble(i * classes + c) > scores.getDouble(i * classes + best) ? c : best;
+        int best = PairedOutcomes.best(scores, i * classes, classes);
+        if (other.isPresent()) {
+          paired.add(scores, other.get(), i * classes, classes, samples.labels().get(from + i));
         }
         predicted.add(best);
         right += best == samples.labels().get(from + i) ? 1 : 0;

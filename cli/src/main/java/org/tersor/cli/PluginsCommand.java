@@ -63,6 +63,23 @@ final class PluginsCommand implements Callable<Integer> {
                     f.provider().id(),
                     f.origin(),
                     f.provider().definition().bitsPerValue() + " bits per value")));
+    registry
+        .families()
+        .forEach(f -> {
+          entries.add(new Entry("formats", f.provider().grammar(), f.origin(), ""));
+          f.provider()
+              .schemes()
+              .forEach((name, scheme) ->
+                  entries.add(
+                      new Entry(
+                          "scheme",
+                          name,
+                          f.origin(),
+                          "weights "
+                              + scheme.weights()
+                              + ", activations "
+                              + scheme.activations().orElse("float"))));
+        });
     for (Registry.Provided<OperatorProvider> pack : registry.providers(OperatorProvider.class)) {
       entries.add(
           new Entry(

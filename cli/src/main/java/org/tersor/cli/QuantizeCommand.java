@@ -71,6 +71,7 @@ final class QuantizeCommand implements Callable<Integer> {
     result.errors().forEach(e -> sqnr.put(e.node(), e.sqnr()));
     json.put("sqnrDb", sqnr);
     json.put("layers", result.layers().stream().map(layer -> json(layer, sqnr)).toList());
+    json.put("choices", result.choices());
     json.put("notes", options.notes());
     options.common.sayJson(json);
     options.common.say(
@@ -82,6 +83,9 @@ final class QuantizeCommand implements Callable<Integer> {
         result.quantized().plan().activations().size(),
         result.samples());
     explain(options, quantize.explain, result.layers(), sqnr);
+    if (quantize.explain) {
+      result.choices().forEach(choice -> options.common.say("    %s", choice));
+    }
     if (!result.errors().isEmpty()) {
       options.common.say(
           "  signal to quantization noise of the layers' results as they are executed, worst first:");

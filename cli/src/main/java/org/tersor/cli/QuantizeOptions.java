@@ -1,7 +1,6 @@
 package org.tersor.cli;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -11,6 +10,7 @@ import java.util.Optional;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
 import org.tersor.conformance.RandomInputs;
+import org.tersor.ir.format.FormatFamily;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.schedule.Target;
@@ -21,10 +21,12 @@ import org.tersor.passes.Registry;
 import org.tersor.passes.eval.Ports;
 import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.quant.Calibrator;
+import org.tersor.passes.quant.ChannelFactors;
 import org.tersor.passes.quant.Diagnosis;
 import org.tersor.passes.quant.Diagnostician;
 import org.tersor.passes.quant.QuantPlan;
 import org.tersor.passes.quant.Quantizer;
+import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -35,10 +37,11 @@ import picocli.CommandLine.Option;
 final class QuantizeOptions {
   @Option(
       names = "--scheme",
-      paramLabel = "FORMAT",
+      paramLabel = "FORMAT|WxAy",
       description = {
         "Number format of the weights; activations take the one that goes with it, or stay float.",
-        "int8: u8 activations per tensor, s8 weights per channel. 'tersor plugins' lists formats."
+        "int8: u8 activations per tensor, s8 weights per channel. 'tersor plugins' lists formats.",
+        "W8A8, W8A16, W6A6, W4A16, W4A8, W4A4, W3A16, W2A16: bits of weights and activations; A16 leaves them float."
       })
   Optional<String> scheme = Optional.empty();
 
@@ -72,8 +75,27 @@ final class QuantizeOptions {
 
   @Option(
       names = "--calibrator",
-      description = "minmax, or percentile:P (default: ${DEFAULT-VALUE}).")
+      description = {
+        "minmax, average (moving), percentile:P (99.99), mse, or entropy:P, which clips at most",
+        "P (0.1) percent of the numbers (default: ${DEFAULT-VALUE})."
+      })
   String calibrator = "minmax";
+
+  @Option(
+      names = "--method",
+      paramLabel = "METHOD[:option=value,...]",
+      description = {
+        "How codes of weights are chosen: rtn (nearest), mse (clipped range), clip (by the error of results, as AWQ does), gptq, hqq, seqmse, adaround (default: rtn).",
+        "gptq: damping=0.01, order=natural|act, groups=current|static, grid=minmax|mse; adaround: iterations=1000, grid."
+      })
+  String method = "rtn";
+
+  @Option(
+      names = "--equalize",
+      paramLabel = "none|awq|smooth[:ALPHA|:search]|cle",
+      description =
+          "Factors between channels, before weights are coded, that leave the float model as it is (default: none).")
+  String equalize = "none";
 
   @Option(
       names = "--calibration-samples",
@@ -112,6 +134,7 @@ final class QuantizeOptions {
       Quantizer.Quantized quantized,
       List<Quantizer.Layer> layers,
       List<Quantizer.LayerError> errors,
+      List<String> choices,
       int samples) {}
 
   boolean wanted() {
@@ -124,13 +147,27 @@ final class QuantizeOptions {
   }
 
   private Quantizer.Options options(Compiler compiler, ModelOptions model, CompileOptions compile) {
-    NumberFormat format = compiler.registry().format(weights.or(() -> scheme).orElse("int8"));
+    Optional<FormatFamily.Scheme> named = scheme.flatMap(compiler.registry()::scheme);
+    NumberFormat format =
+        compiler
+            .registry()
+            .format(
+                weights
+                    .or(() -> named.map(FormatFamily.Scheme::weights))
+                    .or(() -> scheme)
+                    .orElse("int8"));
     Optional<String> coded =
-        activations
-            .map(name -> Optional.of(name).filter(n -> !n.equals("none")))
-            .orElseGet(format::activation);
+        activations.isPresent()
+            ? activations.filter(n -> !n.equals("none"))
+            : named.isPresent() ? named.get().activations() : format.activation();
     return new Quantizer.Options(
-        format.id(), coded, Calibrator.parse(calibrator), model.backend, compile);
+        format.id(),
+        coded,
+        Calibrator.parse(calibrator),
+        model.backend,
+        compile,
+        WeightMethod.parse(method),
+        ChannelFactors.parse(equalize));
   }
 
   /**
@@ -154,7 +191,7 @@ final class QuantizeOptions {
     Quantizer quantizer = new Quantizer(compiler);
     Quantizer.Options options = options(compiler, model, compile);
     Graph base = quantizer.base(imported, compile);
-    boolean calibrates = plan.isEmpty() && options.activations().isPresent();
+    boolean calibrates = plan.isEmpty() && options.needsData();
     if (calibrates || calibrate.isPresent()) {
       warnIfInterpreted(compiler, model);
     }
@@ -167,16 +204,16 @@ final class QuantizeOptions {
         few.add(sample);
       }
     }
-    List<QuantPlan> made = new ArrayList<>();
+    List<Quantizer.Decisions> made = new ArrayList<>();
     if (plan.isPresent()) {
-      made.add(QuantPlan.parse(Files.readString(plan.get())));
+      made.add(PlanFiles.read(plan.get()));
     } else {
       model.common.withProgress(
           "calibrating",
           count[0],
           step ->
               made.add(
-                  quantizer.plan(
+                  quantizer.decide(
                       base,
                       () ->
                           java.util.stream.StreamSupport.stream(samples.spliterator(), false)
@@ -184,17 +221,19 @@ final class QuantizeOptions {
                               .iterator(),
                       options)));
     }
-    QuantPlan decided = made.getFirst();
+    Quantizer.Decisions decided = made.getFirst();
     if (savePlan.isPresent()) {
-      WholeFile.write(savePlan.get(), file -> Files.writeString(file, decided.text()));
+      PlanFiles.write(decided, savePlan.get());
     }
+    Graph equal = quantizer.equalized(base, decided);
     Quantizer.Quantized quantized =
-        new Quantizer.Quantized(quantizer.apply(base, decided, compile), base, decided);
+        new Quantizer.Quantized(quantizer.apply(equal, decided, compile), equal, decided.plan());
     Result result =
         new Result(
             quantized,
             quantizer.layers(quantized, compile),
             few.isEmpty() ? List.of() : quantizer.errors(quantized, few, options),
+            decided.reports(),
             count[0]);
     if (report.isPresent()) {
       if (few.isEmpty()) {
@@ -207,7 +246,7 @@ final class QuantizeOptions {
       HtmlReport.write(
           report.get(),
           model.model.getFileName().toString(),
-          decided.hash(),
+          decided.plan().hash(),
           facts(result, few.size()),
           diagnosis,
           result.layers());

@@ -14,6 +14,8 @@ import java.util.Optional;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.function.Function;
+import java.util.stream.Stream;
+import org.tersor.ir.format.FormatFamily;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OperatorProvider;
@@ -42,6 +44,7 @@ public final class Registry {
   private final Map<String, Provided<Backend>> backends;
   private final Map<String, Provided<Frontend>> frontends;
   private final Map<String, Provided<NumberFormat>> formats;
+  private final List<Provided<FormatFamily>> families;
 
   private Registry(List<Plugin> plugins) {
     this.plugins = plugins;
@@ -60,7 +63,14 @@ public final class Registry {
     this.operators = new OpRegistry(packs.stream().map(Provided::provider).toList());
     this.backends = byId("backend", providers(Backend.class), Backend::id);
     this.frontends = byId("frontend", providers(Frontend.class), Frontend::id);
-    this.formats = byId("number format", providers(NumberFormat.class), NumberFormat::id);
+    this.families = providers(FormatFamily.class);
+    List<Provided<NumberFormat>> all = new ArrayList<>(providers(NumberFormat.class));
+    families.forEach(family ->
+        family
+            .provider()
+            .listed()
+            .forEach(format -> all.add(new Provided<>(format, family.origin()))));
+    this.formats = byId("number format", all, NumberFormat::id);
   }
 
   /** What is on the class path. */
@@ -165,7 +175,21 @@ public final class Registry {
     return List.copyOf(frontends.values());
   }
 
-  /** Number formats of weights. */
+  /** Families of number formats. */
+  public List<Provided<FormatFamily>> families() {
+    return families;
+  }
+
+  /** The recipe of a name, whatever its case; empty if no plugin has one. */
+  public Optional<FormatFamily.Scheme> scheme(String name) {
+    return families.stream()
+        .flatMap(family ->
+            Optional.ofNullable(family.provider().schemes().get(name.toLowerCase(Locale.ROOT)))
+                .stream())
+        .findFirst();
+  }
+
+  /** Number formats that have names of their own, or are listed by their families. */
   public List<Provided<NumberFormat>> formats() {
     return List.copyOf(formats.values());
   }
@@ -177,9 +201,11 @@ public final class Registry {
       return found.provider();
     }
     List<NumberFormat> named =
-        formats.values().stream()
-            .map(Provided::provider)
-            .filter(f -> f.aliases().contains(id))
+        Stream.concat(
+                formats.values().stream()
+                    .map(Provided::provider)
+                    .filter(f -> f.aliases().contains(id)),
+                families.stream().flatMap(family -> family.provider().find(id).stream()))
             .toList();
     if (named.size() == 1) {
       return named.getFirst();
@@ -187,7 +213,11 @@ public final class Registry {
     throw new TersorException(
         "TSR-0105",
         named.isEmpty()
-            ? "there is no number format '" + id + "'; there are " + formats.keySet()
+            ? "there is no number format '"
+                + id
+                + "'; there are "
+                + formats.keySet()
+                + families.stream().map(f -> " and " + f.provider().grammar()).toList()
             : "'" + id + "' may be any of " + named.stream().map(NumberFormat::id).toList());
   }
 

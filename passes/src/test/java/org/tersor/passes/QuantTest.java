@@ -8,7 +8,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
+import org.tersor.passes.quant.CalibrationCache;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.Histogram;
 import org.tersor.passes.quant.QuantPlan;
@@ -60,10 +64,95 @@ class QuantTest {
     assertEquals(2, histogram.notFinite());
     assertEquals(99.99, histogram.quantile(0.9999), 0.02);
     assertEquals(50, histogram.quantile(0.5), 0.02);
-    Calibrator.Range range = Calibrator.parse("percentile:98").range(histogram);
+    Calibrator.Range range = Calibrator.parse("percentile:98").range(histogram, CODES);
     assertEquals(1, range.min(), 0.02);
     assertEquals(99, range.max(), 0.02);
-    assertEquals(new Calibrator.Range(0, 99.999f), Calibrator.parse("minmax").range(histogram));
+    assertEquals(
+        new Calibrator.Range(0, 99.999f), Calibrator.parse("minmax").range(histogram, CODES));
+    Histogram both = new Histogram();
+    both.add(Tensor.of(new float[] {-4, 1, 2, 3}, 4));
+    both.add(Tensor.of(new float[] {-1, 5}, 2));
+    Calibrator.Range average = Calibrator.parse("average").range(both, CODES);
+    assertEquals(-4 + 0.01 * 3, average.min(), 1e-12);
+    assertEquals(3 + 0.01 * 2, average.max(), 1e-12);
+  }
+
+  /** 256 codes from the least number to the largest. */
+  private static final Calibrator.Codes CODES =
+      new Calibrator.Codes() {
+        @Override
+        public int count() {
+          return 256;
+        }
+
+        @Override
+        public boolean symmetric() {
+          return false;
+        }
+
+        @Override
+        public java.util.function.DoubleUnaryOperator over(Calibrator.Range range) {
+          double step = (range.max() - range.min()) / 255;
+          return x ->
+              Math.clamp(Math.rint((x - range.min()) / step), 0.0, 255.0) * step + range.min();
+        }
+      };
+
+  /** A tail of few large numbers is clipped, as far as the cap allows. */
+  @Test
+  void searchedRangesClipTails() {
+    Random random = new Random(8);
+    Histogram histogram = new Histogram();
+    float[] values = new float[200_000];
+    for (int i = 0; i < values.length; i++) {
+      double x = random.nextGaussian();
+      // Half of all is one number, as after a ReLU.
+      values[i] = i % 2 == 0 ? 0 : (float) (Math.abs(x) + (i % 50_001 == 0 ? 60 : 0));
+    }
+    histogram.add(Tensor.of(values, values.length));
+    for (String calibrator : List.of("mse", "entropy", "entropy:0.01")) {
+      Calibrator.Range range = Calibrator.parse(calibrator).range(histogram, CODES);
+      assertTrue(range.max() > 2.5 && range.max() < 50, calibrator + " " + range);
+    }
+    double free = Calibrator.parse("entropy:100").range(histogram, CODES).max();
+    double capped = Calibrator.parse("entropy").range(histogram, CODES).max();
+    assertTrue(free <= capped, "the cap keeps the threshold from falling");
+    assertTrue(
+        histogram.squaredError(CODES.over(Calibrator.parse("mse").range(histogram, CODES)))
+            <= histogram.squaredError(
+                CODES.over(Calibrator.parse("minmax").range(histogram, CODES))));
+  }
+
+  @Test
+  void calibrationJoinsFromFiles() {
+    Random random = new Random(5);
+    List<Tensor> batches = List.of(batch(random, 0.01), batch(random, 30), batch(random, 2));
+    Histogram whole = new Histogram();
+    batches.forEach(whole::add);
+    CalibrationCache first =
+        new CalibrationCache("m", new TreeSet<>(Set.of("a", "b")), new TreeMap<>());
+    Histogram one = new Histogram();
+    one.add(batches.get(0));
+    one.add(batches.get(1));
+    first.values().put("v \"x\"", one);
+    CalibrationCache second =
+        new CalibrationCache("m", new TreeSet<>(Set.of("c")), new TreeMap<>());
+    Histogram two = new Histogram();
+    two.add(batches.get(2));
+    second.values().put("v \"x\"", two);
+    CalibrationCache read = CalibrationCache.parse(first.text());
+    assertEquals(first.text(), read.text());
+    assertThrows(TersorException.class, () -> read.join(CalibrationCache.parse(first.text())));
+    CalibrationCache joined = CalibrationCache.parse(first.text());
+    joined.join(CalibrationCache.parse(second.text()));
+    assertEquals(whole, joined.values().get("v \"x\""));
+    assertEquals(Set.of("a", "b", "c"), joined.samples());
+    for (String bad : List.of("", "value \"x\" 1 2", "value \"x", "sampel a")) {
+      String text = bad.isEmpty() ? "" : "tersor calibration 1\n" + bad;
+      assertEquals(
+          "TSR-0421",
+          assertThrows(TersorException.class, () -> CalibrationCache.parse(text), bad).code());
+    }
   }
 
   @Test

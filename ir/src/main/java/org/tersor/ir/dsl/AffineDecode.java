@@ -56,6 +56,18 @@ public final class AffineDecode {
 
   /** The affine form of a format, if its text has it. */
   public static Optional<AffineDecode> of(FormatDef format) {
+    return of(format, true);
+  }
+
+  /**
+   * As {@link #of(FormatDef)}, where Z may be any float number: values are {@code (f32(code) - Z) *
+   * S}, rounded after each operation.
+   */
+  public static Optional<AffineDecode> ofAnyZero(FormatDef format) {
+    return of(format, false);
+  }
+
+  private static Optional<AffineDecode> of(FormatDef format, boolean wholeZero) {
     Optional<FormatDef.Definition> found = format.definition("decode", Integer.MAX_VALUE);
     if (found.isEmpty()
         || found.get().parameters().size() != 2
@@ -100,7 +112,7 @@ public final class AffineDecode {
         return Optional.empty();
       }
     }
-    boolean whole = zero.isEmpty() || isInteger(format, zero.get());
+    boolean whole = !wholeZero || zero.isEmpty() || isInteger(format, zero.get());
     Optional<DType> type = codeType(codes.get().type());
     if (!whole || type.isEmpty() || codes.get().count() != format.block()) {
       return Optional.empty();
@@ -224,6 +236,12 @@ public final class AffineDecode {
   public Tensor zeros(List<Tensor> buffers, long[] shape) {
     return zero.map(z -> evaluate(z, Scalar.I32, buffers, shape))
         .orElseGet(() -> Tensor.zeros(DType.I32, parameterShape(shape)));
+  }
+
+  /** The zero points as floats, of the shape of {@link #scales}. */
+  public Tensor realZeros(List<Tensor> buffers, long[] shape) {
+    return zero.map(z -> evaluate(z, Scalar.F32, buffers, shape))
+        .orElseGet(() -> Tensor.zeros(DType.F32, parameterShape(shape)));
   }
 
   private long[] parameterShape(long[] shape) {

@@ -108,11 +108,7 @@ public final class FormatCodec {
     int rows = cols == 0 ? 0 : values.length / cols;
     int block = definition.block();
     int blocks = Math.ceilDiv(cols, block);
-    Map<String, Tensor> buffers = new LinkedHashMap<>();
-    for (Buf b : definition.buffers("W", DimExpr.list(shape))) {
-      long[] dims = b.shape().stream().mapToLong(DimExpr::constValue).toArray();
-      buffers.put(b.name(), Tensor.zeros(b.element().dtype(), dims));
-    }
+    Map<String, Tensor> buffers = empty(shape);
     BlockParameters shared = BlockParameters.none();
     byte[] stored = tensor(buffers, "W").bytes();
     int bytesPerBlock = definition.bytesPerBlock();
@@ -150,13 +146,105 @@ public final class FormatCodec {
     return buffers;
   }
 
-  /** The buffers of a tensor with these parameters of the tensor and codes that are all 0. */
-  public List<Tensor> blank(BlockParameters parameters, long... shape) {
+  /**
+   * Stores parameters and codes that a method chose.
+   *
+   * @param parameters of the tensor, or of each row, or of each block of each row, by {@link
+   *     #level}
+   * @param codes one for each element, row-major
+   * @return contents of {@link FormatDef#buffers} of operand {@code "W"}, in order
+   */
+  public Map<String, Tensor> assemble(
+      long[] shape, List<BlockParameters> parameters, long[] codes) {
+    int cols = Math.toIntExact(shape[shape.length - 1]);
+    int rows = cols == 0 ? 0 : codes.length / cols;
+    int block = definition.block();
+    int blocks = Math.ceilDiv(cols, block);
+    Map<String, Tensor> buffers = empty(shape);
+    byte[] stored = tensor(buffers, "W").bytes();
+    for (int row = 0; row < (level == FormatDef.Level.TENSOR ? 1 : rows); row++) {
+      if (level != FormatDef.Level.BLOCK) {
+        store(buffers, parameters.get(row), row);
+      }
+    }
+    for (int row = 0; row < rows; row++) {
+      for (int b = 0; b < blocks; b++) {
+        BlockParameters of =
+            parameters.get(
+                switch (level) {
+                  case TENSOR -> 0;
+                  case ROW -> row;
+                  case BLOCK, GROUP -> row * blocks + b;
+                });
+        long[] part = new long[block];
+        for (int i = 0; i < block; i++) {
+          int col = b * block + i;
+          part[i] = col < cols ? codes[row * cols + col] : format.code(0, of, i);
+        }
+        int section = (row * blocks + b) * definition.bytesPerBlock();
+        if (level == FormatDef.Level.BLOCK) {
+          byte[] bytes = pack(of, part);
+          System.arraycopy(bytes, 0, stored, section, bytes.length);
+        } else {
+          for (int i = 0; i < block; i++) {
+            this.codes.write(stored, section, i, part[i]);
+          }
+        }
+      }
+    }
+    return buffers;
+  }
+
+  private Map<String, Tensor> empty(long[] shape) {
     Map<String, Tensor> buffers = new LinkedHashMap<>();
     for (Buf b : definition.buffers("W", DimExpr.list(shape))) {
       long[] dims = b.shape().stream().mapToLong(DimExpr::constValue).toArray();
       buffers.put(b.name(), Tensor.zeros(b.element().dtype(), dims));
     }
+    return buffers;
+  }
+
+  /**
+   * The values of every code under each of some parameters, as the text states them.
+   *
+   * @return [parameters][code as stored bits * block + position in the block]
+   */
+  public float[][] values(List<BlockParameters> parameters) {
+    int block = definition.block();
+    int count = 1 << codes.type().bits();
+    float[][] values = new float[parameters.size()][];
+    for (int p = 0; p < values.length; p++) {
+      long[] shape = {1, (long) count * block};
+      Map<String, Tensor> buffers = empty(shape);
+      if (level != FormatDef.Level.BLOCK) {
+        store(buffers, parameters.get(p), 0);
+      }
+      byte[] stored = tensor(buffers, "W").bytes();
+      for (int c = 0; c < count; c++) {
+        long[] all = new long[block];
+        Arrays.fill(all, (long) codes.type().decode(c));
+        if (level == FormatDef.Level.BLOCK) {
+          byte[] bytes = pack(parameters.get(p), all);
+          System.arraycopy(bytes, 0, stored, c * bytes.length, bytes.length);
+        } else {
+          for (int i = 0; i < block; i++) {
+            codes.write(stored, c * definition.bytesPerBlock(), i, all[i]);
+          }
+        }
+      }
+      values[p] = decode(buffers, shape);
+    }
+    return values;
+  }
+
+  /** The field of codes. */
+  public FormatField codeField() {
+    return codes;
+  }
+
+  /** The buffers of a tensor with these parameters of the tensor and codes that are all 0. */
+  public List<Tensor> blank(BlockParameters parameters, long... shape) {
+    Map<String, Tensor> buffers = empty(shape);
     if (level == FormatDef.Level.TENSOR) {
       store(buffers, parameters, 0);
     }

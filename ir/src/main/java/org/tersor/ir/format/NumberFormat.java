@@ -45,6 +45,14 @@ public interface NumberFormat {
     return code(value, parameters);
   }
 
+  /**
+   * The same grid with every value larger by a number, as nearly as the format can store it; empty
+   * if its grid cannot move.
+   */
+  default Optional<BlockParameters> moved(BlockParameters parameters, double by) {
+    return Optional.empty();
+  }
+
   /** The field that holds one integer code per value. */
   default String codeField() {
     return "q";

@@ -33,6 +33,12 @@ public interface Operator {
   }
 
   /**
+   * The vectors that the rows of {@link #weights} are multiplied with, for given inputs: what
+   * methods of quantization after training learn from. Nothing where rows are not factors of sums.
+   */
+  default void weightVectors(EvalContext context, WeightVectors vectors) {}
+
+  /**
    * Elements of output 0 as expressions when they follow from shapes and symbolic integer inputs
    * (Shape, Gather, Concat, ...); used for values of rank at most 1 only.
    */

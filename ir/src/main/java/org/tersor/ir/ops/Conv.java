@@ -11,6 +11,7 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.ir.op.WeightLayout;
+import org.tersor.ir.op.WeightVectors;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -59,6 +60,11 @@ final class Conv extends OpBase {
     return c.in(1).isRanked() && c.rank(1) >= 3
         ? Optional.of(WeightLayout.of(1, c.rank(1), 0))
         : Optional.empty();
+  }
+
+  @Override
+  public void weightVectors(EvalContext c, WeightVectors vectors) {
+    ConvPlan.of(c, 0, 1).columns(c.input(0), c.input(1).shape(), vectors);
   }
 
   @Override

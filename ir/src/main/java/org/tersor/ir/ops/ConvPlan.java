@@ -1,13 +1,16 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.WeightVectors;
 import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Tensor;
 
 /**
  * Geometry of a convolution of X [N, C, spatial...] with W [M, C / groups, kernel...], the same for
@@ -161,14 +164,38 @@ record ConvPlan(
     void store(int at, int channel);
   }
 
+  /** For each window and group the inputs under the kernel, channel by channel, 0 outside. */
+  void columns(Tensor x, long[] wShape, WeightVectors vectors) {
+    int plane = (int) Tensor.count(Window.numbers(window.input()));
+    int kernelPlane = (int) Tensor.count(Window.numbers(window.kernel()));
+    int batch = (int) x.shape()[0];
+    int channels = (int) x.shape()[1];
+    int perGroup = (int) wShape[1];
+    float[] vector = new float[perGroup * kernelPlane];
+    window.forEach((at, taps, kernelAt, inputAt, padded) -> {
+      for (int n = 0; n < batch; n++) {
+        for (int g = 0; g < groups; g++) {
+          Arrays.fill(vector, 0);
+          for (int ic = 0; ic < perGroup; ic++) {
+            int from = (n * channels + g * perGroup + ic) * plane;
+            for (int t = 0; t < taps; t++) {
+              vector[ic * kernelPlane + kernelAt[t]] = (float) x.getDouble(from + inputAt[t]);
+            }
+          }
+          vectors.add(g, (int) groups, vector);
+        }
+      }
+    });
+  }
+
   /**
    * Visits every product of constant shapes: all taps of all input channels of an element of the
    * result, then its end.
    */
   void forEach(long[] xShape, long[] wShape, Taps each, Result end) {
-    int plane = (int) org.tersor.runtime.Tensor.count(Window.numbers(window.input()));
-    int kernelPlane = (int) org.tersor.runtime.Tensor.count(Window.numbers(window.kernel()));
-    int windows = (int) org.tersor.runtime.Tensor.count(Window.numbers(window.output()));
+    int plane = (int) Tensor.count(Window.numbers(window.input()));
+    int kernelPlane = (int) Tensor.count(Window.numbers(window.kernel()));
+    int windows = (int) Tensor.count(Window.numbers(window.output()));
     int batch = (int) xShape[0];
     int channels = (int) xShape[1];
     int filters = (int) wShape[0];

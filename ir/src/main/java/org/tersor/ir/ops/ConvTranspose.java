@@ -13,6 +13,7 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.ir.op.WeightLayout;
+import org.tersor.ir.op.WeightVectors;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -116,6 +117,54 @@ final class ConvTranspose extends OpBase {
     return c.in(1).isRanked() && c.rank(1) >= 3
         ? Optional.of(WeightLayout.of(1, c.rank(1), 1))
         : Optional.empty();
+  }
+
+  @Override
+  public void weightVectors(EvalContext c, WeightVectors vectors) {
+    Plan plan = plan(c);
+    Tensor x = c.input(0);
+    long[] ws = c.input(1).shape();
+    int rank = ws.length - 2;
+    long[] spatial = java.util.Arrays.copyOfRange(x.shape(), 2, rank + 2);
+    long[] kernel = java.util.Arrays.copyOfRange(ws, 2, rank + 2);
+    long[] windows = java.util.Arrays.copyOfRange(Window.numbers(plan.out()), 2, rank + 2);
+    long[] begin = Window.numbers(plan.begin());
+    int plane = (int) Tensor.count(spatial);
+    int taps = (int) Tensor.count(kernel);
+    int channels = (int) x.shape()[1];
+    int perGroup = (int) (channels / plan.groups());
+    int outPlane = (int) Tensor.count(windows);
+    int[] source = new int[taps];
+    float[] vector = new float[channels * taps];
+    for (int p = 0; p < outPlane; p++) {
+      long[] at = Shapes.unravel(p, windows);
+      for (int t = 0; t < taps; t++) {
+        long[] tap = Shapes.unravel(t, kernel);
+        long from = 0;
+        boolean reaches = true;
+        for (int d = 0; d < rank; d++) {
+          long spread = at[d] + begin[d] - tap[d] * plan.dilation()[d];
+          long position = Math.floorDiv(spread, plan.stride()[d]);
+          reaches &=
+              spread == position * plan.stride()[d] && position >= 0 && position < spatial[d];
+          from = from * spatial[d] + position;
+        }
+        source[t] = reaches ? (int) from : -1;
+      }
+      for (int n = 0; n < x.shape()[0]; n++) {
+        // Groups share rows but no results: a vector of each, 0 where the others' channels are.
+        for (int g = 0; g < plan.groups(); g++) {
+          java.util.Arrays.fill(vector, 0);
+          for (int ic = g * perGroup; ic < (g + 1) * perGroup; ic++) {
+            for (int t = 0; t < taps; t++) {
+              vector[ic * taps + t] =
+                  source[t] < 0 ? 0 : (float) x.getDouble((n * channels + ic) * plane + source[t]);
+            }
+          }
+          vectors.add(0, 1, vector);
+        }
+      }
+    }
   }
 
   @Override

@@ -12,6 +12,7 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.ir.op.WeightLayout;
+import org.tersor.ir.op.WeightVectors;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -84,6 +85,11 @@ final class Gemm extends OpBase {
     return c.in(1).isRanked() && c.rank(1) == 2
         ? Optional.of(WeightLayout.of(1, 2, transB(c) ? 0 : 1))
         : Optional.empty();
+  }
+
+  @Override
+  public void weightVectors(EvalContext c, WeightVectors vectors) {
+    Product.rows(c.input(0), c.input(1).shape(), transA(c), transB(c), vectors);
   }
 
   @Override

@@ -14,6 +14,7 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.ir.op.WeightLayout;
+import org.tersor.ir.op.WeightVectors;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -81,6 +82,11 @@ final class MatMul extends OpBase implements Differentiable {
     }
     rows.add(transB(c) ? rank - 2 : rank - 1);
     return Optional.of(new WeightLayout(1, rows, List.of(transB(c) ? rank - 1 : rank - 2)));
+  }
+
+  @Override
+  public void weightVectors(EvalContext c, WeightVectors vectors) {
+    Product.rows(c.input(0), c.input(1).shape(), transA(c), transB(c), vectors);
   }
 
   @Override

@@ -6,6 +6,7 @@ import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.op.OpContext;
+import org.tersor.ir.op.WeightVectors;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -63,6 +64,30 @@ record Product(List<DimExpr> out, List<Axis> axes, Axis k, List<KExpr> a, List<K
       ib.add(transB ? ib.size() - 1 : ib.size(), K.axis(n));
     }
     return new Product(List.copyOf(out), List.copyOf(axes), k, List.copyOf(ia), List.copyOf(ib));
+  }
+
+  /** The rows of the left operand, each for the matrix of the right operand that it meets. */
+  static void rows(Tensor left, long[] b, boolean transA, boolean transB, WeightVectors vectors) {
+    int groups = (int) Tensor.count(java.util.Arrays.copyOf(b, Math.max(0, b.length - 2)));
+    int columns = b.length == 1 ? 1 : (int) b[transB ? b.length - 2 : b.length - 1];
+    int matrix = b.length == 1 ? (int) b[0] : (int) (b[b.length - 2] * b[b.length - 1]);
+    if (matrix == 0 || columns == 0) {
+      return;
+    }
+    forEach(
+        left.shape(),
+        b,
+        transA,
+        transB,
+        (at, x, stepX, w, stepW, n, row, column) -> {
+          if (column == 0) {
+            float[] vector = new float[n];
+            for (int k = 0; k < n; k++) {
+              vector[k] = (float) left.getDouble(x + k * stepX);
+            }
+            vectors.add(w / matrix, groups, vector);
+          }
+        });
   }
 
   /** What {@link #forEach} calls for each element of the result. */

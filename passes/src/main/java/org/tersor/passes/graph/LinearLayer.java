@@ -274,6 +274,25 @@ final class LinearLayer {
     replace(rewrite, scaled, zero ? Optional.empty() : Optional.of(newBias));
   }
 
+  /** Largest magnitude of the weights of each output channel. */
+  double[] outputPeaks() {
+    return peaks(outputs, outputOf);
+  }
+
+  /** Largest magnitude of the weights of each input channel. */
+  double[] inputPeaks() {
+    return peaks(inputs, inputOf);
+  }
+
+  private double[] peaks(int channels, IntUnaryOperator channelOf) {
+    double[] peaks = new double[channels];
+    for (int i = 0; i < weight.size(); i++) {
+      int c = channelOf.applyAsInt(i);
+      peaks[c] = Math.max(peaks[c], Math.abs(weight.getDouble(i)));
+    }
+    return peaks;
+  }
+
   private Tensor mapped(IntToDoubleFunction value) {
     Tensor result = Tensor.zeros(weight.dtype(), weight.shape());
     for (int i = 0; i < result.size(); i++) {

@@ -1,10 +1,13 @@
 package org.tersor.passes.graph;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
@@ -13,6 +16,7 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
+import org.tersor.runtime.Tensor;
 
 /**
  * Writes {@code fq} nodes as QuantizeLinear and DequantizeLinear again: for export, and before
@@ -37,7 +41,7 @@ public final class LowerFakeQuant implements Pass {
   @Override
   public Graph run(Graph graph, PassContext context) {
     Rewrite rewrite = new Rewrite(graph);
-    Map<List<Value>, Value> quantized = new HashMap<>();
+    Map<List<Object>, Value> quantized = new HashMap<>();
     for (Node node : graph.nodes()) {
       if (!node.op().is(OpKey.TERSOR, FakeQuant.TYPE)) {
         continue;
@@ -55,26 +59,55 @@ public final class LowerFakeQuant implements Pass {
               new OpKey("", "DequantizeLinear", version),
               List.of(),
               node.outputs(),
-              node.attributes());
-      Value known = quantized.get(node.inputs());
+              FakeQuant.standard(node.attributes()));
+      // Quantizers of one value with other limits are others.
+      List<Object> key = List.of(node.inputs(), node.attributes());
+      Value known = quantized.get(key);
       Value value = known != null ? known : rewrite.edit().value("", codes);
       dequantize = dequantize.withInputs(List.of(value, node.input(1), node.input(2)));
       if (known == null) {
-        quantized.put(node.inputs(), value);
+        quantized.put(key, value);
+        List<Node> nodes = new ArrayList<>();
+        List<Value> inputs = clipped(rewrite, node, nodes);
         Node quantize =
             new Node(
                 node.id(),
                 node.name(),
                 new OpKey("", "QuantizeLinear", version),
-                node.inputs(),
+                inputs,
                 List.of(value),
-                node.attributes());
-        rewrite.edit().replace(node, List.of(quantize, dequantize));
+                FakeQuant.standard(node.attributes()));
+        nodes.add(quantize);
+        nodes.add(dequantize);
+        rewrite.edit().replace(node, nodes);
       } else {
         rewrite.edit().replace(node, List.of(dequantize));
       }
     }
     return withoutDomain(rewrite.apply());
+  }
+
+  /** Inputs of a quantizer behind a Clip, where it has fewer codes than its type. */
+  private static List<Value> clipped(Rewrite rewrite, Node node, List<Node> nodes) {
+    Optional<List<Tensor>> bounds =
+        FakeQuant.bounds(
+            node.attributes(), rewrite.constant(node.input(1)), rewrite.constant(node.input(2)));
+    if (bounds.isEmpty()) {
+      return node.inputs();
+    }
+    Value inside = rewrite.edit().value("", rewrite.graph().type(node.input(0)));
+    nodes.add(
+        new Node(
+            rewrite.edit().freshId(),
+            "",
+            new OpKey("", "Clip", rewrite.graph().opset("")),
+            List.of(
+                node.input(0),
+                rewrite.edit().constant("", Constant.of(bounds.get().getFirst())),
+                rewrite.edit().constant("", Constant.of(bounds.get().getLast()))),
+            List.of(inside),
+            Map.of()));
+    return List.of(inside, node.input(1), node.input(2));
   }
 
   /** Other tools refuse models that import a domain they have never heard of. */

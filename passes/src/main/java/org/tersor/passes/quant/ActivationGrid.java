@@ -19,7 +19,7 @@ import org.tersor.runtime.TersorException;
  * scale for the tensor. Activations are coded while the model runs, by rounding to the nearest
  * code; so other forms of {@code decode} cannot be activation formats.
  */
-record ActivationGrid(DType codes, float scale, long zero) {
+record ActivationGrid(DType codes, float scale, long zero, long least, long largest) {
 
   /** Parameters that a format fits to a range. */
   static QuantPlan.Activation fit(NumberFormat format, double min, double max) {
@@ -68,12 +68,47 @@ record ActivationGrid(DType codes, float scale, long zero) {
               + zero
               + "; the scale must be positive and the zero point a code");
     }
-    return new ActivationGrid(codes, scale, zero);
+    long least = format.code(-Float.MAX_VALUE, parameters);
+    long largest = format.code(Float.MAX_VALUE, parameters);
+    return new ActivationGrid(codes, scale, zero, least, largest);
+  }
+
+  /** How a format codes the numbers of a range. */
+  static Calibrator.Codes codes(NumberFormat format) {
+    ActivationGrid up = of(format, fit(format, 0, 1));
+    ActivationGrid down = of(format, fit(format, -1, 0));
+    return new Calibrator.Codes() {
+      @Override
+      public int count() {
+        return Math.toIntExact(up.largest() - up.least() + 1);
+      }
+
+      @Override
+      public boolean symmetric() {
+        return up.zero() == down.zero();
+      }
+
+      @Override
+      public java.util.function.DoubleUnaryOperator over(Calibrator.Range range) {
+        ActivationGrid grid = of(format, fit(format, range.min(), range.max()));
+        return grid::round;
+      }
+    };
+  }
+
+  /** The value of the nearest code. */
+  double round(double x) {
+    double code = Math.clamp(Math.rint(x / scale) + zero, (double) least, (double) largest);
+    return (code - zero) * scale;
+  }
+
+  /** Whether every number of the type of codes is one. */
+  boolean fillsType() {
+    return least == codes.minValue() && largest == codes.maxValue();
   }
 
   private static Optional<AffineDecode> affine(NumberFormat format) {
-    return AffineDecode.of(format.definition())
-        .filter(d -> d.level() == FormatDef.Level.TENSOR && d.fillsCodeType());
+    return AffineDecode.of(format.definition()).filter(d -> d.level() == FormatDef.Level.TENSOR);
   }
 
   private static FormatDef.Section section(NumberFormat format) {
@@ -88,6 +123,6 @@ record ActivationGrid(DType codes, float scale, long zero) {
         "format '"
             + format.id()
             + "' cannot code activations: they are coded while the model runs, so decode must be"
-            + " (code - zero) * scale with fields of the tensor and codes of 4, 8 or 16 bits");
+            + " (code - zero) * scale with fields of the tensor and codes of 2 to 16 bits");
   }
 }

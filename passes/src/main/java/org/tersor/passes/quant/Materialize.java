@@ -24,8 +24,10 @@ import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.graph.DecodeOperator;
 import org.tersor.passes.graph.FakeQuant;
 import org.tersor.passes.infer.TypeInference;
+import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
 
 /**
  * Writes a {@link QuantPlan} into a float graph: one {@code fq} node per activation, an encoded
@@ -35,13 +37,17 @@ import org.tersor.runtime.Tensor;
 public final class Materialize implements Pass {
   private final QuantPlan plan;
   private final Function<String, NumberFormat> formats;
+  private final Map<String, List<Tensor>> codes;
 
   /**
    * @param formats the format of an id
+   * @param codes buffers of weights that a method chose, by name of the node
    */
-  public Materialize(QuantPlan plan, Function<String, NumberFormat> formats) {
+  public Materialize(
+      QuantPlan plan, Function<String, NumberFormat> formats, Map<String, List<Tensor>> codes) {
     this.plan = plan;
     this.formats = formats;
+    this.codes = codes;
   }
 
   @Override
@@ -62,6 +68,20 @@ public final class Materialize implements Pass {
   @Override
   public Graph run(Graph graph, PassContext context) {
     return new Run(graph, context).run();
+  }
+
+  /** A bias that can be int32 codes: a vector of one number per row of the weight. */
+  static Optional<Tensor> bias(Graph graph, Node node, WeightLayout layout, Tensor weight) {
+    if (layout.rows().size() != 1) {
+      return Optional.empty();
+    }
+    return graph
+        .constant(node.input(2))
+        .map(Constant::load)
+        .filter(b ->
+            b.dtype() == DType.F32
+                && b.rank() == 1
+                && b.size() == weight.shape()[layout.rows().getFirst()]);
   }
 
   private final class Run {
@@ -157,7 +177,7 @@ public final class Materialize implements Pass {
               new OpKey(OpKey.TERSOR, FakeQuant.TYPE, 1),
               List.of(value, scale, edit.constant("", Constant.of(zero))),
               List.of(output),
-              Map.of()));
+              grid.fillsType() ? Map.of() : FakeQuant.limits(grid.least(), grid.largest())));
       quantized.put(value, output);
       grids.put(value, grid);
     }
@@ -179,11 +199,12 @@ public final class Materialize implements Pass {
       Value original = node.input(layout.get().input());
       ActivationGrid input = grids.get(node.input(0));
       Optional<Tensor> bias =
-          input == null ? Optional.empty() : bias(node, layout.get(), weight.get());
+          input == null ? Optional.empty() : bias(graph, node, layout.get(), weight.get());
       WeightEncoding encoding =
-          WeightEncoding.of(
-              format, weight.get(), layout.get(), input == null ? 0 : input.scale(), bias);
-      List<Object> key = List.of(original, format.id(), layout.get(), encoding.key());
+          encoding(
+              node, format, weight.get(), layout.get(), input == null ? 0 : input.scale(), bias);
+      List<Object> key =
+          List.of(original, format.id(), layout.get(), encoding.key(), checksum(node));
       set(
           node,
           layout.get().input(),
@@ -197,18 +218,54 @@ public final class Materialize implements Pass {
       return true;
     }
 
-    /** A bias that can be int32 codes: a vector of one number per row of the weight. */
-    private Optional<Tensor> bias(Node node, WeightLayout layout, Tensor weight) {
-      if (layout.rows().size() != 1) {
-        return Optional.empty();
+    private String checksum(Node node) {
+      QuantPlan.Choice choice = plan.choices().get(names.of(node));
+      return choice == null ? "" : choice.sha256();
+    }
+
+    private WeightEncoding encoding(
+        Node node,
+        NumberFormat format,
+        Tensor weight,
+        WeightLayout layout,
+        double inputScale,
+        Optional<Tensor> bias) {
+      String name = names.of(node);
+      QuantPlan.Choice choice = plan.choices().get(name);
+      if (choice == null) {
+        return WeightEncoding.of(format, weight, layout, inputScale, bias);
       }
-      return graph
-          .constant(node.input(2))
-          .map(Constant::load)
-          .filter(b ->
-              b.dtype() == DType.F32
-                  && b.rank() == 1
-                  && b.size() == weight.shape()[layout.rows().getFirst()]);
+      long[] shape = layout.encodedShape(weight.shape());
+      List<Tensor> kept = codes.get(name);
+      WeightMethod method = WeightMethod.parse(choice.method());
+      if (kept == null && method.needsInputs()) {
+        throw new TersorException(
+            "TSR-0420",
+            "the codes of '"
+                + name
+                + "' were chosen by "
+                + choice.method()
+                + " from data, and are kept in the file beside the plan: it is missing or of another"
+                + " plan; quantize again, or remove 'method' from this line for plain rounding");
+      }
+      WeightEncoding encoding =
+          kept == null
+              ? WeightEncoding.of(
+                  format, weight, layout, inputScale, bias, method, List.of(), note -> {})
+              : WeightEncoding.of(format, kept, shape, name);
+      String found = WeightEncoding.checksum(format.definition(), encoding.buffers(), shape);
+      if (!found.equals(choice.sha256())) {
+        throw new TersorException(
+            "TSR-0420",
+            "the codes of '"
+                + name
+                + "' have the checksum "
+                + found
+                + ", the plan says "
+                + choice.sha256()
+                + ": it was made for other weights or edited; quantize again");
+      }
+      return encoding;
     }
 
     private void set(Node node, int index, Value value) {

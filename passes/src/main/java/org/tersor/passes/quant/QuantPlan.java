@@ -7,20 +7,28 @@ import java.util.Collections;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.tersor.runtime.TersorException;
 
 /**
  * Every decision of a quantization, as a text that a person can read, edit, compare and replay: the
- * number format of each weight, and the format and parameters of each activation. Codes and scales
- * of weights follow from the weights and the format.
+ * number format of each weight, the method that chose its codes with a checksum of them, and the
+ * format and parameters of each activation. Where a method learned from data its codes are kept in
+ * a file beside the plan; else they follow from the weights.
  *
  * @param header facts: calibrator, samples, hash of the calibration data
  * @param activations by name of the value
  * @param weights id of the format, by name of the node that uses them
+ * @param scales where channels are scaled before anything is coded, by name of the value
+ * @param choices method of each weight that is not in here by plain rounding
  */
 public record QuantPlan(
-    Map<String, String> header, Map<String, Activation> activations, Map<String, String> weights) {
+    Map<String, String> header,
+    Map<String, Activation> activations,
+    Map<String, String> weights,
+    Map<String, Choice> choices,
+    Map<String, Choice> scales) {
   private static final String FIRST_LINE = "tersor quantization plan 2";
 
   /**
@@ -39,7 +47,25 @@ public record QuantPlan(
     }
   }
 
+  /**
+   * Who chose the codes of a weight.
+   *
+   * @param method with its options
+   * @param sha256 of codes, scales and zero points
+   */
+  public record Choice(String method, String sha256) {}
+
+  /** A plan whose weights are all rounded to the nearest codes. */
+  public QuantPlan(
+      Map<String, String> header,
+      Map<String, Activation> activations,
+      Map<String, String> weights) {
+    this(header, activations, weights, Map.of(), Map.of());
+  }
+
   public QuantPlan {
+    choices = Collections.unmodifiableMap(new TreeMap<>(choices));
+    scales = Collections.unmodifiableMap(new TreeMap<>(scales));
     header = Collections.unmodifiableMap(new TreeMap<>(header));
     activations = Collections.unmodifiableMap(new TreeMap<>(activations));
     weights = Collections.unmodifiableMap(new TreeMap<>(weights));
@@ -54,8 +80,22 @@ public record QuantPlan(
             .append(": ")
             .append(value.replaceAll("\\s+", " "))
             .append('\n'));
-    weights.forEach((name, format) ->
-        out.append("weight ").append(quote(name)).append(' ').append(format).append('\n'));
+    scales.forEach((name, choice) ->
+        out.append("scale ")
+            .append(quote(name))
+            .append(" method ")
+            .append(choice.method())
+            .append(" sha256 ")
+            .append(choice.sha256())
+            .append('\n'));
+    weights.forEach((name, format) -> {
+      out.append("weight ").append(quote(name)).append(' ').append(format);
+      Choice choice = choices.get(name);
+      if (choice != null) {
+        out.append(" method ").append(choice.method()).append(" sha256 ").append(choice.sha256());
+      }
+      out.append('\n');
+    });
     activations.forEach((name, activation) -> {
       out.append("activation ").append(quote(name)).append(' ').append(activation.format());
       activation
@@ -80,6 +120,8 @@ public record QuantPlan(
     Map<String, String> header = new TreeMap<>();
     Map<String, Activation> activations = new TreeMap<>();
     Map<String, String> weights = new TreeMap<>();
+    Map<String, Choice> choices = new TreeMap<>();
+    Map<String, Choice> scales = new TreeMap<>();
     String[] lines = text.split("\r?\n", -1);
     if (!lines[0].strip().equals(FIRST_LINE)) {
       throw new TersorException(
@@ -101,7 +143,11 @@ public record QuantPlan(
           String[] words = line.substring(close + 1).strip().split("\\s+", -1);
           boolean twice =
               switch (kind) {
-                case "weight" -> weights.put(name, weight(words)) != null;
+                case "scale" -> scales.put(name, scale(words)) != null;
+                case "weight" -> {
+                  choice(words).ifPresent(choice -> choices.put(name, choice));
+                  yield weights.put(name, words[0]) != null;
+                }
                 case "activation" -> activations.put(name, activation(words)) != null;
                 default -> throw new IllegalArgumentException("unknown kind of line");
               };
@@ -121,14 +167,27 @@ public record QuantPlan(
             e);
       }
     }
-    return new QuantPlan(header, activations, weights);
+    return new QuantPlan(header, activations, weights, choices, scales);
   }
 
-  private static String weight(String[] words) {
-    if (words.length != 1 || words[0].isEmpty()) {
-      throw new IllegalArgumentException("one format is expected after the name");
+  private static Choice scale(String[] words) {
+    if (words.length != 4 || !words[0].equals("method") || !words[2].equals("sha256")) {
+      throw new IllegalArgumentException("'method M sha256 H' is expected after the name");
     }
-    return words[0];
+    return new Choice(words[1], words[3]);
+  }
+
+  private static Optional<Choice> choice(String[] words) {
+    if (words[0].isEmpty()) {
+      throw new IllegalArgumentException("a format is expected after the name");
+    }
+    if (words.length == 1) {
+      return Optional.empty();
+    }
+    if (words.length != 5 || !words[1].equals("method") || !words[3].equals("sha256")) {
+      throw new IllegalArgumentException("'method M sha256 H' is expected after the format");
+    }
+    return Optional.of(new Choice(words[2], words[4]));
   }
 
   private static Activation activation(String[] words) {
@@ -156,7 +215,7 @@ public record QuantPlan(
     }
   }
 
-  private static String quote(String name) {
+  static String quote(String name) {
     StringBuilder out = new StringBuilder("\"");
     for (int i = 0; i < name.length(); i++) {
       char c = name.charAt(i);
@@ -171,7 +230,7 @@ public record QuantPlan(
     return out.append('"').toString();
   }
 
-  private static int closing(String line, int open) {
+  static int closing(String line, int open) {
     for (int i = open + 1; i < line.length(); i++) {
       if (line.charAt(i) == '\\') {
         i++;
@@ -182,7 +241,7 @@ public record QuantPlan(
     throw new IllegalArgumentException("the name is not closed");
   }
 
-  private static String unquote(String text) {
+  static String unquote(String text) {
     StringBuilder out = new StringBuilder();
     for (int i = 0; i < text.length(); i++) {
       char c = text.charAt(i);

@@ -24,6 +24,8 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.Pipelines;
 import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.infer.TypeInference;
+import org.tersor.passes.quant.method.Rounding;
+import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -43,13 +45,81 @@ public final class Quantizer {
    * @param activations id of the format of activations; empty: they stay float
    * @param backend what runs the float model during calibration; must compile it (an evaluator
    *     would take days)
+   * @param method chooses codes of weights
+   * @param equalization chooses factors between channels before
    */
   public record Options(
       String weights,
       Optional<String> activations,
       Calibrator calibrator,
       String backend,
-      CompileOptions compile) {}
+      CompileOptions compile,
+      WeightMethod method,
+      ChannelFactors equalization) {
+    /** Weights are rounded to the nearest codes. */
+    public Options(
+        String weights,
+        Optional<String> activations,
+        Calibrator calibrator,
+        String backend,
+        CompileOptions compile) {
+      this(
+          weights,
+          activations,
+          calibrator,
+          backend,
+          compile,
+          WeightMethod.parse("rtn"),
+          new ChannelFactors.None());
+    }
+
+    /** The same with a method for the codes of weights and factors between channels. */
+    public Options with(WeightMethod other, ChannelFactors factors) {
+      return new Options(weights, activations, calibrator, backend, compile, other, factors);
+    }
+
+    /** Whether calibration data is needed. */
+    public boolean needsData() {
+      return activations.isPresent() || method.needsInputs() || equalization.needsInputs();
+    }
+  }
+
+  /**
+   * All decisions.
+   *
+   * @param codes buffers of the weights that a method chose, by name of the node; what a plan needs
+   *     to be replayed beside itself
+   * @param factors of the channels of a value, by its name
+   * @param reports what methods did, one sentence for each weight
+   */
+  public record Decisions(
+      QuantPlan plan,
+      Map<String, List<Tensor>> codes,
+      Map<String, Tensor> factors,
+      List<String> reports) {}
+
+  /**
+   * The float graph with the factors of a plan: it computes the same, and is what weights and
+   * activations of the plan are those of.
+   */
+  public Graph equalized(Graph base, Decisions decisions) {
+    decisions
+        .plan()
+        .scales()
+        .forEach((name, choice) -> {
+          Tensor kept = decisions.factors().get(name);
+          if (kept == null || !Checksums.of(kept).equals(choice.sha256())) {
+            throw new TersorException(
+                "TSR-0420",
+                "the factors of '"
+                    + name
+                    + "' are kept in the file beside the plan: it is missing, or of another plan");
+          }
+        });
+    Map<String, Tensor> factors = new TreeMap<>(decisions.factors());
+    factors.keySet().retainAll(decisions.plan().scales().keySet());
+    return FactorSearch.apply(base, factors);
+  }
 
   /** Weights in a format, activations in the one that goes with it. */
   public Options options(
@@ -108,8 +178,9 @@ public final class Quantizer {
   /** Calibrates, makes a plan and applies it. */
   public Quantized quantize(Graph model, Iterable<Map<String, Tensor>> samples, Options options) {
     Graph base = base(model, options.compile());
-    QuantPlan plan = plan(base, samples, options);
-    return new Quantized(apply(base, plan, options.compile()), base, plan);
+    Decisions decisions = decide(base, samples, options);
+    Graph equal = equalized(base, decisions);
+    return new Quantized(apply(equal, decisions, options.compile()), equal, decisions.plan());
   }
 
   /**
@@ -117,12 +188,17 @@ public final class Quantizer {
    * activations no data is needed.
    */
   public QuantPlan plan(Graph base, Iterable<Map<String, Tensor>> samples, Options options) {
+    return decide(base, samples, options).plan();
+  }
+
+  /** As {@link #plan}, with what methods chose. */
+  public Decisions decide(Graph given, Iterable<Map<String, Tensor>> samples, Options options) {
     NumberFormat weightFormat = compiler.registry().format(options.weights());
     Optional<NumberFormat> activationFormat =
         options.activations().map(compiler.registry()::format);
     Selection selection =
         Selection.of(
-            base,
+            given,
             compiler.registry().operators(),
             weightFormat.definition(),
             activationFormat.isPresent());
@@ -130,24 +206,105 @@ public final class Quantizer {
       throw new TersorException(
           "TSR-0412",
           "'"
-              + base.name()
+              + given.name()
               + "' has no layer whose weights could be in format '"
               + weightFormat.id()
               + "': "
               + (selection.left().isEmpty()
                   ? "none of its operators has weights"
-                  : String.join("; ", reasons(base, selection.left()))));
+                  : String.join("; ", reasons(given, selection.left()))));
+    }
+    List<String> reports = new ArrayList<>();
+    Map<String, Tensor> factors = Map.of();
+    Map<String, QuantPlan.Choice> scales = new TreeMap<>();
+    if (!(options.equalization() instanceof ChannelFactors.None)) {
+      FactorSearch search = new FactorSearch(given);
+      factors =
+          search.find(
+              options.equalization(),
+              weightFormat,
+              selection.weights(),
+              new WeightTuner(compiler, given, options, WeightMethod.parse("rtn"), samples));
+      factors.forEach((name, f) ->
+          scales.put(name, new QuantPlan.Choice(options.equalization().text(), Checksums.of(f))));
+      reports.addAll(search.reports());
+    }
+    Graph base = FactorSearch.apply(given, factors);
+    if (!scales.isEmpty()) {
+      selection =
+          Selection.of(
+              base,
+              compiler.registry().operators(),
+              weightFormat.definition(),
+              activationFormat.isPresent());
+      reports.add(unchanged(given, base, samples, options));
     }
     Names names = new Names(base);
     Map<String, String> header = new TreeMap<>();
     header.put("recipe", RECIPE);
     Map<String, QuantPlan.Activation> activations =
         activationFormat.isPresent()
-            ? calibrate(base, selection, activationFormat.get(), samples, options, header)
+            ? calibrate(base, selection, activationFormat.get(), samples, options, header, reports)
             : Map.of();
     Map<String, String> weights = new TreeMap<>();
     selection.weights().keySet().forEach(node -> weights.put(names.of(node), weightFormat.id()));
-    return new QuantPlan(header, activations, weights);
+    if (options.method() instanceof Rounding rounding && !rounding.search()) {
+      return new Decisions(
+          new QuantPlan(header, activations, weights, Map.of(), scales),
+          Map.of(),
+          factors,
+          reports);
+    }
+    Map<Node, NumberFormat> formats = new LinkedHashMap<>();
+    Map<Node, Double> inputScales = new LinkedHashMap<>();
+    for (Node node : selection.weights().keySet()) {
+      formats.put(node, weightFormat);
+      QuantPlan.Activation input = activations.get(names.of(node.input(0)));
+      if (input != null) {
+        NumberFormat format = compiler.registry().format(input.format());
+        inputScales.put(node, (double) ActivationGrid.of(format, input).scale());
+      }
+    }
+    WeightTuner tuner = new WeightTuner(compiler, base, options, options.method(), samples);
+    WeightTuner.Tuned tuned = tuner.tune(selection.weights(), formats, inputScales);
+    reports.addAll(tuned.reports());
+    return new Decisions(
+        new QuantPlan(header, activations, weights, tuned.choices(), scales),
+        tuned.codes(),
+        factors,
+        reports);
+  }
+
+  /** How far results change by factors that should not change them, on the first sample. */
+  private String unchanged(
+      Graph given, Graph scaled, Iterable<Map<String, Tensor>> samples, Options options) {
+    for (Map<String, Tensor> sample : samples) {
+      CompileOptions compile = quiet(options.compile());
+      Map<String, Tensor> before = compiler.link(given, options.backend(), compile).run(sample);
+      Map<String, Tensor> after = compiler.link(scaled, options.backend(), compile).run(sample);
+      double worst = 0;
+      for (Map.Entry<String, Tensor> output : before.entrySet()) {
+        Tensor x = output.getValue();
+        Tensor y = after.getOrDefault(output.getKey(), x);
+        double largest = 0;
+        double difference = 0;
+        for (int i = 0; i < x.size() && x.dtype().isFloat(); i++) {
+          largest = Math.max(largest, Math.abs(x.getDouble(i)));
+          difference = Math.max(difference, Math.abs(x.getDouble(i) - y.getDouble(i)));
+        }
+        worst = largest == 0 ? worst : Math.max(worst, difference / largest);
+      }
+      if (!(worst <= 1e-3)) {
+        throw new TersorException(
+            "TSR-0422",
+            "factors between channels changed the float model's results by "
+                + worst
+                + " of the largest; this is an error of Tersor: leave out the equalization");
+      }
+      return String.format(
+          java.util.Locale.ROOT, "factors change the float results by %.2g of the largest", worst);
+    }
+    return "factors were not checked on data: there is none";
   }
 
   private static List<String> reasons(Graph base, Map<Node, String> left) {
@@ -158,13 +315,29 @@ public final class Quantizer {
         .toList();
   }
 
+  private static String report(
+      String name, NumberFormat format, Calibrator.Range range, Histogram seen) {
+    return String.format(
+        java.util.Locale.ROOT,
+        "%s: %s over %.5g..%.5g of %.5g..%.5g, %.4f %% of %d numbers clipped",
+        name,
+        format.id(),
+        range.min(),
+        range.max(),
+        seen.min(),
+        seen.max(),
+        100 * seen.outside(range.min(), range.max()),
+        seen.total());
+  }
+
   private Map<String, QuantPlan.Activation> calibrate(
       Graph base,
       Selection selection,
       NumberFormat format,
       Iterable<Map<String, Tensor>> samples,
       Options options,
-      Map<String, String> header) {
+      Map<String, String> header,
+      List<String> reports) {
     List<Value> observed =
         selection.activations().stream().filter(v -> !selection.sharing().containsKey(v)).toList();
     Map<Value, Histogram> histograms = new LinkedHashMap<>();
@@ -186,6 +359,7 @@ public final class Quantizer {
           "TSR-0413", "calibration needs at least one sample; none was given");
     }
     Names names = new Names(base);
+    Calibrator.Codes codes = ActivationGrid.codes(format);
     Map<String, QuantPlan.Activation> activations = new TreeMap<>();
     for (Value value : selection.activations()) {
       Value source = value;
@@ -207,7 +381,8 @@ public final class Quantizer {
                     + names.of(value)
                     + "' are left out of its range");
       }
-      Calibrator.Range range = options.calibrator().range(histogram);
+      Calibrator.Range range = options.calibrator().range(histogram, codes);
+      reports.add(report(names.of(value), format, range, histogram));
       activations.put(names.of(value), ActivationGrid.fit(format, range.min(), range.max()));
     }
     header.put("calibrator", options.calibrator().text());
@@ -223,13 +398,22 @@ public final class Quantizer {
 
   /** Replays a plan. */
   public Graph apply(Graph base, QuantPlan plan, CompileOptions options) {
+    return apply(base, new Decisions(plan, Map.of(), Map.of(), List.of()), options);
+  }
+
+  /** Replays a plan with the codes that methods chose. */
+  public Graph apply(Graph base, Decisions decisions, CompileOptions options) {
     return compiler.run(
         List.of(
             new TypeInference(),
-            new Materialize(plan, compiler.registry()::format),
+            new Materialize(decisions.plan(), compiler.registry()::format, decisions.codes()),
             new TypeInference()),
         base,
         options);
+  }
+
+  static CompileOptions quiet(Options options) {
+    return quiet(options.compile());
   }
 
   private static CompileOptions quiet(CompileOptions options) {

@@ -4,15 +4,20 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.tersor.ir.dsl.AffineDecode;
 import org.tersor.ir.dsl.FormatDef;
 import org.tersor.ir.format.FormatCodec;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.op.WeightLayout;
+import org.tersor.passes.quant.method.LayerInputs;
+import org.tersor.passes.quant.method.WeightMethod;
+import org.tersor.passes.quant.method.WeightProblem;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
 
 /**
  * A weight in a number format, rounded to the nearest codes.
@@ -37,33 +42,139 @@ record WeightEncoding(List<Tensor> buffers, Optional<Tensor> scales) {
       Optional<Tensor> bias) {
     FormatCodec codec = new FormatCodec(format);
     long[] shape = layout.encodedShape(weight.shape());
+    Map<String, Tensor> encoded =
+        codec.encode(
+            encoded(weight, layout), shape, new float[0], adjustment(codec, inputScale, bias));
+    List<Tensor> buffers = List.copyOf(encoded.values());
+    return new WeightEncoding(
+        buffers, affine(codec.definition()).map(a -> a.scales(buffers, shape)));
+  }
+
+  private static FormatCodec.Adjustment adjustment(
+      FormatCodec codec, double inputScale, Optional<Tensor> bias) {
+    Optional<String> field = affine(codec.definition()).flatMap(AffineDecode::scaleField);
+    return (fitted, row) -> {
+      if (field.isEmpty() || inputScale == 0 || bias.isEmpty()) {
+        return fitted;
+      }
+      boolean shared = codec.level() == FormatDef.Level.TENSOR;
+      double largest = largest(bias.get(), row, shared);
+      double needed = 1.0001 * 2 * largest / (4294967296.0 - 2) / inputScale;
+      return fitted.value(field.get()) < needed ? fitted.with(field.get(), (float) needed) : fitted;
+    };
+  }
+
+  /** As {@link #of}, with codes that a method chooses. */
+  static WeightEncoding of(
+      NumberFormat format,
+      Tensor weight,
+      WeightLayout layout,
+      double inputScale,
+      Optional<Tensor> bias,
+      WeightMethod method,
+      List<LayerInputs> inputs,
+      Consumer<String> report) {
+    WeightProblem problem = problem(format, weight, layout, inputScale, bias, inputs, report);
+    return of(problem, method.choose(problem), layout.encodedShape(weight.shape()));
+  }
+
+  static WeightEncoding of(WeightProblem problem, WeightProblem.Coded coded, long[] shape) {
+    List<Tensor> buffers =
+        List.copyOf(problem.codec().assemble(shape, coded.parameters(), coded.codes()).values());
+    return new WeightEncoding(
+        buffers, affine(problem.codec().definition()).map(a -> a.scales(buffers, shape)));
+  }
+
+  static WeightProblem problem(
+      NumberFormat format,
+      Tensor weight,
+      WeightLayout layout,
+      double inputScale,
+      Optional<Tensor> bias,
+      List<LayerInputs> inputs,
+      Consumer<String> report) {
+    FormatCodec codec = new FormatCodec(format);
+    float[] values = encoded(weight, layout);
+    long[] shape = layout.encodedShape(weight.shape());
+    int columns = (int) shape[shape.length - 1];
+    return new WeightProblem(
+        format,
+        adjustment(codec, inputScale, bias),
+        values,
+        columns == 0 ? 0 : values.length / columns,
+        columns,
+        inputs,
+        report);
+  }
+
+  /** Elements in encoding order. */
+  static float[] encoded(Tensor weight, WeightLayout layout) {
     int[] offsets = layout.offsets(weight.shape());
     float[] values = new float[weight.size()];
     for (int e = 0; e < values.length; e++) {
       values[e] = (float) weight.getDouble(offsets[e]);
     }
-    Optional<AffineDecode> affine =
-        AffineDecode.of(codec.definition())
-            .filter(a -> a.level() != FormatDef.Level.BLOCK && a.scaleField().isPresent());
-    Optional<String> field = affine.flatMap(AffineDecode::scaleField);
-    Map<String, Tensor> encoded =
-        codec.encode(
-            values,
-            shape,
-            new float[0],
-            (fitted, row) -> {
-              if (field.isEmpty() || inputScale == 0 || bias.isEmpty()) {
-                return fitted;
-              }
-              boolean shared = codec.level() == FormatDef.Level.TENSOR;
-              double largest = largest(bias.get(), row, shared);
-              double needed = 1.0001 * 2 * largest / (4294967296.0 - 2) / inputScale;
-              return fitted.value(field.get()) < needed
-                  ? fitted.with(field.get(), (float) needed)
-                  : fitted;
-            });
-    List<Tensor> buffers = List.copyOf(encoded.values());
-    return new WeightEncoding(buffers, affine.map(a -> a.scales(buffers, shape)));
+    return values;
+  }
+
+  /** An encoding whose buffers are given; a diagnostic unless they are those of the format. */
+  static WeightEncoding of(NumberFormat format, List<Tensor> buffers, long[] shape, String node) {
+    FormatDef definition = format.definition();
+    List<Buf> wanted = definition.buffers("W", DimExpr.list(shape));
+    boolean fits = wanted.size() == buffers.size();
+    for (int i = 0; fits && i < wanted.size(); i++) {
+      fits =
+          wanted.get(i).element().dtype() == buffers.get(i).dtype()
+              && wanted.get(i).shape().equals(DimExpr.list(buffers.get(i).shape()));
+    }
+    if (!fits) {
+      throw new TersorException(
+          "TSR-0420",
+          "the codes kept for '"
+              + node
+              + "' are not those of format '"
+              + format.id()
+              + "' and shape "
+              + Arrays.toString(shape)
+              + ": the plan was made for another model or edited; quantize again");
+    }
+    return new WeightEncoding(buffers, affine(definition).map(a -> a.scales(buffers, shape)));
+  }
+
+  /** The decoded weight. */
+  static Tensor decoded(
+      NumberFormat format, WeightEncoding encoding, WeightLayout layout, long[] shape) {
+    FormatCodec codec = new FormatCodec(format);
+    Map<String, Tensor> named = new java.util.LinkedHashMap<>();
+    for (int i = 0; i < encoding.buffers().size(); i++) {
+      named.put(Integer.toString(i), encoding.buffers().get(i));
+    }
+    float[] values = codec.decode(named, layout.encodedShape(shape));
+    Tensor result = Tensor.zeros(DType.F32, shape);
+    int[] offsets = layout.offsets(shape);
+    for (int e = 0; e < values.length; e++) {
+      result.setDouble(offsets[e], values[e]);
+    }
+    return result;
+  }
+
+  /**
+   * SHA-256 over codes, scales and zero points in encoding order where values are {@code (code -
+   * zero) * scale}, else over the buffers; so it can be told from any file that holds the three.
+   */
+  static String checksum(FormatDef format, List<Tensor> buffers, long[] shape) {
+    Optional<AffineDecode> affine = AffineDecode.of(format);
+    return affine.isPresent()
+        ? Checksums.of(
+            affine.get().codes(buffers, shape),
+            affine.get().scales(buffers, shape),
+            affine.get().zeros(buffers, shape))
+        : Checksums.of(buffers.toArray(Tensor[]::new));
+  }
+
+  private static Optional<AffineDecode> affine(FormatDef format) {
+    return AffineDecode.of(format)
+        .filter(a -> a.level() != FormatDef.Level.BLOCK && a.scaleField().isPresent());
   }
 
   private static double largest(Tensor bias, int row, boolean shared) {

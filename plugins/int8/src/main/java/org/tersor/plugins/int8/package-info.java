@@ -1,2 +1,2 @@
-/** 8-bit integer formats. */
+/** Integer formats of 2 to 16 bits. */
 package org.tersor.plugins.int8;

@@ -1,0 +1,221 @@
+package org.tersor.passes.graph;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.runtime.Tensor;
+
+/**
+ * A value whose channels can be divided by positive factors without changing what the graph
+ * computes: every reader is a linear layer, which takes the factors into its input channels, and
+ * what makes the value, behind functions with f(a x) = a f(x), is a linear layer, which gives them
+ * from its output channels, or a product with a constant per channel.
+ */
+public final class ChannelScales {
+  private static final Set<String> HOMOGENEOUS =
+      Set.of("Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool");
+
+  private final Value value;
+  private final List<Node> readers;
+  private final Maker maker;
+  private final int repeat;
+
+  private ChannelScales(Value value, List<Node> readers, Maker maker, int repeat) {
+    this.value = value;
+    this.readers = readers;
+    this.maker = maker;
+    this.repeat = repeat;
+  }
+
+  /**
+   * What gives the factors.
+   *
+   * @param end its last node
+   * @param channels how many factors there are
+   * @param gain operand that is a constant gain; -1 for a linear layer
+   */
+  private record Maker(Node end, int channels, int gain) {}
+
+  /** The place at a value that layers read; empty, where there is none. */
+  public static Optional<ChannelScales> at(Graph graph, Value value) {
+    Rewrite rewrite = new Rewrite(graph);
+    List<Node> readers = graph.consumers(value).stream().distinct().toList();
+    if (readers.isEmpty() || graph.isOutput(value)) {
+      return Optional.empty();
+    }
+    int inputs = -1;
+    for (Node reader : readers) {
+      Optional<LinearLayer> layer =
+          LinearLayer.startingAt(rewrite, reader).filter(l -> reader.input(0).equals(value));
+      boolean once = Graph.usedValues(reader).stream().filter(value::equals).count() == 1;
+      if (layer.isEmpty() || !once || (inputs >= 0 && layer.get().inputs() != inputs)) {
+        return Optional.empty();
+      }
+      inputs = layer.get().inputs();
+    }
+    int all = inputs;
+    boolean convolves = readers.getFirst().op().type().startsWith("Conv");
+    if (readers.stream().anyMatch(r -> r.op().type().startsWith("Conv") != convolves)) {
+      return Optional.empty();
+    }
+    return maker(rewrite, value, convolves)
+        .filter(m -> m.channels() > 0 && all % m.channels() == 0)
+        .map(m -> new ChannelScales(value, readers, m, all / m.channels()));
+  }
+
+  /**
+   * @param axis1 whether channels lie on axis 1, else on the last
+   */
+  private static Optional<Maker> maker(Rewrite rewrite, Value value, boolean axis1) {
+    Optional<Node> found = rewrite.graph().producer(value);
+    if (found.isEmpty() || found.get().outputs().size() != 1) {
+      return Optional.empty();
+    }
+    Node node = found.get();
+    Optional<LinearLayer> layer = LinearLayer.endingAt(rewrite, node);
+    if (layer.isPresent()) {
+      boolean convolves = layer.get().node().op().type().startsWith("Conv");
+      return convolves == axis1 || rank(rewrite, value) == 2
+          ? Optional.of(new Maker(node, layer.get().outputs(), -1))
+          : Optional.empty();
+    }
+    if (!node.op().domain().isEmpty()) {
+      return Optional.empty();
+    }
+    String type = node.op().type();
+    if (HOMOGENEOUS.contains(type)) {
+      return single(rewrite, node.input(0), axis1);
+    }
+    if ((type.equals("Flatten") || type.equals("Reshape")) && !axis1) {
+      return joins(rewrite, node) ? single(rewrite, node.input(0), true) : Optional.empty();
+    }
+    if (type.equals("Mul") && !axis1) {
+      for (int side = 0; side < 2; side++) {
+        Optional<Tensor> gain = rewrite.constant(node.input(side));
+        if (gain.isPresent()) {
+          Tensor g = gain.get();
+          boolean perChannel = g.rank() >= 1 && g.size() > 1 && g.shape()[g.rank() - 1] == g.size();
+          return perChannel ? Optional.of(new Maker(node, g.size(), side)) : Optional.empty();
+        }
+      }
+      for (int side = 0; side < 2; side++) {
+        Optional<Maker> factor = single(rewrite, node.input(side), false);
+        if (factor.isPresent()) {
+          return factor;
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static Optional<Maker> single(Rewrite rewrite, Value value, boolean axis1) {
+    return rewrite.onlyUser(value).isPresent() ? maker(rewrite, value, axis1) : Optional.empty();
+  }
+
+  private static int rank(Rewrite rewrite, Value value) {
+    return rewrite.tensorType(value).filter(TensorType::isRanked).map(TensorType::rank).orElse(-1);
+  }
+
+  /** Whether a node joins the channels and positions of each sample. */
+  private static boolean joins(Rewrite rewrite, Node node) {
+    Optional<TensorType> in = rewrite.tensorType(node.input(0)).filter(TensorType::isRanked);
+    Optional<TensorType> out = rewrite.tensorType(node.output(0)).filter(TensorType::isRanked);
+    if (in.isEmpty() || out.isEmpty() || in.get().rank() < 2 || out.get().rank() != 2) {
+      return false;
+    }
+    long size = 1;
+    for (int d = 1; d < in.get().rank(); d++) {
+      if (!in.get().dims().get(d).isConst()) {
+        return false;
+      }
+      size *= in.get().dims().get(d).constValue();
+    }
+    return out.get().dims().get(1).isConst(size)
+        && out.get().dims().getFirst().equals(in.get().dims().getFirst());
+  }
+
+  public Value value() {
+    return value;
+  }
+
+  /** The layers that read the value. */
+  public List<Node> readers() {
+    return readers;
+  }
+
+  /** How many factors there are. */
+  public int channels() {
+    return maker.channels();
+  }
+
+  /** Neighbouring inputs of a reader that share a factor: the positions that a Flatten joined. */
+  public int repeat() {
+    return repeat;
+  }
+
+  /** What gives the factors, for messages. */
+  public String makerLabel() {
+    return maker.end().label();
+  }
+
+  /** Largest weight of each output channel of the layer that makes the value; empty for a gain. */
+  public Optional<double[]> makerPeaks(Graph graph) {
+    return maker.gain() >= 0
+        ? Optional.empty()
+        : LinearLayer.endingAt(new Rewrite(graph), maker.end()).map(LinearLayer::outputPeaks);
+  }
+
+  /** Largest weight of the readers for each channel. */
+  public double[] readerPeaks(Graph graph) {
+    double[] peaks = new double[channels()];
+    for (Node reader : readers) {
+      double[] all = LinearLayer.startingAt(new Rewrite(graph), reader).orElseThrow().inputPeaks();
+      for (int i = 0; i < all.length; i++) {
+        peaks[i / repeat] = Math.max(peaks[i / repeat], all[i]);
+      }
+    }
+    return peaks;
+  }
+
+  /**
+   * The graph in which the value is divided by the factors and its readers undo it.
+   *
+   * @param factors positive, one for each channel
+   */
+  public Graph apply(Graph graph, double[] factors) {
+    Rewrite rewrite = new Rewrite(graph);
+    double[] inverse = Arrays.stream(factors).map(f -> 1 / f).toArray();
+    if (maker.gain() >= 0) {
+      Node product = maker.end();
+      Tensor gain = rewrite.constant(product.input(maker.gain())).orElseThrow();
+      Tensor scaled = Tensor.zeros(gain.dtype(), gain.shape());
+      for (int c = 0; c < scaled.size(); c++) {
+        scaled.setDouble(c, gain.getDouble(c) * inverse[c]);
+      }
+      List<Value> inputs = new ArrayList<>(product.inputs());
+      inputs.set(
+          maker.gain(),
+          rewrite.edit().constant(product.input(maker.gain()).name(), Constant.of(scaled)));
+      rewrite.edit().replace(product, List.of(product.withInputs(inputs)));
+    } else {
+      LinearLayer.endingAt(rewrite, maker.end())
+          .orElseThrow()
+          .scaleOutputs(rewrite, inverse, new double[inverse.length]);
+    }
+    double[] spread = new double[factors.length * repeat];
+    Arrays.setAll(spread, i -> factors[i / repeat]);
+    for (Node reader : readers) {
+      LinearLayer.startingAt(rewrite, reader)
+          .orElseThrow()
+          .scaleInputs(rewrite, spread, new double[spread.length]);
+    }
+    return rewrite.apply();
+  }
+}
