@@ -12,6 +12,7 @@ import org.tersor.passes.quant.QuantPlan;
 import org.tersor.passes.quant.Quantizer;
 import org.tersor.runtime.Npy;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.WholeFile;
 
 /**
  * A plan as a text file, and beside it, where methods chose codes, {@code FILE.codes.npz} with the
