@@ -30,7 +30,6 @@ import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
-import org.tersor.runtime.WholeFile;
 import picocli.CommandLine.Option;
 
 /** How a model is quantized, on the command line. */
