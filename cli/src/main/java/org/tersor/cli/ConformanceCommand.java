@@ -1,13 +1,16 @@
 package org.tersor.cli;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.tersor.conformance.ConformanceDocument;
 import org.tersor.conformance.ConformanceRunner;
 import org.tersor.conformance.SuiteCase;
 import org.tersor.passes.CompileOptions;
@@ -73,6 +76,14 @@ final class ConformanceCommand implements Callable<Integer> {
       description = "Exit with 0 if at least so many pass, instead of all.")
   Optional<Integer> minPassed = Optional.empty();
 
+  @Option(
+      names = "--docs",
+      paramLabel = "FOLDER",
+      description =
+          "Run every case on interpreter, jvm and native and write FOLDER/conformance.md, with the"
+              + " reasons of FOLDER/conformance-reasons.txt; fails if a case fails without one.")
+  Optional<Path> docs = Optional.empty();
+
   @Override
   public Integer call() {
     if (!Files.isDirectory(folder)) {
@@ -85,18 +96,49 @@ final class ConformanceCommand implements Callable<Integer> {
       throw new TersorException(
           "TSR-0902", "no case " + (only.isEmpty() ? "" : only + " ") + "in " + folder);
     }
+    if (docs.isPresent()) {
+      return document(cases, docs.get());
+    }
+    ConformanceRunner.Summary summary = run(cases, backend);
+    print(summary);
+    return summary.passed() >= minPassed.orElse(cases.size()) ? Exit.OK : Exit.CHECK_FAILED;
+  }
+
+  private ConformanceRunner.Summary run(List<SuiteCase> cases, String on) {
     CompileOptions options =
         target.map(CompileOptions.defaults()::withTarget).orElse(CompileOptions.defaults());
     var runner =
         new ConformanceRunner(
             common.compiler(),
-            new ConformanceRunner.Settings(backend, options, Math.max(1, jobs), timeout));
+            new ConformanceRunner.Settings(on, options, Math.max(1, jobs), timeout));
     List<ConformanceRunner.Summary> result = new ArrayList<>();
     common.withProgress(
-        "cases", cases.size(), step -> result.add(runner.run(cases, outcome -> step.run())));
-    ConformanceRunner.Summary summary = result.getFirst();
-    print(summary);
-    return summary.passed() >= minPassed.orElse(cases.size()) ? Exit.OK : Exit.CHECK_FAILED;
+        "cases on " + on, cases.size(), step -> result.add(runner.run(cases, o -> step.run())));
+    return result.getFirst();
+  }
+
+  private int document(List<SuiteCase> cases, Path into) {
+    try {
+      ConformanceDocument document =
+          new ConformanceDocument(Files.readString(into.resolve("conformance-reasons.txt")));
+      Map<String, ConformanceRunner.Summary> runs = new LinkedHashMap<>();
+      for (String on : List.of("interpreter", "jvm", "native")) {
+        runs.put(on, run(cases, on));
+      }
+      Map<String, Integer> others = new LinkedHashMap<>();
+      Path ort = folder.resolve("ort-1.29-results.csv");
+      if (Files.exists(ort)) {
+        int passed =
+            (int) Files.readString(ort).lines().filter(line -> line.endsWith(",pass")).count();
+        others.put("ONNX Runtime 1.29, Java API", passed);
+      }
+      Files.writeString(into.resolve("conformance.md"), document.of(runs, others));
+      List<String> unexplained = document.unexplained(runs);
+      unexplained.forEach(name -> common.say("%s fails, and no reason is known", name));
+      return unexplained.isEmpty() ? Exit.OK : Exit.CHECK_FAILED;
+    } catch (IOException e) {
+      throw new TersorException("TSR-0903", "the documents: " + e.getMessage(), e);
+    }
   }
 
   private boolean wanted(String name) {
@@ -118,8 +160,12 @@ final class ConformanceCommand implements Callable<Integer> {
     json.put("passed", summary.passed());
     json.put("failed", summary.failed());
     json.put("skipped", summary.skipped());
-    json.put("kernelNodes", summary.kernelNodes());
-    json.put("hostNodes", summary.hostNodes());
+    json.put("kernelNodes", summary.nodes().kernel());
+    json.put("hostNodes", summary.nodes().host());
+    json.put("foldedNodes", summary.nodes().folded());
+    summary
+        .cases()
+        .forEach((by, count) -> json.put(by.name().toLowerCase(Locale.ROOT) + "Cases", count));
     json.put("backend", backend);
     if (list.isPresent()) {
       json.put("cases", listed);
@@ -128,14 +174,19 @@ final class ConformanceCommand implements Callable<Integer> {
     listed.forEach(
         o -> common.say("%s %s %s", o.passed() ? "ok  " : "FAIL", o.name(), o.message()));
     common.say(
-        "%d of %d cases passed on %s (%.1f %%), %d failed; %d nodes as kernels, %d on the host",
+        "%d of %d cases passed on %s (%.1f %%), %d failed; computed by generated code %d,"
+            + " with the host %d, when compiled %d; %d nodes as kernels, %d on the host, %d folded",
         summary.passed(),
         summary.outcomes().size(),
         backend,
         100.0 * summary.passed() / summary.outcomes().size(),
         summary.failed(),
-        summary.kernelNodes(),
-        summary.hostNodes());
+        summary.cases().get(ConformanceRunner.Computed.KERNELS),
+        summary.cases().get(ConformanceRunner.Computed.HOST),
+        summary.cases().get(ConformanceRunner.Computed.FOLDED),
+        summary.nodes().kernel(),
+        summary.nodes().host(),
+        summary.nodes().folded());
     if (!only.isEmpty() && list.isEmpty()) {
       summary.outcomes().stream()
           .filter(o -> !o.passed())

@@ -200,7 +200,7 @@ final class DemoCommand implements Callable<Integer> {
                 contenders,
                 "int8 ." + suffix,
                 compiler,
-                new LoadedModel(graph, artifact, suffix, 0, 0),
+                new LoadedModel(graph, artifact, suffix, LoadedModel.Nodes.NONE),
                 small,
                 ort,
                 data);

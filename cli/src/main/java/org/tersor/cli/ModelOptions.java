@@ -248,7 +248,7 @@ final class ModelOptions {
                 .orElseGet(ModelOptions::unknown)
             : read(compiler); // ONNX Runtime may know operators that are not known here
     return new LoadedModel(
-        graph, limits.limited(artifact()), isArtifact() ? suffix() : "ort", 0, 0);
+        graph, limits.limited(artifact()), isArtifact() ? suffix() : "ort", LoadedModel.Nodes.NONE);
   }
 
   private Executable artifact() {

@@ -3,6 +3,7 @@ package org.tersor.conformance;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -43,16 +44,59 @@ public final class ConformanceRunner {
 
   /** The outcome of one case; {@code message} says why it failed. */
   public record Outcome(
-      String name, boolean passed, String message, int kernelNodes, int hostNodes, long millis) {}
+      String name, boolean passed, String message, LoadedModel.Nodes nodes, long millis) {
 
-  /** Totals, and every outcome in order of name. No case is ever skipped. */
+    /**
+     * Who computes it: the host if anything of it, else generated code if anything, else nobody.
+     */
+    Computed computed() {
+      return nodes.host() > 0
+          ? Computed.HOST
+          : nodes.kernel() > 0 ? Computed.KERNELS : Computed.FOLDED;
+    }
+  }
+
+  /** What computes a case. */
+  public enum Computed {
+    /** Generated code alone. */
+    KERNELS,
+    /** The host, or both. */
+    HOST,
+    /** The compiler: nothing was left but to hand values over. */
+    FOLDED
+  }
+
+  /**
+   * Totals, and every outcome in order of name. No case is ever skipped.
+   *
+   * @param cases that passed, by who computes them
+   */
   public record Summary(
       int passed,
       int failed,
       int skipped,
-      int kernelNodes,
-      int hostNodes,
-      List<Outcome> outcomes) {}
+      LoadedModel.Nodes nodes,
+      Map<Computed, Long> cases,
+      List<Outcome> outcomes) {
+    static Summary of(List<Outcome> outcomes) {
+      int passed = (int) outcomes.stream().filter(Outcome::passed).count();
+      Map<Computed, Long> cases = new EnumMap<>(Computed.class);
+      for (Computed computed : Computed.values()) {
+        cases.put(
+            computed,
+            outcomes.stream().filter(o -> o.passed() && o.computed() == computed).count());
+      }
+      return new Summary(
+          passed,
+          outcomes.size() - passed,
+          0,
+          outcomes.stream()
+              .map(Outcome::nodes)
+              .reduce(LoadedModel.Nodes.NONE, LoadedModel.Nodes::plus),
+          cases,
+          outcomes);
+    }
+  }
 
   /** Runs cases side by side; {@code progress} hears of each as it ends. */
   public Summary run(List<SuiteCase> cases, Consumer<Outcome> progress) {
@@ -70,15 +114,7 @@ public final class ConformanceRunner {
             }));
       }
     }
-    List<Outcome> outcomes = futures.stream().map(Future::resultNow).toList();
-    int passed = (int) outcomes.stream().filter(Outcome::passed).count();
-    return new Summary(
-        passed,
-        outcomes.size() - passed,
-        0,
-        outcomes.stream().mapToInt(Outcome::kernelNodes).sum(),
-        outcomes.stream().mapToInt(Outcome::hostNodes).sum(),
-        outcomes);
+    return Summary.of(futures.stream().map(Future::resultNow).toList());
   }
 
   /**
@@ -120,13 +156,7 @@ public final class ConformanceRunner {
       for (Path set : suiteCase.sets()) {
         fault = fault.isEmpty() ? check(suiteCase, imported, model, set) : fault;
       }
-      return new Outcome(
-          suiteCase.name(),
-          fault.isEmpty(),
-          fault,
-          model.kernelNodes(),
-          model.hostNodes(),
-          millis(start));
+      return new Outcome(suiteCase.name(), fault.isEmpty(), fault, model.nodes(), millis(start));
     } catch (TersorException e) {
       return failed(suiteCase, start, e.code() + " " + e.getMessage());
     } catch (RuntimeException | Error e) {
@@ -137,7 +167,7 @@ public final class ConformanceRunner {
   }
 
   private static Outcome failed(SuiteCase suiteCase, long start, String message) {
-    return new Outcome(suiteCase.name(), false, message, 0, 0, millis(start));
+    return new Outcome(suiteCase.name(), false, message, LoadedModel.Nodes.NONE, millis(start));
   }
 
   private static long millis(long start) {

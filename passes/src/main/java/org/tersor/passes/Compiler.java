@@ -25,6 +25,7 @@ import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
+import org.tersor.ir.spi.Placement;
 import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.graph.WidenFloat16;
@@ -118,18 +119,21 @@ public final class Compiler {
           InterpreterBackend.load(prepared, registry.operators());
       case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
       case Backend.OfProgram backend ->
-          load(backend, model(prepared, target(backend, options), options), backendOptions);
+          load(backend, model(prepared, target(backend, options), options), options);
     };
   }
 
-  private static Executable load(
-      Backend.OfProgram backend, ModelProgram model, Backend.Options options) {
+  /** A runnable form of a compiled model. */
+  public static Executable load(
+      Backend.OfProgram backend, ModelProgram model, CompileOptions compileOptions) {
+    Backend.Options options =
+        new Backend.Options(compileOptions.threads(), compileOptions.settings());
     if (model.script().isEmpty()) {
       return backend.load(model.segments().getFirst(), options);
     }
     List<Executable> segments =
         model.segments().stream().map(program -> backend.load(program, options)).toList();
-    Map<String, String> facts = new TreeMap<>();
+    Map<String, String> facts = new TreeMap<>(model.facts());
     facts.put("backend", backend.id());
     facts.put("target", model.target().name());
     return new ScriptExecutable(
@@ -214,7 +218,20 @@ public final class Compiler {
                         function -> Legalizer.legalize(function, target))
                     .build())
             .toList();
-    return new ModelProgram(cut.script(), segments, cut.constants(), target);
+    return new ModelProgram(cut.script(), segments, cut.constants(), target, placement(cut));
+  }
+
+  private static Placement placement(ScriptBuilder.Cut cut) {
+    Map<String, Integer> kernels = new TreeMap<>();
+    for (ScriptBuilder.Segment segment : cut.segments()) {
+      // The first word of a label is the operator.
+      segment
+          .lowered()
+          .calls()
+          .forEach(call -> kernels.merge(call.origin().split(" ", 2)[0], 1, Integer::sum));
+    }
+    Placement placement = new Placement(kernels, Map.of(), 0);
+    return cut.script().map(placement::with).orElse(placement);
   }
 
   private Graph lowered(List<Pass> passes, Graph graph, boolean strict, CompileOptions options) {

@@ -19,6 +19,7 @@ import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
 import org.tersor.passes.graph.Simplify;
+import org.tersor.passes.graph.SinkIntoBranches;
 import org.tersor.passes.graph.UpgradeOpset;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
@@ -78,6 +79,7 @@ public final class Pipelines {
   public static List<Pass> lower(boolean strictTypes) {
     List<Pass> passes = new ArrayList<>();
     passes.add(new TypeInference());
+    passes.add(new SinkIntoBranches());
     if (!strictTypes) {
       passes.add(new WidenFloat16());
       passes.add(new TypeInference());

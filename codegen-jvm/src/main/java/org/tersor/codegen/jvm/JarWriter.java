@@ -71,7 +71,8 @@ final class JarWriter {
     try {
       ModelProgram model = models.getFirst();
       StringBuilder index = new StringBuilder();
-      facts(model)
+      model
+          .facts()
           .forEach((key, value) ->
               index
                   .append("fact\t")
@@ -123,14 +124,6 @@ final class JarWriter {
     } catch (IOException e) {
       throw new TersorException("TSR-0903", "cannot write " + file + ": " + e.getMessage(), e);
     }
-  }
-
-  /** What the model is made of, and how many nodes of it the host runs. */
-  private static Map<String, String> facts(ModelProgram model) {
-    if (model.script().isEmpty()) {
-      return model.segments().getFirst().facts();
-    }
-    return Map.of("segments", model.segments().size() + " of kernels");
   }
 
   private static String numbers(List<Constant> own, Map<Constant, Integer> all) {

@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -78,13 +79,18 @@ final class NativeBuild {
 
   /** Loads the library of these sources, from the cache if it is there. */
   static SharedObject load(Map<String, Source> sources, BuildCache cache) {
-    Optional<Path> cached =
-        cache.file(Toolchain.version() + Toolchain.cc() + Toolchain.FLAGS, sources, ".so");
+    Optional<Path> cached = cache.file(Toolchain.identity(), sources, ".so");
     if (cached.filter(Files::isRegularFile).isPresent()) {
       return new SharedObject(cached.get());
     }
+    Map<String, Source> faster = new LinkedHashMap<>();
+    sources.forEach((name, source) -> {
+      List<String> flags = new ArrayList<>(source.flags());
+      flags.addAll(PrecompiledHeader.flags(source, cache));
+      faster.put(name, new Source(source.text(), flags));
+    });
     return Toolchain.inFolder(folder -> {
-      Path built = build(folder, sources, "library.so");
+      Path built = build(folder, faster, "library.so");
       cached.ifPresent(file -> BuildCache.keep(built, file));
       return new SharedObject(cached.filter(Files::isRegularFile).orElse(built));
     });

@@ -75,7 +75,17 @@ final class Toolchain {
     return Optional.empty();
   }
 
-  /** First line of the compiler's version: part of what a cached library depends on. */
+  /** Asked once a process: it starts another one. */
+  private static final class Identity {
+    static final String VERSION = version();
+  }
+
+  /** What compiled code depends on beside its sources and their flags. */
+  static String identity() {
+    return Identity.VERSION + cc() + FLAGS;
+  }
+
+  /** First line of the compiler's version. */
   static String version() {
     return version(cc()).lines().findFirst().orElse("");
   }

@@ -27,7 +27,7 @@ final class Attention extends OpBase {
 
   Attention() {
     super(
-        OpSchema.of("", "Attention", 23, 24)
+        OpSchema.of("", "Attention", 23, 24, 25)
             .input("Q", "T1")
             .input("K", "T1")
             .input("V", "T2")
@@ -41,6 +41,7 @@ final class Attention extends OpBase {
             .optionalOutput("qk_matmul_output", "T1")
             .attribute("is_causal", AttributeKind.INT)
             .attribute("kv_num_heads", AttributeKind.INT)
+            .attribute("local_window_size", AttributeKind.INT)
             .attribute("q_num_heads", AttributeKind.INT)
             .attribute("qk_matmul_output_mode", AttributeKind.INT)
             .attribute("scale", AttributeKind.FLOAT)
@@ -121,6 +122,9 @@ final class Attention extends OpBase {
 
   @Override
   List<? extends ValueType> types(OpContext c) {
+    if (c.intAttr("local_window_size", -1) >= 0) {
+      throw c.error("TSR-0304", "a local window is not supported; leave local_window_size out");
+    }
     List<TensorType> types = new ArrayList<>();
     int count = Math.clamp(c.outputCount(), 1, 4);
     if (shapes(c, 0, 3).isEmpty() || (c.hasInput(PAST_KEY) && !c.in(PAST_KEY).isRanked())) {

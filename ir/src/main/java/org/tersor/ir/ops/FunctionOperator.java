@@ -23,7 +23,7 @@ abstract class FunctionOperator extends OpBase {
   static final String MICROSOFT = "com.microsoft";
 
   /** Version of the standard's operators that functions are made of, whatever the model imports. */
-  private static final int OPSET = 24;
+  static final int OPSET = 24;
 
   FunctionOperator(OpSchema.Builder schema) {
     super(schema);

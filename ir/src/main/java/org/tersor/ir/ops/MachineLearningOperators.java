@@ -13,6 +13,10 @@ public final class MachineLearningOperators implements OperatorProvider {
     all.addAll(FeatureOperators.all());
     all.addAll(LinearModel.all());
     all.addAll(TreeOperators.all());
+    all.add(new SvmClassifier());
+    all.add(new SvmRegressor());
+    all.add(new PairwiseCoupling());
+    all.add(new PostTransformed());
     return List.copyOf(all);
   }
 }

@@ -70,7 +70,7 @@ final class Resize extends OpBase {
 
   static Resize upsample() {
     return new Resize(
-        OpSchema.of("", "Upsample", 1, 7, 9)
+        OpSchema.of("", "Upsample", 1, 7, 9, 10)
             .input("X", "T")
             .optional("scales", "F")
             .output("Y", "T")

@@ -166,24 +166,21 @@ final class ResizeKernel {
 
   /** Adds the index in dimension {@code d}; returns the weight at an output position and a tap. */
   private KExpr weights(int d, ResizePlan.Dim dim) {
-    if (plan.antialias() && dim.scale().isEmpty()) {
-      throw OpBase.notLowered(context, "antialias needs scales that are known at compile time");
-    }
     Axis axis = axes.get(d);
     KExpr x = coordinate(d, dim);
-    float scale = dim.scale().orElse(1f);
-    int first = plan.firstTap(scale);
-    double narrow = plan.antialias() ? Math.min(scale, 1) : 1;
-    Axis tap = new Axis("t" + d, DimExpr.of(2 - 2 * first));
+    DimExpr first = plan.firstTap(dim);
+    Axis tap = new Axis("t" + d, DimExpr.of(2).minus(first.times(2)));
     KExpr base = K.sub(K.unary(UnaryOp.CEIL, x), K.f32(1));
-    KExpr offset = K.cast(Scalar.F32, K.add(K.axis(tap), K.index(first)));
-    KExpr distance = K.unary(UnaryOp.ABS, K.sub(offset, K.sub(x, base)));
-    distance = narrow == 1 ? distance : K.mul(distance, K.f32(narrow));
+    KExpr step = K.add(K.axis(tap), K.dim(first));
+    KExpr distance = K.unary(UnaryOp.ABS, K.sub(K.cast(Scalar.F32, step), K.sub(x, base)));
+    if (plan.antialias() && dim.scale().orElse(0f) < 1) {
+      distance = K.mul(distance, K.min(scale(dim), K.f32(1)));
+    }
     KExpr plain =
         plan.mode() == ResizePlan.Mode.LINEAR
             ? K.max(K.f32(0), K.sub(K.f32(1), distance))
             : cubic(distance);
-    KExpr position = K.add(K.cast(Scalar.INDEX, base), K.add(K.axis(tap), K.index(first)));
+    KExpr position = K.add(K.cast(Scalar.INDEX, base), step);
     if (plan.excludeOutside()) {
       KExpr outside = K.or(K.lt(position, K.index(0)), K.ge(position, K.dim(dim.in())));
       plain = K.select(outside, K.f32(0), plain);

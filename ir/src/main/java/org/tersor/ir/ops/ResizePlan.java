@@ -289,6 +289,24 @@ record ResizePlan(
    */
   int firstTap(float scale) {
     double narrow = antialias ? Math.min(scale, 1) : 1;
-    return (int) Math.floor(-(mode == Mode.CUBIC ? 2 : 1) / narrow) + 1;
+    return (int) Math.floor(-support() / narrow) + 1;
+  }
+
+  /**
+   * The same, or an earlier one, where the scale is only known when the model runs: it is at least
+   * (out - 1/2) / in, since sizes are rounded at most to the nearest.
+   */
+  DimExpr firstTap(Dim dim) {
+    if (!antialias || dim.scale.isPresent()) {
+      return DimExpr.of(firstTap(dim.scale.orElse(1f)));
+    }
+    DimExpr half = dim.out.times(2).minus(DimExpr.ONE).max(DimExpr.ONE);
+    DimExpr reach = dim.in.times(2L * support()).ceilDiv(half).max(DimExpr.of(support()));
+    return reach.times(-1);
+  }
+
+  /** Distance, in elements, from which on an element counts nothing. */
+  private int support() {
+    return mode == Mode.CUBIC ? 2 : 1;
   }
 }

@@ -1,9 +1,16 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
+import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.BodyOperator;
@@ -21,6 +28,12 @@ import org.tersor.runtime.Tensor;
  * axis in front of everything and an optional first input with the length of each sequence.
  */
 final class Scan extends OpBase implements BodyOperator {
+  /** Since this version there is no batch axis. */
+  private static final OpKey PLAIN = new OpKey("", "Scan", 11);
+
+  /** Version of the operators around an inner scan. */
+  private static final int MODERN = 18;
+
   Scan() {
     super(
         OpSchema.of("", "Scan", 8, 9, 11, 16, 19, 21, 23, 24, 25, 27)
@@ -227,7 +240,7 @@ final class Scan extends OpBase implements BodyOperator {
   Lowering code(OpContext c) {
     Form f = form(c);
     if (f.batch == 1) {
-      throw notLowered(c, "version 8 has a batch axis");
+      return new Lowering.Decompose(b -> batches(b, c, f));
     }
     List<Lowering.Scanned> scanned = new ArrayList<>();
     for (int i = 0; i < f.scanned; i++) {
@@ -249,5 +262,71 @@ final class Scan extends OpBase implements BodyOperator {
         IntStream.range(0, f.states).map(f::operand).boxed().toList(),
         scanned,
         stacked);
+  }
+
+  /** A scan over the batch, the body of which is a scan over one sequence. */
+  private static List<Value> batches(GraphBuilder b, OpContext c, Form f) {
+    GraphBuilder sequence = new GraphBuilder(f.body.opsets(), b.nextId());
+    sequence.pin("", MODERN);
+    List<Value> operands = new ArrayList<>(c.node().inputs().subList(1, c.inputCount()));
+    List<Value> own = new ArrayList<>();
+    for (int i = 0; i < operands.size(); i++) {
+      own.add(sequence.input("own" + i, ValueType.UNKNOWN));
+    }
+    Optional<Value> rest = Optional.empty();
+    if (c.hasInput(0)) {
+      operands.add(c.node().input(0));
+      Value limit = sequence.input("limit", ValueType.UNKNOWN);
+      rest = Optional.of(cut(sequence, c, f, own, limit));
+    }
+    List<Value> results = new ArrayList<>();
+    for (int i = 0; i < f.states + f.stacks; i++) {
+      results.add(sequence.value("", ValueType.UNKNOWN));
+    }
+    Map<String, Attribute> attributes = new HashMap<>(c.node().attributes());
+    Optional.ofNullable(attributes.remove("directions"))
+        .ifPresent(d -> attributes.put("scan_input_directions", d));
+    sequence.addNode("", PLAIN, attributes, own, results);
+    for (int i = 0; i < results.size(); i++) {
+      Value result = results.get(i);
+      sequence.output(
+          i < f.states || rest.isEmpty() ? result : padded(sequence, result, rest.get()));
+    }
+    Graph body = sequence.build("sequence", Map.of());
+    while (b.nextId() < sequence.nextId()) {
+      b.freshId(); // taken by values of the body
+    }
+    List<Value> outputs = new ArrayList<>();
+    results.forEach(r -> outputs.add(b.value("", ValueType.UNKNOWN)));
+    Map<String, Attribute> batch =
+        Map.of(
+            "body", new Attribute.GraphAttr(body),
+            "num_scan_inputs", new Attribute.IntAttr(operands.size()));
+    b.addNode("", PLAIN, batch, operands, outputs);
+    return outputs.subList(0, c.outputCount());
+  }
+
+  /** Leaves the first slices that are scanned; returns how many are not, a vector of one. */
+  private static Value cut(GraphBuilder b, OpContext c, Form f, List<Value> own, Value limit) {
+    Value zero = b.longs(0);
+    Value length = b.add("Slice", b.add("Shape", own.get(f.states)), zero, b.longs(1));
+    Value taken = b.add("Min", b.add("Reshape", limit, b.longs(1)), length);
+    Value rest = b.add("Sub", length, taken);
+    for (int i = 0; i < f.scanned; i++) {
+      boolean reverse = reverse(c, f, i);
+      Value x = own.get(f.states + i);
+      own.set(
+          f.states + i, b.add("Slice", x, reverse ? rest : zero, reverse ? length : taken, zero));
+    }
+    return rest;
+  }
+
+  /** Followed by zero slices. */
+  private static Value padded(GraphBuilder b, Value x, Value count) {
+    Value zero = b.longs(0);
+    Value pads = b.add("Concat", Map.of("axis", new Attribute.IntAttr(0)), zero, count);
+    Value result = b.value("", ValueType.UNKNOWN);
+    b.addNode("", "Pad", Map.of(), List.of(x, pads, Value.NONE, zero), List.of(result));
+    return result;
   }
 }

@@ -1,17 +1,11 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
-import org.tersor.ir.kernel.Axis;
-import org.tersor.ir.kernel.Buf;
-import org.tersor.ir.kernel.K;
-import org.tersor.ir.kernel.KExpr;
-import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
@@ -43,7 +37,7 @@ final class TreeOperators extends TabledOperator {
   }
 
   /** How the weights of all trees become one number. */
-  private enum Combine {
+  enum Combine {
     AVERAGE,
     SUM,
     MIN,
@@ -92,7 +86,7 @@ final class TreeOperators extends TabledOperator {
     }
     boolean classifier = kind == Kind.CLASSIFIER;
     OpSchema.Builder schema =
-        schema(own, "TreeEnsemble" + (classifier ? "Classifier" : "Regressor"), 1, 3)
+        schema(own, "TreeEnsemble" + (classifier ? "Classifier" : "Regressor"), 1, 3, 5)
             .input("X", "T")
             .types("T", Types.set(DType.F32, DType.F64, DType.I32, DType.I64))
             .attribute("base_values", AttributeKind.FLOATS)
@@ -128,7 +122,7 @@ final class TreeOperators extends TabledOperator {
   }
 
   /** One node, read. */
-  private record Plan(
+  record Plan(
       TreeEnsemble trees,
       int targets,
       Combine combine,
@@ -331,10 +325,10 @@ final class TreeOperators extends TabledOperator {
       throw notLowered(c, "a tree is " + trees.depth() + " deep, more than " + MAX_DEPTH);
     }
     int nodes = trees.feature().length;
-    int[] fields = new int[nodes * Field.values().length];
+    int[] fields = new int[nodes * TreeKernel.Field.values().length];
     for (int i = 0; i < nodes; i++) {
-      for (Field field : Field.values()) {
-        fields[i * Field.values().length + field.column] = field.of(trees, i);
+      for (TreeKernel.Field field : TreeKernel.Field.values()) {
+        fields[i * TreeKernel.Field.values().length + field.column] = field.of(trees, i);
       }
     }
     double[] members = trees.members().length == 0 ? new double[1] : trees.members();
@@ -347,7 +341,7 @@ final class TreeOperators extends TabledOperator {
     }
     long[] labels = plan.scores.map(s -> s.labels().numbers()).orElse(new long[1]);
     return List.of(
-        Tensor.of(fields, nodes, Field.values().length),
+        Tensor.of(fields, nodes, TreeKernel.Field.values().length),
         Tensor.of(trees.split(), nodes),
         Tensor.of(trees.roots(), trees.roots().length),
         Tensor.of(members, members.length),
@@ -357,158 +351,12 @@ final class TreeOperators extends TabledOperator {
         Tensor.of(labels, labels.length));
   }
 
-  /** The whole numbers of a node. */
-  private enum Field {
-    FEATURE(0),
-    MODE(1),
-    YES(2),
-    NO(3),
-    MISSING(4),
-    MEMBER_START(5),
-    MEMBER_COUNT(6),
-    LEAF(7);
-
-    private final int column;
-
-    Field(int column) {
-      this.column = column;
-    }
-
-    int of(TreeEnsemble trees, int node) {
-      return switch (this) {
-        case FEATURE -> trees.feature()[node];
-        case MODE -> trees.mode()[node].code();
-        case YES -> trees.yes()[node];
-        case NO -> trees.no()[node];
-        case MISSING -> trees.missing()[node] ? 1 : 0;
-        case MEMBER_START -> trees.memberStart()[node];
-        case MEMBER_COUNT -> trees.memberCount()[node];
-        case LEAF -> trees.leaf()[node];
-      };
-    }
-  }
-
-  private static Scalar real(Plan plan) {
+  static Scalar real(Plan plan) {
     return plan.type == DType.F64 ? Scalar.F64 : Scalar.F32;
   }
 
-  /** All trees of all rows go down one step at a time. */
   @Override
   Lowering kernel(OpContext c) {
-    Plan plan = plan(c);
-    KernelBuilder kernel = new KernelBuilder(this, c);
-    Axis n = new Axis("n", c.dims(0).getFirst());
-    Axis t = new Axis("t", DimExpr.of(plan.trees.roots().length));
-    List<Axis> walks = List.of(n, t);
-    KExpr node = K.cast(Scalar.INDEX, K.at(kernel.in(table(2)), K.axis(t)));
-    for (int step = 0; step < plan.trees.depth(); step++) {
-      Buf next = kernel.temp("node" + step, Scalar.I32, List.of(n.extent(), t.extent()));
-      kernel.stage(next, walks, step(kernel, plan, n, node, step));
-      node = K.cast(Scalar.INDEX, K.at(next, Shapes.refs(walks)));
-    }
-    Buf leaf = kernel.temp("leaf", Scalar.I32, List.of(n.extent(), t.extent()));
-    kernel.stage(leaf, walks, field(kernel, node, Field.LEAF));
-    KExpr row = K.cast(Scalar.INDEX, K.at(leaf, Shapes.refs(walks)));
-    Axis e = new Axis("e", DimExpr.of(plan.targets));
-    KExpr weight = K.at(kernel.in(table(4)), row, K.axis(e));
-    KExpr has = K.ne(K.at(kernel.in(table(5)), row, K.axis(e)), K.i32(0));
-    Scalar type = real(plan);
-    Buf present = kernel.temp("present", Scalar.I32, List.of(n.extent(), e.extent()));
-    KExpr based = K.ne(base(kernel, e, Scalar.F64), K.literal(Scalar.F64, 0.0));
-    KExpr any = K.fold(ReduceOp.MAX, List.of(t), K.select(has, K.i32(1), K.i32(0)));
-    kernel.stage(present, List.of(n, e), K.max(any, K.select(based, K.i32(1), K.i32(0))));
-    Buf combined = kernel.temp("combined", type, List.of(n.extent(), e.extent()));
-    kernel.stage(combined, List.of(n, e), combined(plan, t, weight, has, type));
-    KExpr found = K.at(combined, K.axis(n), K.axis(e));
-    KExpr infinite =
-        K.eq(
-            K.unary(org.tersor.ir.loop.UnaryOp.ABS, found),
-            K.literal(type, Double.POSITIVE_INFINITY));
-    if (plan.combine == Combine.MIN || plan.combine == Combine.MAX) {
-      KExpr hit = K.ne(K.at(present, K.axis(n), K.axis(e)), K.i32(0));
-      found = K.select(K.and(K.not(hit), infinite), K.literal(type, 0.0), found);
-    }
-    Buf scores = kernel.temp("scores", type, List.of(n.extent(), e.extent()));
-    kernel.stage(scores, List.of(n, e), K.add(found, base(kernel, e, type)));
-    if (plan.scores.isPresent()) {
-      plan.scores.get().stages(kernel, table(7), scores, Optional.of(present));
-    } else {
-      KExpr score = K.at(scores, K.axis(n), K.axis(e));
-      kernel.stage(
-          kernel.out(0), List.of(n, e), plan.transform.apply(kernel, List.of(n), e, score));
-    }
-    return kernel.build();
-  }
-
-  private KExpr base(KernelBuilder kernel, Axis e, Scalar type) {
-    return K.cast(type, K.at(kernel.in(table(6)), K.axis(e)));
-  }
-
-  private static KExpr combined(Plan plan, Axis t, KExpr weight, KExpr has, Scalar type) {
-    double none =
-        switch (plan.combine) {
-          case SUM, AVERAGE -> 0;
-          case MIN -> Double.POSITIVE_INFINITY;
-          case MAX -> Double.NEGATIVE_INFINITY;
-        };
-    ReduceOp op =
-        switch (plan.combine) {
-          case SUM, AVERAGE -> ReduceOp.SUM;
-          case MIN -> ReduceOp.MIN;
-          case MAX -> ReduceOp.MAX;
-        };
-    KExpr value = K.fold(op, List.of(t), K.select(has, weight, K.literal(type, none)));
-    return plan.combine == Combine.AVERAGE ? K.div(value, K.cast(type, K.dim(t.extent()))) : value;
-  }
-
-  private KExpr field(KernelBuilder kernel, KExpr node, Field field) {
-    return K.at(kernel.in(table(0)), node, K.index(field.column));
-  }
-
-  /** The node after {@code node}. */
-  private KExpr step(KernelBuilder kernel, Plan plan, Axis n, KExpr node, int step) {
-    KExpr column = K.cast(Scalar.INDEX, field(kernel, node, Field.FEATURE));
-    KExpr x = K.cast(Scalar.F64, kernel.value(0, K.axis(n), column));
-    KExpr split = K.at(kernel.in(table(1)), node);
-    KExpr mode = field(kernel, node, Field.MODE);
-    KExpr holds = K.bool(false);
-    EnumSet<TreeEnsemble.Mode> used = EnumSet.noneOf(TreeEnsemble.Mode.class);
-    used.addAll(List.of(plan.trees.mode()));
-    for (TreeEnsemble.Mode each : used) {
-      KExpr test =
-          switch (each) {
-            case LEAF -> K.bool(true);
-            case BRANCH_LEQ -> K.le(x, split);
-            case BRANCH_LT -> K.lt(x, split);
-            case BRANCH_GTE -> K.ge(x, split);
-            case BRANCH_GT -> K.gt(x, split);
-            case BRANCH_EQ -> K.eq(x, split);
-            case BRANCH_NEQ -> K.ne(x, split);
-            case BRANCH_MEMBER -> member(kernel, plan, node, x, step);
-          };
-      if (each != TreeEnsemble.Mode.LEAF) {
-        holds =
-            holds instanceof KExpr.IntLit
-                ? test
-                : K.select(K.eq(mode, K.i32(each.code())), test, holds);
-      }
-    }
-    KExpr missing = K.ne(field(kernel, node, Field.MISSING), K.i32(0));
-    holds = K.select(K.ne(x, x), missing, holds);
-    return K.select(holds, field(kernel, node, Field.YES), field(kernel, node, Field.NO));
-  }
-
-  private KExpr member(KernelBuilder kernel, Plan plan, KExpr node, KExpr x, int step) {
-    int largest = 1;
-    for (int count : plan.trees.memberCount()) {
-      largest = Math.max(largest, count);
-    }
-    Axis m = new Axis("m" + step, DimExpr.of(largest));
-    KExpr start = K.cast(Scalar.INDEX, field(kernel, node, Field.MEMBER_START));
-    KExpr count = K.cast(Scalar.INDEX, field(kernel, node, Field.MEMBER_COUNT));
-    KExpr other = K.at(kernel.in(table(3)), K.add(start, K.axis(m)));
-    KExpr hit =
-        K.select(K.lt(K.axis(m), count), K.select(K.eq(other, x), K.i32(1), K.i32(0)), K.i32(0));
-    return K.ne(K.fold(ReduceOp.MAX, List.of(m), hit), K.i32(0));
+    return new TreeKernel(this, c, plan(c)).build();
   }
 }

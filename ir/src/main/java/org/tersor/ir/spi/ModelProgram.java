@@ -1,7 +1,9 @@
 package org.tersor.ir.spi;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.Script;
@@ -13,9 +15,14 @@ import org.tersor.runtime.TersorException;
  * @param script how the segments are run; empty if there is one that is the model
  * @param segments by number
  * @param constants of the script itself
+ * @param placement who computes what
  */
 public record ModelProgram(
-    Optional<Script> script, List<Program> segments, List<Constant> constants, Target target) {
+    Optional<Script> script,
+    List<Program> segments,
+    List<Constant> constants,
+    Target target,
+    Placement placement) {
   public ModelProgram {
     segments = List.copyOf(segments);
     constants = List.copyOf(constants);
@@ -23,7 +30,18 @@ public record ModelProgram(
 
   /** A model that is one program. */
   public static ModelProgram of(Program program) {
-    return new ModelProgram(Optional.empty(), List.of(program), List.of(), program.target());
+    return new ModelProgram(
+        Optional.empty(), List.of(program), List.of(), program.target(), Placement.NONE);
+  }
+
+  /** For descriptions of what is made of it. */
+  public Map<String, String> facts() {
+    if (script.isEmpty()) {
+      return segments.getFirst().facts();
+    }
+    Map<String, String> facts = new TreeMap<>(placement.facts());
+    facts.put("segments", segments.size() + " of kernels");
+    return facts;
   }
 
   /** The one program that the model is; a diagnostic if it takes a script. */

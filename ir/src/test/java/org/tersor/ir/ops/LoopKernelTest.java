@@ -25,7 +25,7 @@ final class LoopKernelTest {
     for (int sorted = 0; sorted < 2; sorted++) {
       for (int axis = -1; axis < 3; axis++) {
         for (int size = 0; size < 4; size++) {
-          Tensor x = few(type, size, new long[] {size + 1, 2L * size, 2});
+          Tensor x = few(type, size, new long[] {size + 1L, 2L * size, 2});
           OperatorTestKit kit =
               OperatorTestKit.node("unique_slices", 1)
                   .domain("org.tersor")

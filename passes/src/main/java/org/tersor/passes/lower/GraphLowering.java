@@ -42,6 +42,7 @@ final class GraphLowering {
   private final Scope scope;
   private final List<LoweredStep> steps = new ArrayList<>();
   private final Map<Integer, Value> byId = new HashMap<>();
+  private final Map<String, Value> dimensionOf = new HashMap<>();
   private final Map<Value, Constant> constants;
   private final Set<Value> needed = new HashSet<>();
   private final List<String> faults = new ArrayList<>();
@@ -55,6 +56,17 @@ final class GraphLowering {
     this.nextSpare = graph.maxId() + 1;
     graph.inputs().forEach(value -> byId.put(value.id(), value));
     graph.nodes().forEach(node -> node.outputs().forEach(value -> byId.put(value.id(), value)));
+    List<Value> values = new ArrayList<>(graph.inputs());
+    graph.nodes().forEach(node -> values.addAll(node.outputs()));
+    for (Value value : values) {
+      if (scope.type(value) instanceof ValueType.TensorType type && type.isRanked()) {
+        type.dims().stream()
+            .filter(DimExpr::isSymbol)
+            .map(DimExpr::toString)
+            .filter(s -> ElementSymbols.parse(s).isEmpty() && !scope.definitions().containsKey(s))
+            .forEach(symbol -> dimensionOf.putIfAbsent(symbol, value));
+      }
+    }
   }
 
   /** Lowers a graph whose decomposable nodes have been expanded. */
@@ -153,10 +165,11 @@ final class GraphLowering {
     return symbols;
   }
 
-  /** Tensors whose elements are sizes must be there. */
+  /** Tensors whose elements are sizes must be there, and those whose own sizes are. */
   private void needElements(Set<String> symbols) {
     for (String symbol : symbols) {
       ElementSymbols.parse(symbol).map(element -> byId.get(element.value())).ifPresent(this::need);
+      Optional.ofNullable(dimensionOf.get(symbol)).ifPresent(this::need);
       DimExpr definition = scope.definitions().get(symbol);
       if (definition != null) {
         needElements(definition.symbols());

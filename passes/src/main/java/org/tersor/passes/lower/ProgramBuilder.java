@@ -343,6 +343,7 @@ public final class ProgramBuilder {
     Map<String, Integer> kinds = new TreeMap<>();
     lowered.graph().nodes().forEach(node -> kinds.merge(node.op().type(), 1, Integer::sum));
     facts.put("nodes", kinds.toString());
+    facts.put("runs on the host", "nothing");
     facts.put(
         "kernels",
         functions.functions().size()
