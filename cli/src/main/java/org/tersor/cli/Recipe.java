@@ -17,9 +17,11 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.equalize.SplitOutliers;
 import org.tersor.passes.graph.DynamicActivations;
 import org.tersor.passes.quant.Calibrator;
+import org.tersor.passes.quant.ChannelFactors;
 import org.tersor.passes.quant.Equalization;
 import org.tersor.passes.quant.QuantPlan;
 import org.tersor.passes.quant.Quantizer;
+import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -28,6 +30,7 @@ import org.tersor.runtime.TersorException;
  *
  * @param equalizations made first, in order
  * @param weights number format of weights; empty: they stay float
+ * @param method that chooses codes of weights
  * @param activations static number format of what layers read; empty: float or dynamic
  * @param dynamic bits of what layers read, on a grid for each row; empty: float or static
  * @param keep layers whose names this finds stay as they are
@@ -35,8 +38,9 @@ import org.tersor.runtime.TersorException;
 record Recipe(
     List<Equalization> equalizations,
     Optional<String> weights,
+    WeightMethod method,
     Optional<String> activations,
-    String calibrator,
+    Calibrator calibrator,
     Optional<Integer> dynamic,
     Optional<Pattern> keep) {
 
@@ -60,7 +64,7 @@ record Recipe(
         String value = word.substring(equals + 1);
         if (name.equals("equalize")) {
           equalizations.add(Equalization.parse(value));
-        } else if (!List.of("weights", "activations", "calibrator", "dynamic", "keep")
+        } else if (!List.of("weights", "method", "activations", "calibrator", "dynamic", "keep")
                 .contains(name)
             || words.put(name, value) != null) {
           throw wrong(word);
@@ -74,8 +78,9 @@ record Recipe(
       return new Recipe(
           List.copyOf(equalizations),
           Optional.ofNullable(words.get("weights")),
+          WeightMethod.parse(words.getOrDefault("method", "rtn")),
           Optional.ofNullable(words.get("activations")),
-          words.getOrDefault("calibrator", "minmax"),
+          Calibrator.parse(words.getOrDefault("calibrator", "minmax")),
           Optional.ofNullable(words.get("dynamic"))
               .map(Integer::parseInt)
               .filter(bits -> bits >= 2 && bits <= 16),
@@ -88,15 +93,17 @@ record Recipe(
   private static TersorException wrong(String word) {
     return new TersorException(
         "TSR-0431",
-        "a recipe has words equalize=HOW (any number), weights=FORMAT, activations=FORMAT,"
-            + " calibrator=HOW, dynamic=BITS and keep=REGEX, each once and activations or dynamic;"
+        "a recipe has words equalize=HOW (any number), weights=FORMAT, method=HOW,"
+            + " activations=FORMAT, calibrator=HOW, dynamic=BITS and keep=REGEX, each once and activations or dynamic;"
             + " not '"
             + word
             + "'");
   }
 
   boolean needsData() {
-    return activations.isPresent() || equalizations.stream().anyMatch(Equalization::needsData);
+    return activations.isPresent()
+        || method.needsInputs()
+        || equalizations.stream().anyMatch(Equalization::needsData);
   }
 
   /**
@@ -123,11 +130,14 @@ record Recipe(
           new Quantizer.Options(
               compiler.registry().format(weights.get()).id(),
               activations,
-              Calibrator.parse(calibrator),
+              calibrator,
               backend,
-              compile);
-      QuantPlan plan = kept(base, quantizer.plan(base, samples, options), compile);
-      result = quantizer.apply(base, plan, compile);
+              compile,
+              method,
+              ChannelFactors.parse("none"));
+      Quantizer.Decisions decisions = kept(base, quantizer.decide(base, samples, options), compile);
+      decisions.reports().forEach(report -> compile.note().accept("method: " + report));
+      result = quantizer.apply(base, decisions, compile);
     }
     if (dynamic.isPresent()) {
       Graph layers = base;
@@ -162,7 +172,9 @@ record Recipe(
   }
 
   /** Leaves out the layers to keep, and of activations all but what the other layers read. */
-  private QuantPlan kept(Graph base, QuantPlan plan, CompileOptions compile) {
+  private Quantizer.Decisions kept(
+      Graph base, Quantizer.Decisions decisions, CompileOptions compile) {
+    QuantPlan plan = decisions.plan();
     Map<String, String> chosen = new TreeMap<>(plan.weights());
     List<String> left = chosen.keySet().stream().filter(this::isKept).toList();
     chosen.keySet().removeAll(left);
@@ -185,6 +197,14 @@ record Recipe(
                 + read.size()
                 + " activations are quantized; kept as they are: "
                 + left);
-    return new QuantPlan(plan.header(), read, chosen);
+    Map<String, QuantPlan.Choice> choices = new TreeMap<>(plan.choices());
+    choices.keySet().removeAll(left);
+    return new Quantizer.Decisions(
+        new QuantPlan(plan.header(), read, chosen, choices, plan.scales()),
+        decisions.codes(),
+        decisions.factors(),
+        decisions.reports().stream()
+            .filter(report -> left.stream().noneMatch(name -> report.startsWith(name + ":")))
+            .toList());
   }
 }

@@ -8,11 +8,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
-import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
-import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.passes.graph.ChannelScales;
 
 /**
  * Values that additions join into one stream, from the nodes that write into it to the RMS norms
@@ -33,7 +32,7 @@ record ResidualStream(
     List<ResidualStream> streams = new ArrayList<>();
     Set<Value> seen = new LinkedHashSet<>();
     for (Node node : graph.nodes()) {
-      if (isNorm(graph, node) && !seen.contains(node.input(0))) {
+      if (ChannelScales.isRmsNorm(graph, node) && !seen.contains(node.input(0))) {
         Finder finder = new Finder(graph);
         Optional<String> obstacle = finder.explore(node.input(0));
         seen.addAll(finder.stream);
@@ -49,20 +48,6 @@ record ResidualStream(
       }
     }
     return streams;
-  }
-
-  /** RMS normalisation over the last dimension with constant gains. */
-  static boolean isNorm(Graph graph, Node node) {
-    boolean type =
-        node.op().is("RMSNormalization") || node.op().type().equals("SimplifiedLayerNormalization");
-    if (!type
-        || !WeightEdits.isMatrix(graph, node.input(1), 1)
-        || node.outputs().size() != 1
-        || !(graph.type(node.input(0)) instanceof TensorType x && x.isRanked())) {
-      return false;
-    }
-    long axis = node.attributes().get("axis") instanceof Attribute.IntAttr a ? a.value() : -1;
-    return axis == -1 || axis == ((TensorType) graph.type(node.input(0))).rank() - 1;
   }
 
   private static final class Finder {
@@ -152,7 +137,7 @@ record ResidualStream(
         add(user.output(0));
         return Optional.empty();
       }
-      if (isNorm(graph, user) && user.input(0).equals(value)) {
+      if (ChannelScales.isRmsNorm(graph, user) && user.input(0).equals(value)) {
         norms.add(user);
         if (graph.isOutput(user.output(0))) {
           return Optional.of("the result of norm " + user.label() + " is an output of the model");

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -16,7 +17,7 @@ import org.tersor.runtime.Tensor;
  * A value whose channels can be divided by positive factors without changing what the graph
  * computes: every reader is a linear layer, which takes the factors into its input channels, and
  * what makes the value, behind functions with f(a x) = a f(x), is a linear layer, which gives them
- * from its output channels, or a product with a constant per channel.
+ * from its output channels, or a product or RMS norm with a constant per channel.
  */
 public final class ChannelScales {
   private static final Set<String> HOMOGENEOUS =
@@ -86,6 +87,11 @@ public final class ChannelScales {
           ? Optional.of(new Maker(node, layer.get().outputs(), -1))
           : Optional.empty();
     }
+    if (isRmsNorm(rewrite.graph(), node)) {
+      return axis1
+          ? Optional.empty()
+          : rewrite.constant(node.input(1)).map(gain -> new Maker(node, gain.size(), 1));
+    }
     if (!node.op().domain().isEmpty()) {
       return Optional.empty();
     }
@@ -113,6 +119,22 @@ public final class ChannelScales {
       }
     }
     return Optional.empty();
+  }
+
+  /** RMS normalisation over the last dimension with a constant gain for each channel. */
+  public static boolean isRmsNorm(Graph graph, Node node) {
+    boolean type =
+        node.op().is("RMSNormalization") || node.op().type().equals("SimplifiedLayerNormalization");
+    boolean gains =
+        graph.constant(node.input(1)).filter(gain -> gain.shape().length == 1).isPresent();
+    if (!type
+        || !gains
+        || node.outputs().size() != 1
+        || !(graph.type(node.input(0)) instanceof TensorType x && x.isRanked())) {
+      return false;
+    }
+    long axis = node.attributes().get("axis") instanceof Attribute.IntAttr a ? a.value() : -1;
+    return axis == -1 || axis == x.rank() - 1;
   }
 
   private static Optional<Maker> single(Rewrite rewrite, Value value, boolean axis1) {
@@ -158,6 +180,11 @@ public final class ChannelScales {
   /** Neighbouring inputs of a reader that share a factor: the positions that a Flatten joined. */
   public int repeat() {
     return repeat;
+  }
+
+  /** Whether constant gains give the factors, else a layer. */
+  public boolean ofGains() {
+    return maker.gain() >= 0;
   }
 
   /** What gives the factors, for messages. */

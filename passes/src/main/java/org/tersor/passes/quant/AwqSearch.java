@@ -15,7 +15,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
-import org.tersor.passes.equalize.ScaleGroup;
+import org.tersor.passes.graph.ChannelScales;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 
@@ -47,12 +47,12 @@ final class AwqSearch {
    * @param few samples that errors are measured on
    */
   Map<Value, double[]> search(int few) {
-    List<ScaleGroup> groups =
-        ScaleGroup.find(base, note -> {}).stream()
+    List<ChannelScales> groups =
+        context.places(base).stream()
+            .filter(g -> g.repeat() == 1)
             .filter(g -> g.readers().stream().allMatch(n -> n.op().is("MatMul")))
-            .filter(g -> g.readers().stream().noneMatch(context.kept()))
             .toList();
-    List<Value> values = groups.stream().map(ScaleGroup::value).toList();
+    List<Value> values = groups.stream().map(ChannelScales::value).toList();
     ChannelRanges ranges =
         ChannelRanges.measure(
             context.compiler(),
@@ -76,7 +76,7 @@ final class AwqSearch {
             context.options().withNote(note -> {}));
     List<Map<Value, Tensor>> inputs = samples.stream().map(observed::run).toList();
     Map<Value, double[]> scales = new LinkedHashMap<>();
-    for (ScaleGroup group : groups) {
+    for (ChannelScales group : groups) {
       double[] mean = ranges.mean().get(group.value());
       if (mean != null) {
         scales.put(group.value(), best(group, mean, samples, inputs));
@@ -86,7 +86,7 @@ final class AwqSearch {
   }
 
   private double[] best(
-      ScaleGroup group,
+      ChannelScales group,
       double[] mean,
       List<Map<String, Tensor>> samples,
       List<Map<Value, Tensor>> inputs) {
@@ -126,18 +126,7 @@ final class AwqSearch {
   }
 
   private static double[] scales(double[] mean, double r) {
-    double[] scales = new double[mean.length];
-    double max = 0;
-    double min = Double.POSITIVE_INFINITY;
-    for (int j = 0; j < scales.length; j++) {
-      scales[j] = Math.max(Math.pow(mean[j], r), FLOOR);
-      max = Math.max(max, scales[j]);
-      min = Math.min(min, scales[j]);
-    }
-    for (int j = 0; j < scales.length; j++) {
-      scales[j] /= Math.sqrt(max * min);
-    }
-    return scales;
+    return FactorSearch.centred(mean, x -> Math.max(Math.pow(x, r), FLOOR));
   }
 
   /** The weight [in, out] as codes of the scaled weight stand for it. */
@@ -181,7 +170,7 @@ final class AwqSearch {
 
   private static List<List<Tensor>> run(
       Executable block,
-      ScaleGroup group,
+      ChannelScales group,
       List<Tensor> weights,
       List<Map<String, Tensor>> samples,
       List<Map<Value, Tensor>> inputs) {
@@ -204,9 +193,9 @@ final class AwqSearch {
   }
 
   /** Where the error is measured: behind the next layer that all of the group lead to. */
-  private List<Value> ends(ScaleGroup group) {
+  private List<Value> ends(ChannelScales group) {
     List<Value> own = group.readers().stream().map(n -> n.output(0)).toList();
-    if (!group.ofNorm()) {
+    if (!group.ofGains()) {
       return own;
     }
     Set<Value> reached = new HashSet<>(own);
@@ -224,7 +213,7 @@ final class AwqSearch {
   }
 
   /** The part of the graph from the group's value to the ends; the group's weights are inputs. */
-  private Executable block(ScaleGroup group, List<Value> ends) {
+  private Executable block(ChannelScales group, List<Value> ends) {
     Map<Value, Value> instead = new LinkedHashMap<>();
     instead.put(group.value(), new Value(group.value().id(), INPUT));
     int w = 0;

@@ -2,6 +2,7 @@ package org.tersor.passes.quant;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -14,10 +15,8 @@ import org.tersor.ir.spi.Pass;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.equalize.Rotate;
-import org.tersor.passes.equalize.ScaleChannels;
-import org.tersor.passes.equalize.ScaleGroup;
-import org.tersor.passes.equalize.Smooth;
 import org.tersor.passes.equalize.SplitOutliers;
+import org.tersor.passes.graph.ChannelScales;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -46,6 +45,32 @@ public sealed interface Equalization {
 
     private ChannelRanges ranges(Graph base, Collection<Value> values) {
       return ChannelRanges.measure(compiler, base, values, samples, backend, options);
+    }
+
+    private void note(String text) {
+      options.note().accept(text);
+    }
+
+    /** Where factors between channels can be placed, layers to keep left out. */
+    List<ChannelScales> places(Graph base) {
+      return base.nodes().stream()
+          .filter(n -> n.op().is("MatMul") || n.op().is("Gemm"))
+          .map(n -> n.input(0))
+          .distinct()
+          .flatMap(value -> ChannelScales.at(base, value).stream())
+          .filter(place -> place.readers().stream().noneMatch(kept))
+          .toList();
+    }
+
+    private Graph scaled(Graph base, Map<Value, double[]> factors) {
+      Graph current = base;
+      for (Map.Entry<Value, double[]> entry : factors.entrySet()) {
+        current =
+            ChannelScales.at(current, entry.getKey())
+                .orElseThrow()
+                .apply(current, entry.getValue());
+      }
+      return compiler.run(List.of(new TypeInference()), current, options);
     }
 
     private Graph run(Graph base, Pass pass) {
@@ -88,7 +113,10 @@ public sealed interface Equalization {
     }
   }
 
-  /** {@link Smooth}. */
+  /**
+   * SmoothQuant (Xiao et al., arXiv 2211.10438) into norms, and where asked for into a layer whose
+   * result is a factor of what others read.
+   */
   record Smoothing(double alpha, boolean products) implements Equalization {
     @Override
     public String text() {
@@ -102,9 +130,27 @@ public sealed interface Equalization {
 
     @Override
     public Graph apply(Graph base, Context context) {
-      List<ScaleGroup> groups = ScaleGroup.find(base, note -> {});
-      ChannelRanges ranges = context.ranges(base, groups.stream().map(ScaleGroup::value).toList());
-      return context.run(base, new Smooth(alpha, products, ranges.largest()));
+      List<ChannelScales> places =
+          context.places(base).stream().filter(p -> products || p.ofGains()).toList();
+      ChannelRanges ranges =
+          context.ranges(base, places.stream().map(ChannelScales::value).toList());
+      Map<Value, double[]> factors = new LinkedHashMap<>();
+      for (ChannelScales place : places) {
+        double[] largest = ranges.largest().get(place.value());
+        if (largest != null) {
+          factors.put(
+              place.value(), FactorSearch.smoothing(largest, place.readerPeaks(base), alpha));
+        }
+      }
+      long gains = places.stream().filter(ChannelScales::ofGains).count();
+      context.note(
+          "smooth: "
+              + gains
+              + " norms and "
+              + (places.size() - gains)
+              + " products are smoothed with alpha "
+              + alpha);
+      return context.scaled(base, factors);
     }
   }
 
@@ -144,11 +190,8 @@ public sealed interface Equalization {
       Map<Value, double[]> scales =
           new AwqSearch(context, base, context.compiler().registry().format(format))
               .search(samples);
-      context
-          .options()
-          .note()
-          .accept("awq: the inputs of " + scales.size() + " groups of layers are scaled");
-      return context.run(base, new ScaleChannels(scales));
+      context.note("awq: the inputs of " + scales.size() + " groups of layers are scaled");
+      return context.scaled(base, scales);
     }
   }
 

@@ -206,7 +206,8 @@ final class FactorSearch {
     }
   }
 
-  private static double[] smoothing(double[] peaks, double[] largest, double alpha) {
+  /** SmoothQuant's factors from the largest inputs and weights of each channel. */
+  static double[] smoothing(double[] peaks, double[] largest, double alpha) {
     double[] factors = new double[peaks.length];
     for (int c = 0; c < factors.length; c++) {
       factors[c] =
@@ -222,7 +223,7 @@ final class FactorSearch {
    * Divided by the root of the product of the extremes. Channels that were never active are left as
    * they are, and do not count: their extreme would move all others.
    */
-  private static double[] centred(double[] sizes, DoubleUnaryOperator of) {
+  static double[] centred(double[] sizes, DoubleUnaryOperator of) {
     double[] living = Arrays.stream(sizes).filter(x -> x > 0).map(of).toArray();
     double centre =
         Math.sqrt(Arrays.stream(living).min().orElse(1) * Arrays.stream(living).max().orElse(1));
