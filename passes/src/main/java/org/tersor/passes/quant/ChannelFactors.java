@@ -77,36 +77,28 @@ public sealed interface ChannelFactors {
    */
   static ChannelFactors parse(String text) {
     String lower = text.strip().toLowerCase(Locale.ROOT);
-    switch (lower) {
-      case "none" -> {
-        return new None();
-      }
-      case "awq" -> {
-        return new ActivationAware();
-      }
-      case "cle" -> {
-        return new CrossLayer();
-      }
-      case "smooth" -> {
-        return new Smooth(0.5);
-      }
-      case "smooth:search" -> {
-        return new Smooth(-1);
-      }
-      default -> {
-        if (lower.startsWith("smooth:")) {
-          try {
-            double alpha = Double.parseDouble(lower.substring("smooth:".length()));
-            if (alpha >= 0 && alpha <= 1) {
-              return new Smooth(alpha);
-            }
-          } catch (NumberFormatException e) {
-            throw bad(text);
-          }
+    return switch (lower) {
+      case "none" -> new None();
+      case "awq" -> new ActivationAware();
+      case "cle" -> new CrossLayer();
+      case "smooth" -> new Smooth(0.5);
+      case "smooth:search" -> new Smooth(-1);
+      default -> smooth(lower, text);
+    };
+  }
+
+  private static ChannelFactors smooth(String lower, String text) {
+    if (lower.startsWith("smooth:")) {
+      try {
+        double alpha = Double.parseDouble(lower.substring("smooth:".length()));
+        if (alpha >= 0 && alpha <= 1) {
+          return new Smooth(alpha);
         }
+      } catch (NumberFormatException e) {
         throw bad(text);
       }
     }
+    throw bad(text);
   }
 
   private static TersorException bad(String text) {
