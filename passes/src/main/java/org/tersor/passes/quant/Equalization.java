@@ -136,10 +136,9 @@ public sealed interface Equalization {
           context.ranges(base, places.stream().map(ChannelScales::value).toList());
       Map<Value, double[]> factors = new LinkedHashMap<>();
       for (ChannelScales place : places) {
-        double[] largest = ranges.largest().get(place.value());
-        if (largest != null) {
-          factors.put(
-              place.value(), FactorSearch.smoothing(largest, place.readerPeaks(base), alpha));
+        double[] peaks = ranges.largest().get(place.value());
+        if (peaks != null) {
+          factors.put(place.value(), FactorSearch.smoothing(peaks, place.readerPeaks(base), alpha));
         }
       }
       long gains = places.stream().filter(ChannelScales::ofGains).count();
