@@ -204,7 +204,9 @@ record Recipe(
         decisions.codes(),
         decisions.factors(),
         decisions.reports().stream()
-            .filter(report -> left.stream().noneMatch(name -> report.startsWith(name + ":")))
+            .filter(report ->
+                java.util.stream.Stream.concat(chosen.keySet().stream(), read.keySet().stream())
+                    .anyMatch(name -> report.startsWith(name + ":")))
             .toList());
   }
 }
