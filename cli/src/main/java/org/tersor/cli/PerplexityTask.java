@@ -111,19 +111,26 @@ record PerplexityTask(
         result.perplexity(),
         result.tokens(),
         result.texts(),
-        result.reference().isPresent() ? "" : " (± %.4f)".formatted(result.error()));
+        result.reference().isPresent() ? "" : spread(result));
     result
         .reference()
         .ifPresent(r ->
             options.common.say(
-                "  reference %.5f, difference %+.5f ± %.5f, KL %.6f nats, top-1 agreement %.2f %%,"
+                "  reference %.5f, difference %+.5f%s, KL %.6f nats, top-1 agreement %.2f %%,"
                     + " ln p changes by at most %.2g",
                 r.perplexity(),
                 result.perplexity() - r.perplexity(),
-                result.error(),
+                spread(result),
                 r.kl(),
                 100 * r.agreement(),
                 r.largestChange()));
     return Exit.OK;
+  }
+
+  /** One text has no spread. */
+  private static String spread(Perplexity result) {
+    return result.texts() < 2
+        ? ""
+        : String.format(java.util.Locale.ROOT, " ± %.5f", result.error());
   }
 }

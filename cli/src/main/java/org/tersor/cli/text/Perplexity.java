@@ -15,7 +15,7 @@ import org.tersor.runtime.TersorException;
  *
  * @param loss mean of -ln p over all predicted tokens of all texts
  * @param error standard error of the perplexity, or with a reference of its difference to the
- *     reference's; texts are drawn, not tokens (clusters)
+ *     reference's; texts are drawn, not tokens (clusters); NaN of one text
  */
 public record Perplexity(
     double loss, int tokens, int texts, double error, Optional<Against> reference) {
@@ -148,13 +148,15 @@ public record Perplexity(
     json.put("loss", loss);
     json.put("tokens", tokens);
     json.put("texts", texts);
-    if (reference.isEmpty()) {
+    if (reference.isEmpty() && texts > 1) {
       json.put("standardError", error);
     }
     reference.ifPresent(other -> {
       json.put("referencePerplexity", other.perplexity());
       json.put("difference", perplexity() - other.perplexity());
-      json.put("standardErrorOfDifference", error);
+      if (texts > 1) {
+        json.put("standardErrorOfDifference", error);
+      }
       json.put("kl", other.kl());
       json.put("top1Agreement", other.agreement());
       json.put("largestChangeOfLogP", other.largestChange());

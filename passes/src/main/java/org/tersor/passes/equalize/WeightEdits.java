@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.function.Consumer;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
@@ -209,10 +208,5 @@ final class WeightEdits {
     });
     changed.forEach((node, instead) -> edit.replace(node, List.of(instead)));
     return edit.apply();
-  }
-
-  /** For reports. */
-  static Optional<String> name(Node node) {
-    return node.name().isEmpty() ? Optional.empty() : Optional.of(node.name());
   }
 }
