@@ -1,6 +1,7 @@
 package org.tersor.cli;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -20,6 +21,7 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.Registry;
 import org.tersor.passes.eval.Ports;
 import org.tersor.passes.graph.LowerDecode;
+import org.tersor.passes.quant.CalibrationCache;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.ChannelFactors;
 import org.tersor.passes.quant.Diagnosis;
@@ -30,6 +32,7 @@ import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.WholeFile;
 import picocli.CommandLine.Option;
 
 /** How a model is quantized, on the command line. */
@@ -79,6 +82,16 @@ final class QuantizeOptions {
         "P (0.1) percent of the numbers (default: ${DEFAULT-VALUE})."
       })
   String calibrator = "minmax";
+
+  @Option(
+      names = "--calibration-cache",
+      paramLabel = "FILE",
+      split = ",",
+      description = {
+        "Go on from what these files have seen, and write the first: calibration can stop and resume,",
+        "and shards that were calibrated apart are joined. Needs no --calibrate if they hold samples."
+      })
+  List<Path> calibrationCache = new ArrayList<>();
 
   @Option(
       names = "--method",
@@ -194,8 +207,13 @@ final class QuantizeOptions {
     if (calibrates || calibrate.isPresent()) {
       warnIfInterpreted(compiler, model);
     }
+    Optional<CalibrationCache> before = calibrated();
+    boolean suffices =
+        before.isPresent()
+            && !options.method().needsInputs()
+            && !options.equalization().needsInputs();
     Iterable<Map<String, Tensor>> samples =
-        calibrates || calibrate.isPresent() ? samples(base, model) : List.of();
+        calibrate.isPresent() || (calibrates && !suffices) ? samples(base, model) : List.of();
     List<Map<String, Tensor>> few = new ArrayList<>();
     int[] count = {0};
     for (Map<String, Tensor> sample : samples) {
@@ -204,6 +222,7 @@ final class QuantizeOptions {
       }
     }
     List<Quantizer.Decisions> made = new ArrayList<>();
+    List<CalibrationCache> seen = new ArrayList<>();
     if (plan.isPresent()) {
       made.add(PlanFiles.read(plan.get()));
     } else {
@@ -218,7 +237,13 @@ final class QuantizeOptions {
                           java.util.stream.StreamSupport.stream(samples.spliterator(), false)
                               .peek(s -> step.run())
                               .iterator(),
-                      options)));
+                      options,
+                      before,
+                      seen::add)));
+      if (!calibrationCache.isEmpty() && !seen.isEmpty()) {
+        WholeFile.write(
+            calibrationCache.getFirst(), file -> Files.writeString(file, seen.getFirst().text()));
+      }
     }
     Quantizer.Decisions decided = made.getFirst();
     if (savePlan.isPresent()) {
@@ -268,6 +293,23 @@ final class QuantizeOptions {
           }
         });
     return facts;
+  }
+
+  /** What calibration files hold, joined; empty if there are none yet. */
+  private Optional<CalibrationCache> calibrated() throws IOException {
+    Optional<CalibrationCache> joined = Optional.empty();
+    for (Path file : calibrationCache) {
+      if (!Files.exists(file)) {
+        continue;
+      }
+      CalibrationCache read = CalibrationCache.parse(Files.readString(file));
+      if (joined.isPresent()) {
+        joined.get().join(read);
+      } else {
+        joined = Optional.of(read);
+      }
+    }
+    return joined;
   }
 
   /** Calibration by interpretation takes hours where compiled code takes seconds. */

@@ -1,17 +1,13 @@
 package org.tersor.passes.quant;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ModelMetadata;
@@ -193,6 +189,21 @@ public final class Quantizer {
 
   /** As {@link #plan}, with what methods chose. */
   public Decisions decide(Graph given, Iterable<Map<String, Tensor>> samples, Options options) {
+    return decide(given, samples, options, Optional.empty(), cache -> {});
+  }
+
+  /**
+   * As {@link #decide(Graph, Iterable, Options)}, going on from calibration that was done before.
+   *
+   * @param before what was seen; its samples are not run again
+   * @param keep takes what has been seen in the end
+   */
+  public Decisions decide(
+      Graph given,
+      Iterable<Map<String, Tensor>> samples,
+      Options options,
+      Optional<CalibrationCache> before,
+      Consumer<CalibrationCache> keep) {
     NumberFormat weightFormat = compiler.registry().format(options.weights());
     Optional<NumberFormat> activationFormat =
         options.activations().map(compiler.registry()::format);
@@ -244,7 +255,8 @@ public final class Quantizer {
     header.put("recipe", RECIPE);
     Map<String, QuantPlan.Activation> activations =
         activationFormat.isPresent()
-            ? calibrate(base, selection, activationFormat.get(), samples, options, header, reports)
+            ? new Calibration(compiler, base, selection, options, reports)
+                .run(activationFormat.get(), samples, before, keep, header)
             : Map.of();
     Map<String, String> weights = new TreeMap<>();
     selection.weights().keySet().forEach(node -> weights.put(names.of(node), weightFormat.id()));
@@ -313,82 +325,6 @@ public final class Quantizer {
         .limit(5)
         .map(e -> names.of(e.getKey()) + ": " + e.getValue())
         .toList();
-  }
-
-  private static String report(
-      String name, NumberFormat format, Calibrator.Range range, Histogram seen) {
-    return String.format(
-        java.util.Locale.ROOT,
-        "%s: %s over %.5g..%.5g of %.5g..%.5g, %.4f %% of %d numbers clipped",
-        name,
-        format.id(),
-        range.min(),
-        range.max(),
-        seen.min(),
-        seen.max(),
-        100 * seen.outside(range.min(), range.max()),
-        seen.total());
-  }
-
-  private Map<String, QuantPlan.Activation> calibrate(
-      Graph base,
-      Selection selection,
-      NumberFormat format,
-      Iterable<Map<String, Tensor>> samples,
-      Options options,
-      Map<String, String> header,
-      List<String> reports) {
-    List<Value> observed =
-        selection.activations().stream().filter(v -> !selection.sharing().containsKey(v)).toList();
-    Map<Value, Histogram> histograms = new LinkedHashMap<>();
-    observed.forEach(value -> histograms.put(value, new Histogram()));
-    Observed executable =
-        new Observed(compiler, base, observed, options.backend(), quiet(options.compile()));
-    MessageDigest digest = sha256();
-    int count = 0;
-    for (Map<String, Tensor> sample : samples) {
-      hash(digest, sample);
-      executable
-          .run(sample)
-          .forEach((value, tensor) ->
-              histograms.computeIfAbsent(value, v -> new Histogram()).add(tensor));
-      count++;
-    }
-    if (count == 0) {
-      throw new TersorException(
-          "TSR-0413", "calibration needs at least one sample; none was given");
-    }
-    Names names = new Names(base);
-    Calibrator.Codes codes = ActivationGrid.codes(format);
-    Map<String, QuantPlan.Activation> activations = new TreeMap<>();
-    for (Value value : selection.activations()) {
-      Value source = value;
-      while (selection.sharing().containsKey(source)) {
-        source = selection.sharing().get(source);
-      }
-      Histogram histogram = histograms.get(source);
-      if (histogram == null) {
-        continue;
-      }
-      if (histogram.notFinite() > 0 && source.equals(value)) {
-        options
-            .compile()
-            .note()
-            .accept(
-                "calibration: "
-                    + histogram.notFinite()
-                    + " infinities or NaNs in '"
-                    + names.of(value)
-                    + "' are left out of its range");
-      }
-      Calibrator.Range range = options.calibrator().range(histogram, codes);
-      reports.add(report(names.of(value), format, range, histogram));
-      activations.put(names.of(value), ActivationGrid.fit(format, range.min(), range.max()));
-    }
-    header.put("calibrator", options.calibrator().text());
-    header.put("calibration.samples", Integer.toString(count));
-    header.put("calibration.sha256", HexFormat.of().formatHex(digest.digest()));
-    return activations;
   }
 
   /** The name of a value in plans. */
@@ -532,26 +468,5 @@ public final class Quantizer {
                 10 * Math.log10(sum[0] / sum[1]))));
     errors.sort(java.util.Comparator.comparingDouble(LayerError::sqnr));
     return errors;
-  }
-
-  private static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  private static void hash(MessageDigest digest, Map<String, Tensor> sample) {
-    new TreeMap<>(sample)
-        .forEach((name, tensor) -> {
-          digest.update(name.getBytes(java.nio.charset.StandardCharsets.UTF_8));
-          ByteBuffer buffer =
-              ByteBuffer.allocate(8 * Math.max(1, tensor.size())).order(ByteOrder.LITTLE_ENDIAN);
-          for (int i = 0; i < tensor.size(); i++) {
-            buffer.putDouble(tensor.getDouble(i));
-          }
-          digest.update(buffer.flip());
-        });
   }
 }
