@@ -31,6 +31,7 @@ import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
 import org.tersor.passes.graph.Simplify;
+import org.tersor.passes.graph.SinkIntoBranches;
 import org.tersor.passes.graph.UpgradeOpset;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
@@ -56,6 +57,7 @@ class GoldenTest {
           new CommuteQdq(),
           new IntegerKernels(),
           new FoldBatchNorm(),
+          new SinkIntoBranches(),
           new WidenFloat16(),
           UpgradeOpset.forChannels());
 

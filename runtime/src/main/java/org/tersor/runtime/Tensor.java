@@ -185,6 +185,7 @@ public record Tensor(DType dtype, long[] shape, Object array) implements Datum {
       case I16, U16 -> shorts()[index] = (short) value;
       case I32, U32 -> ints()[index] = (int) value;
       case I64, U64 -> longs()[index] = value;
+      case STRING -> throw new IllegalStateException("a string has no number");
       default -> setDouble(index, (double) value);
     }
   }

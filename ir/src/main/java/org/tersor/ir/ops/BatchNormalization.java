@@ -60,6 +60,10 @@ final class BatchNormalization extends OpBase {
 
   @Override
   List<? extends ValueType> types(OpContext c) {
+    // Before version 9 there is a form with numbers for every element.
+    for (int i = 1; i < 5 && c.version() >= 9; i++) {
+      Shapes.rank(c, i, 1);
+    }
     List<TensorType> types = new ArrayList<>(List.of(c.in(0)));
     for (int i = 1; i < c.outputCount(); i++) {
       if (c.hasOutput(i) && !(training(c) && i < 3)) {

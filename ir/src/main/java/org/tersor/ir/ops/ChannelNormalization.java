@@ -43,6 +43,8 @@ final class ChannelNormalization extends OpBase {
 
   @Override
   List<? extends ValueType> types(OpContext c) {
+    Shapes.rank(c, 1, 1);
+    Shapes.rank(c, 2, 1);
     if (c.in(0).isRanked()) {
       groups(c);
     }

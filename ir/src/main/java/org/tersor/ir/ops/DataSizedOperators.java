@@ -111,6 +111,7 @@ final class DataSizedOperators {
 
     @Override
     List<ValueType> types(OpContext c) {
+      Shapes.rank(c, 1, 1);
       if (!c.has("axis")) {
         return List.of(TensorType.of(c.dtype(0), List.of(unknown(c, 0))));
       }

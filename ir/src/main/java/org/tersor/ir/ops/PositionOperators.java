@@ -180,6 +180,10 @@ final class PositionOperators {
 
     @Override
     List<ValueType> types(OpContext c) {
+      if (c.in(1).isRanked() && c.rank(1) > 1) {
+        throw c.error("TSR-0303", "the depth must be one number");
+      }
+      Shapes.rank(c, 2, 1);
       if (!c.in(0).isRanked()) {
         return List.of(TensorType.unranked(c.dtype(2)));
       }
@@ -259,6 +263,7 @@ final class PositionOperators {
 
     @Override
     List<ValueType> types(OpContext c) {
+      Shapes.rank(c, 1, 1);
       return List.of(c.in(0));
     }
 

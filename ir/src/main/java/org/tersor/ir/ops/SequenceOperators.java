@@ -16,14 +16,14 @@ import org.tersor.runtime.DimExpr;
 
 /** Sequences of tensors; what they do is in the runtime's host operations. */
 final class SequenceOperators {
+  private static final String EMPTY = "SequenceEmpty";
+
   private SequenceOperators() {}
 
   static List<Operator> all() {
     return List.of(
         new HostRow(
-            op("SequenceEmpty", 11)
-                .output("output", "seq(T)")
-                .attribute("dtype", AttributeKind.INT),
+            op(EMPTY, 11).output("output", "seq(T)").attribute("dtype", AttributeKind.INT),
             "sequence.construct",
             c -> List.of(new SequenceType(TensorType.unranked(emptyOf(c))))),
         new HostRow(
@@ -37,7 +37,7 @@ final class SequenceOperators {
                 .optional("position", "I")
                 .output("output_sequence", "seq(T)"),
             "sequence.insert",
-            c -> List.of(new SequenceType(ValueType.cover(element(c), c.in(1))))),
+            c -> List.of(new SequenceType(inserted(c)))),
         new HostRow(
             op("SequenceErase", 11)
                 .input("input_sequence", "seq(T)")
@@ -104,6 +104,17 @@ final class SequenceOperators {
       element = ValueType.cover(element, c.in(i));
     }
     return List.of(new SequenceType(element));
+  }
+
+  /** Type of the elements with a new one, which is the only one if the sequence is known empty. */
+  private static ValueType inserted(OpContext c) {
+    boolean empty =
+        c.graph().nodes().stream()
+            .anyMatch(
+                node -> node.op().type().equals(EMPTY) && node.output(0).equals(c.node().input(0)));
+    return empty && element(c).equals(TensorType.unranked(c.dtype(1)))
+        ? c.in(1)
+        : ValueType.cover(element(c), c.in(1));
   }
 
   /** Type of the elements of input 0. */

@@ -157,6 +157,7 @@ final class ShapeOperators {
 
     @Override
     List<ValueType> types(OpContext c) {
+      Shapes.rank(c, 0, 1);
       DType dtype = value(c).dtype();
       Optional<List<DimExpr>> dims = c.symbolic(0);
       if (dims.isPresent()) {

@@ -76,6 +76,14 @@ final class Shapes {
     return type;
   }
 
+  /** A diagnostic if input {@code index} is present and has another rank. */
+  static void rank(OpContext c, int index, int rank) {
+    if (c.hasInput(index) && c.in(index).isRanked() && c.rank(index) != rank) {
+      throw c.error(
+          "TSR-0303", "input " + index + " must have rank " + rank + ", not " + c.rank(index));
+    }
+  }
+
   /** A diagnostic where both are known and differ: "the [what] must be ..., not ...". */
   static void agree(OpContext c, String what, DimExpr given, DimExpr wanted) {
     if (given.isConst() && wanted.isConst() && !given.equals(wanted)) {

@@ -16,6 +16,12 @@ final class Types {
   static final Set<DType> SIGNED_NUMERIC = union(FLOATS, SIGNED);
   static final Set<DType> BOOL = set(DType.BOOL);
   static final Set<DType> NUMERIC_OR_BOOL = union(NUMERIC, BOOL);
+
+  /** What has an order that kernels know. */
+  static final Set<DType> COMPARABLE =
+      Collections.unmodifiableSet(
+          EnumSet.complementOf(EnumSet.of(DType.STRING, DType.C64, DType.C128)));
+
   static final Set<DType> I64 = set(DType.I64);
   static final Set<DType> INDICES = set(DType.I32, DType.I64);
 

@@ -97,7 +97,7 @@ final class UniqueSlices extends OpBase {
             .output("inverse_indices", "I")
             .output("counts", "I")
             .output("count", "I")
-            .types("T", Types.NUMERIC_OR_BOOL)
+            .types("T", Types.COMPARABLE)
             .types("I", Types.I64)
             .attribute("axis", AttributeKind.INT)
             .attribute("sorted", AttributeKind.INT)

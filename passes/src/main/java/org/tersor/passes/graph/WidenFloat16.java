@@ -24,7 +24,8 @@ import org.tersor.runtime.DType;
 /**
  * Computes a float16 model in float32: weights are widened, inputs and outputs keep their type
  * behind a Cast, and a Cast to float16 in the model still rounds. Graphs with bodies or with nodes
- * that name float16 as their output type are left alone.
+ * that name float16 as their output type are left alone, those with sequences, optionals or maps,
+ * too.
  */
 public final class WidenFloat16 implements Pass {
   private static final String PRECISION = ModelMetadata.TERSOR + "precision";
@@ -44,7 +45,10 @@ public final class WidenFloat16 implements Pass {
   @Override
   public Graph run(Graph graph, PassContext context) {
     boolean any = graph.types().values().stream().anyMatch(WidenFloat16::isHalf);
-    if (!any || graph.nodes().stream().anyMatch(WidenFloat16::fixesTypes)) {
+    boolean kept =
+        graph.nodes().stream().anyMatch(WidenFloat16::fixesTypes)
+            || graph.types().values().stream().anyMatch(WidenFloat16::isContainer);
+    if (!any || kept) {
       return graph;
     }
     int next = graph.maxId() + 1;
@@ -135,6 +139,11 @@ public final class WidenFloat16 implements Pass {
                 || node.attributes().containsKey("output_dtype")
                 || node.attributes().containsKey("stash_type"));
     return saysHalf || !Graph.bodies(node).isEmpty() || node.op().is("CastLike");
+  }
+
+  /** What is in it would have another type outside than inside. */
+  private static boolean isContainer(ValueType type) {
+    return !(type instanceof TensorType || type instanceof ValueType.UnknownType);
   }
 
   private static boolean isHalf(ValueType type) {

@@ -9,6 +9,7 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.spi.ImageReaderSpi;
@@ -55,7 +56,13 @@ final class ImageDecode implements HostOp {
                   + MOST_PIXELS
                   + " pixels");
         }
-        return List.of(pixels(call, reader.read(0)));
+        Optional<byte[]> lossy = LossyWebp.frame(encoded.bytes());
+        return List.of(
+            pixels(
+                call,
+                lossy.isPresent()
+                    ? LossyWebp.read(lossy.get(), reader.getWidth(0), reader.getHeight(0))
+                    : reader.read(0)));
       } finally {
         reader.dispose();
       }

@@ -9,9 +9,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.zip.CRC32;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -104,5 +107,29 @@ class ImageDecodeTest {
     huge[16] = 0x7F; // the width, in the header chunk
     assertEquals("TSR-0303", fault(huge));
     assertEquals("TSR-0303", fault("P6\n100000 100000\n255\n\1".getBytes(ISO_8859_1)));
+  }
+
+  /** A picture of the ONNX backend suite; the numbers are those of libwebp, which made it. */
+  @Test
+  void lossyWebpHasTheColorsOfItsLibrary() throws IOException {
+    byte[] file;
+    try (InputStream in = ImageDecodeTest.class.getResourceAsStream("lossy.webp")) {
+      file = Objects.requireNonNull(in).readAllBytes();
+    }
+    Tensor picture = decode("RGB", file);
+    assertArrayEquals(new long[] {32, 32, 3}, picture.shape());
+    CRC32 all = new CRC32();
+    all.update(picture.bytes());
+    assertEquals(771611974L, all.getValue());
+    // A longer container around the same frame, and one that is cut off.
+    byte[] extended = new byte[file.length + 18];
+    System.arraycopy(file, 0, extended, 0, 12);
+    System.arraycopy("VP8X".getBytes(ISO_8859_1), 0, extended, 12, 4);
+    extended[16] = 10;
+    extended[24] = 31;
+    extended[27] = 31;
+    System.arraycopy(file, 12, extended, 30, file.length - 12);
+    assertArrayEquals(picture.bytes(), decode("RGB", extended).bytes());
+    assertEquals("TSR-0705", fault(java.util.Arrays.copyOf(file, 40)));
   }
 }
