@@ -33,6 +33,12 @@ import org.tersor.runtime.DimExpr;
 final class GemmSchedule {
   private static final long TASK_WORK = 1 << 19;
 
+  /**
+   * Products summed in one register before the sum joins a total: one chain over all of k would
+   * have two to four times the rounding error at the lengths of convolutions.
+   */
+  private static final int FLOAT_BLOCK = 128;
+
   /** How products are summed. */
   private enum Mode {
     /** Multiply-add in the type of the sum. */
@@ -299,11 +305,7 @@ final class GemmSchedule {
       KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Panels.Column column) {
     RegisterTile registers = new RegisterTile(nest, c, tile, fused, m0, rows, n0);
     GemmSums sums = new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read);
-    Optional<KExpr> first = start.map(this::fusedStart);
-    Expr[][] finished =
-        mode == Mode.EXACT_F32
-            ? new ExactF32Sums(registers, nest, sums, integers.exactSteps()).emit(first)
-            : sums.emit(c.fold().scalar(), first);
+    Expr[][] finished = sums(registers, sums, start.map(this::fusedStart));
     registers.forEach((i, v) ->
         registers.at(
             i,
@@ -317,6 +319,20 @@ final class GemmSchedule {
                             c.stage().target().name(),
                             move.apply(storeIndex()),
                             nest.lower(move.apply(epilogue))))));
+  }
+
+  private Expr[][] sums(RegisterTile registers, GemmSums sums, Optional<KExpr> start) {
+    Scalar scalar = c.fold().scalar();
+    boolean isLong = scalar == Scalar.F32 && sizeOr(c.extentK(), Long.MAX_VALUE) > FLOAT_BLOCK;
+    return switch (mode) {
+      case EXACT_F32 ->
+          new BlockSums(registers, nest, sums, Scalar.I32, integers.exactSteps()).emit(start);
+      case FLOAT ->
+          isLong
+              ? new BlockSums(registers, nest, sums, Scalar.F32, FLOAT_BLOCK).emit(start)
+              : sums.emit(scalar, start);
+      case DOT4 -> sums.emit(scalar, start);
+    };
   }
 
   private KExpr storeIndex() {

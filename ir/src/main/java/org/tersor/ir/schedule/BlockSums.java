@@ -13,20 +13,24 @@ import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 
 /**
- * Sums of 8-bit products where there is no Dot4: F32 sums of at most {@code steps} products, which
- * are exact, added up in an I32 tile in memory.
+ * Sums of at most {@code steps} products in F32 registers, added up in a tile in memory. With an I32
+ * tile these are 8-bit products where there is no Dot4: exact while every partial sum stays below
+ * 2^24. With an F32 tile the error of a long sum grows with the length of a block and the number of
+ * blocks, not with their product.
  *
- * @param steps products of which every partial sum stays below 2^24
+ * @param totals element type of the tile
+ * @param steps products in a block
  */
-record ExactF32Sums(RegisterTile tile, NestEmitter nest, GemmSums sums, int steps) {
+record BlockSums(
+    RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar totals, int steps) {
 
   Expr[][] emit(Optional<KExpr> start) {
-    Type ints = new Type(Scalar.I32, tile.shape().lanes());
-    Expr.Var[][] totals = tile.accumulators(Scalar.I32, start);
+    Type type = new Type(totals, tile.shape().lanes());
+    Expr.Var[][] first = tile.accumulators(totals, start);
     String buffer = nest.fresh("tile");
     Expr size = index((long) tile.rows() * tile.shape().width());
-    nest.emit(new Stmt.Alloc(buffer, Type.I32, size, Stmt.Space.LOCAL));
-    tile.forEach((i, v) -> store(buffer, i, v, totals[i][v]));
+    nest.emit(new Stmt.Alloc(buffer, new Type(totals, 1), size, Stmt.Space.LOCAL));
+    tile.forEach((i, v) -> store(buffer, i, v, first[i][v]));
     Expr end = nest.dim(sums.panels().steps());
     sums.rows(access ->
         nest.loop(
@@ -40,13 +44,14 @@ record ExactF32Sums(RegisterTile tile, NestEmitter nest, GemmSums sums, int step
               nest.loop(
                   Stmt.LoopKind.SERIAL, k0, stop, 1, k -> sums.step(Scalar.F32, parts, k, access));
               tile.forEach((i, v) -> {
-                Expr part = new Expr.Cast(ints, parts[i][v], true);
-                Expr total = new Expr.Binary(BinaryOp.ADD, load(ints, buffer, i, v), part);
+                Expr part =
+                    totals == Scalar.F32 ? parts[i][v] : new Expr.Cast(type, parts[i][v], true);
+                Expr total = new Expr.Binary(BinaryOp.ADD, load(type, buffer, i, v), part);
                 store(buffer, i, v, total);
               });
             }));
     Expr[][] result = new Expr[tile.rows()][tile.shape().columns()];
-    tile.forEach((i, v) -> result[i][v] = nest.let("s", load(ints, buffer, i, v)));
+    tile.forEach((i, v) -> result[i][v] = nest.let("s", load(type, buffer, i, v)));
     return result;
   }
 
