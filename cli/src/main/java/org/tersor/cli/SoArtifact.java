@@ -12,13 +12,14 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tersor.runtime.Arguments;
@@ -42,6 +43,7 @@ final class SoArtifact implements Executable {
   private final MethodHandle arenaSize;
   private final MethodHandle run;
   private final MemorySegment packed;
+  private final ConcurrentLinkedDeque<Memory> pool = new ConcurrentLinkedDeque<>();
 
   SoArtifact(Path file) throws IOException {
     Matcher symbol = DESCRIBE.matcher(new String(Files.readAllBytes(file), ISO_8859_1));
@@ -161,45 +163,83 @@ final class SoArtifact implements Executable {
   public Map<String, Tensor> run(Map<String, Tensor> given, Map<String, Tensor> targets) {
     List<Tensor> tensors = Arguments.inputs(inputs, given);
     Map<String, Long> values = Arguments.bind(inputs, tensors);
-    Map<String, Tensor> results = new LinkedHashMap<>();
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment sizes = arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, dims.size()));
-      for (int i = 0; i < dims.size(); i++) {
-        sizes.setAtIndex(ValueLayout.JAVA_LONG, i, values.getOrDefault(dims.get(i), 0L));
+    List<Tensor> results = Arguments.outputs(outputs, targets, values);
+    long[] sizes = dims.stream().mapToLong(dim -> values.getOrDefault(dim, 0L)).toArray();
+    Memory memory = pool.pollFirst();
+    if (memory == null || !Arrays.equals(memory.dims, sizes)) {
+      memory = new Memory(sizes, tensors, results);
+    }
+    memory.call(tensors, results);
+    pool.offerFirst(memory);
+    return Arguments.byName(outputs, results);
+  }
+
+  /** What the caller of the library owns in one call at a time, for one value of the dimensions. */
+  private final class Memory {
+    private final long[] dims;
+    private final MemorySegment sizes;
+    private final MemorySegment in;
+    private final MemorySegment out;
+    private final MemorySegment scratch;
+    private final long bytes;
+    private final List<MemorySegment> inputs;
+    private final List<MemorySegment> outputs;
+
+    Memory(long[] dims, List<Tensor> given, List<Tensor> results) {
+      Arena arena = Arena.ofAuto();
+      this.dims = dims;
+      sizes = arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, dims.length));
+      MemorySegment.copy(dims, 0, sizes, ValueLayout.JAVA_LONG, 0, dims.length);
+      inputs = given.stream().map(t -> buffer(arena, t)).toList();
+      outputs = results.stream().map(t -> buffer(arena, t)).toList();
+      in = pointers(arena, inputs);
+      out = pointers(arena, outputs);
+      bytes = check("arena_size", invoke(arenaSize, sizes));
+      scratch = arena.allocate(Math.max(64, bytes), 64);
+    }
+
+    private static MemorySegment buffer(Arena arena, Tensor tensor) {
+      return arena.allocate(Math.max(64, heap(tensor).byteSize()), 64);
+    }
+
+    private static MemorySegment pointers(Arena arena, List<MemorySegment> buffers) {
+      MemorySegment pointers = arena.allocate(ValueLayout.ADDRESS, Math.max(1, buffers.size()));
+      for (int i = 0; i < buffers.size(); i++) {
+        pointers.setAtIndex(ValueLayout.ADDRESS, i, buffers.get(i));
       }
-      MemorySegment in = arena.allocate(ValueLayout.ADDRESS, Math.max(1, inputs.size()));
+      return pointers;
+    }
+
+    void call(List<Tensor> given, List<Tensor> results) {
       for (int i = 0; i < inputs.size(); i++) {
-        MemorySegment heap = heap(tensors.get(i));
-        MemorySegment copy = arena.allocate(Math.max(64, heap.byteSize()), 64);
-        copy.asSlice(0, heap.byteSize()).copyFrom(heap);
-        in.setAtIndex(ValueLayout.ADDRESS, i, copy);
+        MemorySegment source = heap(given.get(i));
+        MemorySegment.copy(source, 0, inputs.get(i), 0, source.byteSize());
       }
-      MemorySegment out = arena.allocate(ValueLayout.ADDRESS, Math.max(1, outputs.size()));
-      List<MemorySegment> buffers = new ArrayList<>();
-      List<Tensor> targetsInOrder = new ArrayList<>();
-      for (int i = 0; i < outputs.size(); i++) {
-        Port port = outputs.get(i);
-        long[] shape = port.shape().stream().mapToLong(dim -> dim.eval(values)).toArray();
-        Tensor target =
-            Optional.ofNullable(targets.get(port.name()))
-                .orElseGet(() -> Tensor.zeros(port.dtype(), shape));
-        results.put(port.name(), target);
-        targetsInOrder.add(target);
-        buffers.add(arena.allocate(Math.max(64, heap(target).byteSize()), 64));
-        out.setAtIndex(ValueLayout.ADDRESS, i, buffers.get(i));
+      int result;
+      try {
+        result =
+            (int)
+                run.invokeExact(
+                    in,
+                    out,
+                    sizes,
+                    packed,
+                    scratch,
+                    bytes,
+                    MemorySegment.NULL,
+                    MemorySegment.NULL);
+      } catch (Throwable e) {
+        throw new IllegalStateException("the library cannot be called", e);
+      } finally {
+        Reference.reachabilityFence(this);
+        Reference.reachabilityFence(SoArtifact.this);
       }
-      long bytes = check("arena_size", invoke(arenaSize, sizes));
-      MemorySegment scratch = arena.allocate(Math.max(64, bytes), 64);
-      check(
-          "run",
-          invoke(
-              run, in, out, sizes, packed, scratch, bytes, MemorySegment.NULL, MemorySegment.NULL));
+      check("run", result);
       for (int i = 0; i < outputs.size(); i++) {
-        MemorySegment heap = heap(targetsInOrder.get(i));
-        heap.copyFrom(buffers.get(i).asSlice(0, heap.byteSize()));
+        MemorySegment target = heap(results.get(i));
+        MemorySegment.copy(outputs.get(i), 0, target, 0, target.byteSize());
       }
     }
-    return results;
   }
 
   private static MemorySegment heap(Tensor tensor) {

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.tersor.runtime.JarMain;
 import org.tersor.runtime.TersorException;
 
 /**
@@ -86,6 +87,7 @@ final class WidthBench {
       throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(JarMain.HOTSPOT);
     command.addAll(jvm);
     command.addAll(
         List.of(

@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -161,15 +160,16 @@ class RealModelsTest {
   }
 
   /**
-   * A known miss: on random inputs the rounding of float32 exceeds the tolerance at about 50 of
-   * 301,665 values, and a run in float64 shows that ONNX Runtime is outside it too. What can be
-   * asked is that Tersor is no farther from float64 than ONNX Runtime. When the first assertion
-   * fails the model passes: move it to the list above.
+   * On random inputs the rounding of float32 exceeds the tolerance at some of 301,665 values, and a
+   * run in float64 shows that ONNX Runtime itself is outside it: what were exact would fail, too.
+   * So Tersor must be nearer to float64 than ONNX Runtime is, in the mean and in the number of
+   * values outside. When the first assertion fails the model passes: move it to the list above.
    */
-  @Test
-  void yoloxIsOutsideTheToleranceButAsExactAsTheReference() {
+  @ParameterizedTest
+  @ValueSource(strings = {"native", "jvm"})
+  void yoloxIsOutsideTheToleranceButMoreExactThanTheReference(String backend) {
     Path file = TestData.path("models/yolox-nano/yolox_nano.onnx");
-    LoadedModel loaded = load("native", file, Map.of());
+    LoadedModel loaded = load(backend, file, Map.of());
     Map<String, Tensor> inputs = drawn(loaded, Map.of());
     Compiler compiler = Compiler.standard();
     try (Reference ort = new OrtWorker()) {
@@ -181,7 +181,9 @@ class RealModelsTest {
           Witness.run(compiler.read(file, Map.of()), compiler.registry().operators(), inputs);
       Witness.Opinion opinion = Witness.judge(exact, report.actual(), report.expected()).getFirst();
       assertTrue(opinion.reference().outside() > 0, "ONNX Runtime is inside now: " + opinion);
-      assertTrue(opinion.tersor().rms() <= 1.2 * opinion.reference().rms(), "too far: " + opinion);
+      assertTrue(opinion.tersor().rms() <= opinion.reference().rms(), "too far: " + opinion);
+      assertTrue(
+          opinion.tersor().outside() <= opinion.reference().outside(), "too far: " + opinion);
     }
   }
 }

@@ -1,5 +1,6 @@
 package org.tersor.runtime;
 
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,6 +48,19 @@ public interface Executable {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     inputs.forEach((name, datum) -> tensors.put(name, datum.tensor("input '" + name + "'")));
     return new LinkedHashMap<>(run(tensors));
+  }
+
+  /**
+   * Runs the model on zeros until its runs become no faster, so that the first real call finds
+   * compiled code: on a JVM the first runs take a hundred times as long as later ones. Does nothing
+   * for a model with inputs that are no tensors.
+   *
+   * @param dims values of symbolic dimensions; others are 1
+   * @param limit longest time, checked between runs; two seconds make a small model fast
+   * @return the time taken
+   */
+  default Duration warmUp(Map<String, Long> dims, Duration limit) {
+    return WarmUp.run(this, dims, limit);
   }
 
   /** Facts for a person: backend, vector width, nodes run on the host, memory. */

@@ -15,6 +15,14 @@ import java.util.function.Supplier;
 public final class JarMain {
   private static final String RELAUNCHED = "tersor.relaunched";
 
+  /**
+   * HotSpot compiles in tiers. While its queue is long it takes the second instead of the third; a
+   * method of vector code that the third then cannot compile ("out of virtual registers") never
+   * reaches the fourth, which would make it thirty times faster. So the second is left out.
+   */
+  public static final List<String> HOTSPOT =
+      List.of("-XX:+IgnoreUnrecognizedVMOptions", "-XX:Tier3DelayOn=1000000");
+
   private JarMain() {}
 
   /**
@@ -70,6 +78,7 @@ public final class JarMain {
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(HOTSPOT);
     command.addAll(jvmOptions());
     command.add("--add-modules");
     command.add("jdk.incubator.vector");

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -250,5 +251,36 @@ class PlanExecutableTest {
       assertEquals(
           "TSR-0707", assertThrows(TersorException.class, () -> PlanCodec.read(damaged)).code());
     }
+  }
+
+  @Test
+  void warmUpRunsTheModelAtTheGivenSizesWithinItsLimit() {
+    List<Long> rows = new ArrayList<>();
+    Executable recording =
+        new Executable() {
+          @Override
+          public List<Port> inputs() {
+            return List.of(port("x", N, DimExpr.of(4)));
+          }
+
+          @Override
+          public List<Port> outputs() {
+            return List.of();
+          }
+
+          @Override
+          public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+            rows.add(inputs.get("x").shape()[0]);
+            return Map.of();
+          }
+        };
+    recording.warmUp(Map.of("N", 3L), Duration.ZERO);
+    assertEquals(List.of(), rows);
+    recording.warmUp(Map.of("N", 3L), Duration.ofMillis(1));
+    assertTrue(rows.size() > 1);
+    assertTrue(rows.stream().allMatch(n -> n == 3));
+    rows.clear();
+    recording.warmUp(Map.of(), Duration.ofMillis(1));
+    assertTrue(rows.stream().allMatch(n -> n == 1));
   }
 }

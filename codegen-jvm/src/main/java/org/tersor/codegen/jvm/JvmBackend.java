@@ -1,11 +1,13 @@
 package org.tersor.codegen.jvm;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import jdk.incubator.vector.IntVector;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.loop.LoopFunction;
@@ -56,6 +58,30 @@ public final class JvmBackend implements Backend.OfProgram {
 
   @Override
   public Executable load(Program program, Options options) {
+    Executable executable = executable(program, options);
+    warmUp(options).ifPresent(limit -> executable.warmUp(Map.of(), limit));
+    return executable;
+  }
+
+  /** Setting {@code warmup=SECONDS}: the longest time to run on zeros before the first call. */
+  private static Optional<Duration> warmUp(Options options) {
+    String text = options.settings().get("warmup");
+    if (text == null) {
+      return Optional.empty();
+    }
+    try {
+      double seconds = Double.parseDouble(text);
+      if (seconds >= 0 && seconds <= 3600) {
+        return Optional.of(Duration.ofMillis(Math.round(seconds * 1000)));
+      }
+    } catch (NumberFormatException e) {
+      // Reported below.
+    }
+    throw new TersorException(
+        "TSR-0906", "warmup=" + text + " is not a number of seconds from 0 to 3600");
+  }
+
+  private Executable executable(Program program, Options options) {
     Map<String, String> facts = new LinkedHashMap<>();
     facts.put("backend", id());
     facts.put("target", program.target().name() + targetNote(program.target()));

@@ -39,7 +39,83 @@ final class CCasts {
     if (!from.isVector()) {
       return "((" + CUnit.scalar(to) + ")" + a + ")";
     }
+    Scalar f = from.scalar();
+    if (f.isInteger() && to.isInteger() && f.bytes() <= 4 && to.bytes() <= 4) {
+      String name = "tsr_int_" + f.text() + "_" + to.text();
+      String scalar = scalars.unary(name, f, to, () -> "return (" + CUnit.scalar(to) + ")x;");
+      return lift.lift(name, to, List.of(f), from.lanes(), scalar, lanes -> resize(f, to, lanes))
+          + "("
+          + a
+          + ")";
+    }
     return "__builtin_convertvector(" + a + ", " + unit.type(new Type(to, from.lanes())) + ")";
+  }
+
+  /** Integers of another size: gcc's own conversions take dozens of instructions for most. */
+  private Optional<String> resize(Scalar from, Scalar to, int lanes) {
+    String result = unit.type(new Type(to, lanes));
+    int in = lanes * from.bytes();
+    int out = lanes * to.bytes();
+    if (in == out || Math.min(in, out) < 4 || unit.isa() == Isa.SCALAR) {
+      return Optional.of("return __builtin_convertvector(a, " + result + ");");
+    }
+    if (!unit.isa().registers(Math.max(16, Math.max(in, out)))) {
+      return Optional.empty();
+    }
+    String register = CLift.prefix(Math.max(16, Math.max(in, out)));
+    if (out > in) {
+      String wide =
+          "%s_cvtep%s%d_epi%d(%s)"
+              .formatted(
+                  register,
+                  from.isUnsigned() ? "u" : "i",
+                  8 * from.bytes(),
+                  8 * to.bytes(),
+                  inRegister("a", in));
+      return Optional.of("return (%s)%s;".formatted(result, ofRegister(wide, out)));
+    }
+    if (unit.isa().bitMasks()) {
+      String narrow =
+          "%s_cvtepi%d_epi%d(%s)"
+              .formatted(register, 8 * from.bytes(), 8 * to.bytes(), inRegister("a", in));
+      return Optional.of("return (%s)%s;".formatted(result, ofRegister(narrow, out)));
+    }
+    return Optional.of(
+        from.bytes() == 4 && in >= 16
+            ? packed(to, result, in, out)
+            : "return __builtin_convertvector(a, " + result + ");");
+  }
+
+  /** The low bits of 32, packed in steps: each saturates, which masked values do not notice. */
+  private static String packed(Scalar to, String result, int in, int out) {
+    String mask = "_mm_set1_epi32(" + (to.bytes() == 1 ? "255" : "65535") + ")";
+    String low = in == 32 ? "_mm256_castsi256_si128((__m256i)a)" : "(__m128i)a";
+    String high = in == 32 ? "_mm256_extracti128_si256((__m256i)a, 1)" : low;
+    return "__m128i m = %s, x = _mm_packus_epi32(_mm_and_si128(%s, m), _mm_and_si128(%s, m));%s return (%s)%s;"
+        .formatted(
+            mask,
+            low,
+            high,
+            to.bytes() == 1 ? " x = _mm_packus_epi16(x, x);" : "",
+            result,
+            ofRegister("x", out));
+  }
+
+  /** A vector of {@code bytes} at the low end of a register. */
+  private static String inRegister(String vector, int bytes) {
+    return switch (bytes) {
+      case 4 -> "_mm_cvtsi32_si128((int32_t)" + vector + ")";
+      case 8 -> "_mm_cvtsi64_si128((int64_t)" + vector + ")";
+      default -> "(" + CLift.register(Scalar.I32, bytes) + ")" + vector;
+    };
+  }
+
+  private static String ofRegister(String register, int bytes) {
+    return switch (bytes) {
+      case 4 -> "_mm_cvtsi128_si32(" + register + ")";
+      case 8 -> "_mm_cvtsi128_si64(" + register + ")";
+      default -> register;
+    };
   }
 
   private String truncate(Type from, Scalar to, String a) {

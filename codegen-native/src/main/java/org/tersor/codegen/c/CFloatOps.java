@@ -160,7 +160,7 @@ final class CFloatOps {
     String scalar =
         constantFirst
             ? scalars.pick(max, s, "tsr_" + op + "c_" + s.text())
-            : scalars.extremum(max, s);
+            : scalarExtremum(max, s);
     return lift.lift(
             scalar,
             s,
@@ -171,27 +171,56 @@ final class CFloatOps {
         + "(%s, %s)".formatted(a, b);
   }
 
+  /** In lane 0 of vectors, where there are any: values that vary would make branches miss. */
+  private String scalarExtremum(boolean max, Scalar s) {
+    if (unit.cuda() || !unit.isa().registers(16)) {
+      return scalars.extremum(max, s);
+    }
+    String type = CUnit.scalar(s);
+    String suffix = s == Scalar.F32 ? "ss" : "sd";
+    return unit.helper(
+        (max ? "tsr_max_" : "tsr_min_") + s.text(),
+        type,
+        "%1$s a, %1$s b".formatted(type),
+        () ->
+            extremumText(
+                    max,
+                    s,
+                    16,
+                    "_mm_set_%s(a)".formatted(suffix),
+                    "_mm_set_%s(b)".formatted(suffix))
+                + " return _mm_cvt%s_f%d(m);".formatted(suffix, s.bytes() * 8));
+  }
+
   private Optional<String> exactExtremum(boolean max, Scalar s, int lanes) {
     int bytes = lanes * s.bytes();
     if (!unit.isa().registers(bytes)) {
       return Optional.empty();
     }
+    String register = CLift.register(s, bytes);
+    return Optional.of(
+        extremumText(max, s, bytes, "(" + register + ")a", "(" + register + ")b")
+            + " return (%s)m;".formatted(unit.type(new Type(s, lanes))));
+  }
+
+  /** Statements that leave the result in m. */
+  private String extremumText(boolean max, Scalar s, int bytes, String a, String b) {
     // Where both are equal (zeros of two signs) the bits decide; where a is NaN, a is the result.
     String text =
         unit.isa().bitMasks()
-            ? "%1$s x = (%1$s)a, y = (%1$s)b, m = %2$s_%4$s_%3$s(x, y);"
+            ? "%1$s x = %6$s, y = %7$s, m = %2$s_%4$s_%3$s(x, y);"
                 + " m = %2$s_mask_%5$s_%3$s(m, %2$s_cmp_%3$s_mask(x, y, _CMP_EQ_OQ), x, y);"
                 + " m = %2$s_mask_mov_%3$s(m, %2$s_cmp_%3$s_mask(x, x, _CMP_UNORD_Q), x);"
-            : "%1$s x = (%1$s)a, y = (%1$s)b, m = %2$s_%4$s_%3$s(x, y);"
+            : "%1$s x = %6$s, y = %7$s, m = %2$s_%4$s_%3$s(x, y);"
                 + " m = %2$s_blendv_%3$s(m, %2$s_%5$s_%3$s(x, y), %2$s_cmp_%3$s(x, y, _CMP_EQ_OQ));"
                 + " m = %2$s_blendv_%3$s(m, x, %2$s_cmp_%3$s(x, x, _CMP_UNORD_Q));";
-    return Optional.of(
-        text.formatted(
-                CLift.register(s, bytes),
-                CLift.prefix(bytes),
-                CLift.suffix(s),
-                max ? "max" : "min",
-                max ? "and" : "or")
-            + " return (%s)m;".formatted(unit.type(new Type(s, lanes))));
+    return text.formatted(
+        CLift.register(s, bytes),
+        CLift.prefix(bytes),
+        CLift.suffix(s),
+        max ? "max" : "min",
+        max ? "and" : "or",
+        a,
+        b);
   }
 }

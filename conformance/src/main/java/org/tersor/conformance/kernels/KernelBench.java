@@ -42,6 +42,8 @@ public final class KernelBench {
   /** Off-heap arrays have room for a vector beyond their end. */
   private static final long SLACK = 64;
 
+  private static final long ARRAY_HEADER = 16;
+
   /**
    * Medians over the rounds.
    *
@@ -99,13 +101,12 @@ public final class KernelBench {
         MemorySegment operands = arena.allocate(ADDRESS, row.operands().size());
         for (int i = 0; i < row.operands().size(); i++) {
           MemorySegment heap = heap(row.operands().get(i));
-          MemorySegment copy = arena.allocate(heap.byteSize() + SLACK, 64);
-          copy.copyFrom(heap);
+          MemorySegment copy = asInJava(arena, heap.byteSize());
+          copy.asSlice(0, heap.byteSize()).copyFrom(heap);
           operands.setAtIndex(ADDRESS, i, copy);
         }
-        Object result =
-            row.integer() ? new int[row.expected().length] : new float[row.expected().length];
-        MemorySegment out = arena.allocate(4L * row.expected().length + SLACK, 64);
+        Object result = row.result();
+        MemorySegment out = asInJava(arena, heap(result).byteSize());
         MemorySegment sizes = arena.allocateFrom(JAVA_INT, row.sizes());
         Runnable hand =
             () -> {
@@ -121,6 +122,11 @@ public final class KernelBench {
       }
     }
     return results;
+  }
+
+  /** Aligned like the elements of a Java array, which the generated code works on. */
+  private static MemorySegment asInJava(Arena arena, long bytes) {
+    return arena.allocate(ARRAY_HEADER + bytes + SLACK, 64).asSlice(ARRAY_HEADER);
   }
 
   private Target nativeTarget() {
@@ -177,6 +183,7 @@ public final class KernelBench {
       case float[] a -> MemorySegment.ofArray(a);
       case int[] a -> MemorySegment.ofArray(a);
       case byte[] a -> MemorySegment.ofArray(a);
+      case short[] a -> MemorySegment.ofArray(a);
       default -> throw new IllegalArgumentException(array.getClass().getName());
     };
   }
@@ -236,7 +243,10 @@ public final class KernelBench {
   public static Optional<String> difference(KernelCase row, Object result) {
     double largest = Arrays.stream(row.expected()).map(Math::abs).max().orElse(0);
     for (int i = 0; i < row.expected().length; i++) {
-      double actual = ((Number) Array.get(result, i)).doubleValue();
+      double actual =
+          result instanceof byte[] codes
+              ? codes[i] & 255
+              : ((Number) Array.get(result, i)).doubleValue();
       if (!(Math.abs(actual - row.expected()[i]) <= row.tolerance() * largest)) {
         return Optional.of(
             "value " + i + " is " + actual + ", plain loops give " + row.expected()[i]);

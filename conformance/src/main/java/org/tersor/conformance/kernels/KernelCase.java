@@ -14,6 +14,7 @@ import org.tersor.runtime.Tensor;
  * @param graph one output
  * @param operands arrays of the hand-written code, weights in the order that it wants
  * @param sizes its dimensions
+ * @param result type of the output: F32, I32 or U8
  * @param jvm hand-written with the Vector API; empty: there is none to compare with
  * @param function of the hand-written C code in {@code reference.c}
  * @param expected values by plain loops in double
@@ -25,6 +26,7 @@ public record KernelCase(
     Map<String, Tensor> inputs,
     List<Object> operands,
     int[] sizes,
+    DType result,
     Optional<Hand> jvm,
     String function,
     double[] expected,
@@ -35,9 +37,14 @@ public record KernelCase(
     void run(List<Object> operands, Object result, int[] sizes);
   }
 
-  /** Whether the result is s32; else f32. */
-  boolean integer() {
-    return inputs.values().iterator().next().dtype() != DType.F32;
+  /** An array for the result of the hand-written code. */
+  Object result() {
+    int n = expected.length;
+    return switch (result) {
+      case U8 -> new byte[n];
+      case I32 -> new int[n];
+      default -> new float[n];
+    };
   }
 
   @Override

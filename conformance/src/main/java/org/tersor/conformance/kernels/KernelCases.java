@@ -1,5 +1,6 @@
 package org.tersor.conformance.kernels;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -9,6 +10,7 @@ import org.tersor.conformance.SeededRandom;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.TypeNumbers;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.runtime.DType;
@@ -19,6 +21,7 @@ public final class KernelCases {
   private final GraphBuilder graph = new GraphBuilder(Map.of("", 17), 0);
   private final Map<String, Tensor> inputs = new LinkedHashMap<>();
   private final SeededRandom random = new SeededRandom(7);
+  private DType type = DType.F32;
 
   private KernelCases() {}
 
@@ -33,9 +36,14 @@ public final class KernelCases {
         gemm(384, 384, 384, panel),
         gemm(1, 1024, 1024, panel),
         gemm8(256, panel * 4, 512, panel),
+        gemm8(1, 1024, 1024, panel),
+        requantised(256, panel * 4, 512, panel),
+        conv(64, 64, 32, 32, 1),
+        conv(64, 64, 16, 32, 2),
         depthwise(96, 57, 57),
         maxPool(64, 28, 27),
         addRelu(100_003),
+        halfToFloat(100_003),
         rowSum(512, 1_003),
         softmax(128, 1_003));
   }
@@ -74,6 +82,7 @@ public final class KernelCases {
         inputs,
         operands,
         sizes,
+        type,
         jvm,
         function,
         expected,
@@ -122,40 +131,168 @@ public final class KernelCases {
         1e-5);
   }
 
+  /** Factors of an integer product: random bytes, the second one also in panels. */
+  private record Bytes(Tensor a, Tensor b, byte[] packed, int[] product) {
+    static Bytes of(KernelCases c, int m, int n, int k, int panel) {
+      Tensor a = Tensor.zeros(DType.U8, m, k);
+      Tensor b = Tensor.zeros(DType.I8, k, n);
+      for (int i = 0; i < a.size(); i++) {
+        a.bytes()[i] = (byte) c.random.between(0, 255);
+      }
+      for (int i = 0; i < b.size(); i++) {
+        b.bytes()[i] = (byte) c.random.between(-128, 127);
+      }
+      byte[] packed = new byte[k * n];
+      for (int j = 0; j < n; j++) {
+        for (int p = 0; p < k; p++) {
+          int step = j / panel * (k / 4) + p / 4;
+          packed[(step * panel + j % panel) * 4 + p % 4] = b.bytes()[p * n + j];
+        }
+      }
+      int[] product = new int[m * n];
+      for (int i = 0; i < m; i++) {
+        for (int p = 0; p < k; p++) {
+          int x = a.bytes()[i * k + p] & 255;
+          for (int j = 0; j < n; j++) {
+            product[i * n + j] += x * b.bytes()[p * n + j];
+          }
+        }
+      }
+      return new Bytes(a, b, packed, product);
+    }
+  }
+
   /** u8 by s8 into s32. */
   private static KernelCase gemm8(int m, int n, int k, int panel) {
     KernelCases c = new KernelCases();
-    Tensor a = Tensor.zeros(DType.U8, m, k);
-    Tensor b = Tensor.zeros(DType.I8, k, n);
-    for (int i = 0; i < a.size(); i++) {
-      a.bytes()[i] = (byte) c.random.between(0, 255);
-    }
-    for (int i = 0; i < b.size(); i++) {
-      b.bytes()[i] = (byte) c.random.between(-128, 127);
-    }
-    byte[] packed = new byte[k * n];
-    for (int j = 0; j < n; j++) {
-      for (int p = 0; p < k; p++) {
-        int step = j / panel * (k / 4) + p / 4;
-        packed[(step * panel + j % panel) * 4 + p % 4] = b.bytes()[p * n + j];
-      }
-    }
-    double[] expected = new double[m * n];
-    for (int i = 0; i < m; i++) {
-      for (int p = 0; p < k; p++) {
-        int x = a.bytes()[i * k + p] & 255;
-        for (int j = 0; j < n; j++) {
-          expected[i * n + j] += x * b.bytes()[p * n + j];
-        }
-      }
-    }
+    c.type = DType.I32;
+    Bytes bytes = Bytes.of(c, m, n, k, panel);
     return c.finish(
         "gemm u8 s8 " + m + "x" + n + "x" + k,
-        c.graph.add("MatMulInteger", c.input("A", a), c.graph.constant("B", Constant.of(b))),
-        List.of(a.bytes(), packed),
+        c.graph.add(
+            "MatMulInteger", c.input("A", bytes.a), c.graph.constant("B", Constant.of(bytes.b))),
+        List.of(bytes.a.bytes(), bytes.packed),
         new int[] {m, n, k},
         Optional.empty(), // the Vector API has no byte dot product
         "gemm8",
+        Arrays.stream(bytes.product).asDoubleStream().toArray(),
+        0);
+  }
+
+  /** u8 by s8, scaled, rounded and narrowed to u8. */
+  private static KernelCase requantised(int m, int n, int k, int panel) {
+    KernelCases c = new KernelCases();
+    c.type = DType.U8;
+    Bytes bytes = Bytes.of(c, m, n, k, panel);
+    float[] scales = new float[n];
+    int[] columnTerms = new int[n];
+    for (int j = 0; j < n; j++) {
+      scales[j] = (float) Math.exp(.2 * c.random.nextGaussian() - 10);
+      for (int p = 0; p < k; p++) {
+        columnTerms[j] -= 128 * bytes.b.bytes()[p * n + j];
+      }
+    }
+    double[] expected = new double[m * n];
+    for (int i = 0; i < expected.length; i++) {
+      double value = (bytes.product[i] + columnTerms[i % n]) * (double) scales[i % n];
+      expected[i] = Math.max(0, Math.min(255, Math.rint(value / .03125) + 120));
+    }
+    Value y =
+        c.graph.add(
+            "QLinearMatMul",
+            c.input("A", bytes.a),
+            c.graph.constant("As", Constant.of(Tensor.of(new float[] {1}))),
+            c.graph.constant("Az", Constant.of(unsigned(128))),
+            c.graph.constant("B", Constant.of(bytes.b)),
+            c.graph.constant("Bs", Constant.of(Tensor.of(scales, n))),
+            c.graph.constant("Bz", Constant.of(Tensor.zeros(DType.I8, n))),
+            c.graph.constant("Ys", Constant.of(Tensor.of(new float[] {.03125f}))),
+            c.graph.constant("Yz", Constant.of(unsigned(120))));
+    float[] factors = scales.clone();
+    for (int j = 0; j < n; j++) {
+      factors[j] *= 32;
+    }
+    return c.finish(
+        "gemm u8 s8 to u8 " + m + "x" + n + "x" + k,
+        y,
+        List.of(bytes.a.bytes(), bytes.packed, columnTerms, factors),
+        new int[] {m, n, k},
+        Optional.empty(),
+        "gemm8_to_u8",
+        expected,
+        1 / 254.0); // a step of 255, where float and double round to different sides
+  }
+
+  private static Tensor unsigned(int value) {
+    Tensor tensor = Tensor.zeros(DType.U8);
+    tensor.bytes()[0] = (byte) value;
+    return tensor;
+  }
+
+  /** 3 x 3 over a padded input. */
+  private static KernelCase conv(int in, int out, int height, int width, int stride) {
+    KernelCases c = new KernelCases();
+    int rows = height * stride + 2;
+    int columns = width * stride + 2;
+    Tensor x = c.floats(1, in, rows, columns);
+    Tensor f = c.floats(out, in, 3, 3);
+    Tensor bias = c.floats(out);
+    double[] expected = new double[out * height * width];
+    IntStream.range(0, expected.length)
+        .parallel()
+        .forEach(i -> {
+          int o = i / (height * width);
+          double sum = bias.floats()[o];
+          for (int t = 0; t < in * 9; t++) {
+            int row = i / width % height * stride + t % 9 / 3;
+            int at = (t / 9 * rows + row) * columns + i % width * stride + t % 3;
+            sum += (double) f.floats()[o * in * 9 + t] * x.floats()[at];
+          }
+          expected[i] = sum;
+        });
+    float[] packed = new float[f.size()];
+    for (int o = 0; o < out; o++) {
+      for (int t = 0; t < in * 9; t++) {
+        packed[(o / 8 * in * 9 + t) * 8 + o % 8] = f.floats()[o * in * 9 + t];
+      }
+    }
+    Attribute strides = new Attribute.IntsAttr(List.of((long) stride, (long) stride));
+    return c.finish(
+        "conv 3x3 stride " + stride + " " + in + "x" + out + "x" + height + "x" + width,
+        c.graph.add(
+            "Conv",
+            Map.of("strides", strides),
+            c.input("X", x),
+            c.graph.constant("W", Constant.of(f)),
+            c.graph.constant("bias", Constant.of(bias))),
+        List.of(x.floats(), packed, bias.floats()),
+        new int[] {in, out, height, width, rows, columns},
+        Optional.empty(),
+        stride == 1 ? "conv" : "conv_stride2",
+        expected,
+        1e-5);
+  }
+
+  private static KernelCase halfToFloat(int elements) {
+    KernelCases c = new KernelCases();
+    Tensor x = Tensor.zeros(DType.F16, elements);
+    double[] expected = new double[elements];
+    for (int i = 0; i < elements; i++) {
+      x.shorts()[i] = Float.floatToFloat16((float) c.random.nextGaussian());
+      expected[i] = 2 * Float.float16ToFloat(x.shorts()[i]);
+    }
+    Value wide =
+        c.graph.add(
+            "Cast",
+            Map.of("to", new Attribute.IntAttr(TypeNumbers.number(DType.F32))),
+            c.input("X", x));
+    return c.finish(
+        "f16 to f32, doubled " + elements,
+        c.graph.add("Add", wide, wide),
+        List.of(x.shorts()),
+        new int[] {elements},
+        Optional.of(VectorReference::halfToFloat),
+        "half_to_float",
         expected,
         0);
   }

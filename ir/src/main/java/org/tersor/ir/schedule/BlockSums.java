@@ -13,16 +13,15 @@ import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 
 /**
- * Sums of at most {@code steps} products in F32 registers, added up in a tile in memory. With an I32
- * tile these are 8-bit products where there is no Dot4: exact while every partial sum stays below
- * 2^24. With an F32 tile the error of a long sum grows with the length of a block and the number of
- * blocks, not with their product.
+ * Sums of at most {@code steps} products in F32 registers, added up in a tile in memory. With an
+ * I32 tile these are 8-bit products where there is no Dot4: exact while every partial sum stays
+ * below 2^24. With an F32 tile the error of a long sum grows with the length of a block and the
+ * number of blocks, not with their product.
  *
  * @param totals element type of the tile
  * @param steps products in a block
  */
-record BlockSums(
-    RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar totals, int steps) {
+record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar totals, int steps) {
 
   Expr[][] emit(Optional<KExpr> start) {
     Type type = new Type(totals, tile.shape().lanes());

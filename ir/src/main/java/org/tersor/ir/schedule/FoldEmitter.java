@@ -112,8 +112,7 @@ final class FoldEmitter {
           Expr mask = nest.activeMask().orElseThrow();
           nest.emit(new Stmt.Assign(job.sum.name(), new Expr.Select(mask, sum, job.sum)));
         };
-    nest.masked(
-        new Expr.LaneLt(minus(extent, full), lanes), () -> nest.with(axis, full, lanes, tail));
+    nest.masked(minus(extent, full), lanes, () -> nest.with(axis, full, lanes, tail));
   }
 
   /** Copies of the body when these loops are unrolled. */

@@ -37,7 +37,7 @@ final class GemmSchedule {
    * Products summed in one register before the sum joins a total: one chain over all of k would
    * have two to four times the rounding error at the lengths of convolutions.
    */
-  private static final int FLOAT_BLOCK = 128;
+  private static final int FLOAT_BLOCK = 64;
 
   /** How products are summed. */
   private enum Mode {

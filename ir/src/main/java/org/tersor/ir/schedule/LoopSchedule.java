@@ -110,9 +110,7 @@ final class LoopSchedule {
         full,
         end,
         lanes,
-        at ->
-            nest.masked(
-                new Expr.LaneLt(minus(end, at), lanes), () -> nest.with(axis, at, lanes, body)));
+        at -> nest.masked(minus(end, at), lanes, () -> nest.with(axis, at, lanes, body)));
   }
 
   private Expr fullEnd(Expr begin, Expr end) {
@@ -187,10 +185,16 @@ final class LoopSchedule {
     return Optional.empty();
   }
 
+  /** Whether vectors of a read of every other element can be read whole. */
+  private static boolean isPlain(KExpr.At at) {
+    return at.scalar() != Scalar.BOOL && Bounds.hold(at);
+  }
+
   static boolean isVectorisable(KExpr value, Axis axis) {
     for (Map.Entry<KExpr.At, Affine> read : StageSimplifier.reads(value).entrySet()) {
       DimExpr c = read.getValue().coefficient(axis);
-      if (!read.getValue().isLinearIn(axis) || !(c.isConst(0) || c.isConst(1))) {
+      boolean steps = c.isConst(0) || c.isConst(1) || (c.isConst(2) && isPlain(read.getKey()));
+      if (!read.getValue().isLinearIn(axis) || !steps) {
         return false;
       }
     }

@@ -59,6 +59,9 @@ final class NestEmitter {
 
   private record Memo(KExpr expr, Optional<Guard> guard) {}
 
+  /** Lanes below {@code count} are switched on. */
+  private record Tail(Expr count, Expr mask) {}
+
   private final List<Scope> scopes = new ArrayList<>();
   private final Map<Axis, Binding> bindings = new LinkedHashMap<>();
 
@@ -68,7 +71,7 @@ final class NestEmitter {
   private final Map<KExpr, Expr> overrides = new HashMap<>();
   private final DimParameters dims = new DimParameters();
   private final FoldEmitter folds;
-  private Optional<Expr> active = Optional.empty();
+  private Optional<Tail> active = Optional.empty();
   private int names;
 
   /** What the emitter asks about its target. */
@@ -423,6 +426,9 @@ final class NestEmitter {
       return new Expr.Load(Type.of(at.scalar()), at.buffer().name(), lower(index, guard), mask);
     }
     int lanes = vector.get().binding.lanes;
+    if (needed.isEmpty() && isPairwise(index, vector.get().axis)) {
+      return everyOther(at, laneZero(index, vector.get(), guard), lanes);
+    }
     Optional<Expr> mask = needed.map(g -> widen(lower(g), lanes));
     return new Expr.Load(
         new Type(at.scalar(), lanes),
@@ -434,8 +440,41 @@ final class NestEmitter {
   }
 
   private static boolean isContiguous(KExpr index, Axis axis) {
+    return hasStep(index, axis, 1);
+  }
+
+  private static boolean isPairwise(KExpr index, Axis axis) {
+    return hasStep(index, axis, 2);
+  }
+
+  private static boolean hasStep(KExpr index, Axis axis, long step) {
     Affine affine = Affine.of(index);
-    return affine.isLinearIn(axis) && affine.coefficient(axis).isConst(1);
+    return affine.isLinearIn(axis) && affine.coefficient(axis).isConst(step);
+  }
+
+  /**
+   * Elements base, base + 2, ... as the lanes of two vectors side by side. The second begins one
+   * lane early, so that nothing beyond the last of these elements is read.
+   */
+  private Expr everyOther(KExpr.At at, Expr base, int lanes) {
+    Type type = new Type(at.scalar(), lanes);
+    String buffer = at.buffer().name();
+    Optional<Expr> read =
+        active
+            .filter(tail -> tail.mask.type().lanes() == lanes)
+            .map(tail -> minus(times(tail.count, index(2)), index(1)));
+    Expr low = new Expr.Load(type, buffer, base, read.map(n -> new Expr.LaneLt(n, lanes)));
+    Expr high =
+        new Expr.Load(
+            type,
+            buffer,
+            plus(base, index(lanes - 1L)),
+            read.map(n -> new Expr.LaneLt(minus(n, index(lanes - 1L)), lanes)));
+    List<Integer> order = new ArrayList<>();
+    for (int lane = 0; lane < lanes; lane++) {
+      order.add(2 * lane < lanes ? 2 * lane : 2 * lane + 1);
+    }
+    return new Expr.Shuffle(let("v", low), let("v", high), order);
   }
 
   /**
@@ -456,11 +495,11 @@ final class NestEmitter {
 
   /** The mask of {@link #masked} around the current point. */
   Optional<Expr> activeMask() {
-    return active;
+    return active.map(Tail::mask);
   }
 
   private Optional<Expr> activeMask(int lanes) {
-    return active.filter(mask -> mask.type().lanes() == lanes);
+    return activeMask().filter(mask -> mask.type().lanes() == lanes);
   }
 
   private static Optional<Expr> merge(Optional<Expr> a, Optional<Expr> b) {
@@ -470,13 +509,14 @@ final class NestEmitter {
   }
 
   /**
-   * Runs {@code body} with lanes outside {@code mask} switched off for loads and {@link #store}.
+   * Runs {@code body} with lanes from {@code count} on switched off for loads and {@link #store}.
    */
-  void masked(Expr mask, Runnable body) {
-    Optional<Expr> saved = active;
+  void masked(Expr count, int lanes, Runnable body) {
+    Optional<Tail> saved = active;
     Stmt.Block block =
         block(() -> {
-          active = Optional.of(let("m", mask));
+          Expr named = let("m", count);
+          active = Optional.of(new Tail(named, let("m", new Expr.LaneLt(named, lanes))));
           body.run();
         });
     active = saved;

@@ -123,15 +123,9 @@ final class PanelPacker {
         to,
         lanes,
         p -> {
-          Expr mask = nest.let("pm", new Expr.LaneLt(minus(to, p), lanes));
+          Runnable vector = () -> steps(column(p, n0), nest.activeMask());
           nest.masked(
-              mask,
-              () ->
-                  nest.with(
-                      axis,
-                      minus(p, rowStart),
-                      lanes,
-                      () -> steps(column(p, n0), Optional.of(mask))));
+              minus(to, p), lanes, () -> nest.with(axis, minus(p, rowStart), lanes, vector));
         });
   }
 

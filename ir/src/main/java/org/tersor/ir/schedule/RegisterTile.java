@@ -57,7 +57,7 @@ record RegisterTile(
     boolean partial = isPartial(column + shape.lanes());
     Expr left = minus(nest.dim(c.extentN()), plus(n0, index(column)));
     if (partial && shape.lanes() > 1) {
-      nest.masked(new Expr.LaneLt(left, shape.lanes()), bound);
+      nest.masked(left, shape.lanes(), bound);
     } else if (partial) {
       Stmt.Block block = nest.block(bound);
       nest.emit(
