@@ -220,14 +220,7 @@ final class SoArtifact implements Executable {
         result =
             (int)
                 run.invokeExact(
-                    in,
-                    out,
-                    sizes,
-                    packed,
-                    scratch,
-                    bytes,
-                    MemorySegment.NULL,
-                    MemorySegment.NULL);
+                    in, out, sizes, packed, scratch, bytes, MemorySegment.NULL, MemorySegment.NULL);
       } catch (Throwable e) {
         throw new IllegalStateException("the library cannot be called", e);
       } finally {

@@ -105,7 +105,7 @@ public final class KernelBench {
           copy.asSlice(0, heap.byteSize()).copyFrom(heap);
           operands.setAtIndex(ADDRESS, i, copy);
         }
-        Object result = row.result();
+        Object result = row.newResult();
         MemorySegment out = asInJava(arena, heap(result).byteSize());
         MemorySegment sizes = arena.allocateFrom(JAVA_INT, row.sizes());
         Runnable hand =

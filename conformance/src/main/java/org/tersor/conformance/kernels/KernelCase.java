@@ -38,7 +38,7 @@ public record KernelCase(
   }
 
   /** An array for the result of the hand-written code. */
-  Object result() {
+  Object newResult() {
     int n = expected.length;
     return switch (result) {
       case U8 -> new byte[n];
