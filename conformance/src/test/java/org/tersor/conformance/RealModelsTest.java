@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -101,8 +102,8 @@ class RealModelsTest {
     LoadedModel loaded = load(backend, TestData.path("models/silero-vad/silero_vad.onnx"), dims);
     Map<String, Tensor> inputs = drawn(loaded, dims);
     // The number that the model compares the rate with is what is drawn.
-    assertEquals(16000, inputs.get("sr").getLong(0));
-    assertEquals(1, loaded.executable().run(inputs).get("output").size());
+    assertEquals(16000, Objects.requireNonNull(inputs.get("sr")).getLong(0));
+    assertEquals(1, Objects.requireNonNull(loaded.executable().run(inputs).get("output")).size());
     inputs.put("sr", new Tensor(DType.I64, new long[0], new long[] {8000}));
     TersorException fault =
         assertThrows(TersorException.class, () -> loaded.executable().run(inputs));
