@@ -23,6 +23,7 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.quant.CalibrationCache;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.ChannelFactors;
 import org.tersor.passes.quant.Checksums;
@@ -227,6 +228,41 @@ class QuantizationMethodsTest {
       parts[i] = moved;
     }
     return Checksums.of(parts);
+  }
+
+  /**
+   * Shards that are calibrated apart and joined give the plan of one go; resuming repeats nothing.
+   */
+  @Test
+  void calibrationGoesOnFromFiles() {
+    List<Map<String, Tensor>> samples = samples();
+    Graph base = quantizer.base(graph(), compile);
+    Quantizer.Options options =
+        quantizer.options("int8", Calibrator.parse("mse"), "interpreter", compile);
+    QuantPlan whole = quantizer.decide(base, samples, options).plan();
+    List<CalibrationCache> seen = new ArrayList<>();
+    for (List<Map<String, Tensor>> shard :
+        List.of(samples.subList(0, 15), samples.subList(15, 40))) {
+      quantizer.decide(
+          base,
+          shard,
+          options,
+          Optional.empty(),
+          cache -> seen.add(CalibrationCache.parse(cache.text())));
+    }
+    CalibrationCache joined = CalibrationCache.parse(seen.get(0).text());
+    joined.join(seen.get(1));
+    assertEquals(
+        whole, quantizer.decide(base, List.of(), options, Optional.of(joined), cache -> {}).plan());
+    assertEquals(
+        whole,
+        quantizer.decide(base, samples, options, Optional.of(seen.get(0)), cache -> {}).plan());
+    Graph other = quantizer.base(graph(), compile);
+    TersorException e =
+        assertThrows(
+            TersorException.class,
+            () -> quantizer.decide(other, samples, options, Optional.of(joined), cache -> {}));
+    assertEquals("TSR-0421", e.code());
   }
 
   @Test
