@@ -16,6 +16,7 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
@@ -60,7 +61,9 @@ class DynamicFakeQuantTest {
     Graph graph =
         Compiler.standard()
             .run(
-                List.of(new DynamicActivations(8, node -> !node.name().equals("left"))),
+                List.of(
+                    new TypeInference(),
+                    new DynamicActivations(8, node -> !node.name().equals("left"))),
                 build.build("g", Map.of()),
                 CompileOptions.defaults());
     assertEquals(
