@@ -28,6 +28,7 @@ import picocli.CommandLine.Spec;
       EvalCommand.class,
       GenerateCommand.class,
       ConformanceCommand.class,
+      DifftestCommand.class,
       ZooCommand.class,
       DoctorCommand.class,
       PluginsCommand.class,

@@ -17,6 +17,23 @@ import org.tersor.runtime.DType;
  * @param outputs formal outputs; the last may be variadic
  * @param attributes by name
  * @param typeVariables allowed element types of each type variable
+ * @param sample what valid operands and attributes look like, for whoever makes up nodes; empty if
+ *     nobody said it. Clauses separated by semicolons, applied in order:
+ *     <ul>
+ *       <li>{@code X[n c d*1-3]}: the shape of input X. {@code n} is a dimension and {@code d*} a
+ *           list of them, the same wherever they occur; {@code ^n} differs from place to place,
+ *           {@code c~} may be 1 and {@code d*~} be shorter or have ones (broadcasting), {@code
+ *           group.c} is a product, {@code #d} the length of a list
+ *       <li>{@code axis=axis(X)}, {@code X[n]=1..3}: the value of an attribute, an input or a name
+ *           that later clauses use. Values: numbers, words, ranges {@code a..b}, choices {@code
+ *           a|b}, {@code -} (absent), {@code axis(X)}, {@code axes(X)}, {@code perm(X)}, {@code
+ *           each(d, v)}, {@code each2(d, v)}, {@code dim(X, axis)}, {@code below(n)}, {@code
+ *           index(n)}, {@code dims(n d*)}, {@code reshape(X)}, {@code split(n)}, {@code type(T)};
+ *           for elements also {@code nonzero}, {@code positive}, {@code unit}, {@code prob}
+ *       <li>{@code X[*]=axes(Y)}: an input whose value tells its shape
+ *       <li>{@code 13-: clause} and {@code 7-12: clause}: for these versions of the operator
+ *       <li>{@code A || B}: one of two samples. A lone {@code -}: no sample
+ *     </ul>
  */
 public record OpSchema(
     String domain,
@@ -26,7 +43,8 @@ public record OpSchema(
     List<Formal> outputs,
     Map<String, AttributeSpec> attributes,
     Map<String, Set<DType>> typeVariables,
-    Tolerance tolerance) {
+    Tolerance tolerance,
+    String sample) {
 
   /** How an operand occurs. */
   public enum Arity {
@@ -89,6 +107,7 @@ public record OpSchema(
     private final Map<String, AttributeSpec> attributes = new LinkedHashMap<>();
     private final Map<String, Set<DType>> typeVariables = new LinkedHashMap<>();
     private Tolerance tolerance = Tolerance.ROUNDING;
+    private String sample = "";
 
     Builder(String domain, String name, int[] versions) {
       this.domain = domain;
@@ -148,6 +167,12 @@ public record OpSchema(
       return this;
     }
 
+    /** See {@link OpSchema#sample}; what is given before stays in front. */
+    public Builder sample(String clauses) {
+      sample = sample.isEmpty() ? clauses : sample + "; " + clauses;
+      return this;
+    }
+
     public OpSchema build() {
       return new OpSchema(
           domain,
@@ -157,7 +182,8 @@ public record OpSchema(
           List.copyOf(outputs),
           Map.copyOf(attributes),
           Map.copyOf(typeVariables),
-          tolerance);
+          tolerance,
+          sample);
     }
   }
 }

@@ -27,6 +27,7 @@ final class AffineGrid extends OpBase {
   AffineGrid() {
     super(
         OpSchema.of("", "AffineGrid", 20)
+            .sample("theta[n 2 3]; size=dims(n c h w)")
             .input("theta", "T1")
             .input("size", "T2")
             .output("grid", "T1")

@@ -28,6 +28,7 @@ final class Attention extends OpBase {
   Attention() {
     super(
         OpSchema.of("", "Attention", 23, 24, 25)
+            .sample("-")
             .input("Q", "T1")
             .input("K", "T1")
             .input("V", "T2")

@@ -56,6 +56,7 @@ final class AxisOperators {
     ArgBest(String name, boolean largest) {
       super(
           OpSchema.of("", name, 1, 11, 12, 13)
+              .sample("data[d*1-4]; axis=axis(data); keepdims=0|1; 12-: select_last_index=0|1")
               .input("data", "T")
               .output("reduced", "I")
               .types("T", Types.NUMERIC)
@@ -158,6 +159,7 @@ final class AxisOperators {
     Cumulate(String name, ReduceOp op, int... versions) {
       super(
           OpSchema.of("", name, versions)
+              .sample("x[d*1-4]; axis[]=axis(x); exclusive=0|1; reverse=0|1")
               .input("x", "T")
               .input("axis", "I")
               .output("y", "T")
@@ -255,6 +257,8 @@ final class AxisOperators {
     TopK() {
       super(
           OpSchema.of("", "TopK", 1, 10, 11, 24)
+              .sample(
+                  "X[d*1-4]; axis=axis(X); -9: k=0..dim(X, axis); 10-: K[1]=0..dim(X, axis); 11-: largest=0|1; 11-: sorted=1")
               .input("X", "T")
               .optional("K", "I")
               .output("Values", "T")

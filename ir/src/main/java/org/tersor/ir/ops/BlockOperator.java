@@ -22,6 +22,10 @@ final class BlockOperator extends OpBase {
   private BlockOperator(String name, boolean toSpace, int... versions) {
     super(
         OpSchema.of("", name, versions)
+            .sample(
+                toSpace
+                    ? "blocksize=2; square=4; input[n square.c h w]; 11-: mode=DCR|CRD"
+                    : "blocksize=1|2|3; input[n c blocksize.h blocksize.w]; mode=-")
             .input("input", "T")
             .output("output", "T")
             .types("T", Types.ALL)

@@ -57,6 +57,7 @@ final class CastOperator extends OpBase {
     return new CastOperator(
         false,
         OpSchema.of("", "Cast", 1, 6, 9, 13, 19, 21, 23, 24, 25)
+            .sample("input[d*]; to=type(T2); saturate=-; round_mode=-")
             .input("input", "T1")
             .required("to", OpSchema.AttributeKind.INT));
   }
@@ -65,6 +66,7 @@ final class CastOperator extends OpBase {
     return new CastOperator(
         true,
         OpSchema.of("", "CastLike", 15, 19, 21, 23, 24, 25)
+            .sample("input[d*]; target_type[e*0-1]; saturate=-; round_mode=-")
             .input("input", "T1")
             .input("target_type", "T2"));
   }

@@ -26,6 +26,7 @@ final class CenterCropPad extends OpBase {
   CenterCropPad() {
     super(
         OpSchema.of("", "CenterCropPad", 18)
+            .sample("input_data[d*1-4]; axes=axes(input_data); shape=each(axes, 1..6)")
             .input("input_data", "T")
             .input("shape", "Tind")
             .output("output_data", "T")

@@ -27,9 +27,12 @@ final class ChannelNormalization extends OpBase {
     super(
         (grouped
                 ? OpSchema.of("", "GroupNormalization", 18, 21)
+                    .sample(
+                        "num_groups=1|2; X[n num_groups.c s*1-2]; -20: scale[num_groups]; -20: B[num_groups]; 21-: scale[num_groups.c]; 21-: B[num_groups.c]; stash_type=-; epsilon=0.001..0.1")
                     .required("num_groups", AttributeKind.INT)
                     .attribute("stash_type", AttributeKind.INT)
                 : OpSchema.of("", "InstanceNormalization", 1, 6, 22)
+                    .sample("X[n c s*1-2]; scale[c]; B[c]; epsilon=0.001..0.1")
                     .attribute("consumed_inputs", AttributeKind.INTS))
             .input("X", "T")
             .input("scale", "T")

@@ -22,6 +22,7 @@ final class ConcatOperator extends OpBase {
   ConcatOperator() {
     super(
         OpSchema.of("", "Concat", 1, 4, 11, 13)
+            .sample("inputs[a* ^v b*]; axis=len(a)")
             .variadic("inputs", "T")
             .output("concat_result", "T")
             .types("T", Types.ALL)

@@ -21,7 +21,12 @@ import org.tersor.runtime.Tensor;
 final class Conv extends OpBase {
 
   Conv() {
-    super(attributes(inputs(OpSchema.of("", "Conv", 1, 11, 22))));
+    super(
+        attributes(
+            inputs(
+                OpSchema.of("", "Conv", 1, 11, 22)
+                    .sample(
+                        "group=1|2; X[n group.c s*1-2]; k=each(s, 1..3); W[group.m c k*]; B[group.m]; kernel_shape=k; strides=each(s, 1..2); dilations=each(s, 1..2); pads=each2(s, 0..1); auto_pad=- || group=1|3; X[n group.c s*1-2]; k=each(s, 1..3); W[group.m c k*]; B[group.m]; kernel_shape=k; strides=each(s, 1..2); auto_pad=SAME_UPPER|SAME_LOWER|VALID; dilations=-; pads=-"))));
   }
 
   private Conv(OpSchema.Builder schema) {

@@ -25,7 +25,10 @@ import org.tersor.runtime.Tensor;
 final class ConvTranspose extends OpBase {
   ConvTranspose() {
     super(
-        Conv.attributes(OpSchema.of("", "ConvTranspose", 1, 11, 22))
+        Conv.attributes(
+                OpSchema.of("", "ConvTranspose", 1, 11, 22)
+                    .sample(
+                        "group=1|2; X[n group.c s*1-2]; k=each(s, 1..3); W[group.c m k*]; B[group.m]; kernel_shape=k; strides=each(s, 1..3); dilations=each(s, 1..2); pads=each2(s, 0..1); auto_pad=-; output_shape=-; output_padding=-"))
             .input("X", "T")
             .input("W", "T")
             .optional("B", "T")

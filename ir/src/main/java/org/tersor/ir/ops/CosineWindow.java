@@ -30,6 +30,7 @@ final class CosineWindow extends OpBase {
   private CosineWindow(String name, double a, double b, double c) {
     super(
         OpSchema.of("", name, 17)
+            .sample("size[]=1..9; output_datatype=type(T2); periodic=0|1")
             .input("size", "T1")
             .output("output", "T2")
             .types("T1", Types.INDICES)

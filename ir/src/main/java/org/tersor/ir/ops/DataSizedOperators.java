@@ -100,6 +100,7 @@ final class DataSizedOperators {
     Compress() {
       super(
           OpSchema.of("", "Compress", 9, 11)
+              .sample("input[d*1-4]; axis=axis(input); l=0..dim(input, axis); condition[l]")
               .input("input", "T")
               .input("condition", "B")
               .output("output", "T")

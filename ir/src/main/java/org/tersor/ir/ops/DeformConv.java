@@ -34,6 +34,7 @@ final class DeformConv extends OpBase {
   DeformConv() {
     super(
         OpSchema.of("", "DeformConv", 19, 22)
+            .sample("-")
             .input("X", "T")
             .input("W", "T")
             .input("offset", "T")

@@ -28,6 +28,10 @@ final class DequantizeLinear extends OpBase {
             .input("x_scale", "T2")
             .optional("x_zero_point", "T1")
             .output("y", "T3")
+            .sample(
+                "x[d*]; x_scale[]=positive; x_zero_point[]; axis=-; block_size=-; output_dtype=-"
+                    + " || 13-: x[a* n b*]; 13-: axis=len(a); 13-: x_scale[n]=positive;"
+                    + " 13-: x_zero_point[n]; block_size=-; output_dtype=-")
             .attribute("axis", AttributeKind.INT)
             .attribute("block_size", AttributeKind.INT)
             .attribute("output_dtype", AttributeKind.INT)

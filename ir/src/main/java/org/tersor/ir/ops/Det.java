@@ -25,6 +25,7 @@ final class Det extends OpBase {
   Det() {
     super(
         OpSchema.of("", "Det", 11, 22)
+            .sample("X[b*0-2 n n]")
             .input("X", "T")
             .output("Y", "T")
             .types("T", Types.FLOATS)

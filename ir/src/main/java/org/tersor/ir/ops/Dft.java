@@ -30,6 +30,7 @@ final class Dft extends OpBase {
   Dft() {
     super(
         OpSchema.of("", "DFT", 17, 20)
+            .sample("-")
             .input("input", "T1")
             .optional("dft_length", "T2")
             .optional("axis", "T3")

@@ -29,6 +29,7 @@ final class EinsumOperator extends OpBase {
   EinsumOperator() {
     super(
         OpSchema.of("", "Einsum", 12)
+            .sample("-")
             .variadic("Inputs", "T")
             .output("Output", "T")
             .types("T", Types.NUMERIC)

@@ -28,8 +28,13 @@ final class ElementwiseOperators {
         binary("Add", Types.NUMERIC, 1, 6, 7, 13, 14).alignedBefore(7, -1).dims().is("a + b"),
         binary("Sub", Types.NUMERIC, 1, 6, 7, 13, 14).alignedBefore(7, -1).dims().is("a - b"),
         binary("Mul", Types.NUMERIC, 1, 6, 7, 13, 14).alignedBefore(7, -1).dims().is("a * b"),
-        binary("Div", Types.NUMERIC, 1, 6, 7, 13, 14).alignedBefore(7, -1).dims().is("a / b"),
+        binary("Div", Types.NUMERIC, 1, 6, 7, 13, 14)
+            .range("b", "nonzero")
+            .alignedBefore(7, -1)
+            .dims()
+            .is("a / b"),
         binary("Mod", Types.NUMERIC, 10, 13)
+            .range("b", "nonzero")
             .integer("fmod", 0)
             .when(
                 c -> c.dtype(0).isFloat() && c.intAttr("fmod", 0) == 0,
@@ -40,13 +45,15 @@ final class ElementwiseOperators {
         ElementwiseRow.of("Pow", 1, 7, 12, 13, 15)
             .operand("a", "T", Types.NUMERIC)
             .operand("b", "T1", Types.NUMERIC)
+            .range("a", "positive")
+            .range("b", "small")
             .alignedBefore(7, -1)
             .mixed()
             .is("pow(a, b)"),
         unary("Neg", Types.SIGNED_NUMERIC, 1, 6, 13).dims().exact().is("-x"),
         unary("Abs", Types.NUMERIC, 1, 6, 13).exact().is("abs(x)"),
-        unary("Reciprocal", Types.FLOATS, 1, 6, 13).is("1 / x"),
-        unary("Sqrt", Types.FLOATS, 1, 6, 13).is("sqrt(x)"),
+        unary("Reciprocal", Types.FLOATS, 1, 6, 13).range("x", "positive").is("1 / x"),
+        unary("Sqrt", Types.FLOATS, 1, 6, 13).range("x", "positive").is("sqrt(x)"),
         unary("Floor", Types.FLOATS, 1, 6, 13).exact().is("floor(x)"),
         unary("Ceil", Types.FLOATS, 1, 6, 13).exact().is("ceil(x)"),
         unary("Round", Types.FLOATS, 11, 22).exact().is("rint(x)"),
@@ -60,6 +67,7 @@ final class ElementwiseOperators {
             .optional("high", "T", Types.NUMERIC)
             .attribute("min", -FLOAT_MAX)
             .attribute("max", FLOAT_MAX)
+            .sample("-10: min=-2.0..0.0; -10: max=0.0..3.0")
             .exact()
             .when(c -> c.version() < 11, "min(max(x, min), max)")
             .when(c -> c.hasInput(1) && c.hasInput(2), "min(max(x, low), high)")
@@ -116,6 +124,7 @@ final class ElementwiseOperators {
         unary("Mish", Types.FLOATS, 18, 22).is("x * tanh(max(x, 0) + log1p(exp(-abs(x))))"),
         unary("Gelu", Types.FLOATS, 20)
             .string("approximate")
+            .sample("approximate=none|tanh")
             .when(
                 c -> c.stringAttr("approximate", "none").equals("tanh"),
                 "0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))")
@@ -125,20 +134,20 @@ final class ElementwiseOperators {
   private static List<Operator> functions() {
     return List.of(
         unary("Exp", Types.FLOATS, 1, 6, 13).is("exp(x)"),
-        unary("Log", Types.FLOATS, 1, 6, 13).is("log(x)"),
+        unary("Log", Types.FLOATS, 1, 6, 13).range("x", "positive").is("log(x)"),
         unary("Erf", Types.NUMERIC, 9, 13).realNumbers().is("erf(x)"),
         unary("Sin", Types.FLOATS, 7, 22).is("sin(x)"),
         unary("Cos", Types.FLOATS, 7, 22).is("cos(x)"),
         unary("Tan", Types.FLOATS, 7, 22).is("tan(x)"),
-        unary("Asin", Types.FLOATS, 7, 22).is("asin(x)"),
-        unary("Acos", Types.FLOATS, 7, 22).is("acos(x)"),
+        unary("Asin", Types.FLOATS, 7, 22).range("x", "unit").is("asin(x)"),
+        unary("Acos", Types.FLOATS, 7, 22).range("x", "unit").is("acos(x)"),
         unary("Atan", Types.FLOATS, 7, 22).is("atan(x)"),
         unary("Sinh", Types.FLOATS, 9, 22).is("sinh(x)"),
         unary("Cosh", Types.FLOATS, 9, 22).is("cosh(x)"),
         unary("Tanh", Types.FLOATS, 1, 6, 13).is("tanh(x)"),
         unary("Asinh", Types.FLOATS, 9, 22).is("asinh(x)"),
         unary("Acosh", Types.FLOATS, 9, 22).is("acosh(x)"),
-        unary("Atanh", Types.FLOATS, 9, 22).is("atanh(x)"));
+        unary("Atanh", Types.FLOATS, 9, 22).range("x", "unit").is("atanh(x)"));
   }
 
   private static List<Operator> logic() {
@@ -194,7 +203,9 @@ final class ElementwiseOperators {
         binary("BitwiseXor", Types.INTEGERS, 18).exact().is("xor(a, b)"),
         unary("BitwiseNot", Types.INTEGERS, 18).exact().is("invert(x)"),
         binary("BitShift", Types.UNSIGNED, 11)
-            .string("direction")
+            .range("b", "positive")
+            .requiredString("direction")
+            .sample("direction=LEFT|RIGHT")
             .exact()
             .when(
                 c -> c.stringAttr("direction", "").equals("LEFT"), "where(b >= bits, 0, shl(a, b))")

@@ -1,7 +1,9 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
@@ -15,6 +17,8 @@ final class ElementwiseRow {
   private final OpSchema.Builder schema;
   private final List<String> operands = new ArrayList<>();
   private final List<Boolean> conditions = new ArrayList<>();
+  private final List<String> samples = new ArrayList<>();
+  private final Map<String, String> ranges = new HashMap<>();
   private final List<Elementwise.Variant> variants = new ArrayList<>();
   private final List<Elementwise.Parameter> parameters = new ArrayList<>();
   private Optional<DType> result = Optional.empty();
@@ -48,7 +52,7 @@ final class ElementwiseRow {
    */
   static ElementwiseRow variadic(String name, Set<DType> types, int... versions) {
     ElementwiseRow row = new ElementwiseRow(name, versions);
-    row.schema.variadic("inputs", "T").types("T", types);
+    row.schema.variadic("inputs", "T").types("T", types).sample("inputs[d*~]");
     row.variadic = true;
     return row;
   }
@@ -58,18 +62,31 @@ final class ElementwiseRow {
   }
 
   ElementwiseRow operand(String name, String variable, Set<DType> types) {
+    samples.add(name);
     schema.input(name, variable).types(variable, types);
     return named(name, types);
   }
 
   ElementwiseRow optional(String name, String variable, Set<DType> types) {
-    schema.optional(name, variable).types(variable, types);
+    schema.optional(name, variable).types(variable, types).sample("11-: " + name + "[]");
     return named(name, types);
   }
 
   private ElementwiseRow named(String name, Set<DType> types) {
     operands.add(name);
     conditions.add(types.equals(Types.BOOL));
+    return this;
+  }
+
+  /** Values of an operand that make sense; see {@link OpSchema#sample}. */
+  ElementwiseRow range(String operand, String range) {
+    ranges.put(operand, "=" + range);
+    return this;
+  }
+
+  /** What else valid nodes look like. */
+  ElementwiseRow sample(String clauses) {
+    schema.sample(clauses);
     return this;
   }
 
@@ -93,6 +110,12 @@ final class ElementwiseRow {
     return this;
   }
 
+  /** A string attribute that must be given. */
+  ElementwiseRow requiredString(String name) {
+    schema.required(name, OpSchema.AttributeKind.STRING);
+    return this;
+  }
+
   ElementwiseRow result(DType type) {
     result = Optional.of(type);
     return this;
@@ -111,7 +134,8 @@ final class ElementwiseRow {
   ElementwiseRow alignedBefore(int version, int otherwise) {
     schema
         .attribute("axis", OpSchema.AttributeKind.INT)
-        .attribute("broadcast", OpSchema.AttributeKind.INT);
+        .attribute("broadcast", OpSchema.AttributeKind.INT)
+        .sample("axis=-; broadcast=-");
     alignedBefore = version;
     alignedAxis = otherwise;
     return this;
@@ -160,6 +184,7 @@ final class ElementwiseRow {
   /** The operator, with the expression that applies where no other does. */
   Operator is(String expr) {
     when(c -> true, expr);
+    samples.forEach(name -> schema.sample(name + "[d*~]" + ranges.getOrDefault(name, "")));
     schema.output("output", result.isPresent() ? "R" : typeVariable());
     result.ifPresent(type -> schema.types("R", Set.of(type)));
     schema.attribute("consumed_inputs", OpSchema.AttributeKind.INTS);

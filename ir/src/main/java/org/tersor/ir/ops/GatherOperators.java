@@ -53,7 +53,10 @@ final class GatherOperators {
   /** output[a.., i.., b..] = data[a.., indices[i..], b..] */
   static final class Gather extends OpBase {
     Gather() {
-      super(describe("Gather", 1, 11, 13));
+      super(
+          describe("Gather", 1, 11, 13)
+              .sample(
+                  "data[d*1-4]; axis=axis(data); indices[i*0-2]=index(dim(data, axis)); batch_dims=-"));
     }
 
     private static int axis(OpContext c) {
@@ -134,7 +137,10 @@ final class GatherOperators {
   /** output[i..] = data[i.. with i[axis] replaced by indices[i..]] */
   static final class GatherElements extends OpBase {
     GatherElements() {
-      super(describe("GatherElements", 11, 13));
+      super(
+          describe("GatherElements", 11, 13)
+              .sample(
+                  "data[d*1-3]; axis=axis(data); indices[d*]=index(dim(data, axis)); batch_dims=- || data[a* n b*]; axis=len(a); indices[a* ^m b*]=index(n); batch_dims=-"));
     }
 
     private static int axis(OpContext c) {
@@ -184,7 +190,10 @@ final class GatherOperators {
   /** output[b.., i.., r..] = data[b.., indices[b.., i.., 0], indices[b.., i.., 1], .., r..] */
   static final class GatherND extends OpBase {
     GatherND() {
-      super(describe("GatherND", 11, 12, 13));
+      super(
+          describe("GatherND", 11, 12, 13)
+              .sample(
+                  "data[n d*0-2]; indices[i*0-2 1]=index(n); axis=-; batch_dims=- || 12-: data[b n n d*0-1]; 12-: indices[b i*0-1 2]=index(n); 12-: batch_dims=1; axis=-"));
     }
 
     /** Length of an index tuple. */

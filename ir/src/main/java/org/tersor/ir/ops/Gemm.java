@@ -25,7 +25,10 @@ final class Gemm extends OpBase {
 
   Gemm() {
     super(
-        schema(OpSchema.of("", "Gemm", 1, 6, 7, 9, 11, 13))
+        schema(
+                OpSchema.of("", "Gemm", 1, 6, 7, 9, 11, 13)
+                    .sample(
+                        "A[m k]; B[k n]; C[m~ n~]; transA=0; transB=0; alpha=-2.0..2.0; beta=-2.0..2.0; broadcast=- || A[k m]; B[n k]; C[n~]; transA=1; transB=1; alpha=-; beta=-; broadcast=- || transB=1; A[m k]; B[n k]; C[]; transA=-; alpha=-; beta=-2.0..2.0; broadcast=-"))
             .attribute("broadcast", AttributeKind.INT));
   }
 

@@ -40,10 +40,15 @@ final class GlobalPool extends OpBase {
         switch (kind) {
           case AVERAGE ->
               OpSchema.of("", "GlobalAveragePool", 1, 22)
+                  .sample("X[n c s*1-2]")
                   .tolerance(OpSchema.Tolerance.ACCUMULATION);
-          case MAX -> OpSchema.of("", "GlobalMaxPool", 1, 22).tolerance(OpSchema.Tolerance.EXACT);
+          case MAX ->
+              OpSchema.of("", "GlobalMaxPool", 1, 22)
+                  .sample("X[n c s*1-2]")
+                  .tolerance(OpSchema.Tolerance.EXACT);
           case LP ->
               OpSchema.of("", "GlobalLpPool", 1, 2, 22)
+                  .sample("X[n c s*1-2]; p=1|2|3")
                   .attribute("p", AttributeKind.INT)
                   .tolerance(OpSchema.Tolerance.ACCUMULATION);
         };

@@ -54,6 +54,8 @@ final class GridSample extends OpBase {
   GridSample() {
     super(
         OpSchema.of("", "GridSample", 16, 20, 22)
+            .sample(
+                "X[n c h w]; grid[n y x 2]=unit; -19: mode=bilinear|nearest|bicubic; 20-: mode=linear|nearest|cubic; padding_mode=zeros|border|reflection; align_corners=0|1")
             .input("X", "T1")
             .input("grid", "T2")
             .output("Y", "T1")

@@ -44,6 +44,8 @@ final class LayerNormalization extends OpBase {
         switch (kind) {
           case LAYER ->
               OpSchema.of("", "LayerNormalization", 1, 17)
+                  .sample(
+                      "X[a* n b*]; axis=len(a); Scale[n b*]; B[n b*]; stash_type=-; epsilon=0.001..0.1")
                   .input("X", "T")
                   .input("Scale", "T")
                   .optional("B", "T")
@@ -52,6 +54,7 @@ final class LayerNormalization extends OpBase {
                   .optionalOutput("InvStdDev", "U");
           case RMS ->
               OpSchema.of("", "RMSNormalization", 23)
+                  .sample("X[a* n b*]; axis=len(a); scale[n b*]; stash_type=-; epsilon=0.001..0.1")
                   .input("X", "T")
                   .input("scale", "V")
                   .output("Y", "V")

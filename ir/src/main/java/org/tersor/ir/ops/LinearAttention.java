@@ -34,6 +34,7 @@ final class LinearAttention extends OpBase {
   LinearAttention() {
     super(
         OpSchema.of("", "LinearAttention", 27)
+            .sample("-")
             .input("query", "T")
             .input("key", "T")
             .input("value", "T")

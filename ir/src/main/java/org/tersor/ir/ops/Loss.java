@@ -57,6 +57,8 @@ final class Loss extends OpBase {
     return new Loss(
         Kind.LOG_PROBABILITIES,
         OpSchema.of("", "NegativeLogLikelihoodLoss", 12, 13, 22)
+            .sample(
+                "input[n c d*0-2]; target[n d*]=below(c); weight[c]=positive; reduction=none|sum|mean; ignore_index=0..2")
             .input("input", "T")
             .input("target", "Tind")
             .optional("weight", "T")
@@ -67,6 +69,8 @@ final class Loss extends OpBase {
     return new Loss(
         Kind.SCORES,
         OpSchema.of("", "SoftmaxCrossEntropyLoss", 12, 13)
+            .sample(
+                "scores[n c d*0-2]; labels[n d*]=below(c); weights[c]=positive; reduction=none|sum|mean; ignore_index=0..2")
             .input("scores", "T")
             .input("labels", "Tind")
             .optional("weights", "T")

@@ -21,6 +21,7 @@ final class LpNormalization extends OpBase {
   LpNormalization() {
     super(
         OpSchema.of("", "LpNormalization", 1, 22)
+            .sample("input[d*1-4]; axis=axis(input); p=1|2")
             .input("input", "T")
             .output("output", "T")
             .attribute("axis", AttributeKind.INT)

@@ -18,7 +18,10 @@ import org.tersor.runtime.Tensor;
 final class LpPool extends OpBase {
   LpPool() {
     super(
-        PoolPlan.attributes(OpSchema.of("", "LpPool", 1, 2, 11, 18, 22))
+        PoolPlan.attributes(
+                OpSchema.of("", "LpPool", 1, 2, 11, 18, 22)
+                    .sample(
+                        "X[n c s*1-2]; kernel_shape=each(s, 2..3); strides=each(s, 1..2); pads=each2(s, 0..1); 18-: ceil_mode=0|1; 18-: dilations=each(s, 1..2); p=1|2|3; auto_pad=-"))
             .input("X", "T")
             .output("Y", "T")
             .attribute("dilations", AttributeKind.INTS)

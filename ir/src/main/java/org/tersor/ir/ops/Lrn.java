@@ -24,6 +24,7 @@ final class Lrn extends OpBase {
   Lrn() {
     super(
         OpSchema.of("", "LRN", 1, 13)
+            .sample("X[n c s*2]; size=1|3|5; alpha=0.01..1.0; beta=0.25..1.0; bias=0.5..2.0")
             .input("X", "T")
             .output("Y", "T")
             .attribute("alpha", AttributeKind.FLOAT)

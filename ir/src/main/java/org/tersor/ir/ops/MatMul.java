@@ -27,6 +27,7 @@ final class MatMul extends OpBase implements Differentiable {
   MatMul() {
     super(
         OpSchema.of("", "MatMul", 1, 9, 13)
+            .sample("A[b*0-2~ m k]; B[b*0-2~ k n] || A[k]; B[b*0-2 k n] || A[b*0-2 m k]; B[k]")
             .input("A", "T")
             .input("B", "T")
             .output("Y", "T")
@@ -41,6 +42,8 @@ final class MatMul extends OpBase implements Differentiable {
   static MatMul fused() {
     return new MatMul(
         OpSchema.of("com.microsoft", "FusedMatMul", 1)
+            .sample(
+                "A[b*0-1 m k]; B[b*0-1 k n]; alpha=0.25..2.0; transA=-; transB=-; transBatchA=-; transBatchB=-")
             .input("A", "T")
             .input("B", "T")
             .output("Y", "T")

@@ -24,6 +24,7 @@ final class MeanVarianceNormalization extends OpBase {
   MeanVarianceNormalization() {
     super(
         OpSchema.of("", "MeanVarianceNormalization", 9, 13)
+            .sample("X[d*4]; axes=axes(X)")
             .input("X", "T")
             .output("Y", "T")
             .attribute("axes", AttributeKind.INTS)

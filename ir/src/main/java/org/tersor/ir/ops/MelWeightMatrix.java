@@ -31,6 +31,8 @@ final class MelWeightMatrix extends OpBase {
   MelWeightMatrix() {
     super(
         OpSchema.of("", "MelWeightMatrix", 17)
+            .sample(
+                "num_mel_bins[]=1..5; dft_length[]=8..32; sample_rate[]=2000..8000; lower_edge_hertz[]=0.0..200.0; upper_edge_hertz[]=500.0..1000.0; output_datatype=type(T3)")
             .input("num_mel_bins", "T1")
             .input("dft_length", "T1")
             .input("sample_rate", "T1")

@@ -27,6 +27,7 @@ final class PlainOperators {
     ConstantValue() {
       super(
           OpSchema.of("", "Constant", 1, 9, 11, 12, 13, 19, 21, 23, 24, 25)
+              .sample("-")
               .output("output", "T")
               .types("T", Types.ALL)
               .attribute("value", OpSchema.AttributeKind.TENSOR)

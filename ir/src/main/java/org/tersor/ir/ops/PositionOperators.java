@@ -36,6 +36,7 @@ final class PositionOperators {
     EyeLike() {
       super(
           OpSchema.of("", "EyeLike", 9, 22)
+              .sample("input[m n]; k=-2..2; dtype=type(R)")
               .input("input", "T")
               .output("output", "R")
               .types("T", Types.ALL)
@@ -84,6 +85,7 @@ final class PositionOperators {
     Trilu() {
       super(
           OpSchema.of("", "Trilu", 14)
+              .sample("input[b*0-2 m n]; k[]=-3..3; upper=0|1")
               .input("input", "T")
               .optional("k", "I")
               .output("output", "T")
@@ -153,6 +155,7 @@ final class PositionOperators {
     OneHot() {
       super(
           OpSchema.of("", "OneHot", 9, 11)
+              .sample("depth[]=1..5; indices[i*1-3]=index(depth); values[2]; axis=axis(indices, 1)")
               .input("indices", "T1")
               .input("depth", "T2")
               .input("values", "T3")
@@ -243,6 +246,8 @@ final class PositionOperators {
     ReverseSequence() {
       super(
           OpSchema.of("", "ReverseSequence", 10)
+              .sample(
+                  "input[b t d*0-2]; batch_axis=0; time_axis=1; sequence_lens[b]=1..t || input[t b d*0-2]; batch_axis=1; time_axis=0; sequence_lens[b]=1..t")
               .input("input", "T")
               .input("sequence_lens", "I")
               .output("Y", "T")

@@ -29,6 +29,8 @@ final class QLinearConv extends OpBase {
     return new QLinearConv(
         Conv.attributes(
             OpSchema.of("", "QLinearConv", 10)
+                .sample(
+                    "group=1|2; x[n group.c s*2]; x_scale[]=positive; x_zero_point[]; k=each(s, 1..3); w[group.m c k*]; w_scale[]=positive; w_zero_point[]; y_scale[]=positive; y_zero_point[]; B[group.m]; kernel_shape=k; strides=each(s, 1..2); dilations=each(s, 1..2); pads=each2(s, 0..1); auto_pad=-")
                 .input("x", "T1")
                 .input("x_scale", "F")
                 .input("x_zero_point", "T1")
@@ -52,6 +54,8 @@ final class QLinearConv extends OpBase {
     return new QLinearConv(
         Conv.attributes(
             OpSchema.of("", "ConvInteger", 10)
+                .sample(
+                    "group=1|2; x[n group.c s*2]; k=each(s, 1..3); w[group.m c k*]; x_zero_point[]; w_zero_point[]; kernel_shape=k; strides=each(s, 1..2); dilations=each(s, 1..2); pads=each2(s, 0..1); auto_pad=-")
                 .input("x", "T1")
                 .input("w", "T2")
                 .optional("x_zero_point", "T1")

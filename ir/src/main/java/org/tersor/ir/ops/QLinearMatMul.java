@@ -53,6 +53,7 @@ final class QLinearMatMul extends OpBase {
   static QLinearMatMul integer() {
     return new QLinearMatMul(
         OpSchema.of("", "MatMulInteger", 10)
+            .sample("A[b*0-1 m k]; B[b*0-1 k n]; a_zero_point[]; b_zero_point[]")
             .input("A", "T1")
             .input("B", "T2")
             .optional("a_zero_point", "T1")
@@ -68,6 +69,8 @@ final class QLinearMatMul extends OpBase {
   static QLinearMatMul qlinear() {
     return new QLinearMatMul(
         OpSchema.of("", "QLinearMatMul", 10, 21)
+            .sample(
+                "a[b*0-1 m k]; a_scale[]=positive; a_zero_point[]; b[b*0-1 k n]; b_scale[]=positive; b_zero_point[]; y_scale[]=positive; y_zero_point[]")
             .input("a", "T1")
             .input("a_scale", "TS")
             .input("a_zero_point", "T1")

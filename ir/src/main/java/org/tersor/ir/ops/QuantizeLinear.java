@@ -47,6 +47,11 @@ final class QuantizeLinear extends OpBase {
             .input("y_scale", "T2")
             .optional("y_zero_point", "T3")
             .output("y", "T3")
+            .sample(
+                "x[d*]; y_scale[]=positive; y_zero_point[]; axis=-; block_size=-; output_dtype=-;"
+                    + " precision=-; saturate=- || 13-: x[a* n b*]; 13-: axis=len(a);"
+                    + " 13-: y_scale[n]=positive; 13-: y_zero_point[n]; block_size=-;"
+                    + " output_dtype=-; precision=-; saturate=-")
             .attribute("axis", AttributeKind.INT)
             .attribute("block_size", AttributeKind.INT)
             .attribute("output_dtype", AttributeKind.INT)

@@ -78,6 +78,7 @@ final class Recurrent extends OpBase {
             .attribute("output_sequence", AttributeKind.INT)
             .types("T", Types.FLOATS)
             .types("T1", Types.set(DType.I32))
+            .sample(sample(kind, 1, "forward|reverse") + " || " + sample(kind, 2, "bidirectional"))
             .tolerance(OpSchema.Tolerance.ACCUMULATION);
     return switch (kind) {
       case RNN -> schema;
@@ -89,6 +90,24 @@ final class Recurrent extends OpBase {
               .optionalOutput("Y_c", "T")
               .attribute("input_forget", AttributeKind.INT);
     };
+  }
+
+  private static String sample(Kind kind, int directions, String direction) {
+    int gates =
+        switch (kind) {
+          case RNN -> 1;
+          case GRU -> 3;
+          case LSTM -> 4;
+        };
+    return "hidden_size=1..3; gates=G; twice=H; X[s b i]; W[D gates.hidden_size i];"
+            .replace("G", Integer.toString(gates))
+            .replace("H", Integer.toString(2 * gates))
+            .replace("D", Integer.toString(directions))
+        + " R[D gates.hidden_size hidden_size]; B[D twice.hidden_size]; initial_h[D b hidden_size];"
+            .replace("D", Integer.toString(directions))
+        + " direction="
+        + direction
+        + "; initial_c=-; P=-; sequence_lens=-; layout=-; clip=-; input_forget=-; output_sequence=-";
   }
 
   /**

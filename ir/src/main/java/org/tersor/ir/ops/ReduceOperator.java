@@ -60,6 +60,7 @@ final class ReduceOperator extends OpBase implements Differentiable {
   private ReduceOperator(String name, Kind kind, int... versions) {
     super(
         OpSchema.of("", name, versions)
+            .sample(sample(kind == Kind.SUM ? 13 : 18))
             .input("data", "T")
             .optional("axes", "I")
             .output("reduced", "T")
@@ -74,6 +75,16 @@ final class ReduceOperator extends OpBase implements Differentiable {
                     ? OpSchema.Tolerance.EXACT
                     : OpSchema.Tolerance.ACCUMULATION));
     this.kind = kind;
+  }
+
+  private static String sample(int axesAreInputsFrom) {
+    return "data[d*]; -"
+        + (axesAreInputsFrom - 1)
+        + ": axes=axes(data); "
+        + axesAreInputsFrom
+        + "-: axes[*]=axes(data); keepdims=0|1; "
+        + axesAreInputsFrom
+        + "-: noop_with_empty_axes=0|1";
   }
 
   static List<ReduceOperator> all() {

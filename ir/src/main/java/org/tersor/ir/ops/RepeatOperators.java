@@ -30,6 +30,7 @@ final class RepeatOperators {
     Expand() {
       super(
           OpSchema.of("", "Expand", 8, 13)
+              .sample("input[d*~]; shape=dims(d*~)")
               .input("input", "T")
               .input("shape", "I")
               .output("output", "T")
@@ -100,6 +101,7 @@ final class RepeatOperators {
     Tile() {
       super(
           OpSchema.of("", "Tile", 1, 6, 13)
+              .sample("input[d*]; repeats=each(d, 0|1|2|3); axis=-")
               .input("input", "T")
               .input("repeats", "I")
               .optional("axis", "I")

@@ -32,6 +32,8 @@ final class Resize extends OpBase {
   static Resize resize() {
     return new Resize(
         OpSchema.of("", "Resize", 10, 11, 13, 18, 19)
+            .sample(
+                "13-: X[d*1-4]; 13-: sizes=each(d, 1..6); 13-: mode=nearest; 13-: nearest_mode=round_prefer_floor|round_prefer_ceil|floor|ceil; 13-: coordinate_transformation_mode=half_pixel|asymmetric|align_corners|pytorch_half_pixel; roi=-; scales=-; axes=-; antialias=-; cubic_coeff_a=-; exclude_outside=-; extrapolation_value=-; keep_aspect_ratio_policy=- || 13-: X[n c h w]; 13-: sizes=dims(n c p q); 13-: mode=linear|cubic; 13-: coordinate_transformation_mode=half_pixel|asymmetric|align_corners|pytorch_half_pixel; roi=-; scales=-; axes=-; antialias=-; 13-: cubic_coeff_a=-0.75|-0.5; 13-: exclude_outside=0; nearest_mode=-; extrapolation_value=-; keep_aspect_ratio_policy=- || 18-: X[n c h w]; 18-: axes=dims(2 3); 18-: sizes=dims(p q); 18-: mode=linear|cubic; 18-: antialias=0|1; roi=-; scales=-; nearest_mode=-; cubic_coeff_a=-; exclude_outside=-; extrapolation_value=-; keep_aspect_ratio_policy=-; coordinate_transformation_mode=-")
             .input("X", "T1")
             .optional("roi", "T2")
             .optional("scales", "F")
@@ -71,6 +73,7 @@ final class Resize extends OpBase {
   static Resize upsample() {
     return new Resize(
         OpSchema.of("", "Upsample", 1, 7, 9, 10)
+            .sample("-")
             .input("X", "T")
             .optional("scales", "F")
             .output("Y", "T")

@@ -31,6 +31,8 @@ final class RoiAlign extends OpBase {
   RoiAlign() {
     super(
         OpSchema.of("", "RoiAlign", 10, 16, 22)
+            .sample(
+                "X[n c h w]; rois[k 4]=boxes; batch_indices[k]=below(n); mode=avg|max; output_height=1..3; output_width=1..3; sampling_ratio=0..2; spatial_scale=0.5..1.0; 16-: coordinate_transformation_mode=half_pixel|output_half_pixel")
             .input("X", "T1")
             .input("rois", "T1")
             .input("batch_indices", "T2")

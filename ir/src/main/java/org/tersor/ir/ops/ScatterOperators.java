@@ -31,6 +31,18 @@ final class ScatterOperators extends OpBase {
   private ScatterOperators(String name, boolean tuples, int... versions) {
     super(
         OpSchema.of("", name, versions)
+            .sample(
+                name.equals("Scatter")
+                    ? "-10: data[a* n b*]; -10: axis=len(a); -10: indices[a* 1 b*]=index(n);"
+                        + " -10: updates[a* 1 b*]; reduction=-"
+                    : tuples
+                        ? "data[n d*]; indices[1 1]=index(n); updates[1 d*]; axis=-; reduction=-"
+                            + " || 16-: data[n d*]; 16-: indices[k 1]=index(n); 16-: updates[k d*];"
+                            + " axis=-; 16-: reduction=add|mul"
+                        : "data[a* n b*]; axis=len(a); indices[a* 1 b*]=index(n); updates[a* 1 b*];"
+                            + " reduction=- || 16-: data[a* n b*]; axis=len(a);"
+                            + " 16-: indices[a* m b*]=index(n); 16-: updates[a* m b*];"
+                            + " 16-: reduction=add|mul")
             .input("data", "T")
             .input("indices", "I")
             .input("updates", "T")

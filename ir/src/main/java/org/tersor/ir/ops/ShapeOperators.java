@@ -55,6 +55,7 @@ final class ShapeOperators {
     ShapeOf() {
       super(
           OpSchema.of("", "Shape", 1, 13, 15, 19, 21, 23, 24, 25)
+              .sample("data[d*]; 15-: start=-2..3; 15-: end=-2..4")
               .input("data", "T")
               .output("shape", "I")
               .types("T", Types.ALL)
@@ -139,6 +140,7 @@ final class ShapeOperators {
     ConstantOfShape() {
       super(
           OpSchema.of("", "ConstantOfShape", 9, 20, 21, 23, 24, 25)
+              .sample("input=dims(e*); value=T")
               .input("input", "I")
               .output("output", "T")
               .types("I", Types.I64)
@@ -219,6 +221,7 @@ final class ShapeOperators {
     Range() {
       super(
           OpSchema.of("", "Range", 11, 27)
+              .sample("start[]=-3..3; limit[]=-9..9; delta[]=1|2|-1|-3")
               .input("start", "T")
               .input("limit", "T")
               .input("delta", "T")

@@ -40,6 +40,7 @@ final class Softmax extends OpBase implements Differentiable {
   Softmax(Kind kind) {
     super(
         OpSchema.of("", kind.operator, 1, 11, 13)
+            .sample("input[d*1-4]; axis=axis(input)")
             .input("input", "T")
             .output("output", "T")
             .attribute("axis", AttributeKind.INT)

@@ -26,6 +26,8 @@ final class SplitOperator extends OpBase {
   SplitOperator() {
     super(
         OpSchema.of("", "Split", 1, 2, 11, 13, 18)
+            .sample(
+                "input[d*1-4]; axis=axis(input); n=dim(input, axis); -12: split=split(n); 13-: split[*]=split(n); outputs=len(split); num_outputs=- || 18-: num_outputs=1..3; 18-: outputs=num_outputs; 18-: input[d*1-4]; 18-: axis=axis(input); split=-")
             .input("input", "T")
             .optional("split", "I")
             .variadicOutput("outputs", "T")

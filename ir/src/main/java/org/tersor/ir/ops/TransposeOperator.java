@@ -25,6 +25,7 @@ final class TransposeOperator extends OpBase implements Differentiable {
   TransposeOperator() {
     super(
         OpSchema.of("", "Transpose", 1, 13, 21, 23, 24, 25)
+            .sample("data[d*]; perm=perm(data)")
             .input("data", "T")
             .output("transposed", "T")
             .types("T", Types.ALL)

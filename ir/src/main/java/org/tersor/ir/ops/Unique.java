@@ -28,6 +28,7 @@ final class Unique extends OpBase {
   Unique() {
     super(
         OpSchema.of("", "Unique", 11)
+            .sample("X[d*1-3]; axis=axis(X); sorted=0|1")
             .input("X", "T")
             .output("Y", "T")
             .optionalOutput("indices", "I")

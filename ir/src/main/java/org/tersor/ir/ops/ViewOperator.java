@@ -44,6 +44,7 @@ final class ViewOperator extends OpBase implements Differentiable {
     return List.of(
         new ViewOperator(
             OpSchema.of("", "Reshape", 1, 5, 13, 14, 19, 21, 23, 24, 25)
+                .sample("data[d*]; shape[*]=reshape(data); allowzero=-")
                 .input("data", "T")
                 .optional("shape", "I")
                 .attribute("shape", AttributeKind.INTS)
@@ -52,17 +53,20 @@ final class ViewOperator extends OpBase implements Differentiable {
             ViewOperator::reshape),
         new ViewOperator(
             OpSchema.of("", "Flatten", 1, 9, 11, 13, 21, 23, 24, 25)
+                .sample("input[d*]; axis=0..rank(input)")
                 .input("input", "T")
                 .attribute("axis", AttributeKind.INT),
             ViewOperator::flatten),
         new ViewOperator(
             OpSchema.of("", "Squeeze", 1, 11, 13, 21, 23, 24, 25)
+                .sample("data[d*]; -12: axes=ones(data); 13-: axes[*]=ones(data)")
                 .input("data", "T")
                 .optional("axes", "I")
                 .attribute("axes", AttributeKind.INTS),
             ViewOperator::squeeze),
         new ViewOperator(
             OpSchema.of("", "Unsqueeze", 1, 11, 13, 21, 23, 24, 25)
+                .sample("data[d*0-3]; -12: axes=axes(data, 2); 13-: axes[*]=axes(data, 2)")
                 .input("data", "T")
                 .optional("axes", "I")
                 .attribute("axes", AttributeKind.INTS),

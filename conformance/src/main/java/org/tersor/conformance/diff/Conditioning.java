@@ -1,0 +1,199 @@
+package org.tersor.conformance.diff;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tersor.conformance.SeededRandom;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.op.OpRegistry;
+import org.tersor.ir.op.OpSchema.Tolerance;
+import org.tersor.ir.op.Operator;
+import org.tersor.passes.eval.KnownEval;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
+import org.tersor.runtime.Tensor;
+
+/**
+ * How much two correct implementations may differ on a graph. The graph is evaluated a few times
+ * with the result of every operator that rounds moved by a few units in the last place; what the
+ * outputs move by is what they may differ by. A graph whose integers, texts or shapes change that
+ * way (a tie before a Cast, two candidates of an ArgMax) has no answer to compare: other inputs
+ * must be drawn.
+ */
+final class Conditioning {
+  private static final int RUNS = 4;
+
+  /** Moves measured with a few random signs miss the worst case by about this factor. */
+  private static final double SAFETY = 4;
+
+  private final Graph graph;
+  private final OpRegistry operators;
+
+  Conditioning(Graph graph, OpRegistry operators) {
+    this.graph = graph;
+    this.operators = operators;
+  }
+
+  /**
+   * Allowed differences.
+   *
+   * @param exact results without moves
+   * @param tolerance of each element of a float tensor
+   */
+  record Allowed(Map<Value, Tensor> exact, Map<Value, double[]> tolerance) {}
+
+  /**
+   * What was found.
+   *
+   * @param allowed empty if tiny moves change more than tiny amounts
+   * @param decides the operator whose result they change
+   */
+  record Verdict(Optional<Allowed> allowed, String decides) {}
+
+  /** Rounding unit of a type, relative to a number. */
+  private static double unit(DType type) {
+    return switch (type) {
+      case F64 -> 0x1p-53;
+      case F32 -> 0x1p-24;
+      case F16 -> 0x1p-11;
+      case BF16 -> 0x1p-8;
+      default -> 0x1p-3;
+    };
+  }
+
+  /** Evaluates with and without moves. */
+  Verdict verdict(Map<Value, Tensor> given, SeededRandom random) {
+    Map<Value, Tensor> exact = run(given, Optional.empty());
+    Map<Value, double[]> spread = new HashMap<>();
+    for (int run = 0; run < RUNS; run++) {
+      Map<Value, Tensor> moved = run(given, Optional.of(random.split()));
+      for (Map.Entry<Value, Tensor> entry : exact.entrySet()) {
+        Tensor other = moved.get(entry.getKey());
+        if (other == null || !widen(spread, entry.getKey(), entry.getValue(), other)) {
+          return new Verdict(
+              Optional.empty(), graph.producer(entry.getKey()).map(n -> n.op().type()).orElse(""));
+        }
+      }
+    }
+    Map<Value, double[]> tolerance = new LinkedHashMap<>();
+    spread.forEach((value, moves) -> {
+      Tensor tensor = exact.get(value);
+      double[] allowed = new double[moves.length];
+      for (int i = 0; i < moves.length && tensor != null; i++) {
+        double own = Math.abs(tensor.getDouble(i)) * unit(tensor.dtype());
+        allowed[i] = moves[i] == 0 ? 0 : SAFETY * moves[i] + 2 * own;
+      }
+      tolerance.put(value, allowed);
+    });
+    return new Verdict(Optional.of(new Allowed(exact, tolerance)), "");
+  }
+
+  private static boolean widen(
+      Map<Value, double[]> spread, Value value, Tensor exact, Tensor moved) {
+    if (!Arrays.equals(exact.shape(), moved.shape())) {
+      return false;
+    }
+    if (!exact.dtype().isFloat()) {
+      return exact.equals(moved);
+    }
+    double largest = largest(exact);
+    double[] moves = spread.computeIfAbsent(value, v -> new double[exact.size()]);
+    for (int i = 0; i < moves.length; i++) {
+      double a = exact.getDouble(i);
+      double b = moved.getDouble(i);
+      // A move beyond any rounding: a branch was taken elsewhere, or the graph is chaotic.
+      if (Double.isFinite(a) != Double.isFinite(b)
+          || (Double.isFinite(a) && Math.abs(a - b) > largest * Math.sqrt(unit(exact.dtype())))) {
+        return false;
+      }
+      if (Double.isFinite(a)) {
+        moves[i] = Math.max(moves[i], Math.abs(a - b));
+      }
+    }
+    return true;
+  }
+
+  private static double largest(Tensor tensor) {
+    double largest = 1e-3;
+    for (int i = 0; i < tensor.size(); i++) {
+      double value = Math.abs(tensor.getDouble(i));
+      largest = Double.isFinite(value) ? Math.max(largest, value) : largest;
+    }
+    return largest;
+  }
+
+  private Map<Value, Tensor> run(Map<Value, Tensor> given, Optional<SeededRandom> moves) {
+    Map<Value, Tensor> values = new LinkedHashMap<>();
+    graph.inputs().forEach(input -> values.put(input, held(given, input)));
+    for (Map.Entry<Value, Constant> constant : graph.constants().entrySet()) {
+      values.put(constant.getKey(), constant.getValue().load());
+    }
+    for (Node node : graph.nodes()) {
+      Operator operator = operators.get(node);
+      Tolerance tolerance = operator.schema().tolerance();
+      List<Optional<Tensor>> inputs = new ArrayList<>();
+      for (Value input : node.inputs()) {
+        inputs.add(Optional.ofNullable(values.get(input)));
+      }
+      List<Tensor> results = eval(operator, node, inputs);
+      boolean hidden =
+          tolerance != Tolerance.EXACT && results.stream().anyMatch(t -> !t.dtype().isFloat());
+      if (hidden && moves.isPresent()) {
+        // What it rounds inside decides about integers.
+        SeededRandom own = moves.get();
+        List<Optional<Tensor>> moved =
+            inputs.stream()
+                .map(i -> i.map(t -> isWide(t) ? moved(t, Tolerance.ROUNDING, own) : t))
+                .toList();
+        results = eval(operator, node, moved);
+      }
+      for (int i = 0; i < node.outputs().size(); i++) {
+        Tensor result = results.get(i);
+        values.put(
+            node.output(i), moves.isPresent() ? moved(result, tolerance, moves.get()) : result);
+      }
+    }
+    return values;
+  }
+
+  /** Inside of an operator nobody rounds to fewer than 24 bits. */
+  private static boolean isWide(Tensor tensor) {
+    return tensor.dtype() == DType.F32 || tensor.dtype() == DType.F64;
+  }
+
+  private static Tensor held(Map<Value, Tensor> given, Value input) {
+    Tensor tensor = given.get(input);
+    if (tensor == null) {
+      throw new IllegalArgumentException("no value of " + input);
+    }
+    return tensor;
+  }
+
+  private List<Tensor> eval(Operator operator, Node node, List<Optional<Tensor>> inputs) {
+    List<? extends Datum> results = operator.eval(new KnownEval(graph, node, inputs));
+    return results.stream().map(d -> d.tensor("a result")).toList();
+  }
+
+  private static Tensor moved(Tensor tensor, Tolerance tolerance, SeededRandom random) {
+    if (tolerance == Tolerance.EXACT || !tensor.dtype().isFloat()) {
+      return tensor;
+    }
+    double largest = largest(tensor);
+    double unit = unit(tensor.dtype());
+    boolean sums = tolerance == Tolerance.ACCUMULATION;
+    Tensor moved = Tensor.zeros(tensor.dtype(), tensor.shape());
+    for (int i = 0; i < tensor.size(); i++) {
+      double value = tensor.getDouble(i);
+      double by = unit * (4 * Math.abs(value) + (sums ? 4 : 1) * largest);
+      moved.setDouble(i, value + by * (random.nextDouble() < .5 ? -1 : 1));
+    }
+    return moved;
+  }
+}

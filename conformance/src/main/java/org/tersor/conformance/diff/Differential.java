@@ -1,0 +1,395 @@
+package org.tersor.conformance.diff;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.tersor.conformance.Reference;
+import org.tersor.conformance.SeededRandom;
+import org.tersor.conformance.diff.Finding.Kind;
+import org.tersor.conformance.ort.OrtWorker;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/** Random small graphs through Tersor and ONNX Runtime. */
+public final class Differential implements AutoCloseable {
+  private static final Pattern NODE = Pattern.compile("\\b(n\\d+)\\b");
+
+  private final Compiler compiler;
+  private final Settings settings;
+  private final GraphGenerator generator;
+  private final Set<String> refused = new HashSet<>();
+  private final Reference reference;
+  private final Path folder;
+
+  /**
+   * How to run.
+   *
+   * @param backends with the number of graphs of which one is run by it
+   * @param only operators to use; all if empty
+   * @param seconds limit of one call of the reference
+   * @param keep folder for models that show a disagreement
+   */
+  public record Settings(
+      Map<String, Integer> backends, Set<String> only, int seconds, Optional<Path> keep) {}
+
+  /**
+   * Disagreements with one cause.
+   *
+   * @param known id of the known difference, see {@link KnownDifferences}; empty if none explains
+   *     it
+   * @param example detail of the first
+   * @param file its model, if one was kept
+   */
+  public record Group(
+      String kind,
+      String backend,
+      String operator,
+      String type,
+      int count,
+      String known,
+      long seed,
+      String example,
+      String file) {}
+
+  /**
+   * Totals.
+   *
+   * @param outcomes graphs by kind of outcome
+   * @param chaotic graphs that were not compared, by the operator whose result depends on rounding
+   * @param known disagreements that a known difference explains, by its id
+   * @param unexplained disagreements without explanation
+   */
+  public record Summary(
+      int graphs,
+      int nodes,
+      Map<String, Integer> outcomes,
+      Map<String, Integer> operators,
+      Map<String, Integer> chaotic,
+      Map<String, Integer> known,
+      int unexplained,
+      List<Group> groups) {}
+
+  public Differential(Compiler compiler, Settings settings) {
+    this.compiler = compiler;
+    this.settings = settings;
+    this.generator = new GraphGenerator(compiler.registry().operators(), settings.only(), refused);
+    this.reference = new OrtWorker(Duration.ofSeconds(settings.seconds()));
+    try {
+      this.folder = Files.createTempDirectory("tersor-difftest");
+      if (settings.keep().isPresent()) {
+        Files.createDirectories(settings.keep().get());
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Operators that can occur. */
+  public List<String> operators() {
+    return generator.names();
+  }
+
+  /** Runs graphs of seeds {@code seed}, {@code seed + 1}, ...; {@code progress} hears of each. */
+  public Summary run(long seed, int graphs, Consumer<String> progress) {
+    Map<String, Integer> outcomes = new TreeMap<>();
+    Map<String, Integer> used = new TreeMap<>();
+    Map<String, Integer> known = new TreeMap<>();
+    Map<String, Integer> chaotic = new TreeMap<>();
+    Map<String, Group> groups = new LinkedHashMap<>();
+    int nodes = 0;
+    int unexplained = 0;
+    for (int i = 0; i < graphs; i++) {
+      DrawnGraph drawn = generator.draw(seed + i);
+      nodes += drawn.graph().nodes().size();
+      List<Finding> findings = attributed(drawn, judge(drawn, seed + i));
+      Kind worst = Kind.AGREES;
+      for (Finding finding : findings) {
+        worst = finding.kind().compareTo(worst) > 0 ? finding.kind() : worst;
+        if (finding.kind() == Kind.CHAOTIC) {
+          chaotic.merge(finding.operator(), 1, Integer::sum);
+        }
+        if (finding.kind().isDisagreement()) {
+          Optional<String> explained = KnownDifferences.explain(finding);
+          explained.ifPresent(id -> known.merge(id, 1, Integer::sum));
+          unexplained += explained.isPresent() ? 0 : 1;
+          Group group = group(finding, explained);
+          if (!groups.containsKey(finding.group())) {
+            group = kept(group, finding);
+          }
+          groups.merge(finding.group(), group, Differential::join);
+        }
+      }
+      drawn.operators().forEach(name -> used.merge(name, 1, Integer::sum));
+      outcomes.merge(worst.name(), 1, Integer::sum);
+      progress.accept(worst.name());
+    }
+    List<Group> sorted = new ArrayList<>(groups.values());
+    sorted.sort(
+        java.util.Comparator.comparing((Group g) -> !g.known().isEmpty())
+            .thenComparing(g -> -g.count()));
+    return new Summary(graphs, nodes, outcomes, used, chaotic, known, unexplained, sorted);
+  }
+
+  private static Group group(Finding finding, Optional<String> explained) {
+    return new Group(
+        finding.kind().name(),
+        finding.backend(),
+        finding.operator(),
+        finding.type(),
+        1,
+        explained.orElse(""),
+        finding.seed(),
+        finding.detail(),
+        "");
+  }
+
+  /** Writes the small model. */
+  private Group kept(Group group, Finding finding) {
+    if (settings.keep().isEmpty() || finding.small().isEmpty()) {
+      return group;
+    }
+    String name = finding.kind() + "-" + finding.operator() + "-" + finding.seed();
+    Path target =
+        settings
+            .keep()
+            .get()
+            .resolve(name.replaceAll("[^A-Za-z0-9_.-]+", "_").toLowerCase(Locale.ROOT) + ".onnx");
+    Shrinker.write(compiler, finding.small().get(), target);
+    return new Group(
+        group.kind(),
+        group.backend(),
+        group.operator(),
+        group.type(),
+        group.count(),
+        group.known(),
+        group.seed(),
+        group.example(),
+        target.toString());
+  }
+
+  /** Disagreements with the smallest part of the graph that shows them. */
+  private List<Finding> attributed(DrawnGraph drawn, List<Finding> findings) {
+    List<Finding> attributed = new ArrayList<>();
+    for (Finding finding : findings) {
+      if (!finding.kind().isDisagreement()) {
+        attributed.add(finding);
+        continue;
+      }
+      DrawnGraph small =
+          Shrinker.shrink(
+              drawn,
+              finding.kind() != Kind.REFERENCE_REFUSES,
+              candidate -> same(candidate, finding).isPresent());
+      Finding own = same(small, finding).orElse(finding);
+      attributed.add(
+          new Finding(
+              finding.seed(),
+              own.kind(),
+              own.backend(),
+              String.join("+", small.operators()),
+              own.type(),
+              own.detail(),
+              Optional.of(small)));
+    }
+    return attributed;
+  }
+
+  private Optional<Finding> same(DrawnGraph candidate, Finding finding) {
+    return judge(candidate, finding.seed()).stream()
+        .filter(f -> f.kind() == finding.kind() && f.backend().equals(finding.backend()))
+        .findFirst();
+  }
+
+  private static Group join(Group a, Group b) {
+    return new Group(
+        a.kind(),
+        a.backend(),
+        a.operator(),
+        a.type(),
+        a.count() + 1,
+        a.known(),
+        a.seed(),
+        a.example(),
+        a.file());
+  }
+
+  private List<Finding> judge(DrawnGraph drawn, long seed) {
+    Graph graph = drawn.graph();
+    Optional<Conditioning.Allowed> allowed = Optional.empty();
+    Map<String, Tensor> inputs = drawn.inputs();
+    if (drawn.refusal().isEmpty()) {
+      Conditioning.Verdict verdict = condition(graph, drawn.values(), seed);
+      allowed = verdict.allowed();
+      if (allowed.isEmpty()) {
+        return List.of(Finding.of(seed, Kind.CHAOTIC, verdict.decides()));
+      }
+    }
+    Map<Value, DType> types = new HashMap<>();
+    drawn.values().forEach((value, tensor) -> types.put(value, tensor.dtype()));
+    Path file = folder.resolve("model.onnx");
+    Path copy = folder.resolve("reference.onnx");
+    compiler.write(graph, file, Map.of());
+    Map<String, Tensor> fed = new LinkedHashMap<>();
+    inputs.forEach((name, tensor) -> fed.put(name, Carriers.wrap(tensor)));
+    Map<String, Datum> expected;
+    try {
+      compiler.write(Carriers.copy(graph, types), copy, Map.of());
+      expected = reference.call(copy, fed, new Reference.Options(Reference.Optimization.NONE, 1));
+    } catch (TersorException e) {
+      return List.of(refusal(drawn, seed, e));
+    }
+    if (allowed.isEmpty()) {
+      String why = drawn.refusal().orElse("");
+      Kind kind = why.startsWith("internal") ? Kind.INTERNAL_ERROR : Kind.WE_REFUSE;
+      return List.of(finding(drawn, seed, kind, "interpreter", last(graph), why));
+    }
+    List<Finding> findings = new ArrayList<>();
+    for (Map.Entry<String, Integer> backend : settings.backends().entrySet()) {
+      if (seed % backend.getValue() == 0) {
+        findings.addAll(compare(drawn, seed, backend.getKey(), file, expected, allowed.get()));
+      }
+    }
+    return findings.isEmpty() ? List.of(Finding.of(seed, Kind.AGREES, "")) : findings;
+  }
+
+  private Conditioning.Verdict condition(Graph graph, Map<Value, Tensor> values, long seed) {
+    SeededRandom random = new SeededRandom(~seed);
+    try {
+      return new Conditioning(graph, generator.operators()).verdict(values, random);
+    } catch (RuntimeException e) {
+      // A move makes a size or an index impossible.
+      return new Conditioning.Verdict(Optional.empty(), "a size");
+    }
+  }
+
+  private static Node last(Graph graph) {
+    return graph.nodes().getLast();
+  }
+
+  private Finding refusal(DrawnGraph drawn, long seed, TersorException e) {
+    Graph graph = drawn.graph();
+    String message = String.valueOf(e.getMessage());
+    Matcher name = NODE.matcher(message);
+    Optional<Node> named =
+        name.find()
+            ? graph.nodes().stream().filter(n -> n.name().equals(name.group(1))).findFirst()
+            : Optional.empty();
+    Node blamed = named.orElse(last(graph));
+    if (e.code().equals("TSR-0802")) {
+      return finding(drawn, seed, Kind.REFERENCE_CRASHES, "", blamed, message);
+    }
+    if (e.code().equals("TSR-0803")) {
+      return finding(drawn, seed, Kind.REFERENCE_HANGS, "", blamed, message);
+    }
+    boolean lacks =
+        message.contains("NOT_IMPLEMENTED")
+            || message.contains("Could not find an implementation")
+            || message.contains("Type Error")
+            || message.contains("is not a registered function")
+            || message.contains("cannot read values of type");
+    if (lacks) {
+      named.ifPresent(node -> refused.add(GraphGenerator.signature(node, drawn.values())));
+      return finding(drawn, seed, Kind.NO_KERNEL, "", blamed, message);
+    }
+    Kind kind = drawn.refusal().isPresent() ? Kind.BOTH_REFUSE : Kind.REFERENCE_REFUSES;
+    return finding(drawn, seed, kind, "", blamed, message);
+  }
+
+  private static Finding finding(
+      DrawnGraph drawn, long seed, Kind kind, String backend, Node node, String detail) {
+    String signature = GraphGenerator.signature(node, drawn.values());
+    int space = signature.indexOf(' ');
+    return new Finding(
+        seed,
+        kind,
+        backend,
+        node.op().type(),
+        space < 0 ? "" : signature.substring(space + 1),
+        "version " + node.op().version() + " " + node.attributes() + ": " + detail,
+        Optional.empty());
+  }
+
+  private List<Finding> compare(
+      DrawnGraph drawn,
+      long seed,
+      String backend,
+      Path file,
+      Map<String, Datum> expected,
+      Conditioning.Allowed allowed) {
+    Graph graph = drawn.graph();
+    Map<String, Tensor> ours;
+    try {
+      Graph read = compiler.read(file, Map.of());
+      Executable executable = compiler.executable(read, backend, CompileOptions.defaults());
+      ours = executable.run(drawn.inputs());
+    } catch (TersorException e) {
+      Kind kind = backend.equals("interpreter") ? Kind.WE_REFUSE : Kind.NOT_COMPILED;
+      return List.of(
+          finding(drawn, seed, kind, backend, blamed(graph, e), e.code() + " " + e.getMessage()));
+    } catch (RuntimeException | StackOverflowError e) {
+      String at = e.getStackTrace().length > 0 ? " at " + e.getStackTrace()[0] : "";
+      return List.of(finding(drawn, seed, Kind.INTERNAL_ERROR, backend, last(graph), e + at));
+    }
+    for (Value output : graph.outputs()) {
+      Tensor own = ours.get(output.name());
+      Datum theirs = expected.get(output.name());
+      if (own == null || !(theirs instanceof Tensor other)) {
+        continue;
+      }
+      double[] tolerance = allowed.tolerance().get(output);
+      Optional<Mismatch> mismatch = Mismatch.of(Carriers.wrap(own), other, tolerance);
+      if (mismatch.isPresent()) {
+        Node node = graph.producer(output).orElse(last(graph));
+        return List.of(
+            finding(drawn, seed, mismatch.get().kind(), backend, node, mismatch.get().text()));
+      }
+    }
+    return List.of();
+  }
+
+  private static Node blamed(Graph graph, TersorException e) {
+    Matcher name = Pattern.compile("'(n\\d+)'").matcher(String.valueOf(e.getMessage()));
+    return name.find()
+        ? graph.nodes().stream()
+            .filter(n -> n.name().equals(name.group(1)))
+            .findFirst()
+            .orElse(last(graph))
+        : last(graph);
+  }
+
+  @Override
+  public void close() {
+    reference.close();
+    try (var files = Files.list(folder)) {
+      for (Path file : files.toList()) {
+        Files.deleteIfExists(file);
+      }
+      Files.deleteIfExists(folder);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

@@ -1,0 +1,63 @@
+package org.tersor.conformance.diff;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What became of one graph.
+ *
+ * @param backend that disagreed; empty if it is about the graph itself
+ * @param operator the operator to blame, or the whole chain of them
+ * @param type element types of its operands
+ * @param detail for a person
+ * @param small the smallest graph that shows it
+ */
+record Finding(
+    long seed,
+    Kind kind,
+    String backend,
+    String operator,
+    String type,
+    String detail,
+    Optional<DrawnGraph> small) {
+  static Finding of(long seed, Kind kind, String operator) {
+    return new Finding(seed, kind, "", operator, "", "", Optional.empty());
+  }
+
+  /** Kinds of outcome, and whether they are disagreements. */
+  enum Kind {
+    AGREES(false),
+    /** No inputs were found for which rounding does not decide. */
+    CHAOTIC(false),
+    /** The reference has no kernel for the types or version. */
+    NO_KERNEL(false),
+    /** Both refuse the node. */
+    BOTH_REFUSE(false),
+    REFERENCE_REFUSES(true),
+    REFERENCE_CRASHES(true),
+    REFERENCE_HANGS(true),
+    WE_REFUSE(true),
+    /** The backend cannot compile it, though evaluation can run it. */
+    NOT_COMPILED(true),
+    INTERNAL_ERROR(true),
+    SHAPE(true),
+    TYPE(true),
+    VALUES(true);
+
+    private final boolean disagreement;
+
+    Kind(boolean disagreement) {
+      this.disagreement = disagreement;
+    }
+
+    boolean isDisagreement() {
+      return disagreement;
+    }
+  }
+
+  /** Findings that probably have one cause. */
+  String group() {
+    return String.join(
+        " ", List.of(kind.name(), backend.isEmpty() ? "-" : backend, operator, type));
+  }
+}

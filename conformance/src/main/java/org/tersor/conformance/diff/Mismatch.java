@@ -1,0 +1,81 @@
+package org.tersor.conformance.diff;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import org.tersor.conformance.diff.Finding.Kind;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+
+/** How two results differ. */
+record Mismatch(Kind kind, String text) {
+  /**
+   * @param tolerance of each element; none if they must be equal
+   */
+  static Optional<Mismatch> of(Tensor ours, Tensor theirs, double @Nullable [] tolerance) {
+    if (ours.dtype() != theirs.dtype()) {
+      return Optional.of(new Mismatch(Kind.TYPE, ours + " but the reference has " + theirs));
+    }
+    if (!Arrays.equals(ours.shape(), theirs.shape())) {
+      return Optional.of(new Mismatch(Kind.SHAPE, ours + " but the reference has " + theirs));
+    }
+    int differing = 0;
+    int worst = -1;
+    double largest = -1;
+    for (int i = 0; i < ours.size(); i++) {
+      double excess = excess(ours, theirs, i, tolerance == null ? 0 : tolerance[i]);
+      if (excess > 0) {
+        differing++;
+        if (excess > largest) {
+          largest = excess;
+          worst = i;
+        }
+      }
+    }
+    return differing == 0
+        ? Optional.empty()
+        : Optional.of(
+            new Mismatch(
+                Kind.VALUES,
+                String.format(
+                    Locale.ROOT,
+                    "%d of %d values of %s; element %d is %s, the reference has %s, allowed %s",
+                    differing,
+                    ours.size(),
+                    ours,
+                    worst,
+                    text(ours, worst),
+                    text(theirs, worst),
+                    tolerance == null ? "0" : Double.toString(tolerance[worst]))));
+  }
+
+  private static double excess(Tensor ours, Tensor theirs, int i, double tolerance) {
+    DType type = ours.dtype();
+    if (type == DType.STRING) {
+      return ours.strings()[i].equals(theirs.strings()[i]) ? 0 : 1;
+    }
+    if (!type.isFloat()) {
+      return ours.getLong(i) == theirs.getLong(i)
+          ? 0
+          : Math.max(1, Math.abs(ours.getDouble(i) - theirs.getDouble(i)));
+    }
+    double a = ours.getDouble(i);
+    double b = theirs.getDouble(i);
+    if (a == b || (Double.isNaN(a) && Double.isNaN(b))) {
+      return 0;
+    }
+    double difference = Math.abs(a - b);
+    return Double.isFinite(difference)
+        ? Math.max(0, difference - tolerance)
+        : Double.POSITIVE_INFINITY;
+  }
+
+  private static String text(Tensor tensor, int i) {
+    return tensor.dtype() == DType.STRING
+        ? '"' + tensor.strings()[i] + '"'
+        : tensor.dtype().isFloat()
+            ? Double.toString(tensor.getDouble(i))
+            : Long.toString(tensor.getLong(i));
+  }
+}

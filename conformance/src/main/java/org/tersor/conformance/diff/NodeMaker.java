@@ -1,0 +1,357 @@
+package org.tersor.conformance.diff;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import org.tersor.conformance.SeededRandom;
+import org.tersor.conformance.diff.Sample.Clause;
+import org.tersor.conformance.diff.Sample.Dim;
+import org.tersor.conformance.diff.Sample.Expr;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.op.OpSchema;
+import org.tersor.ir.op.OpSchema.Arity;
+import org.tersor.ir.op.OpSchema.Formal;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+
+/** Makes up one node of an operator from its schema; operands may be values that are there. */
+final class NodeMaker {
+  /** A value of the graph so far. */
+  record Known(Value value, Tensor tensor) {}
+
+  /** What an operand is. */
+  sealed interface Operand {
+    record Existing(Known known) implements Operand {}
+
+    /**
+     * @param weight better a constant than an input
+     */
+    record Fresh(Tensor tensor, boolean weight) implements Operand {}
+
+    record Absent() implements Operand {}
+  }
+
+  /** A node that may be added. */
+  record Proposal(
+      OpSchema schema,
+      int version,
+      Map<String, Attribute> attributes,
+      List<Operand> operands,
+      int outputs) {}
+
+  private static final Sample EVERY_OPERAND = Sample.parse("x[d*~]");
+
+  private final OpSchema schema;
+  private final int version;
+  private final Sample sample;
+  private final List<Known> pool;
+  private final Draft draft;
+  private final Map<String, Attribute> attributes = new TreeMap<>();
+  private final Map<String, List<Operand>> operands = new TreeMap<>();
+  private final Set<String> referenced = new HashSet<>();
+  private Optional<Known> primary = Optional.empty();
+  private int variadicOutputs = 1;
+
+  NodeMaker(
+      OpSchema schema,
+      Sample sample,
+      int version,
+      List<Known> pool,
+      SeededRandom random,
+      double emptiness) {
+    this.schema = schema;
+    this.version = version;
+    this.sample = sample;
+    this.pool = pool;
+    this.draft = new Draft(schema, random, emptiness);
+  }
+
+  /** Whether the schema says enough. */
+  static boolean covers(OpSchema schema) {
+    boolean tensors =
+        schema.inputs().stream().allMatch(f -> schema.typeVariables().containsKey(f.type()));
+    boolean graphs =
+        schema.attributes().values().stream()
+            .anyMatch(a -> a.kind() == OpSchema.AttributeKind.GRAPH);
+    boolean made =
+        schema.outputs().stream().allMatch(f -> schema.typeVariables().containsKey(f.type()));
+    boolean said = !schema.sample().isEmpty() || schema.inputs().size() <= 1;
+    return tensors
+        && made
+        && said
+        && !graphs
+        && !schema.sample().equals("-")
+        && schema.tolerance() != OpSchema.Tolerance.RANDOM;
+  }
+
+  /** A proposal; {@link Draft.Contradiction} if chance gave what does not fit. */
+  Proposal make() {
+    choosePrimary();
+    for (Clause clause : sample.clauses()) {
+      clause.value().ifPresent(this::collectNames);
+      clause.dims().ifPresent(dims -> dims.forEach(this::collectNames));
+    }
+    for (Clause clause : sample.clauses()) {
+      if (clause.covers(version)) {
+        apply(clause);
+      }
+    }
+    for (Formal formal : schema.inputs()) {
+      if (!operands.containsKey(formal.name())) {
+        boolean said = sample.clauses().stream().anyMatch(c -> c.name().equals(formal.name()));
+        boolean optional = formal.arity() == Arity.OPTIONAL;
+        if (said || optional) {
+          operands.put(formal.name(), List.of(new Operand.Absent()));
+        } else {
+          input(formal, EVERY_OPERAND.clauses().getFirst().dims(), Optional.empty());
+        }
+      }
+    }
+    schema
+        .attributes()
+        .forEach((name, spec) -> {
+          boolean said = sample.clauses().stream().anyMatch(c -> c.name().equals(name));
+          if (!said) {
+            unsaid(name, spec);
+          }
+        });
+    List<Operand> all = new ArrayList<>();
+    schema
+        .inputs()
+        .forEach(f -> all.addAll(operands.getOrDefault(f.name(), List.of(new Operand.Absent()))));
+    return new Proposal(schema, version, attributes, all, outputs());
+  }
+
+  private int outputs() {
+    int count = 0;
+    for (Formal formal : schema.outputs()) {
+      if (formal.arity() == Arity.VARIADIC) {
+        return count + variadicOutputs;
+      }
+      if (formal.arity() == Arity.OPTIONAL
+          && count > 0
+          && (sample.clauses().stream()
+                  .anyMatch(c -> c.name().equals(formal.name()) && c.covers(version))
+              || !draft.chance(.4))) {
+        break;
+      }
+      count++;
+    }
+    return count;
+  }
+
+  private void choosePrimary() {
+    if (schema.inputs().isEmpty() || pool.isEmpty() || !draft.chance(.9)) {
+      return;
+    }
+    Formal first = schema.inputs().getFirst();
+    boolean valued =
+        sample.clauses().stream()
+            .filter(c -> c.name().equals(first.name()) && c.covers(version))
+            .anyMatch(c ->
+                c.value()
+                    .filter(v ->
+                        !(v instanceof Expr.Word(String text)
+                            && Elements.RANGES.contains(text)
+                            && !text.equals("nonzero")))
+                    .isPresent());
+    List<Known> fitting =
+        pool.stream()
+            .filter(k -> draft.allowed(first.type()).contains(k.tensor().dtype()))
+            .toList();
+    if (fitting.isEmpty() || valued) {
+      return;
+    }
+    Known chosen = draft.chance(.6) ? fitting.getLast() : draft.pick(fitting);
+    draft.bind(first.type(), chosen.tensor().dtype());
+    primary = Optional.of(chosen);
+  }
+
+  private void collectNames(Expr expr) {
+    switch (expr) {
+      case Expr.Word(String name) -> referenced.add(name);
+      case Expr.Choice(List<Expr> among) -> among.forEach(this::collectNames);
+      case Expr.Range(Expr low, Expr high) -> {
+        collectNames(low);
+        collectNames(high);
+      }
+      case Expr.Call(String function, List<Expr> arguments) ->
+          arguments.forEach(this::collectNames);
+      case Expr.Shape(List<Dim> dims) -> dims.forEach(this::collectNames);
+      case Expr.Number _ -> {}
+    }
+  }
+
+  private void collectNames(Dim dim) {
+    switch (dim) {
+      case Dim.One one -> {
+        referenced.add(one.name());
+        referenced.add(one.factor());
+      }
+      case Dim.Many many -> referenced.add(many.name());
+      case Dim.Length(String list) -> referenced.add(list);
+      case Dim.Number _ -> {}
+    }
+  }
+
+  private void apply(Clause clause) {
+    Optional<Formal> input =
+        schema.inputs().stream().filter(f -> f.name().equals(clause.name())).findFirst();
+    OpSchema.AttributeSpec spec = schema.attributes().get(clause.name());
+    boolean absent = clause.value().filter(new Expr.Word("-")::equals).isPresent();
+    if (input.isPresent() && (clause.operand() || spec == null)) {
+      boolean optional = input.get().arity() == Arity.OPTIONAL;
+      boolean needed = referenced.contains(clause.name()) || said(clause, "must");
+      if (absent || (optional && !needed && !draft.chance(.6))) {
+        operands.put(clause.name(), List.of(new Operand.Absent()));
+      } else {
+        input(input.get(), clause.dims(), clause.value());
+      }
+    } else if (schema.outputs().stream().anyMatch(f -> f.name().equals(clause.name()))) {
+      if (!absent) {
+        variadicOutputs = (int) draft.number(clause.value().orElseThrow());
+      }
+    } else if (spec != null) {
+      boolean present = spec.required() || referenced.contains(clause.name()) || draft.chance(.75);
+      if (!absent && present) {
+        attribute(clause.name(), spec.kind(), clause.value().orElseThrow());
+      }
+    } else {
+      variable(clause.name(), clause.value().orElseThrow());
+    }
+  }
+
+  private static boolean said(Clause clause, String word) {
+    return clause.value().filter(new Expr.Word(word)::equals).isPresent();
+  }
+
+  private void variable(String name, Expr value) {
+    Optional<long[]> list = draft.list(value);
+    if (list.isPresent()) {
+      draft.list(name, list.get());
+    } else {
+      draft.number(name, (long) draft.number(value));
+    }
+  }
+
+  private void attribute(String name, OpSchema.AttributeKind kind, Expr value) {
+    switch (kind) {
+      case INT -> {
+        long number = (long) draft.number(value);
+        draft.number(name, number);
+        attributes.put(name, new Attribute.IntAttr(number));
+      }
+      case FLOAT -> attributes.put(name, new Attribute.FloatAttr((float) draft.number(value)));
+      case STRING -> attributes.put(name, new Attribute.StringAttr(word(value)));
+      case INTS -> {
+        long[] list = draft.list(value).orElseThrow(() -> new Draft.Contradiction("no list"));
+        draft.list(name, list);
+        attributes.put(
+            name, new Attribute.IntsAttr(java.util.Arrays.stream(list).boxed().toList()));
+      }
+      case TENSOR -> {
+        DType type = draft.type(word(value));
+        attributes.put(
+            name,
+            new Attribute.TensorAttr(
+                Constant.of(Elements.of(type, new long[] {1}, "", draft.random))));
+      }
+      default -> throw new Draft.Contradiction("no attribute of kind " + kind);
+    }
+  }
+
+  private String word(Expr value) {
+    return switch (value) {
+      case Expr.Choice(List<Expr> among) -> word(draft.pick(among));
+      case Expr.Word(String text) -> text;
+      case Expr.Number _, Expr.Range _, Expr.Call _, Expr.Shape _ ->
+          throw new Draft.Contradiction("no word");
+    };
+  }
+
+  /** An attribute of which the sample says nothing: usual meanings of usual names. */
+  private void unsaid(String name, OpSchema.AttributeSpec spec) {
+    if (name.equals("consumed_inputs") || !(spec.required() || draft.chance(.6))) {
+      return;
+    }
+    switch (spec.kind()) {
+      case INT -> {
+        if (name.equals("axis")) {
+          attribute(
+              name,
+              spec.kind(),
+              new Expr.Call("axis", List.of(new Expr.Word(schema.inputs().getFirst().name()))));
+        } else {
+          attributes.put(name, new Attribute.IntAttr(draft.random.between(0, 1)));
+        }
+      }
+      case FLOAT ->
+          attributes.put(
+              name, new Attribute.FloatAttr(Math.round(draft.random.uniform(.1, 2) * 64) / 64f));
+      default -> {
+        if (spec.required()) {
+          throw new Draft.Contradiction("attribute " + name);
+        }
+      }
+    }
+  }
+
+  private void input(Formal formal, Optional<List<Dim>> dims, Optional<Expr> value) {
+    int count = formal.arity() == Arity.VARIADIC ? (int) draft.random.between(1, 3) : 1;
+    List<Operand> list = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      boolean isFirst = i == 0 && formal.equals(schema.inputs().getFirst());
+      if (isFirst && primary.isPresent() && dims.isPresent()) {
+        long[] shape = primary.get().tensor().shape();
+        draft.match(dims.get(), shape);
+        draft.shape(formal.name(), shape);
+        list.add(new Operand.Existing(primary.get()));
+      } else {
+        list.add(operand(formal, dims, value));
+      }
+    }
+    operands.put(formal.name(), list);
+  }
+
+  private Operand operand(Formal formal, Optional<List<Dim>> dims, Optional<Expr> value) {
+    DType type = draft.type(formal.type());
+    Optional<String> range =
+        value
+            .filter(Expr.Word.class::isInstance)
+            .map(w -> ((Expr.Word) w).text())
+            .filter(Elements.RANGES::contains);
+    if (value.isPresent() && range.isEmpty() && !value.get().equals(new Expr.Word("must"))) {
+      if (dims.isEmpty()) {
+        long[] list = draft.list(value.get()).orElseThrow(() -> new Draft.Contradiction("no list"));
+        draft.list(formal.name(), list);
+        return new Operand.Fresh(Elements.list(type, list), true);
+      }
+      long[] shape = draft.build(dims.get());
+      draft.shape(formal.name(), shape);
+      Expr of = value.get();
+      Tensor tensor = Elements.of(type, shape, () -> draft.number(of));
+      if (shape.length == 0) {
+        draft.number(formal.name(), (long) tensor.getDouble(0));
+      }
+      return new Operand.Fresh(tensor, true);
+    }
+    long[] shape = draft.build(dims.orElseThrow(() -> new Draft.Contradiction("no shape")));
+    draft.shape(formal.name(), shape);
+    List<Known> same =
+        pool.stream()
+            .filter(k ->
+                k.tensor().dtype() == type && java.util.Arrays.equals(k.tensor().shape(), shape))
+            .toList();
+    if (range.isEmpty() && !same.isEmpty() && draft.chance(.4)) {
+      return new Operand.Existing(draft.pick(same));
+    }
+    return new Operand.Fresh(
+        Elements.of(type, shape, range.orElse(""), draft.random), draft.chance(.3));
+  }
+}
