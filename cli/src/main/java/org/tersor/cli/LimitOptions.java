@@ -35,7 +35,7 @@ final class LimitOptions {
   @Option(
       names = "--max-trips",
       paramLabel = "N",
-      description = "Iterations of all Loop operators of a call together (default: 1048576).")
+      description = "Iterations of all Loop operators of a call together (default: 262144).")
   Optional<Long> trips = Optional.empty();
 
   @Option(

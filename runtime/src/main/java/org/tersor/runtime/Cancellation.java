@@ -64,7 +64,21 @@ public final class Cancellation {
 
   /** Runs under this cancellation. */
   public <T> T during(Supplier<? extends T> call) {
-    return ScopedValue.where(CURRENT, this).<T, RuntimeException>call(call::get);
+    return ScopedValue.where(CURRENT, this).<T, RuntimeException>call(() -> frugal(call));
+  }
+
+  /** Runs; that memory is short is a diagnostic, since all of it that the call took is free then. */
+  static <T> T frugal(Supplier<? extends T> call) {
+    try {
+      return call.get();
+    } catch (OutOfMemoryError e) {
+      throw new TersorException(
+          "TSR-0714",
+          "the model needs more memory than there is ("
+              + Runtime.getRuntime().maxMemory()
+              + " bytes of heap); use smaller inputs, or give Java more (-Xmx)",
+          e);
+    }
   }
 
   /** Runs under the cancellation of this thread, or with the standard limits where it has none. */

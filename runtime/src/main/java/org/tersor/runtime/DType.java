@@ -57,8 +57,9 @@ public enum DType {
       return bytes;
     }
 
-    /** A new zero-filled array of this kind. */
+    /** A new zero-filled array of this kind; TSR-0714 if the limits of the call forbid it. */
     public Object newArray(int length) {
+      Cancellation.allocate("an array", length, (long) length * bytes);
       return switch (this) {
         case BYTE -> new byte[length];
         case SHORT -> new short[length];

@@ -74,7 +74,10 @@ public final class PlanExecutable implements Executable {
                 .mapToInt(b -> b.index() + 1)
                 .max()
                 .orElse(0)];
-    load();
+    Cancellation.frugal(() -> {
+      load();
+      return this;
+    });
     dropLoadedConstants();
   }
 
@@ -208,8 +211,13 @@ public final class PlanExecutable implements Executable {
   }
 
   @Override
-  @SuppressWarnings("ReferenceEquality") // whether it is the same array
   public Map<String, Tensor> run(
+      Map<String, Tensor> inputs, Map<String, Tensor> outputs, Map<String, Long> symbols) {
+    return Cancellation.frugal(() -> call(inputs, outputs, symbols));
+  }
+
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
+  private Map<String, Tensor> call(
       Map<String, Tensor> inputs, Map<String, Tensor> outputs, Map<String, Long> symbols) {
     Map<String, Long> known = new HashMap<>(symbols);
     known.keySet().retainAll(plan.dims());

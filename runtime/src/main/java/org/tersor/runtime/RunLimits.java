@@ -16,7 +16,7 @@ import java.util.Optional;
  */
 public record RunLimits(long elements, long bytes, long trips, Optional<Duration> time) {
   /** Iterations of loops unless told otherwise. */
-  public static final long TRIPS = 1L << 20;
+  public static final long TRIPS = 1L << 18;
 
   /** Arrays of Java have at most about this many elements. */
   private static final long ARRAY = Integer.MAX_VALUE - 64;

@@ -113,6 +113,7 @@ final class NativeExecutable implements Executable {
       weights.add(weight);
       constants.setAtIndex(ADDRESS, i, weight);
     }
+    Cancellation.allocate("packed weights of model " + plan.name(), 0, code.packedBytes());
     this.packed = memory.allocate(Math.max(64, code.packedBytes()), 64);
     Session session = new Session(new long[plan.dims().size()], true);
     session.run(0, plan.loadSteps().size());

@@ -1,0 +1,4 @@
+@NullMarked
+package org.tersor.conformance.hostile;
+
+import org.jspecify.annotations.NullMarked;
