@@ -67,7 +67,9 @@ public final class Cancellation {
     return ScopedValue.where(CURRENT, this).<T, RuntimeException>call(() -> frugal(call));
   }
 
-  /** Runs; that memory is short is a diagnostic, since all of it that the call took is free then. */
+  /**
+   * Runs; that memory is short is a diagnostic, since all of it that the call took is free then.
+   */
   static <T> T frugal(Supplier<? extends T> call) {
     try {
       return call.get();

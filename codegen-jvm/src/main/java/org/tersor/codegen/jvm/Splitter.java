@@ -112,12 +112,12 @@ final class Splitter {
 
   /** The longest run that ends at {@code to}, holds a loop and can move. */
   private Optional<Run> movable(List<Stmt> body, int begin, int to) {
-    List<LoopNames> names = body.stream().map(s -> LoopNames.of(List.of(s))).toList();
+    Mobility mobility = new Mobility(body, mutable);
     for (int from = begin; from < to; from++) {
       if (body.subList(from, to).stream().noneMatch(LoopNames::hasLoop)) {
         return Optional.empty();
       }
-      if (canMove(names, body, from, to)) {
+      if (mobility.canMove(from, to)) {
         return Optional.of(new Run(from, to));
       }
     }
@@ -163,7 +163,7 @@ final class Splitter {
     }
     int n = body.size();
     int[] left = body.stream().mapToInt(this::reduce).toArray();
-    List<LoopNames> names = body.stream().map(s -> LoopNames.of(List.of(s))).toList();
+    Mobility mobility = new Mobility(body, mutable);
     List<Run> chosen = new ArrayList<>();
     int total = java.util.Arrays.stream(left).sum();
     while (total > budget) {
@@ -177,7 +177,7 @@ final class Splitter {
           if (size > budget || chosen.stream().anyMatch(r -> r.from <= last && last < r.to)) {
             break;
           }
-          if (size > bestSize && canMove(names, body, from, to)) {
+          if (size > bestSize && mobility.canMove(from, to)) {
             best = new Run(from, to);
             bestSize = size;
           }
@@ -194,30 +194,5 @@ final class Splitter {
       runs.put(block, chosen);
     }
     return total;
-  }
-
-  private boolean canMove(List<LoopNames> names, List<Stmt> body, int from, int to) {
-    Set<String> declared = new HashSet<>();
-    Set<String> visible = new HashSet<>();
-    for (int i = from; i < to; i++) {
-      declared.addAll(names.get(i).declared);
-      visible.addAll(LoopNames.declares(body.get(i)));
-      if (names.get(i).parallel) {
-        return false;
-      }
-    }
-    for (int i = to; i < body.size(); i++) {
-      if (names.get(i).used.stream().anyMatch(visible::contains)) {
-        return false;
-      }
-    }
-    for (int i = from; i < to; i++) {
-      for (String name : names.get(i).assigned) {
-        if (mutable.contains(name) && !declared.contains(name)) {
-          return false;
-        }
-      }
-    }
-    return true;
   }
 }

@@ -192,7 +192,9 @@ final class Conditioning {
     for (int i = 0; i < tensor.size(); i++) {
       double value = tensor.getDouble(i);
       double by = unit * (4 * Math.abs(value) + (sums ? 4 : 1) * largest);
-      moved.setDouble(i, value + by * (random.nextDouble() < .5 ? -1 : 1));
+      // Not all by the same amount, or two moves cancel.
+      double part = random.uniform(.5, 1);
+      moved.setDouble(i, value + by * (random.nextDouble() < .5 ? -part : part));
     }
     return moved;
   }

@@ -212,6 +212,7 @@ public final class Differential implements AutoCloseable {
               String.join("+", small.operators()),
               own.type(),
               own.detail(),
+              own.difference(),
               Optional.of(small)));
     }
     return attributed;
@@ -329,6 +330,7 @@ public final class Differential implements AutoCloseable {
         node.op().type(),
         space < 0 ? "" : signature.substring(space + 1),
         "version " + node.op().version() + " " + node.attributes() + ": " + detail,
+        0,
         Optional.empty());
   }
 
@@ -363,8 +365,9 @@ public final class Differential implements AutoCloseable {
       Optional<Mismatch> mismatch = Mismatch.of(Carriers.wrap(own), other, tolerance);
       if (mismatch.isPresent()) {
         Node node = graph.producer(output).orElse(last(graph));
-        return List.of(
-            finding(drawn, seed, mismatch.get().kind(), backend, node, mismatch.get().text()));
+        Mismatch found = mismatch.get();
+        Finding finding = finding(drawn, seed, found.kind(), backend, node, found.text());
+        return List.of(finding.withDifference(found.difference()));
       }
     }
     return List.of();

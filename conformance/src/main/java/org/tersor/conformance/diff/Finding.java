@@ -10,6 +10,7 @@ import java.util.Optional;
  * @param operator the operator to blame, or the whole chain of them
  * @param type element types of its operands
  * @param detail for a person
+ * @param difference largest of two values that differ
  * @param small the smallest graph that shows it
  */
 record Finding(
@@ -19,9 +20,14 @@ record Finding(
     String operator,
     String type,
     String detail,
+    double difference,
     Optional<DrawnGraph> small) {
   static Finding of(long seed, Kind kind, String operator) {
-    return new Finding(seed, kind, "", operator, "", "", Optional.empty());
+    return new Finding(seed, kind, "", operator, "", "", 0, Optional.empty());
+  }
+
+  Finding withDifference(double newDifference) {
+    return new Finding(seed, kind, backend, operator, type, detail, newDifference, small);
   }
 
   /** Kinds of outcome, and whether they are disagreements. */

@@ -9,16 +9,16 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /** How two results differ. */
-record Mismatch(Kind kind, String text) {
+record Mismatch(Kind kind, String text, double difference) {
   /**
    * @param tolerance of each element; none if they must be equal
    */
   static Optional<Mismatch> of(Tensor ours, Tensor theirs, double @Nullable [] tolerance) {
     if (ours.dtype() != theirs.dtype()) {
-      return Optional.of(new Mismatch(Kind.TYPE, ours + " but the reference has " + theirs));
+      return Optional.of(new Mismatch(Kind.TYPE, ours + " but the reference has " + theirs, 0));
     }
     if (!Arrays.equals(ours.shape(), theirs.shape())) {
-      return Optional.of(new Mismatch(Kind.SHAPE, ours + " but the reference has " + theirs));
+      return Optional.of(new Mismatch(Kind.SHAPE, ours + " but the reference has " + theirs, 0));
     }
     int differing = 0;
     int worst = -1;
@@ -47,7 +47,8 @@ record Mismatch(Kind kind, String text) {
                     worst,
                     text(ours, worst),
                     text(theirs, worst),
-                    tolerance == null ? "0" : Double.toString(tolerance[worst]))));
+                    tolerance == null ? "0" : Double.toString(tolerance[worst])),
+                largest + (tolerance == null ? 0 : tolerance[worst])));
   }
 
   private static double excess(Tensor ours, Tensor theirs, int i, double tolerance) {

@@ -9,7 +9,6 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -290,7 +289,8 @@ public final class OrtWorker implements Reference {
         throw new Refused(Wire.readText(in));
       }
       if (answer != Wire.OK) {
-        throw new UncheckedIOException(new IOException("unexpected answer " + answer));
+        // Its native code printed something: nothing that follows can be trusted.
+        throw new IOException("unexpected answer " + answer);
       }
     }
 

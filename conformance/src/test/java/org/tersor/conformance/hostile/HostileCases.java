@@ -256,8 +256,7 @@ final class HostileCases {
         floats(2, 3),
         longs(99, -5));
     index("region of no image", "RoiAlign", Map.of(), floats(1, 1, 4, 4), floats(1, 4), longs(99));
-    index(
-        "loss label", "NegativeLogLikelihoodLoss", Map.of(), floats(1, 3), longs(1_000_000_000L));
+    index("loss label", "NegativeLogLikelihoodLoss", Map.of(), floats(1, 3), longs(1_000_000_000L));
     cases.add(
         new Case(
             "feature -10",

@@ -1,0 +1,126 @@
+package org.tersor.conformance.diff;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.tersor.conformance.SeededRandom;
+import org.tersor.ir.op.OpRegistry;
+import org.tersor.ir.op.Operator;
+import org.tersor.passes.Compiler;
+
+/** A small budget of made-up graphs against ONNX Runtime, and the generator itself. */
+class DifferentialTest {
+  private static final long SEED = 2026;
+  private static final int GRAPHS = 120;
+
+  @Test
+  void graphsAgreeWithTheReference() {
+    try (Differential differential =
+        new Differential(
+            Compiler.standard(),
+            new Differential.Settings(
+                Map.of("interpreter", 1, "jvm", 8), Set.of(), 20, Optional.empty()))) {
+      System.out.println("difftest: seed " + SEED + ", " + GRAPHS + " graphs");
+      Differential.Summary summary = differential.run(SEED, GRAPHS, outcome -> {});
+      List<Differential.Group> unexplained =
+          summary.groups().stream().filter(g -> g.known().isEmpty()).toList();
+      assertEquals(List.of(), unexplained);
+      assertTrue(
+          summary.outcomes().getOrDefault("AGREES", 0) > GRAPHS / 4,
+          "compared: " + summary.outcomes());
+    }
+  }
+
+  @Test
+  void theSameSeedGivesTheSameGraph() {
+    OpRegistry operators = OpRegistry.standard();
+    for (long seed = 1; seed < 20; seed++) {
+      DrawnGraph a = new GraphGenerator(operators, Set.of(), Set.of()).draw(seed);
+      DrawnGraph b = new GraphGenerator(operators, Set.of(), Set.of()).draw(seed);
+      assertEquals(a.operators(), b.operators());
+      assertEquals(a.inputs(), b.inputs());
+    }
+  }
+
+  /** Every sample of a schema can be parsed, and names what the schema has. */
+  @Test
+  void samplesFitTheirSchemas() {
+    for (Operator operator : OpRegistry.standard().all()) {
+      String text = operator.schema().sample();
+      if (text.equals("-")) {
+        continue;
+      }
+      for (Sample sample : Sample.all(text)) {
+        for (Sample.Clause clause : sample.clauses()) {
+          boolean known =
+              operator.schema().attributes().containsKey(clause.name())
+                  || operator.schema().inputs().stream()
+                      .anyMatch(f -> f.name().equals(clause.name()))
+                  || operator.schema().outputs().stream()
+                      .anyMatch(f -> f.name().equals(clause.name()))
+                  || text.contains(clause.name() + ".")
+                  || text.replaceFirst(clause.name() + "=", "").contains(clause.name());
+          assertTrue(
+              known || clause.value().isPresent(),
+              operator.schema().name() + " has no " + clause.name());
+        }
+      }
+    }
+  }
+
+  @Test
+  void shrinkingKeepsTheFault() {
+    OpRegistry operators = OpRegistry.standard();
+    GraphGenerator generator = new GraphGenerator(operators, Set.of("Add", "Neg"), Set.of());
+    for (long seed = 1; seed < 30; seed++) {
+      DrawnGraph drawn = generator.draw(seed);
+      if (drawn.operators().contains("Neg")) {
+        DrawnGraph small = Shrinker.shrink(drawn, true, g -> g.operators().contains("Neg"));
+        assertEquals(List.of("Neg"), small.operators());
+      }
+    }
+  }
+
+  /** A tie before rounding has no answer to compare, another number has. */
+  @Test
+  void tiesAreNotCompared() {
+    OpRegistry operators = OpRegistry.standard();
+    org.tersor.ir.graph.GraphBuilder b = new org.tersor.ir.graph.GraphBuilder(Map.of("", 21), 0);
+    var x =
+        b.input("x", org.tersor.ir.graph.ValueType.TensorType.of(org.tersor.runtime.DType.F32, 1));
+    b.output(b.add("Round", b.add("Sqrt", x)));
+    org.tersor.ir.graph.Graph graph = b.build("tie", Map.of());
+    assertTrue(verdict(graph, operators, 6.25f).allowed().isEmpty());
+    assertEquals("Round", verdict(graph, operators, 6.25f).decides());
+    assertTrue(verdict(graph, operators, 7f).allowed().isPresent());
+  }
+
+  private static Conditioning.Verdict verdict(
+      org.tersor.ir.graph.Graph graph, OpRegistry operators, float x) {
+    return new Conditioning(graph, operators)
+        .verdict(
+            Map.of(graph.inputs().getFirst(), org.tersor.runtime.Tensor.of(new float[] {x}, 1)),
+            new SeededRandom(1));
+  }
+
+  @Test
+  void theDocumentIsUpToDate() throws IOException {
+    Path document = Path.of("../docs/differences.md");
+    if (Boolean.getBoolean("golden.update")) {
+      Files.createDirectories(document.getParent());
+      Files.writeString(document, KnownDifferences.markdown());
+    }
+    assertEquals(
+        KnownDifferences.markdown(),
+        Files.readString(document),
+        "run this test with -Dgolden.update=true");
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package org.tersor.conformance.diff;
+
+import org.jspecify.annotations.NullMarked;
