@@ -181,9 +181,9 @@ final class ConformanceCommand implements Callable<Integer> {
         backend,
         100.0 * summary.passed() / summary.outcomes().size(),
         summary.failed(),
-        summary.cases().get(ConformanceRunner.Computed.KERNELS),
-        summary.cases().get(ConformanceRunner.Computed.HOST),
-        summary.cases().get(ConformanceRunner.Computed.FOLDED),
+        summary.cases().getOrDefault(ConformanceRunner.Computed.KERNELS, 0L),
+        summary.cases().getOrDefault(ConformanceRunner.Computed.HOST, 0L),
+        summary.cases().getOrDefault(ConformanceRunner.Computed.FOLDED, 0L),
         summary.nodes().kernel(),
         summary.nodes().host(),
         summary.nodes().folded());

@@ -1,6 +1,7 @@
 package org.tersor.cli;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,12 +12,16 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
+import org.tersor.cli.data.Speech;
 import org.tersor.cli.text.TextProtocol;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 import org.tersor.runtime.WholeFile;
@@ -31,12 +36,16 @@ import picocli.CommandLine.Option;
       "Measures a model's accuracy, or how alike it answers to another.",
       "mnist: IDX files, pixels become (v/255 - .1307) / .3081 unless --preprocess says otherwise. images: pictures with labels.csv (file,label), else labels in the order of the file names.",
       "perplexity: of a language model on texts (.txt), e to the mean loss per token; with --reference also KL divergence and agreement.",
+      "vad: speech in .wav files with .scv labels; samples in windows of the model's size, state as --state says. The value is the area under the ROC curve over frames.",
       "cosine: the angle between the first outputs of MODEL and --reference on samples without labels; the value is the least of all."
     })
 final class EvalCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
 
-  @Option(names = "--task", required = true, description = "mnist, images, perplexity or cosine.")
+  @Option(
+      names = "--task",
+      required = true,
+      description = "mnist, images, vad, perplexity or cosine.")
   String task = "";
 
   @Option(names = "--data", paramLabel = "DIR", required = true, description = "The data.")
@@ -130,6 +139,9 @@ final class EvalCommand implements Callable<Integer> {
           .run(tokenizer, reference);
     }
     LoadedModel loaded = options.load(compiler);
+    if (task.equalsIgnoreCase("vad")) {
+      return voiceActivity(loaded);
+    }
     Samples.Data samples =
         Samples.task(
             task,
@@ -172,6 +184,61 @@ final class EvalCommand implements Callable<Integer> {
         100 * result.value(),
         result.n(),
         reference.map(r -> "; against " + r.getFileName() + ": " + paired).orElse(""));
+    return Exit.OK;
+  }
+
+  /** Values of dimensions, also by the names that ONNX Runtime gives to those without any. */
+  private Map<String, Long> dims(LoadedModel loaded) {
+    Map<String, Long> values = new LinkedHashMap<>(options.dims);
+    for (Port port : loaded.executable().inputs()) {
+      for (Value input : loaded.graph().inputs()) {
+        if (input.name().equals(port.name())
+            && loaded.graph().type(input) instanceof ValueType.TensorType type
+            && type.isRanked()
+            && type.rank() == port.shape().size()) {
+          for (int d = 0; d < type.rank(); d++) {
+            Long value = options.dims.get(type.dims().get(d).toString());
+            if (value != null && port.shape().get(d).isSymbol()) {
+              values.put(port.shape().get(d).toString(), value);
+            }
+          }
+        }
+      }
+    }
+    return values;
+  }
+
+  private int voiceActivity(LoadedModel loaded) throws IOException {
+    List<Path> all = Speech.files(data);
+    List<Path> files = all.subList(0, Math.min(limit, all.size()));
+    List<VoiceActivity> results = new ArrayList<>();
+    options.common.withProgress(
+        "evaluating",
+        files.size(),
+        step -> {
+          try {
+            results.add(
+                VoiceActivity.measure(
+                    loaded.executable(), options.states(), dims(loaded), files, step));
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        });
+    VoiceActivity result = results.getFirst();
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("metric", "auc");
+    json.put("value", result.auc());
+    json.put("accuracy", result.accuracy());
+    json.put("n", result.n());
+    json.put("backend", loaded.backend());
+    options.common.sayJson(json);
+    options.common.say(
+        "%s on %s: area under the curve %.4f, accuracy %.1f %%, of %d frames",
+        options.model.getFileName(),
+        loaded.backend(),
+        result.auc(),
+        100 * result.accuracy(),
+        result.n());
     return Exit.OK;
   }
 

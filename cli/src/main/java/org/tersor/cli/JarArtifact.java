@@ -95,6 +95,15 @@ final class JarArtifact implements Executable {
     }
   }
 
+  @Override
+  public List<State> states() {
+    List<State> states = new ArrayList<>();
+    for (Object state : (List<?>) call(model, "states")) {
+      states.add(new State((String) call(state, "output"), (String) call(state, "input")));
+    }
+    return states;
+  }
+
   private List<Port> ports(String method) {
     List<Port> ports = new ArrayList<>();
     for (Object port : (List<?>) call(model, method)) {

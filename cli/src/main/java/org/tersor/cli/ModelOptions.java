@@ -22,6 +22,7 @@ import org.tersor.conformance.ReferenceExecutable;
 import org.tersor.conformance.ReferenceModels;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
@@ -32,6 +33,7 @@ import org.tersor.passes.PassManager;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Executable.State;
 import org.tersor.runtime.Npy;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -55,6 +57,13 @@ final class ModelOptions {
       paramLabel = "NAME=N",
       description = "Value of a symbolic dimension; others are 1 when inputs are drawn.")
   Map<String, Long> dims = new LinkedHashMap<>();
+
+  @Option(
+      names = "--state",
+      paramLabel = "OUTPUT=INPUT",
+      description =
+          "An output that the next call gets as an input. A compiled model knows it (Executable.states, the header of a .so).")
+  Map<String, String> states = new LinkedHashMap<>();
 
   @Option(
       names = "--input",
@@ -143,6 +152,11 @@ final class ModelOptions {
   private final List<String> notes = new ArrayList<>();
   private List<String> contradictions = List.of();
 
+  /** What {@code --state} declares. */
+  List<State> states() {
+    return states.entrySet().stream().map(e -> new State(e.getKey(), e.getValue())).toList();
+  }
+
   /** What compilation reported so far. */
   List<String> notes() {
     return notes;
@@ -169,7 +183,7 @@ final class ModelOptions {
     if (allowHardLinks) {
       options.put("allow-hard-links", "true");
     }
-    Graph graph = compiler.read(file, options);
+    Graph graph = ModelMetadata.withStates(compiler.read(file, options), states());
     contradictions = compiler.contradictions(graph, file);
     if (!contradictions.isEmpty()) {
       common.warn(

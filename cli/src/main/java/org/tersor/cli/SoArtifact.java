@@ -39,6 +39,7 @@ final class SoArtifact implements Executable {
   private final List<Port> inputs = new ArrayList<>();
   private final List<Port> outputs = new ArrayList<>();
   private final List<String> dims = new ArrayList<>();
+  private final List<State> states = new ArrayList<>();
   private final String description;
   private final MethodHandle arenaSize;
   private final MethodHandle run;
@@ -83,6 +84,8 @@ final class SoArtifact implements Executable {
     json.path("dims").forEach(dim -> dims.add(dim.asText()));
     ports(json.path("inputs"), inputs);
     ports(json.path("outputs"), outputs);
+    json.path("states")
+        .forEach(s -> states.add(new State(s.path("output").asText(), s.path("input").asText())));
     packed = Arena.ofAuto().allocate(Math.max(64, check("packed_size", invoke(packedSize))), 64);
     check("prepare", invoke(prepare, packed));
   }
@@ -137,6 +140,7 @@ final class SoArtifact implements Executable {
             case -3 -> "the arena is too small";
             case -4 ->
                 "this processor can run none of the instruction sets that the library was compiled for";
+            case -6 -> "the inputs choose a branch that the model's shapes do not allow";
             default -> "error " + result;
           };
       throw new TersorException("TSR-0604", function + " of the library: " + why);
@@ -152,6 +156,11 @@ final class SoArtifact implements Executable {
   @Override
   public List<Port> outputs() {
     return List.copyOf(outputs);
+  }
+
+  @Override
+  public List<State> states() {
+    return List.copyOf(states);
   }
 
   @Override

@@ -39,6 +39,7 @@ class QuantizationLawsTest {
   private static final String S4 = "s4_symmetric_channel_restricted";
 
   /** A kind of layer, small. */
+  @SuppressWarnings("ImmutableEnumChecker") // nobody writes to the shapes
   enum Kind {
     MATMUL("MatMul", new long[] {6, 40}, new long[] {40, 24}, Map.of()),
     GEMM("Gemm", new long[] {6, 40}, new long[] {40, 24}, Map.of()),
@@ -156,6 +157,7 @@ class QuantizationLawsTest {
     return x;
   }
 
+  @SuppressWarnings("EnumOrdinal") // only a seed
   private static Layer seen(Kind kind, boolean targets) {
     Random random = new Random(kind.ordinal() + 1);
     Layer layer = new Layer(kind, random);

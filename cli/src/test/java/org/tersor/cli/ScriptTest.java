@@ -17,6 +17,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.schedule.Target;
@@ -121,6 +122,111 @@ class ScriptTest {
     Path jar = folder.resolve("control.jar");
     COMPILER.artifact(graph(), "jvm", List.of(), jar, CompileOptions.defaults());
     check(JarArtifact.open(jar, 1));
+  }
+
+  /** A loop that swaps two values and stops by its own condition, in a branch of an If. */
+  private static Graph swapping() {
+    GraphBuilder b = new GraphBuilder(OPSET, 0);
+    Value x = b.input("x", TensorType.of(DType.F32, List.of(DimExpr.symbol("N"))));
+    Value y = b.input("y", TensorType.of(DType.F32, List.of(DimExpr.symbol("N"))));
+    Value trips = b.input("trips", TensorType.of(DType.I64));
+    GraphBuilder body = new GraphBuilder(OPSET, 100);
+    body.input("i", TensorType.of(DType.I64));
+    body.input("c", TensorType.of(DType.BOOL));
+    Value first = body.input("a", TensorType.of(DType.F32, List.of(DimExpr.symbol("N"))));
+    Value second = body.input("b", TensorType.of(DType.F32, List.of(DimExpr.symbol("N"))));
+    Value largest = body.add("ReduceMax", Map.of("keepdims", new Attribute.IntAttr(0)), first);
+    body.output(body.add("Less", largest, body.scalar(50)));
+    body.output(second);
+    body.output(body.add("Add", first, body.scalar(10)));
+    GraphBuilder then = new GraphBuilder(OPSET, 50);
+    Value a = then.value("a1", TensorType.unranked(DType.F32));
+    Value c = then.value("b1", TensorType.unranked(DType.F32));
+    then.addNode(
+        "",
+        "Loop",
+        Map.of("body", new Attribute.GraphAttr(body.build("body", Map.of()))),
+        List.of(trips, Value.NONE, x, y),
+        List.of(a, c));
+    then.output(a);
+    then.output(c);
+    GraphBuilder otherwise = new GraphBuilder(OPSET, 300);
+    otherwise.output(otherwise.add("Neg", x));
+    otherwise.output(otherwise.add("Identity", x));
+    Value p = b.value("p", TensorType.unranked(DType.F32));
+    Value q = b.value("q", TensorType.unranked(DType.F32));
+    b.addNode(
+        "",
+        "If",
+        Map.of(
+            "then_branch", new Attribute.GraphAttr(then.build("then", Map.of())),
+            "else_branch", new Attribute.GraphAttr(otherwise.build("else", Map.of()))),
+        List.of(b.add("Less", trips, b.constant(Tensor.of(new long[] {100})))),
+        List.of(p, q));
+    b.output(p);
+    b.output(q);
+    return ModelMetadata.withStates(
+        b.build("swap", Map.of()), List.of(new Executable.State("q", "x")));
+  }
+
+  private static Map<String, Tensor> swap(float x, float y, long trips) {
+    return Map.of(
+        "x",
+        Tensor.of(new float[] {x, x}, 2),
+        "y",
+        Tensor.of(new float[] {y, y}, 2),
+        "trips",
+        scalar(trips));
+  }
+
+  private static void checkSwaps(Executable model) {
+    assertEquals(List.of(new Executable.State("q", "x")), model.states());
+    for (int trips = 0; trips < 4; trips++) {
+      float[] want = {1, 2};
+      for (int i = 0; i < trips; i++) {
+        want = new float[] {want[1], want[0] + 10};
+      }
+      Map<String, Tensor> results = model.run(swap(1, 2, trips));
+      assertArrayEquals(new float[] {want[0], want[0]}, get(results, "p").floats());
+      assertArrayEquals(new float[] {want[1], want[1]}, get(results, "q").floats());
+    }
+    // Ends after the trip that sees 60.
+    assertArrayEquals(new float[] {2, 2}, get(model.run(swap(60, 2, 99)), "p").floats());
+    Map<String, Tensor> other = model.run(swap(5, 2, 100));
+    assertArrayEquals(new float[] {-5, -5}, get(other, "p").floats());
+    assertArrayEquals(new float[] {5, 5}, get(other, "q").floats());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"interpreter", "jvm"})
+  void loopsSwapWhatTheyCarry(String backend) {
+    checkSwaps(COMPILER.executable(swapping(), backend, CompileOptions.defaults()));
+  }
+
+  @Test
+  void aLibraryRunsWhatHasSizesBeforeTheCall() throws IOException {
+    var unavailable = COMPILER.registry().backend("native").unavailable();
+    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Path library = folder.resolve("swap.so");
+    COMPILER.artifact(swapping(), "native", List.of("scalar"), library, CompileOptions.defaults());
+    checkSwaps(new SoArtifact(library));
+  }
+
+  @Test
+  void aLibraryRefusesSizesFromData() {
+    var unavailable = COMPILER.registry().backend("native").unavailable();
+    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    TersorException e =
+        assertThrows(
+            TersorException.class,
+            () ->
+                COMPILER.artifact(
+                    graph(),
+                    "native",
+                    List.of("scalar"),
+                    folder.resolve("control.so"),
+                    CompileOptions.defaults()));
+    assertEquals("TSR-0508", e.code());
   }
 
   @Test

@@ -153,6 +153,15 @@ public final class RandomInputs {
     return shape;
   }
 
+  /** Values of all symbolic dimensions of inputs: those given, else 1. */
+  public static Map<String, Long> symbols(List<Port> inputs, Map<String, Long> dims) {
+    Map<String, Long> values = new LinkedHashMap<>(dims);
+    for (Port port : inputs) {
+      port.shape().forEach(dim -> dim.symbols().forEach(s -> values.putIfAbsent(s, 1L)));
+    }
+    return values;
+  }
+
   private static String fill(Tensor tensor, Optional<long[]> bounds, SeededRandom random) {
     DType dtype = tensor.dtype();
     int n = tensor.size();

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
@@ -80,7 +81,9 @@ class TypeCoverageTest {
       DType own =
           inputs.get(i).type().equals(variable)
               ? type
-              : schema.typeVariables().get(inputs.get(i).type()).iterator().next();
+              : Objects.requireNonNull(schema.typeVariables().get(inputs.get(i).type()))
+                  .iterator()
+                  .next();
       Tensor tensor = values(own, i);
       data.put("in" + i, tensor);
       operands.add(b.input("in" + i, TensorType.of(own, 2, 3)));

@@ -36,6 +36,7 @@ import org.tersor.passes.lower.ProgramBuilder;
 import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.ScriptExecutable;
+import org.tersor.runtime.StatefulExecutable;
 import org.tersor.runtime.TersorException;
 import org.tersor.runtime.host.HostOps;
 
@@ -114,13 +115,15 @@ public final class Compiler {
   /** A runnable form of a prepared graph. */
   public Executable link(Graph prepared, String backendId, CompileOptions options) {
     Backend.Options backendOptions = new Backend.Options(options.threads(), options.settings());
-    return switch (registry.backend(backendId)) {
-      case InterpreterBackend interpreter ->
-          InterpreterBackend.load(prepared, registry.operators());
-      case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
-      case Backend.OfProgram backend ->
-          load(backend, model(prepared, target(backend, options), options), options);
-    };
+    Executable executable =
+        switch (registry.backend(backendId)) {
+          case InterpreterBackend interpreter ->
+              InterpreterBackend.load(prepared, registry.operators());
+          case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
+          case Backend.OfProgram backend ->
+              load(backend, model(prepared, target(backend, options), options), options);
+        };
+    return StatefulExecutable.of(executable, ModelMetadata.states(prepared));
   }
 
   /** A runnable form of a compiled model. */
@@ -218,7 +221,13 @@ public final class Compiler {
                         function -> Legalizer.legalize(function, target))
                     .build())
             .toList();
-    return new ModelProgram(cut.script(), segments, cut.constants(), target, placement(cut));
+    return new ModelProgram(
+        cut.script(),
+        segments,
+        cut.constants(),
+        target,
+        placement(cut),
+        ModelMetadata.states(prepared));
   }
 
   private static Placement placement(ScriptBuilder.Cut cut) {

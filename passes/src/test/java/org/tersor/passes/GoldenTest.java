@@ -27,6 +27,7 @@ import org.tersor.passes.graph.DeadCode;
 import org.tersor.passes.graph.Decompose;
 import org.tersor.passes.graph.FoldBatchNorm;
 import org.tersor.passes.graph.FoldConstants;
+import org.tersor.passes.graph.InlineBranches;
 import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
@@ -48,6 +49,7 @@ class GoldenTest {
   private static final List<Pass> PASSES =
       List.of(
           new FoldConstants(),
+          new InlineBranches(),
           new Cse(),
           new DeadCode(),
           new Decompose(),

@@ -53,6 +53,7 @@ public abstract class CompiledModel implements Executable {
     List<List<Tensor>> segments = new ArrayList<>();
     Optional<List<Tensor>> script = Optional.empty();
     Map<String, String> facts = new LinkedHashMap<>();
+    List<State> states = new ArrayList<>();
     try (DataInputStream weights = new DataInputStream(resource(anchor, "weights.bin"));
         BufferedReader index =
             new BufferedReader(new InputStreamReader(resource(anchor, "model.txt"), UTF_8))) {
@@ -60,6 +61,7 @@ public abstract class CompiledModel implements Executable {
         String[] fields = line.split("\t", -1);
         switch (fields[0]) {
           case "fact" -> facts.put(fields[1], fields[2]);
+          case "state" -> states.add(new State(fields[1], fields[2]));
           case "constant" -> constants.add(constant(fields, weights));
           case "segment" -> segments.add(numbered(fields, constants));
           case "script" -> script = Optional.of(numbered(fields, constants));
@@ -84,14 +86,16 @@ public abstract class CompiledModel implements Executable {
       }
     }
     if (script.isEmpty()) {
-      return executables.getFirst();
+      return StatefulExecutable.of(executables.getFirst(), states);
     }
-    return new ScriptExecutable(
-        ScriptCodec.read(text(anchor, "script.txt")),
-        executables,
-        script.get(),
-        HostOps.standard(anchor.getClassLoader()),
-        facts);
+    return StatefulExecutable.of(
+        new ScriptExecutable(
+            ScriptCodec.read(text(anchor, "script.txt")),
+            executables,
+            script.get(),
+            HostOps.standard(anchor.getClassLoader()),
+            facts),
+        states);
   }
 
   private static List<Tensor> numbered(String[] fields, List<Tensor> constants) {
@@ -209,6 +213,11 @@ public abstract class CompiledModel implements Executable {
   @Override
   public final Map<String, Datum> call(Map<String, ? extends Datum> inputs) {
     return executable.call(inputs);
+  }
+
+  @Override
+  public final List<State> states() {
+    return executable.states();
   }
 
   @Override

@@ -63,10 +63,23 @@ public interface Executable {
     return WarmUp.run(this, dims, limit);
   }
 
+  /** Outputs that the next call of a stream gets as inputs, see {@link Session}. */
+  default List<State> states() {
+    return List.of();
+  }
+
   /** Facts for a person: backend, vector width, nodes run on the host, memory. */
   default String describe() {
     return getClass().getSimpleName();
   }
+
+  /**
+   * An output that the next call gets as an input.
+   *
+   * @param output name of the output
+   * @param input name of the input, of the output's type
+   */
+  record State(String output, String input) {}
 
   /**
    * A named input or output; symbolic dimensions are bound by the shapes of the inputs of a call.

@@ -32,6 +32,11 @@ public record LimitedExecutable(Executable model, RunLimits limits) implements E
   }
 
   @Override
+  public List<State> states() {
+    return model.states();
+  }
+
+  @Override
   public String describe() {
     return model.describe();
   }

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.tersor.runtime.host.HostCall;
 import org.tersor.runtime.host.HostOp;
 import org.tersor.runtime.host.HostOps;
@@ -24,6 +25,7 @@ public final class ScriptExecutable implements Executable {
   private final Map<String, HostOp> hostOps = new HashMap<>();
   private final Map<String, String> facts;
   private final Binding binding;
+  private final Map<Script.Step, List<Integer>> ends;
   private final String where;
 
   /**
@@ -46,6 +48,7 @@ public final class ScriptExecutable implements Executable {
     this.binding =
         new Binding(script.inputs().stream().filter(Port::isTensor).toList(), script.outputs());
     prepare(script.main(), hostOps);
+    this.ends = ScriptLiveness.of(script);
   }
 
   /** Finds host operations, so that one that is missing is told now. */
@@ -99,6 +102,15 @@ public final class ScriptExecutable implements Executable {
   public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
     Map<String, Tensor> results = new LinkedHashMap<>();
     Map<String, Datum> all = call(inputs);
+    // A result that is an input's tensor must be read before another result is written there.
+    for (Map.Entry<String, Datum> entry : all.entrySet()) {
+      if (entry.getValue() instanceof Tensor result && isTarget(result, outputs)) {
+        Tensor copy = Tensor.zeros(result.dtype(), result.shape());
+        System.arraycopy(
+            result.array(), 0, copy.array(), 0, result.size() * result.dtype().slots());
+        entry.setValue(copy);
+      }
+    }
     for (Port port : script.outputs()) {
       Datum datum = all.get(port.name());
       if (datum == null) {
@@ -112,6 +124,11 @@ public final class ScriptExecutable implements Executable {
               Optional.ofNullable(outputs.get(port.name()))));
     }
     return results;
+  }
+
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
+  private static boolean isTarget(Tensor result, Map<String, Tensor> outputs) {
+    return outputs.values().stream().anyMatch(target -> target.array() == result.array());
   }
 
   @Override
@@ -139,7 +156,7 @@ public final class ScriptExecutable implements Executable {
 
   /** One call. */
   private final class Frame {
-    private final Datum[] registers = new Datum[script.registers().size()];
+    private final @Nullable Datum[] registers = new @Nullable Datum[script.registers().size()];
     private final Map<String, Long> symbols;
     private final Cancellation cancellation = Cancellation.current();
 
@@ -169,8 +186,18 @@ public final class ScriptExecutable implements Executable {
           case Script.Host host -> host(host);
           case Script.Fail fail -> throw new TersorException(fail.code(), fail.message());
         }
+        ends.getOrDefault(step, List.of()).forEach(this::drop);
       }
       return block.results().stream().map(this::get).toList();
+    }
+
+    /** Nothing reads the register after this. */
+    private void drop(int register) {
+      Datum datum = registers[register];
+      if (datum != null) {
+        cancellation.release(datum);
+        registers[register] = null;
+      }
     }
 
     void end() {

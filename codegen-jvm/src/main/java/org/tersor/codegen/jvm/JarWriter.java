@@ -34,6 +34,7 @@ import org.tersor.ir.graph.Constant;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
+import org.tersor.runtime.Executable;
 import org.tersor.runtime.PlanCodec;
 import org.tersor.runtime.ScriptCodec;
 import org.tersor.runtime.Tensor;
@@ -80,6 +81,10 @@ final class JarWriter {
                   .append('\t')
                   .append(line(value))
                   .append('\n'));
+      for (Executable.State state : model.states()) {
+        index.append("state\t").append(line(state.output())).append('\t');
+        index.append(line(state.input())).append('\n');
+      }
       Map<Constant, Integer> numbers = new LinkedHashMap<>();
       for (Program segment : model.segments()) {
         segment.constants().forEach(c -> numbers.putIfAbsent(c, numbers.size()));

@@ -1,9 +1,11 @@
 package org.tersor.codegen.jvm;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.tersor.ir.loop.Stmt;
@@ -112,12 +114,12 @@ final class Splitter {
 
   /** The longest run that ends at {@code to}, holds a loop and can move. */
   private Optional<Run> movable(List<Stmt> body, int begin, int to) {
-    Mobility mobility = new Mobility(body, mutable);
+    Moves moves = new Moves(body, mutable);
     for (int from = begin; from < to; from++) {
       if (body.subList(from, to).stream().noneMatch(LoopNames::hasLoop)) {
         return Optional.empty();
       }
-      if (mobility.canMove(from, to)) {
+      if (moves.possible(from, to)) {
         return Optional.of(new Run(from, to));
       }
     }
@@ -163,7 +165,7 @@ final class Splitter {
     }
     int n = body.size();
     int[] left = body.stream().mapToInt(this::reduce).toArray();
-    Mobility mobility = new Mobility(body, mutable);
+    Moves moves = new Moves(body, mutable);
     List<Run> chosen = new ArrayList<>();
     int total = java.util.Arrays.stream(left).sum();
     while (total > budget) {
@@ -171,13 +173,15 @@ final class Splitter {
       int bestSize = 2 * CALL;
       for (int from = 0; from < n; from++) {
         int size = 0;
+        Moves.Growing run = moves.from(from);
         for (int to = from + 1; to <= n; to++) {
           size += left[to - 1];
           int last = to - 1;
           if (size > budget || chosen.stream().anyMatch(r -> r.from <= last && last < r.to)) {
             break;
           }
-          if (size > bestSize && mobility.canMove(from, to)) {
+          run.add();
+          if (size > bestSize && run.isPossible()) {
             best = new Run(from, to);
             bestSize = size;
           }
@@ -194,5 +198,75 @@ final class Splitter {
       runs.put(block, chosen);
     }
     return total;
+  }
+
+  /** Which runs of a block can become a method of their own. */
+  private static final class Moves {
+    private final List<LoopNames> names;
+    private final Set<String> mutable;
+
+    /** For each statement the last one that uses what it declares. */
+    private final int[] lastUse;
+
+    Moves(List<Stmt> body, Set<String> mutable) {
+      this.names = body.stream().map(s -> LoopNames.of(List.of(s))).toList();
+      this.mutable = mutable;
+      Map<String, Integer> last = new HashMap<>();
+      for (int i = 0; i < names.size(); i++) {
+        for (String name : names.get(i).used) {
+          last.put(name, i);
+        }
+      }
+      this.lastUse = new int[body.size()];
+      for (int i = 0; i < lastUse.length; i++) {
+        for (String name : LoopNames.declares(body.get(i))) {
+          lastUse[i] = Math.max(lastUse[i], last.getOrDefault(name, 0));
+        }
+      }
+    }
+
+    boolean possible(int from, int to) {
+      Growing run = from(from);
+      while (run.to < to) {
+        run.add();
+      }
+      return run.isPossible();
+    }
+
+    Growing from(int from) {
+      return new Growing(from);
+    }
+
+    /** A run that gets one more statement at a time. */
+    private final class Growing {
+      private final Set<String> declared = new HashSet<>();
+      private final Set<String> foreign = new HashSet<>();
+      private int to;
+      private int used;
+      private boolean parallel;
+
+      Growing(int from) {
+        this.to = from;
+      }
+
+      void add() {
+        LoopNames next = names.get(to);
+        parallel |= next.parallel;
+        used = Math.max(used, lastUse[to]);
+        declared.addAll(next.declared);
+        foreign.removeAll(next.declared);
+        for (String name : next.assigned) {
+          if (mutable.contains(name) && !declared.contains(name)) {
+            foreign.add(name);
+          }
+        }
+        to++;
+      }
+
+      /** Nothing after it sees its locals, and it assigns no others. */
+      boolean isPossible() {
+        return !parallel && used < to && foreign.isEmpty();
+      }
+    }
   }
 }

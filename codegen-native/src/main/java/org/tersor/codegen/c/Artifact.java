@@ -18,7 +18,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import org.tersor.ir.graph.Constant;
+import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
+import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
 import org.tersor.runtime.WholeFile;
 
@@ -39,23 +41,35 @@ final class Artifact {
         .section .note.GNU-stack,"",@progbits
       """;
 
-  private final List<Program> programs;
-  private final List<ProgramC> codes = new ArrayList<>();
+  private final List<Program> programs = new ArrayList<>();
+  private final List<Executable.State> states;
+  private final List<LibraryCode> codes = new ArrayList<>();
   private final String prefix;
   private final IdentityHashMap<Constant, Long> weightOffsets = new IdentityHashMap<>();
   private final List<Constant> weights = new ArrayList<>();
   private long weightBytes;
 
-  Artifact(List<Program> programs, String prefix) {
-    this.programs =
-        programs.stream()
-            .sorted(Comparator.comparing((Program p) -> Isa.of(p.target())).reversed())
-            .toList();
+  /**
+   * @param models the same for several instruction sets
+   */
+  Artifact(List<ModelProgram> models, String prefix) {
+    this.states = models.getFirst().states();
     this.prefix = prefix;
-    for (Program program : this.programs) {
+    List<ModelProgram> sorted =
+        models.stream()
+            .sorted(Comparator.comparing((ModelProgram m) -> Isa.of(m.target())).reversed())
+            .toList();
+    for (ModelProgram model : sorted) {
+      String name = prefix + "_" + Isa.of(model.target()).name().toLowerCase(Locale.ROOT);
       codes.add(
-          new ProgramC(
-              program, prefix + "_" + Isa.of(program.target()).name().toLowerCase(Locale.ROOT)));
+          model.script().isPresent()
+              ? new ScriptC(model, model.script().get(), name)
+              : new ProgramC(model.segments().getFirst(), name));
+      Program program =
+          model.script().isPresent()
+              ? ScriptC.facade(model, model.script().get())
+              : model.segments().getFirst();
+      programs.add(program);
       for (Constant constant : program.constants()) {
         if (weightOffsets.putIfAbsent(constant, weightBytes) == null) {
           weights.add(constant);
@@ -78,13 +92,13 @@ final class Artifact {
   }
 
   String header() {
-    return new ArtifactHeader(programs, prefix).text();
+    return new ArtifactHeader(programs, states, prefix).text();
   }
 
   /** Everything that the library is made from, but the weights. */
   Map<String, NativeBuild.Source> sources() {
     Map<String, NativeBuild.Source> sources = new LinkedHashMap<>();
-    for (ProgramC code : codes) {
+    for (LibraryCode code : codes) {
       code.files()
           .forEach((name, text) ->
               sources.put(
@@ -134,7 +148,14 @@ final class Artifact {
                 + ".h\"\n#define API __attribute__((visibility(\"default\")))\n");
     out.append("#define FN(name) ").append(prefix).append("_##name\n");
     for (String name :
-        List.of("OK", "ERROR_NULL", "ERROR_DIMS", "ERROR_ARENA", "ERROR_CPU", "ERROR_PACKED")) {
+        List.of(
+            "OK",
+            "ERROR_NULL",
+            "ERROR_DIMS",
+            "ERROR_ARENA",
+            "ERROR_CPU",
+            "ERROR_PACKED",
+            "ERROR_BRANCH")) {
       out.append("#define ")
           .append(name)
           .append(' ')
@@ -155,7 +176,8 @@ final class Artifact {
         .append(plan.inputs().size())
         .append("\n#define OUTPUTS ")
         .append(plan.outputs().size());
-    out.append("\n#define SLOTS ").append(codes.stream().mapToInt(ProgramC::slots).max().orElse(0));
+    out.append("\n#define SLOTS ")
+        .append(codes.stream().mapToInt(LibraryCode::slots).max().orElse(0));
     out.append("\n\n");
     out.append(CRuntime.MEMORY_FUNCTIONS).append(ProgramC.CALL_TYPE);
     out.append(
@@ -169,6 +191,7 @@ final class Artifact {
           void (*tasks)(const int64_t *, int64_t *);
           void (*step)(const tsr_call *, int32_t, int64_t, int64_t, int32_t);
           void (*steps)(const tsr_call *, int32_t, int32_t);
+          int64_t (*status)(const tsr_call *);
         } tsr_level;
         extern const unsigned char tsr_weights[] __attribute__((visibility("hidden")));
         """);
@@ -198,10 +221,10 @@ final class Artifact {
           .append(", ")
           .append(codes.get(i).slots())
           .append(", ")
-          .append(program.plan().loadSteps().size());
+          .append(codes.get(i).loadSteps());
       table
           .append(", ")
-          .append(program.plan().runSteps().size())
+          .append(codes.get(i).runSteps())
           .append(", ")
           .append(codes.get(i).packedBytes())
           .append(", constants")
@@ -209,12 +232,18 @@ final class Artifact {
       for (String function : List.of("layout", "scratch", "tasks", "step", "steps")) {
         table.append(", ").append(p).append('_').append(function);
       }
-      table.append("},\n");
+      boolean script = codes.get(i) instanceof ScriptC;
+      if (script) {
+        out.append("int64_t ").append(p).append("_status(const tsr_call *);\n");
+      }
+      table.append(script ? ", " + p + "_status},\n" : ", 0},\n");
     }
     out.append(table).append("};\nstatic const char description[] = {");
     // As numbers: no text of the model is read by the compiler.
     for (byte b :
-        new ArtifactHeader(programs, prefix).description().getBytes(StandardCharsets.UTF_8)) {
+        new ArtifactHeader(programs, states, prefix)
+            .description()
+            .getBytes(StandardCharsets.UTF_8)) {
       out.append(b).append(',');
     }
     return out.append("0};\n\n").append(CRuntime.resource("library.c")).toString();

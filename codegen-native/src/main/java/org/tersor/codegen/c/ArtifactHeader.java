@@ -12,9 +12,11 @@ import org.tersor.runtime.Plan;
 final class ArtifactHeader {
   private final List<Program> programs;
   private final Plan plan;
+  private final List<Executable.State> states;
   private final String prefix;
 
-  ArtifactHeader(List<Program> programs, String prefix) {
+  ArtifactHeader(List<Program> programs, List<Executable.State> states, String prefix) {
+    this.states = states;
     this.programs = programs;
     this.plan = programs.getFirst().plan();
     this.prefix = prefix;
@@ -37,6 +39,14 @@ final class ArtifactHeader {
     }
     describe(ports, "inputs", plan.inputs());
     describe(ports, "outputs", plan.outputs());
+    for (Executable.State state : states) {
+      ports
+          .append("   state: outputs[")
+          .append(number(plan.outputs(), state.output()))
+          .append("] is the next call's inputs[")
+          .append(number(plan.inputs(), state.input()))
+          .append("] and may be the same memory; zeros at first\n");
+    }
     String upper = prefix.toUpperCase(Locale.ROOT);
     String levels = programs.stream().map(p -> p.target().name()).collect(Collectors.joining(", "));
     return TEMPLATE
@@ -47,6 +57,10 @@ final class ArtifactHeader {
         .replace("@OUTPUTS@", Integer.toString(plan.outputs().size()))
         .replace("@P@", prefix)
         .replace("@U@", upper);
+  }
+
+  private static int number(List<Executable.Port> ports, String name) {
+    return ports.stream().map(Executable.Port::name).toList().indexOf(name);
   }
 
   private static void describe(StringBuilder out, String what, List<Executable.Port> ports) {
@@ -74,7 +88,11 @@ final class ArtifactHeader {
         + json(plan.inputs())
         + ",\"outputs\":"
         + json(plan.outputs())
-        + ",\"facts\":{"
+        + ",\"states\":["
+        + states.stream()
+            .map(s -> "{\"output\":" + json(s.output()) + ",\"input\":" + json(s.input()) + "}")
+            .collect(Collectors.joining(","))
+        + "],\"facts\":{"
         + programs.getFirst().facts().entrySet().stream()
             .sorted(Map.Entry.comparingByKey())
             .map(e -> json(e.getKey()) + ":" + json(e.getValue()))
@@ -140,7 +158,8 @@ final class ArtifactHeader {
         @U@_ERROR_DIMS = -2,   /* a dimension is negative, or a size overflows */
         @U@_ERROR_ARENA = -3,  /* the arena is smaller than @P@_arena_size(dims) */
         @U@_ERROR_CPU = -4,    /* the processor can run none of the levels */
-        @U@_ERROR_PACKED = -5  /* @P@_prepare was not called, or on another kind of processor */
+        @U@_ERROR_PACKED = -5, /* @P@_prepare was not called, or on another kind of processor */
+        @U@_ERROR_BRANCH = -6  /* the inputs choose a branch that the model's shapes do not allow */
       };
       enum { @U@_DIMS = @DIMS@, @U@_INPUTS = @INPUTS@, @U@_OUTPUTS = @OUTPUTS@ };
 

@@ -96,17 +96,21 @@ public final class NativeBackend implements Backend.OfProgram {
    */
   @Override
   public void write(List<ModelProgram> models, Path file, Options options) {
-    List<Program> programs =
-        models.stream().map(model -> model.single("'" + file.getFileName() + "'")).toList();
     unavailable()
         .ifPresent(why -> {
           throw Faults.toolchain(why);
         });
     String prefix =
-        Artifact.identifier(
-            options.settings().getOrDefault("prefix", programs.getFirst().plan().name()));
-    new Artifact(programs, prefix)
+        Artifact.identifier(options.settings().getOrDefault("prefix", name(models.getFirst())));
+    new Artifact(models, prefix)
         .write(file, Boolean.parseBoolean(options.settings().getOrDefault("keep-source", "false")));
+  }
+
+  private static String name(ModelProgram model) {
+    return model
+        .script()
+        .map(script -> script.name())
+        .orElseGet(() -> model.segments().getFirst().plan().name());
   }
 
   /**

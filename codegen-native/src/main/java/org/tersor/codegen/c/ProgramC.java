@@ -27,7 +27,7 @@ import org.tersor.runtime.Plan;
  *
  * Steps are numbered through: first those of the load, then those of a call.
  */
-final class ProgramC {
+final class ProgramC implements LibraryCode {
   /** Kernels in one file: a constant, so that the files depend on nothing but the program. */
   private static final int KERNELS_PER_FILE = 6;
 
@@ -101,25 +101,39 @@ final class ProgramC {
     layoutPacked();
   }
 
-  Isa isa() {
+  @Override
+  public Isa isa() {
     return isa;
   }
 
-  String prefix() {
+  @Override
+  public String prefix() {
     return prefix;
   }
 
   /** Bytes of the packed weights, a constant of the program. */
-  long packedBytes() {
+  @Override
+  public long packedBytes() {
     return packedBytes;
   }
 
-  int slots() {
+  @Override
+  public int slots() {
     return plan.buffers().stream()
         .filter(b -> b.storage() == Plan.Storage.ARENA)
         .mapToInt(b -> b.index() + 1)
         .max()
         .orElse(0);
+  }
+
+  @Override
+  public int loadSteps() {
+    return plan.loadSteps().size();
+  }
+
+  @Override
+  public int runSteps() {
+    return plan.runSteps().size();
   }
 
   private void layoutPacked() {
@@ -141,7 +155,8 @@ final class ProgramC {
   }
 
   /** Names and texts of the files, in a fixed order. */
-  Map<String, String> files() {
+  @Override
+  public Map<String, String> files() {
     Map<String, String> files = new LinkedHashMap<>();
     String linkage = cuda ? "TSR_KERNEL" : "__attribute__((visibility(\"hidden\")))";
     if (cuda) {

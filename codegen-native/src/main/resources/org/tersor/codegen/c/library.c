@@ -135,7 +135,7 @@ API int FN(run)(const void *const *inputs, void *const *outputs, const int64_t *
   tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each, dims};
   if (!parallel) {
     level->steps(&call, level->load, level->load + level->run);
-    return OK;
+    return level->status ? (int)level->status(&call) : OK;
   }
   uint64_t more = each > 0 ? (arena_bytes - (uint64_t)need) / (uint64_t)each : 0;
   int32_t workers = 1 + (int32_t)(more > 1023 ? 1023 : more);
@@ -148,5 +148,5 @@ API int FN(run)(const void *const *inputs, void *const *outputs, const int64_t *
       parallel(context, tasks[step], workers, part, &p);
     }
   }
-  return OK;
+  return level->status ? (int)level->status(&call) : OK;
 }

@@ -149,7 +149,7 @@ public final class Differential implements AutoCloseable {
     List<Group> sorted = new ArrayList<>(groups.values());
     sorted.sort(
         java.util.Comparator.comparing((Group g) -> !g.known().isEmpty())
-            .thenComparing(g -> -g.count()));
+            .thenComparingInt(g -> -g.count()));
     return new Summary(graphs, nodes, outcomes, used, chaotic, known, unexplained, sorted);
   }
 

@@ -140,7 +140,7 @@ final class Draft {
     int at = 0;
     for (Dim token : pattern) {
       switch (token) {
-        case Dim.Number(long value) -> agree(value, shape[at++]);
+        case Dim.Fixed(long value) -> agree(value, shape[at++]);
         case Dim.Length(String list) -> agree(list(list).length, shape[at++]);
         case Dim.One one -> one(one, shape[at++]);
         case Dim.Many many -> {
@@ -206,7 +206,7 @@ final class Draft {
     List<Long> dims = new ArrayList<>();
     for (Dim token : pattern) {
       switch (token) {
-        case Dim.Number(long value) -> dims.add(value);
+        case Dim.Fixed(long value) -> dims.add(value);
         case Dim.Length(String list) -> dims.add((long) list(list).length);
         case Dim.One one -> {
           long factor = one.factor().isEmpty() ? 1 : numberOf(one.factor());
@@ -259,7 +259,7 @@ final class Draft {
   /** One number. */
   double number(Expr expr) {
     return switch (expr) {
-      case Expr.Number(double value, boolean whole) -> value;
+      case Expr.Literal(double value, boolean whole) -> value;
       case Expr.Word(String name) -> numberOf(name);
       case Expr.Choice(List<Expr> among) -> number(pick(among));
       case Expr.Range(Expr low, Expr high) -> {
@@ -279,13 +279,13 @@ final class Draft {
   }
 
   private static boolean isWhole(Expr expr) {
-    return !(expr instanceof Expr.Number(double value, boolean whole)) || whole;
+    return !(expr instanceof Expr.Literal(double value, boolean whole)) || whole;
   }
 
   private double call(String function, List<Expr> arguments) {
     return switch (function) {
       case "axis" -> {
-        long rank = shapeOf(arguments.getFirst()).length + (arguments.size() > 1 ? 1 : 0);
+        long rank = shapeOf(arguments.getFirst()).length + (arguments.size() > 1 ? 1L : 0L);
         if (rank == 0) {
           throw new Contradiction("no axis");
         }
@@ -329,7 +329,7 @@ final class Draft {
       case Expr.Word(String name) when lists.containsKey(name) -> Optional.of(list(name));
       case Expr.Choice(List<Expr> among) -> list(pick(among));
       case Expr.Call(String function, List<Expr> arguments) -> list(function, arguments);
-      case Expr.Word _, Expr.Number _, Expr.Range _ -> Optional.empty();
+      case Expr.Word _, Expr.Literal _, Expr.Range _ -> Optional.empty();
     };
   }
 

@@ -182,7 +182,7 @@ final class GraphGenerator {
       } catch (RuntimeException e) {
         fault = Optional.of("internal " + e);
       }
-      if (results.isEmpty() ? own.nextDouble() > .1 : !sensible(results.get(), given, own)) {
+      if (results.isEmpty() ? own.nextDouble() > .1 : !sensible(results.get(), own)) {
         return;
       }
       refusal = fault;
@@ -256,7 +256,7 @@ final class GraphGenerator {
     }
 
     /** Small, and seldom infinite: differences of two infinities tell nothing. */
-    private boolean sensible(List<Tensor> results, List<Optional<Tensor>> given, SeededRandom own) {
+    private boolean sensible(List<Tensor> results, SeededRandom own) {
       boolean rare = own.nextDouble() < .05;
       for (Tensor result : results) {
         if (result.size() > MAX_ELEMENTS || result.rank() > 6) {

@@ -184,7 +184,7 @@ final class NodeMaker {
       case Expr.Call(String function, List<Expr> arguments) ->
           arguments.forEach(this::collectNames);
       case Expr.Shape(List<Dim> dims) -> dims.forEach(this::collectNames);
-      case Expr.Number _ -> {}
+      case Expr.Literal _ -> {}
     }
   }
 
@@ -196,7 +196,7 @@ final class NodeMaker {
       }
       case Dim.Many many -> referenced.add(many.name());
       case Dim.Length(String list) -> referenced.add(list);
-      case Dim.Number _ -> {}
+      case Dim.Fixed _ -> {}
     }
   }
 
@@ -270,7 +270,7 @@ final class NodeMaker {
     return switch (value) {
       case Expr.Choice(List<Expr> among) -> word(draft.pick(among));
       case Expr.Word(String text) -> text;
-      case Expr.Number _, Expr.Range _, Expr.Call _, Expr.Shape _ ->
+      case Expr.Literal _, Expr.Range _, Expr.Call _, Expr.Shape _ ->
           throw new Draft.Contradiction("no word");
     };
   }

@@ -30,7 +30,7 @@ record Sample(List<Clause> clauses) {
 
   /** A part of a shape. */
   sealed interface Dim {
-    record Number(long value) implements Dim {}
+    record Fixed(long value) implements Dim {}
 
     /**
      * @param factor name of a number that multiplies it, or empty
@@ -46,7 +46,7 @@ record Sample(List<Clause> clauses) {
 
   /** A value. */
   sealed interface Expr {
-    record Number(double value, boolean whole) implements Expr {}
+    record Literal(double value, boolean whole) implements Expr {}
 
     record Word(String text) implements Expr {}
 
@@ -73,7 +73,7 @@ record Sample(List<Clause> clauses) {
 
   static Sample parse(String text) {
     List<Clause> clauses = new ArrayList<>();
-    for (String part : text.split(";")) {
+    for (String part : text.split(";", -1)) {
       String clause = part.strip();
       if (!clause.isEmpty()) {
         clauses.add(clause(clause));
@@ -107,12 +107,10 @@ record Sample(List<Clause> clauses) {
 
   private static List<Dim> dims(String text) {
     List<Dim> dims = new ArrayList<>();
-    for (String token : text.strip().split("\\s+")) {
+    for (String token : text.isBlank() ? new String[0] : text.strip().split("\\s+", -1)) {
       Matcher many = MANY.matcher(token);
       Matcher one = ONE.matcher(token);
-      if (token.isEmpty()) {
-        continue;
-      } else if (token.startsWith("#")) {
+      if (token.startsWith("#")) {
         dims.add(new Dim.Length(token.substring(1)));
       } else if (many.matches()) {
         int least = many.group(2) == null ? 0 : Integer.parseInt(many.group(2));
@@ -132,7 +130,7 @@ record Sample(List<Clause> clauses) {
                 !one.group(1).isEmpty(),
                 !one.group(4).isEmpty()));
       } else {
-        dims.add(new Dim.Number(Long.parseLong(token)));
+        dims.add(new Dim.Fixed(Long.parseLong(token)));
       }
     }
     return List.copyOf(dims);
@@ -202,7 +200,7 @@ record Sample(List<Clause> clauses) {
       }
       next();
       if (first.matches("-?\\d+(\\.\\d+)?")) {
-        return new Expr.Number(Double.parseDouble(first), !first.contains("."));
+        return new Expr.Literal(Double.parseDouble(first), !first.contains("."));
       }
       if (!token.equals("(")) {
         return new Expr.Word(first);

@@ -34,16 +34,7 @@ final class Shrinker {
    * @param shows whether a candidate shows the fault
    */
   static DrawnGraph shrink(DrawnGraph drawn, boolean attributes, Predicate<DrawnGraph> shows) {
-    DrawnGraph best = drawn;
-    int size = drawn.graph().nodes().size();
-    for (int length = 1; length < size && best == drawn; length++) {
-      for (int from = size - length; from >= 0 && best == drawn; from--) {
-        DrawnGraph part = part(drawn, from, from + length, Map.of());
-        if (holds(part, shows)) {
-          best = part;
-        }
-      }
-    }
+    DrawnGraph best = shortest(drawn, shows);
     for (Node node : attributes ? best.graph().nodes() : List.<Node>of()) {
       for (String name : node.attributes().keySet()) {
         DrawnGraph without = part(best, 0, best.graph().nodes().size(), Map.of(node.name(), name));
@@ -53,6 +44,20 @@ final class Shrinker {
       }
     }
     return best;
+  }
+
+  /** The shortest run of nodes that shows the fault, the last one where several do. */
+  private static DrawnGraph shortest(DrawnGraph drawn, Predicate<DrawnGraph> shows) {
+    int size = drawn.graph().nodes().size();
+    for (int length = 1; length < size; length++) {
+      for (int from = size - length; from >= 0; from--) {
+        DrawnGraph part = part(drawn, from, from + length, Map.of());
+        if (holds(part, shows)) {
+          return part;
+        }
+      }
+    }
+    return drawn;
   }
 
   private static boolean holds(DrawnGraph candidate, Predicate<DrawnGraph> shows) {

@@ -13,8 +13,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Operators that ask for what cannot be, in a process with 512 MB: each case ends
- * in a diagnostic with a code within its time, or in a value where there is one.
+ * Operators that ask for what cannot be, in a process with 512 MB: each case ends in a diagnostic
+ * with a code within its time, or in a value where there is one.
  */
 class HostileOperatorsTest {
   private static final Pattern DIAGNOSTIC = Pattern.compile("TSR-\\d{4} .*");

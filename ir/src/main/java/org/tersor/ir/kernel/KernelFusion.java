@@ -7,7 +7,9 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * Joins kernels so that a value never leaves registers between its producer and its only consumer:
@@ -17,8 +19,6 @@ import java.util.Set;
 public final class KernelFusion {
   /** Largest number of expression nodes that a fused stage may have. */
   private static final int MAX_SIZE = 400;
-
-  private KernelFusion() {}
 
   /**
    * A kernel and the values that its operands stand for.
@@ -41,61 +41,70 @@ public final class KernelFusion {
    * @param escaping values needed outside (graph outputs, host steps)
    */
   public static List<Unit> fuse(List<Unit> units, Set<Integer> escaping) {
-    Map<Integer, Unit> producers = new HashMap<>();
-    Map<Integer, Set<Unit>> consumers = new HashMap<>();
-    Set<Unit> alive = new LinkedHashSet<>(units);
-    for (Unit unit : units) {
-      unit.outputs.forEach(v -> producers.put(v, unit));
-      unit.inputs.forEach(v -> consumers.computeIfAbsent(v, x -> new HashSet<>()).add(unit));
+    return new KernelFusion(units).run(escaping);
+  }
+
+  /** Units by their place in the execution order; one that went into another leaves its place. */
+  private final TreeMap<Integer, Unit> alive = new TreeMap<>();
+
+  private final Map<Integer, Integer> producers = new HashMap<>();
+  private final Map<Integer, Set<Integer>> consumers = new HashMap<>();
+
+  private KernelFusion(List<Unit> units) {
+    for (int place = 0; place < units.size(); place++) {
+      int at = place;
+      alive.put(at, units.get(at));
+      units.get(at).outputs.forEach(v -> producers.put(v, at));
+      units.get(at).inputs.forEach(v -> consumers(v).add(at));
     }
-    for (Unit start : units) {
+  }
+
+  private Set<Integer> consumers(int value) {
+    return consumers.computeIfAbsent(value, v -> new HashSet<>());
+  }
+
+  private List<Unit> run(Set<Integer> escaping) {
+    for (int place : List.copyOf(alive.keySet())) {
+      Unit start = alive.get(place);
+      if (start == null) {
+        continue;
+      }
       Unit unit = start;
-      boolean changed = alive.contains(unit);
-      while (changed) {
-        changed = false;
-        for (int i = 0; i < unit.inputs.size() && !changed; i++) {
-          int value = unit.inputs.get(i);
-          Unit producer = producers.get(value);
-          if (producer == null
-              || escaping.contains(value)
-              || consumers.getOrDefault(value, Set.of()).size() != 1
-              || producer.outputs.size() != 1) {
-            continue;
-          }
-          java.util.Optional<Unit> fused = join(producer, unit, value);
-          if (fused.isPresent()) {
-            replace(producer, unit, fused.get(), alive, producers, consumers);
-            unit = fused.get();
-            changed = true;
-          }
+      for (int i = 0; i < unit.inputs.size(); i++) {
+        int value = unit.inputs.get(i);
+        Integer from = producers.get(value);
+        Unit producer = from == null ? null : alive.get(from);
+        if (from == null
+            || producer == null
+            || escaping.contains(value)
+            || consumers(value).size() != 1
+            || producer.outputs.size() != 1) {
+          continue;
+        }
+        Optional<Unit> fused = join(producer, unit, value);
+        if (fused.isPresent()) {
+          replace(from, producer, place, unit, fused.get());
+          unit = fused.get();
+          i = -1; // the producer's own inputs are the unit's now
         }
       }
     }
-    return List.copyOf(alive);
+    return List.copyOf(alive.values());
   }
 
-  private static void replace(
-      Unit producer,
-      Unit consumer,
-      Unit fused,
-      Set<Unit> alive,
-      Map<Integer, Unit> producers,
-      Map<Integer, Set<Unit>> consumers) {
-    List<Unit> order = new ArrayList<>(alive);
-    order.set(order.indexOf(consumer), fused);
-    order.remove(producer);
-    alive.clear();
-    alive.addAll(order);
-    producers.values().removeIf(u -> u.equals(producer) || u.equals(consumer));
-    fused.outputs.forEach(v -> producers.put(v, fused));
-    consumers.values().forEach(set -> set.removeIf(u -> u.equals(producer) || u.equals(consumer)));
-    fused.inputs.forEach(v -> consumers.computeIfAbsent(v, x -> new HashSet<>()).add(fused));
+  private void replace(int from, Unit producer, int place, Unit consumer, Unit fused) {
+    alive.remove(from);
+    alive.put(place, fused);
+    producer.outputs.forEach(producers::remove);
+    producer.inputs.forEach(v -> consumers(v).remove(from));
+    consumer.inputs.forEach(v -> consumers(v).remove(place));
+    fused.inputs.forEach(v -> consumers(v).add(place));
   }
 
-  private static java.util.Optional<Unit> join(Unit producer, Unit consumer, int value) {
+  private static Optional<Unit> join(Unit producer, Unit consumer, int value) {
     Kernel p = producer.kernel;
     if (p.program().isPresent() || consumer.kernel.program().isPresent()) {
-      return java.util.Optional.empty();
+      return Optional.empty();
     }
     Stage last = p.stages().getLast();
     Buf written = p.outputs().getFirst();
@@ -106,7 +115,7 @@ public final class KernelFusion {
     boolean writtenOnce =
         p.stages().stream().filter(s -> s.target().name().equals(written.name())).count() == 1;
     if (!identity || !writtenOnce) {
-      return java.util.Optional.empty();
+      return Optional.empty();
     }
     Kernel c = consumer.kernel;
     Set<String> names = new HashSet<>();
@@ -114,7 +123,7 @@ public final class KernelFusion {
       if (consumer.inputs.get(i) == value) {
         if (!c.inputs().get(i).shape().equals(written.shape())
             || c.inputs().get(i).element() != written.element()) {
-          return java.util.Optional.empty();
+          return Optional.empty();
         }
         names.add(c.inputs().get(i).name());
       }
@@ -124,13 +133,13 @@ public final class KernelFusion {
     // into a consumer of several.
     for (Stage stage : c.stages()) {
       if (!canInline(stage, names, last, hasFold)) {
-        return java.util.Optional.empty();
+        return Optional.empty();
       }
     }
     if (hasFold && c.stages().stream().filter(s -> reads(s.value(), names)).count() > 1) {
-      return java.util.Optional.empty();
+      return Optional.empty();
     }
-    return java.util.Optional.of(inline(producer, consumer, value, names));
+    return Optional.of(inline(producer, consumer, value, names));
   }
 
   private static boolean covers(Stage stage, Buf buffer) {

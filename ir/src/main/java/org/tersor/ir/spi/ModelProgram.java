@@ -6,6 +6,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.schedule.Target;
+import org.tersor.runtime.Executable;
 import org.tersor.runtime.Script;
 import org.tersor.runtime.TersorException;
 
@@ -16,14 +17,17 @@ import org.tersor.runtime.TersorException;
  * @param segments by number
  * @param constants of the script itself
  * @param placement who computes what
+ * @param states outputs that the next call gets as inputs
  */
 public record ModelProgram(
     Optional<Script> script,
     List<Program> segments,
     List<Constant> constants,
     Target target,
-    Placement placement) {
+    Placement placement,
+    List<Executable.State> states) {
   public ModelProgram {
+    states = List.copyOf(states);
     segments = List.copyOf(segments);
     constants = List.copyOf(constants);
   }
@@ -31,7 +35,7 @@ public record ModelProgram(
   /** A model that is one program. */
   public static ModelProgram of(Program program) {
     return new ModelProgram(
-        Optional.empty(), List.of(program), List.of(), program.target(), Placement.NONE);
+        Optional.empty(), List.of(program), List.of(), program.target(), Placement.NONE, List.of());
   }
 
   /** For descriptions of what is made of it. */

@@ -83,11 +83,7 @@ public final class ProgramBuilder {
     for (KernelCall call : lowered.calls()) {
       schedule(call);
     }
-    for (int i = 0; i < copied.size(); i++) {
-      if (copied.get(i).isPresent()) {
-        copy(i, copied.get(i));
-      }
-    }
+    deliver(copied);
     assignSlots();
     Plan plan =
         new Plan(
@@ -119,7 +115,8 @@ public final class ProgramBuilder {
     List<Value> graphOutputs = lowered.graph().outputs();
     for (int i = 0; i < graphOutputs.size(); i++) {
       Value root = lowered.root(graphOutputs.get(i));
-      if (written.contains(root) && !outputOf.containsKey(root)) {
+      boolean state = isState(graphOutputs.get(i));
+      if (written.contains(root) && !outputOf.containsKey(root) && !state) {
         outputOf.put(root, i);
         copied.add(Value.NONE);
       } else {
@@ -127,6 +124,48 @@ public final class ProgramBuilder {
       }
     }
     return copied;
+  }
+
+  private boolean isState(Value output) {
+    return ModelMetadata.states(lowered.graph()).stream()
+        .anyMatch(state -> state.output().equals(output.name()));
+  }
+
+  /**
+   * Copies outputs that no kernel writes. State comes last, since it may be the memory of an input;
+   * what is an input itself is read before the first state is written.
+   */
+  private void deliver(List<Value> copied) {
+    List<Value> graphOutputs = lowered.graph().outputs();
+    Map<Integer, Value> states = new TreeMap<>();
+    for (int i = 0; i < copied.size(); i++) {
+      Value root = copied.get(i);
+      if (root.isPresent() && isState(graphOutputs.get(i))) {
+        states.put(i, root);
+      } else if (root.isPresent()) {
+        copy(i, root, add(outputs.get(i), Plan.Storage.OUTPUT, i));
+      }
+    }
+    Map<Integer, Integer> kept = new TreeMap<>();
+    states.forEach((output, root) -> {
+      if (lowered.graph().inputs().contains(root)) {
+        int buffer = add(outputs.get(output), Plan.Storage.ARENA, -1);
+        copy(output, root, buffer);
+        kept.put(output, buffer);
+      } else {
+        kept.put(output, bufferFor(root, "output '" + outputs.get(output).name() + "'"));
+      }
+    });
+    kept.forEach((output, source) ->
+        copy(
+            output,
+            source,
+            graphOutputs.get(output),
+            add(outputs.get(output), Plan.Storage.OUTPUT, output)));
+  }
+
+  private int add(Port port, Plan.Storage storage, int index) {
+    return add(port.dtype(), DimExpr.product(port.shape()), storage, index);
   }
 
   /**
@@ -278,10 +317,13 @@ public final class ProgramBuilder {
     return index;
   }
 
-  private void copy(int output, Value root) {
+  private void copy(int output, Value root, int target) {
+    copy(output, bufferFor(root, "output '" + outputs.get(output).name() + "'"), root, target);
+  }
+
+  private void copy(int output, int source, Value root, int target0) {
     Port port = outputs.get(output);
     String origin = "output '" + port.name() + "'";
-    int source = bufferFor(root, origin);
     fits(source, DimExpr.product(port.shape()), origin);
     DimExpr elements = DimExpr.product(port.shape()).times(port.dtype().slots());
     Scalar scalar = Scalar.of(port.dtype());
@@ -294,7 +336,6 @@ public final class ProgramBuilder {
             List.of(in),
             List.of(out),
             List.of(Stage.of(out, List.of(axis), K.at(in, K.axis(axis)))));
-    int target0 = add(port.dtype(), DimExpr.product(port.shape()), Plan.Storage.OUTPUT, output);
     Map<String, Integer> names = new HashMap<>(Map.of("in0", source, "out0", target0));
     KernelCall call =
         new KernelCall(

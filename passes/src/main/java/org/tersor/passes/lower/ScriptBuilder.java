@@ -57,6 +57,10 @@ public final class ScriptBuilder {
    * @param prepareBody makes the same of a body whose captured values have become inputs
    */
   public static Cut cut(Graph graph, OpRegistry operators, UnaryOperator<Graph> prepareBody) {
+    if (graph.outputs().stream().anyMatch(o -> graph.type(o).equals(ValueType.UNKNOWN))) {
+      // It comes from what cannot be lowered, and lowering names all of that at once.
+      GraphLowering.lower(graph, operators);
+    }
     List<Executable.Port> inputs = Ports.inputs(graph);
     List<Executable.Port> outputs = Ports.outputs(graph);
     LoweredModel model = GraphLowering.lower(graph, operators);

@@ -52,6 +52,7 @@ final class Causes {
     input(input, clip);
   }
 
+  @SuppressWarnings("AnnotateFormatMethod") // the annotation would be a dependency of its own
   private void add(String kind, double severity, String words, Object... arguments) {
     causes.add(new Diagnosis.Cause(kind, severity, String.format(Locale.ROOT, words, arguments)));
   }

@@ -98,7 +98,7 @@ public final class Diagnostician {
                 layer(
                     layer.exact(),
                     Optional.ofNullable(tallies.get(result)),
-                    decoded.get(result),
+                    value(decoded, result),
                     decibels(power.getOrDefault(result, new double[2])),
                     accumulated)));
     return new Diagnosis(List.copyOf(layers), outputs(samples), boxes(layers));

@@ -52,7 +52,7 @@ final class GgufWriter {
     for (float value : values) {
       out.putFloat(value);
     }
-    entries.add(new Entry(key, 9, out.array()));
+    entries.add(new Entry(key, 9, bytes(out)));
     return this;
   }
 
@@ -61,8 +61,15 @@ final class GgufWriter {
     for (int value : values) {
       out.putInt(value);
     }
-    entries.add(new Entry(key, 9, out.array()));
+    entries.add(new Entry(key, 9, bytes(out)));
     return this;
+  }
+
+  /** What was written. */
+  static byte[] bytes(ByteBuffer out) {
+    byte[] bytes = new byte[out.position()];
+    out.flip().get(bytes);
+    return bytes;
   }
 
   /**
@@ -78,7 +85,7 @@ final class GgufWriter {
     for (float value : values) {
       out.putFloat(value);
     }
-    return tensor(name, shape, 0, out.array());
+    return tensor(name, shape, 0, bytes(out));
   }
 
   byte[] bytes() {

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -43,10 +44,10 @@ class LlamaGraphTest {
         Compiler.standard().executable(read(model), "interpreter", CompileOptions.defaults());
     double[][] expected = model.logits(IDS);
     Map<String, Tensor> whole = call(executable, IDS, Map.of());
-    check(expected, 0, whole.get("logits"));
+    check(expected, 0, logits(whole));
     Map<String, Tensor> first = call(executable, IDS.subList(0, 4), Map.of());
-    check(expected, 0, first.get("logits"));
-    check(expected, 4, call(executable, IDS.subList(4, 6), first).get("logits"));
+    check(expected, 0, logits(first));
+    check(expected, 4, logits(call(executable, IDS.subList(4, 6), first)));
   }
 
   private static Map<String, Tensor> call(
@@ -92,5 +93,9 @@ class LlamaGraphTest {
     encoded.forEach(c -> sizes.add((int) c.elements()));
     assertTrue(sizes.contains(TinyLlama.VOCABULARY * TinyLlama.WIDTH / 32 * 18), sizes.toString());
     assertTrue(encoded.stream().allMatch(c -> c instanceof Constant.Mapped));
+  }
+
+  private static Tensor logits(Map<String, Tensor> results) {
+    return Objects.requireNonNull(results.get("logits"));
   }
 }

@@ -3,6 +3,7 @@ package org.tersor.plugins.gguf;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import org.tersor.ir.format.FormatCodec;
 import org.tersor.ir.format.NumberFormat;
@@ -78,7 +79,7 @@ final class TinyLlama {
           out.putShort(half);
           values[i] = Float.float16ToFloat(half);
         }
-        file.tensor(name + ".weight", shape, 1, out.array());
+        file.tensor(name + ".weight", shape, 1, GgufWriter.bytes(out));
       }
       default -> {
         NumberFormat format = stored.equals("q8_0") ? new Q8Format() : new Q4Format();
@@ -112,7 +113,7 @@ final class TinyLlama {
     double[][] x = new double[length][WIDTH];
     for (int t = 0; t < length; t++) {
       for (int i = 0; i < WIDTH; i++) {
-        x[t][i] = weights.get("token_embd")[ids.get(t) * WIDTH + i];
+        x[t][i] = weight("token_embd")[ids.get(t) * WIDTH + i];
       }
     }
     for (int n = 0; n < LAYERS; n++) {
@@ -190,13 +191,17 @@ final class TinyLlama {
     }
     double[] y = new double[x.length];
     for (int i = 0; i < x.length; i++) {
-      y[i] = x[i] / Math.sqrt(squares / x.length + EPSILON) * weights.get(name)[i];
+      y[i] = x[i] / Math.sqrt(squares / x.length + EPSILON) * weight(name)[i];
     }
     return y;
   }
 
+  private float[] weight(String name) {
+    return Objects.requireNonNull(weights.get(name), name);
+  }
+
   private double[] product(String name, double[] x) {
-    float[] matrix = weights.get(name);
+    float[] matrix = weight(name);
     double[] y = new double[matrix.length / x.length];
     for (int r = 0; r < y.length; r++) {
       for (int c = 0; c < x.length; c++) {
