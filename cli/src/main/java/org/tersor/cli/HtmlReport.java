@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import org.tersor.passes.quant.Diagnosis;
+import org.tersor.passes.quant.MixedSearch;
 import org.tersor.passes.quant.Quantizer;
 import org.tersor.runtime.WholeFile;
 
@@ -26,6 +27,14 @@ final class HtmlReport {
   /** What stands for an error of zero, which JSON has no infinity for. */
   private static final double EXACT = 1000;
 
+  /**
+   * What a search tried.
+   *
+   * @param unit of the costs
+   * @param points combinations that were run; the last is the chosen one
+   */
+  record Front(String unit, List<MixedSearch.Item> items, List<MixedSearch.Point> points) {}
+
   private HtmlReport() {}
 
   /**
@@ -37,7 +46,8 @@ final class HtmlReport {
       String plan,
       Map<String, String> facts,
       Diagnosis diagnosis,
-      List<Quantizer.Layer> decisions)
+      List<Quantizer.Layer> decisions,
+      Optional<Front> front)
       throws IOException {
     ObjectNode data = JSON.createObjectNode();
     data.put("model", model);
@@ -66,8 +76,35 @@ final class HtmlReport {
           .put("computes", layer.kernel().orElse("float"))
           .put("why", layer.why());
     }
+    front.ifPresent(f -> front(data.putObject("front"), f));
     String page = page(JSON.writeValueAsString(data));
     WholeFile.write(file, temporary -> Files.writeString(temporary, page));
+  }
+
+  private static void front(ObjectNode node, Front front) {
+    node.put("unit", front.unit());
+    ArrayNode points = node.putArray("points");
+    for (MixedSearch.Point point : front.points()) {
+      points
+          .addObject()
+          .put("name", point.name())
+          .put("bytes", point.bytes())
+          .put("cost", point.cost())
+          .put("predicted", point.predicted());
+    }
+    ArrayNode items = node.putArray("items");
+    for (int i = 0; i < front.items().size(); i++) {
+      MixedSearch.Item item = front.items().get(i);
+      ObjectNode row = items.addObject().put("layers", String.join(", ", item.layers()));
+      row.put("tie", item.tie()).put("trace", item.trace());
+      row.put("chosen", item.options().get(front.points().getLast().chosen().get(i)).format());
+      ArrayNode options = row.putArray("options");
+      for (MixedSearch.Option option : item.options()) {
+        ObjectNode o = options.addObject().put("format", option.format());
+        o.put("bytes", option.bytes()).put("kl", option.kl());
+        noise(o, "sqnr", Optional.of(option.sqnr()));
+      }
+    }
   }
 
   private static String page(String json) throws IOException {

@@ -273,7 +273,8 @@ final class QuantizeOptions {
           decided.plan().hash(),
           facts(result, few.size()),
           diagnosis,
-          result.layers());
+          result.layers(),
+          Optional.empty());
       model.common.say("report: %s", report.get());
     }
     return result;
@@ -337,16 +338,27 @@ final class QuantizeOptions {
   }
 
   private Iterable<Map<String, Tensor>> samples(Graph base, ModelOptions model) throws IOException {
-    List<Port> ports = Ports.inputs(base);
     if (calibrate.isEmpty()) {
       throw new TersorException(
           "TSR-0413",
           "calibration data is needed: --calibrate DIR or FILE.npz (or --calibrate random, to time but not to use)");
     }
-    if (calibrate.get().toString().equals("random")) {
+    return samples(base, model, calibrate.get(), calibrationSamples, task);
+  }
+
+  /**
+   * Calls of a model for calibration.
+   *
+   * @param count at most the last so many samples
+   */
+  static Iterable<Map<String, Tensor>> samples(
+      Graph base, ModelOptions model, Path data, int count, Optional<String> task)
+      throws IOException {
+    List<Port> ports = Ports.inputs(base);
+    if (data.toString().equals("random")) {
       model.common.warn("calibrated on random inputs: good for timing, not for accuracy");
       List<Map<String, Tensor>> drawn = new ArrayList<>();
-      for (int i = 0; i < Math.min(8, calibrationSamples); i++) {
+      for (int i = 0; i < Math.min(8, count); i++) {
         Map<String, Tensor> sample = new LinkedHashMap<>();
         RandomInputs.draw(base, ports, model.dims, model.seed + i)
             .forEach((name, d) -> sample.put(name, d.tensor()));
@@ -354,9 +366,8 @@ final class QuantizeOptions {
       }
       return drawn;
     }
-    Samples.Data data =
-        Samples.calibration(
-            calibrate.get(), task, ports, model.dims, model.preprocess.map(Preprocess::parse));
-    return data.calls(Math.max(0, data.count() - calibrationSamples), data.count());
+    Samples.Data all =
+        Samples.calibration(data, task, ports, model.dims, model.preprocess.map(Preprocess::parse));
+    return all.calls(Math.max(0, all.count() - count), all.count());
   }
 }

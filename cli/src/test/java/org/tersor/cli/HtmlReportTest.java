@@ -23,6 +23,7 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tersor.passes.quant.Diagnosis;
+import org.tersor.passes.quant.MixedSearch;
 import org.tersor.passes.quant.Quantizer;
 
 /** The page of a quantization: its block of data, and what a browser makes of it. */
@@ -63,8 +64,21 @@ class HtmlReportTest {
         Map.of("samples", EVIL),
         new Diagnosis(layers, List.of(new Diagnosis.Sample(0, 33)), boxes),
         List.of(
-            new Quantizer.Layer(EVIL, "Conv", Optional.of("s8"), Optional.of("QLinearConv"), "")));
+            new Quantizer.Layer(EVIL, "Conv", Optional.of("s8"), Optional.of("QLinearConv"), "")),
+        layers.isEmpty() ? Optional.empty() : Optional.of(front()));
     return file;
+  }
+
+  private static HtmlReport.Front front() {
+    MixedSearch.Option small = new MixedSearch.Option("s4", 500, 0, .2, 12, .2);
+    MixedSearch.Option large = new MixedSearch.Option(EVIL, 1000, 0, .001, 40, .001);
+    return new HtmlReport.Front(
+        "KL",
+        List.of(new MixedSearch.Item(List.of(EVIL), "", 3, List.of(small, large))),
+        List.of(
+            new MixedSearch.Point("s4", 500, 0, .2, .21, .21, 12, List.of(0)),
+            new MixedSearch.Point("mixed", 800, 0, .01, .02, .02, 30, List.of(1)),
+            new MixedSearch.Point("chosen", 1000, 0, .001, .001, .001, 40, List.of(1))));
   }
 
   private static List<Diagnosis.Layer> layers() {
@@ -89,6 +103,8 @@ class HtmlReportTest {
     assertTrue(data.path("layers").path(2).path("isolated").isNull());
     assertEquals(64, data.path("layers").path(0).path("weights").path("counts").size());
     assertEquals(1, data.path("boxes").path(2).path("from").path(1).asInt());
+    assertEquals(.02, data.path("front").path("points").path(1).path("cost").asDouble());
+    assertEquals(EVIL, data.path("front").path("items").path(0).path("chosen").asText());
   }
 
   @Test
@@ -109,6 +125,7 @@ class HtmlReportTest {
     assertEquals(3, count(chart(dom, "the graph, coloured by noise"), "<rect"));
     assertEquals(3, count(chart(dom, "the graph, coloured by noise"), "<path"));
     assertEquals(1, count(chart(dom, "bytes against noise"), "<circle"));
+    assertEquals(3, count(chart(dom, "size of whole plans against error"), "<circle"));
     assertTrue(dom.contains("words &lt;b&gt;of"), "text stays text");
   }
 
