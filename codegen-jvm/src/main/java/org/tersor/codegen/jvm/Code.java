@@ -323,12 +323,4 @@ final class Code {
       maskFromLong(to, lanes);
     }
   }
-
-  /** The first {@code lanes} lanes. */
-  void firstLanes(Kind kind, int lanes) {
-    species(kind, lanes);
-    op(Opcodes.ICONST_0);
-    pushInt(lanes);
-    invokeInterface(SPECIES, "indexInRange", "(II)L" + MASK + ";");
-  }
 }

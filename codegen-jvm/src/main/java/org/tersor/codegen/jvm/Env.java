@@ -118,6 +118,11 @@ final class Env {
       this.vectorBytes = vectorBytes;
     }
 
+    /** Whether vectors of this size come with masks of one bit a lane (AVX-512). */
+    boolean hasMaskRegisters() {
+      return vectorBytes >= 64;
+    }
+
     /** Lanes of {@code e} evaluated at once; 1: as a scalar. */
     int of(Expr e) {
       return Math.min(e.type().lanes(), e.type().isVector() ? limit(e) : 1);

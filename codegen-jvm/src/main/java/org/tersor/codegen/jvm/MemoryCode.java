@@ -17,12 +17,14 @@ final class MemoryCode {
   private final Code code;
   private final Env env;
   private final ClassCode owner;
+  final SmallVectors small;
 
   MemoryCode(ExprCode expr, ClassCode owner) {
     this.expr = expr;
     this.code = expr.code;
     this.env = expr.env;
     this.owner = owner;
+    this.small = new SmallVectors(code, owner);
   }
 
   void load(Expr.Load l, int lo, int k, Kind mask) {
@@ -82,13 +84,21 @@ final class MemoryCode {
     Kind stored = Kind.of(m.element());
     int bytes = k * kind.bytes;
     boolean whole = bytes >= 8 && bytes % stored.bytes == 0 && lo * kind.bytes % stored.bytes == 0;
-    if (kind == stored) {
-      boolean padded = Code.padded(kind, k);
+    if (kind == stored && Code.padded(kind, k) && l.mask().isEmpty()) {
+      small.load(kind, k, m, at -> index(m, () -> expr.push(l.index()), l.index(), lo + at));
+    } else if (kind == stored && Code.padded(kind, k) && count(l.mask()).isPresent()) {
+      small.loadFirst(
+          kind,
+          k,
+          m,
+          at -> index(m, () -> expr.push(l.index()), l.index(), lo + at),
+          () -> pushCount(count(l.mask()).get(), lo));
+    } else if (kind == stored && !Code.padded(kind, k)) {
       code.species(kind, k);
       code.var(Opcodes.ALOAD, m.array());
       index(m, () -> expr.push(l.index()), l.index(), lo);
       pushMask(l.mask(), lo, k, kind);
-      code.fromArray(kind, l.mask().isPresent() || padded);
+      code.fromArray(kind, l.mask().isPresent());
     } else if (whole && l.mask().isEmpty()) {
       code.species(stored, bytes / stored.bytes);
       code.var(Opcodes.ALOAD, m.array());
@@ -100,7 +110,7 @@ final class MemoryCode {
       int base = code.newLocal(1);
       expr.push(l.index());
       code.var(Opcodes.ISTORE, base);
-      int bits = maskLocal(l.mask(), lo, k);
+      LaneTest test = laneTest(l.mask(), lo, k);
       int target = env.scratch(kind, VALUE_SLOT, k);
       for (int i = 0; i < k; i++) {
         int lane = lo + i;
@@ -109,7 +119,7 @@ final class MemoryCode {
         int bit = i;
         orZero(
             kind,
-            unlessBit(bits, () -> code.pushInt(bit)),
+            l.mask().map(_ -> skip -> test.jumpUnless(bit, skip)),
             () -> element(m, type, () -> code.var(Opcodes.ILOAD, base), lane));
         code.op(kind.arrayStore);
       }
@@ -118,18 +128,54 @@ final class MemoryCode {
     }
   }
 
-  /**
-   * The mask that a masked operation wants after its index, if there is any; lanes of padding are
-   * off.
-   */
+  /** The mask that a masked operation wants after its index, if there is any. */
   void pushMask(Optional<Expr> mask, int lo, int k, Kind kind) {
     mask.ifPresent(condition -> expr.pushAny(condition, lo, k, kind));
-    if (Code.padded(kind, k)) {
-      code.firstLanes(kind, k);
-      if (mask.isPresent()) {
-        code.maskOp("and");
-      }
+  }
+
+  /**
+   * Whether a masked store is one instruction: of elements below 32 bits only where masks are
+   * registers, else HotSpot goes through objects. (A load is a whole one and a choice there, unless
+   * it would leave the array.)
+   */
+  boolean canMask(Kind kind, int k) {
+    return !Code.padded(kind, k) && (kind.bytes >= 4 || expr.chunks.hasMaskRegisters());
+  }
+
+  /** The number that a mask of first lanes compares with, if it is one and at hand. */
+  Optional<Env.LaneCount> count(Optional<Expr> mask) {
+    return mask.isPresent()
+            && mask.get() instanceof Expr.Var v
+            && env.variable(v.name()) instanceof Env.LaneCount count
+        ? Optional.of(count)
+        : Optional.empty();
+  }
+
+  /** Pushes how many lanes from {@code lo} on a mask of first lanes has; may be negative. */
+  void pushCount(Env.LaneCount count, int lo) {
+    code.var(Opcodes.ILOAD, count.local());
+    if (lo != 0) {
+      code.pushInt(lo);
+      code.op(Opcodes.ISUB);
     }
+  }
+
+  /** Asks for one lane, known when the code is made, whether a mask has it. */
+  interface LaneTest {
+    void jumpUnless(int lane, Label target);
+  }
+
+  /** The test of lanes lo to lo + k of a mask; whatever it has to compute once, it does now. */
+  LaneTest laneTest(Optional<Expr> mask, int lo, int k) {
+    if (count(mask).isPresent()) {
+      return (lane, target) -> expr.jumpUnless(mask.get(), lo + lane, target);
+    }
+    int bits = maskLocal(mask, lo, k);
+    return (lane, target) -> {
+      if (bits >= 0) {
+        jumpUnlessBit(bits, () -> code.pushInt(lane), target);
+      }
+    };
   }
 
   /** A long local with the mask's bits, or -1 if there is no mask. */

@@ -106,16 +106,33 @@ final class StoreCode {
     } else {
       value.run();
     }
-    if (!scatter && (kind == stored || (whole && s.mask().isEmpty()))) {
+    boolean plain = !scatter && kind == stored;
+    if (plain && Code.padded(kind, k) && s.mask().isEmpty()) {
+      memory.small.store(
+          kind, k, m, at -> memory.index(m, () -> expr.push(s.index()), s.index(), lo + at));
+      code.release(mark);
+      return;
+    }
+    if (plain && !memory.canMask(kind, k) && bytes <= 8 && memory.count(s.mask()).isPresent()) {
+      memory.small.storeFirst(
+          kind,
+          k,
+          m,
+          at -> memory.index(m, () -> expr.push(s.index()), s.index(), lo + at),
+          () -> memory.pushCount(memory.count(s.mask()).get(), lo));
+      code.release(mark);
+      return;
+    }
+    if (s.mask().isEmpty() ? plain || (whole && !scatter) : plain && memory.canMask(kind, k)) {
       code.reinterpret(kind, stored);
       code.var(Opcodes.ALOAD, m.array());
       memory.index(m, () -> expr.push(s.index()), s.index(), lo * kind.bytes / stored.bytes);
       memory.pushMask(s.mask(), lo, k, kind);
-      code.intoArray(stored, s.mask().isPresent() || Code.padded(kind, k));
+      code.intoArray(stored, s.mask().isPresent());
       code.release(mark);
       return;
     }
-    int bits = memory.maskLocal(s.mask(), lo, k);
+    MemoryCode.LaneTest test = memory.laneTest(s.mask(), lo, k);
     int base = code.newLocal(1);
     int indices = scatter ? env.scratch(Kind.INT, MemoryCode.INDEX_SLOT, k) : -1;
     expr.push(s.index(), scatter ? lo : 0, scatter ? k : 1, Kind.INT);
@@ -130,9 +147,7 @@ final class StoreCode {
     for (int i = 0; i < k; i++) {
       Label skip = new Label();
       int lane = i;
-      if (bits >= 0) {
-        memory.jumpUnlessBit(bits, () -> code.pushInt(lane), skip);
-      }
+      test.jumpUnless(lane, skip);
       put(
           m,
           element,

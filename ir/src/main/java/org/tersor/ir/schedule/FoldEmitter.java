@@ -50,8 +50,28 @@ final class FoldEmitter {
     int lanes = inVectors ? foldLanes : nest.vectorLanes(fold).orElse(1);
     Expr.Var sum = new Expr.Var(new Type(fold.scalar(), lanes), nest.fresh("acc"));
     nest.emit(new Stmt.Local(sum.name(), identity(fold.op(), sum.type())));
-    loops(new Job(fold, guard, sum, inVectors), fold.axes());
+    Job job = new Job(fold, guard, sum, inVectors);
+    boolean selects = fold.op() == ReduceOp.MAX || fold.op() == ReduceOp.MIN;
+    if (selects && !inVectors && copies(fold.axes()) <= target.maxUnroll()) {
+      unrolled(job, fold.axes(), new boolean[] {true});
+    } else {
+      loops(job, fold.axes());
+    }
     return inVectors ? new Expr.Reduce(fold.op(), sum) : sum;
+  }
+
+  /** All points one by one; the first is the extremum so far, whatever it is. */
+  private void unrolled(Job job, List<Axis> axes, boolean[] first) {
+    if (axes.isEmpty()) {
+      Expr value = first[0] ? body(job, job.fold.body()) : accumulate(job);
+      nest.emit(new Stmt.Assign(job.sum.name(), value));
+      first[0] = false;
+      return;
+    }
+    Axis axis = axes.getFirst();
+    for (long i = 0; i < axis.extent().constValue(); i++) {
+      nest.with(axis, index(i), 1, () -> unrolled(job, axes.subList(1, axes.size()), first));
+    }
   }
 
   private boolean foldsInVectors(KExpr.Fold fold, Axis axis) {
