@@ -30,8 +30,16 @@ final class Splitter {
   private final int budget;
   private final IdentityHashMap<Stmt.Block, List<Run>> runs = new IdentityHashMap<>();
 
-  /** Statements {@code from} to {@code to} of a block. */
-  record Run(int from, int to) {}
+  /**
+   * Statements {@code from} to {@code to} of a block.
+   *
+   * @param body these statements, which may have runs of their own
+   */
+  record Run(int from, int to, Stmt.Block body) {
+    static Run of(List<Stmt> block, int from, int to) {
+      return new Run(from, to, new Stmt.Block(block.subList(from, to)));
+    }
+  }
 
   /**
    * Names of locals and register buffers of the function: assigned in the method that declares them
@@ -120,7 +128,7 @@ final class Splitter {
         return Optional.empty();
       }
       if (moves.possible(from, to)) {
-        return Optional.of(new Run(from, to));
+        return Optional.of(Run.of(body, from, to));
       }
     }
     return Optional.empty();
@@ -154,7 +162,7 @@ final class Splitter {
         for (int i = at; i < run.from(); i++) {
           total += reduce(body.get(i));
         }
-        body.subList(run.from(), run.to()).forEach(this::reduce);
+        reduce(run.body());
         total += CALL;
         at = run.to();
       }
@@ -169,7 +177,8 @@ final class Splitter {
     List<Run> chosen = new ArrayList<>();
     int total = java.util.Arrays.stream(left).sum();
     while (total > budget) {
-      Run best = new Run(0, 0);
+      int bestFrom = 0;
+      int bestTo = 0;
       int bestSize = 2 * CALL;
       for (int from = 0; from < n; from++) {
         int size = 0;
@@ -182,15 +191,16 @@ final class Splitter {
           }
           run.add();
           if (size > bestSize && run.isPossible()) {
-            best = new Run(from, to);
+            bestFrom = from;
+            bestTo = to;
             bestSize = size;
           }
         }
       }
-      if (best.to == 0) {
+      if (bestTo == 0) {
         break;
       }
-      chosen.add(best);
+      chosen.add(Run.of(body, bestFrom, bestTo));
       total += CALL - bestSize;
     }
     if (!chosen.isEmpty()) {

@@ -53,9 +53,8 @@ final class StmtCode {
     int at = 0;
     for (Splitter.Run run : runs.getOrDefault(block, List.of())) {
       block.body().subList(at, run.from()).forEach(this::emit);
-      List<Stmt> moved = block.body().subList(run.from(), run.to());
-      if (!mover.test(moved)) {
-        moved.forEach(this::emit);
+      if (!mover.test(List.of(run.body()))) {
+        emit(run.body());
       }
       at = run.to();
     }
