@@ -219,20 +219,27 @@ final class COps {
                       "(uint32_t)((int32_t)(uint8_t)(b >> %1$d) * (int8_t)(c >> %1$d))"::formatted)
                   .collect(Collectors.joining(" + ", "return (int32_t)((uint32_t)a + ", ");")));
     }
-    // The intrinsic makes gcc 12 copy the accumulator around every instruction; inline assembly
-    // does not.
-    return call(
-        "tsr_dot4",
-        Scalar.I32,
-        t,
-        lanes ->
-            unit.isa().vnni() && unit.isa().registers(lanes * 4)
-                ? Optional.of(
-                    "__asm__(\"vpdpbusd %2, %1, %0\" : \"+v\"(a) : \"v\"(b), \"v\"(c)); return a;")
-                : Optional.empty(),
-        acc,
-        a,
-        b);
+    return call("tsr_dot4", Scalar.I32, t, this::dot4, acc, a, b);
+  }
+
+  private Optional<String> dot4(int lanes) {
+    int bytes = lanes * 4;
+    if (!unit.isa().registers(bytes)) {
+      return Optional.empty();
+    }
+    if (unit.isa().vnni()) {
+      // The intrinsic makes gcc 12 copy the accumulator around every instruction; inline assembly
+      // does not.
+      return Optional.of(
+          "__asm__(\"vpdpbusd %2, %1, %0\" : \"+v\"(a) : \"v\"(b), \"v\"(c)); return a;");
+    }
+    // Bytes 0 and 2 of every word, then 1 and 3, as 16 bits: no sum of two products leaves 32 bits.
+    // The empty assembly keeps gcc from masking a scalar and moving it over a second time.
+    return Optional.of(
+        ("__asm__(\"\" : \"+v\"(b)); %1$s e = (%1$s)(b & 0x00FF00FF), o = %2$s_srli_epi16((%1$s)b, 8); "
+                + "%1$s f = %2$s_srai_epi16(%2$s_slli_epi16((%1$s)c, 8), 8), p = %2$s_srai_epi16((%1$s)c, 8); "
+                + "return a + (__typeof__(a))%2$s_madd_epi16(e, f) + (__typeof__(a))%2$s_madd_epi16(o, p);")
+            .formatted("__m" + bytes * 8 + "i", CLift.prefix(bytes)));
   }
 
   /** Halves combined until one lane is left. */

@@ -13,7 +13,7 @@ import org.tersor.ir.schedule.Target;
  * transcendental functions become the text of {@code math.kern}; a fused multiply-add becomes a
  * multiplication and an addition without {@link Target.Feature#FMA}; conversions of floats below 32
  * bits become integer operations (F16 stays with {@link Target.Feature#F16C}); Dot4 becomes shifts
- * and multiplications without {@link Target.Feature#DOT4}.
+ * and multiplications unless {@link Target#sumsBytes}.
  *
  * <p>Steps are bound by {@link Stmt.Let} before the statement that needs them. Expressions have no
  * side effects, so that changes nothing; masked loads keep their masks.
@@ -197,7 +197,7 @@ public final class Legalizer {
       case Expr.Bits b -> new Expr.Bits(b.type(), expr(b.a()));
       case Expr.Dot4 d -> {
         Expr.Dot4 plain = new Expr.Dot4(expr(d.acc()), expr(d.a()), expr(d.b()));
-        yield target.has(Target.Feature.DOT4) ? plain : dot4(plain);
+        yield target.sumsBytes() ? plain : dot4(plain);
       }
       case Expr.Reduce r -> new Expr.Reduce(r.op(), expr(r.a()));
       case Expr.Broadcast b -> new Expr.Broadcast(expr(b.a()), b.lanes());

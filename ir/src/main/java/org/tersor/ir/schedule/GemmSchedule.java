@@ -71,13 +71,18 @@ final class GemmSchedule {
     this.scheduler = scheduler;
     this.c = c;
     this.target = scheduler.target();
-    this.mode =
-        !c.isInteger() ? Mode.FLOAT : target.has(Target.Feature.DOT4) ? Mode.DOT4 : Mode.EXACT_F32;
+    this.mode = !c.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
     int elementBytes = c.fold().scalar().bytes();
     this.steering = scheduler.steering();
     this.tile =
         steering.tile(
-            c, GemmTile.choose(target, c.extentM(), c.extentN(), target.lanes(elementBytes)));
+            c,
+            GemmTile.choose(
+                target,
+                mode == Mode.DOT4 && !target.has(Target.Feature.DOT4),
+                c.extentM(),
+                c.extentN(),
+                target.lanes(elementBytes)));
     this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
     this.panels =
         new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);

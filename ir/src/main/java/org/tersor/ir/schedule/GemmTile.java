@@ -17,17 +17,19 @@ record GemmTile(int rows, int columns, int lanes) {
    * The tile with the least estimated time for an M x N product. In registers a tile holds its
    * accumulators, its vectors of the column factor and its broadcasts: all of them on the JVM (C2
    * spills an accumulator otherwise), one broadcast in C.
+   *
+   * @param pairs whether byte products are summed as pairs of 16 bits: every vector is two then
    */
-  static GemmTile choose(Target target, DimExpr m, DimExpr n, int lanes) {
+  static GemmTile choose(Target target, boolean pairs, DimExpr m, DimExpr n, int lanes) {
     GemmTile best = new GemmTile(1, 1, lanes);
     double bestCost = Double.POSITIVE_INFINITY;
     for (int columns = 1; columns <= 6; columns++) {
       for (int rows = 1; rows <= 8; rows++) {
         GemmTile tile = new GemmTile(rows, columns, lanes);
-        if (!tile.fits(target)) {
+        if (pairs ? !tile.fitsPairs(target) : !tile.fits(target)) {
           continue;
         }
-        double cost = tile.cost(m, n);
+        double cost = tile.cost(m, n, pairs);
         if (cost < bestCost - 1e-9) {
           bestCost = cost;
           best = tile;
@@ -46,7 +48,12 @@ record GemmTile(int rows, int columns, int lanes) {
     return registers(target) <= target.registers() - 1;
   }
 
-  private double cost(DimExpr m, DimExpr n) {
+  /** Halves of the column vectors and of one broadcast, a product and a mask. */
+  private boolean fitsPairs(Target target) {
+    return rows * columns + 2 * columns + 4 <= target.registers() - 1;
+  }
+
+  private double cost(DimExpr m, DimExpr n, boolean pairs) {
     double wasteN =
         n.isConst()
             ? Math.ceilDiv(n.constValue(), width()) * (double) width() / Math.max(1, n.constValue())
@@ -56,19 +63,20 @@ record GemmTile(int rows, int columns, int lanes) {
     if (m.isConst()) {
       long full = m.constValue() / rows;
       long tail = m.constValue() % rows;
-      rowCost = (full * stepCost(rows) + (tail == 0 ? 0 : stepCost((int) tail))) / m.constValue();
+      double last = tail == 0 ? 0 : stepCost((int) tail, pairs);
+      rowCost = (full * stepCost(rows, pairs) + last) / m.constValue();
     } else {
-      rowCost = stepCost(rows) / rows;
+      rowCost = stepCost(rows, pairs) / rows;
     }
     return rowCost / columns * wasteN;
   }
 
   /**
    * Cycles of one k step: two multiply-adds, or two loads, per cycle; at least the latency of the
-   * chains.
+   * chains. In pairs a product is four operations, and vectors are taken apart by two or three.
    */
-  private double stepCost(int r) {
-    double arithmetic = r * columns / 2.0;
+  private double stepCost(int r, boolean pairs) {
+    double arithmetic = pairs ? (4 * r * columns + 2 * r + 3 * columns) / 4.0 : r * columns / 2.0;
     double loads = (r + columns) / 2.0;
     return Math.max(Math.max(arithmetic, loads), 4) + 0.1 * loads;
   }

@@ -37,11 +37,16 @@ public record Target(
     return features.contains(feature);
   }
 
+  /** Whether sums of byte products are sums of integers here; else of exact floats. */
+  public boolean sumsBytes() {
+    return has(Feature.DOT4) || has(Feature.MADD16);
+  }
+
   /**
    * Why sums of 8-bit products take longer here than sums of floats; empty where they are faster.
    */
   public Optional<String> slowIntegers() {
-    return has(Feature.DOT4)
+    return sumsBytes()
         ? Optional.empty()
         : Optional.of(
             "int8 runs no faster than float32 on "
