@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import org.tersor.conformance.SeededRandom;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
@@ -15,9 +16,7 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OpSchema.Tolerance;
 import org.tersor.ir.op.Operator;
-import org.tersor.passes.eval.KnownEval;
 import org.tersor.runtime.DType;
-import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -95,6 +94,11 @@ final class Conditioning {
     return new Verdict(Optional.of(new Allowed(exact, tolerance)), "");
   }
 
+  /** All values. */
+  Map<Value, Tensor> values(Map<Value, Tensor> given) {
+    return run(given, Optional.empty());
+  }
+
   private static boolean widen(
       Map<Value, double[]> spread, Value value, Tensor exact, Tensor moved) {
     if (!Arrays.equals(exact.shape(), moved.shape())) {
@@ -142,25 +146,44 @@ final class Conditioning {
       for (Value input : node.inputs()) {
         inputs.add(Optional.ofNullable(values.get(input)));
       }
-      List<Tensor> results = eval(operator, node, inputs);
-      boolean hidden =
-          tolerance != Tolerance.EXACT && results.stream().anyMatch(t -> !t.dtype().isFloat());
-      if (hidden && moves.isPresent()) {
-        // What it rounds inside decides about integers.
+      List<Tensor> results = eval(node, inputs);
+      if (moves.isPresent() && tolerance != Tolerance.EXACT) {
         SeededRandom own = moves.get();
-        List<Optional<Tensor>> moved =
-            inputs.stream()
-                .map(i -> i.map(t -> isWide(t) ? moved(t, Tolerance.ROUNDING, own) : t))
-                .toList();
-        results = eval(operator, node, moved);
+        if (results.stream().anyMatch(t -> !t.dtype().isFloat())) {
+          // What it rounds inside decides about integers.
+          results =
+              eval(node, each(inputs, t -> isWide(t) ? moved(t, Tolerance.ROUNDING, 0, own) : t));
+        } else if (tolerance == Tolerance.ACCUMULATION) {
+          // A sum in another order is the exact one of terms that differ in their last places.
+          results = eval(node, each(inputs, t -> isWide(t) ? nudged(t, own) : t));
+        }
       }
+      double floor =
+          inputs.isEmpty()
+              ? 0
+              : inputs.getFirst().map(x -> Approximations.scale(node, x)).orElse(0.0);
       for (int i = 0; i < node.outputs().size(); i++) {
         Tensor result = results.get(i);
         values.put(
-            node.output(i), moves.isPresent() ? moved(result, tolerance, moves.get()) : result);
+            node.output(i), moves.isPresent() ? moved(result, tolerance, floor, moves.get()) : result);
       }
     }
     return values;
+  }
+
+  private static List<Optional<Tensor>> each(
+      List<Optional<Tensor>> inputs, UnaryOperator<Tensor> change) {
+    return inputs.stream().map(input -> input.map(change)).toList();
+  }
+
+  /** Each element by a few units in its own last place. */
+  private static Tensor nudged(Tensor tensor, SeededRandom random) {
+    Tensor moved = Tensor.zeros(tensor.dtype(), tensor.shape());
+    for (int i = 0; i < tensor.size(); i++) {
+      double by = 2 * unit(tensor.dtype()) * random.uniform(-1, 1);
+      moved.setDouble(i, tensor.getDouble(i) * (1 + by));
+    }
+    return moved;
   }
 
   /** Inside of an operator nobody rounds to fewer than 24 bits. */
@@ -176,16 +199,19 @@ final class Conditioning {
     return tensor;
   }
 
-  private List<Tensor> eval(Operator operator, Node node, List<Optional<Tensor>> inputs) {
-    List<? extends Datum> results = operator.eval(new KnownEval(graph, node, inputs));
-    return results.stream().map(d -> d.tensor("a result")).toList();
+  private List<Tensor> eval(Node node, List<Optional<Tensor>> inputs) {
+    return NodeEval.results(operators, graph, node, inputs);
   }
 
-  private static Tensor moved(Tensor tensor, Tolerance tolerance, SeededRandom random) {
+  /**
+   * @param floor errors are at least relative to this
+   */
+  private static Tensor moved(
+      Tensor tensor, Tolerance tolerance, double floor, SeededRandom random) {
     if (tolerance == Tolerance.EXACT || !tensor.dtype().isFloat()) {
       return tensor;
     }
-    double largest = largest(tensor);
+    double largest = Math.max(floor, largest(tensor));
     double unit = unit(tensor.dtype());
     boolean sums = tolerance == Tolerance.ACCUMULATION;
     Tensor moved = Tensor.zeros(tensor.dtype(), tensor.shape());

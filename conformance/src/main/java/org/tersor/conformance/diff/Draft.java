@@ -33,6 +33,7 @@ final class Draft {
   final SeededRandom random;
   private final OpSchema schema;
   private final double emptiness;
+  private final boolean mayNegate;
   private final Map<String, Long> numbers = new HashMap<>();
   private final Map<String, long[]> lists = new HashMap<>();
   private final Map<String, long[]> shapes = new HashMap<>();
@@ -40,8 +41,10 @@ final class Draft {
 
   /**
    * @param emptiness probability of a dimension of size 0
+   * @param mayNegate whether axes may count from the end, as from opset 11 on
    */
-  Draft(OpSchema schema, SeededRandom random, double emptiness) {
+  Draft(OpSchema schema, SeededRandom random, double emptiness, boolean mayNegate) {
+    this.mayNegate = mayNegate;
     this.schema = schema;
     this.random = random;
     this.emptiness = emptiness;
@@ -60,6 +63,10 @@ final class Draft {
 
   void number(String name, long value) {
     numbers.put(name, value);
+  }
+
+  Optional<Long> known(String name) {
+    return Optional.ofNullable(numbers.get(name));
   }
 
   void list(String name, long[] values) {
@@ -289,7 +296,7 @@ final class Draft {
         if (rank == 0) {
           throw new Contradiction("no axis");
         }
-        yield random.between(-rank, rank - 1);
+        yield random.between(mayNegate ? -rank : 0, rank - 1);
       }
       case "rank" -> shapeOf(arguments.getFirst()).length;
       case "len" -> arguments.getFirst() instanceof Expr.Word(String name) ? list(name).length : 0;
@@ -304,6 +311,8 @@ final class Draft {
       }
       case "least" ->
           Arrays.stream(list(((Expr.Word) arguments.getFirst()).text())).min().orElse(1);
+      case "plus" -> arguments.stream().mapToDouble(this::number).sum();
+      case "times" -> arguments.stream().mapToDouble(this::number).reduce(1, (a, b) -> a * b);
       case "below" -> random.between(0, positive(arguments) - 1);
       case "index" -> {
         long n = positive(arguments);
@@ -311,6 +320,27 @@ final class Draft {
       }
       case "type" -> TypeNumbers.number(type(((Expr.Word) arguments.getFirst()).text()));
       default -> throw new Contradiction("no number from " + function);
+    };
+  }
+
+  /** A list of numbers. */
+  List<Double> numbers(Expr expr) {
+    return switch (expr) {
+      case Expr.Choice(List<Expr> among) -> numbers(pick(among));
+      case Expr.Call(String function, List<Expr> arguments) -> numbers(function, arguments);
+      case Expr.Shape _, Expr.Word _, Expr.Literal _, Expr.Range _ ->
+          throw new Contradiction("no numbers");
+    };
+  }
+
+  private List<Double> numbers(String function, List<Expr> arguments) {
+    return switch (function) {
+      case "copies" ->
+          java.util.stream.Stream.generate(() -> number(arguments.get(1)))
+              .limit((long) number(arguments.getFirst()))
+              .toList();
+      case "list" -> arguments.stream().map(this::number).toList();
+      default -> throw new Contradiction("no numbers from " + function);
     };
   }
 
@@ -341,7 +371,7 @@ final class Draft {
         long[] order = permutation(rank);
         long[] axes = Arrays.copyOf(order, count);
         for (int i = 0; i < count; i++) {
-          axes[i] -= chance(.3) ? rank : 0;
+          axes[i] -= mayNegate && chance(.3) ? rank : 0;
         }
         yield Optional.of(axes);
       }
@@ -350,7 +380,7 @@ final class Draft {
         long[] ones =
             java.util.stream.LongStream.range(0, shape.length)
                 .filter(i -> shape[(int) i] == 1)
-                .map(i -> chance(.3) ? i - shape.length : i)
+                .map(i -> mayNegate && chance(.3) ? i - shape.length : i)
                 .toArray();
         if (ones.length == 0) {
           throw new Contradiction("no dimension of size one");
@@ -368,6 +398,11 @@ final class Draft {
         Arrays.setAll(values, i -> (long) number(arguments.get(1)));
         yield Optional.of(values);
       }
+      case "copies" ->
+          Optional.of(numbers(function, arguments).stream().mapToLong(Double::longValue).toArray());
+      case "count" ->
+          Optional.of(
+              java.util.stream.LongStream.range(0, (long) number(arguments.getFirst())).toArray());
       case "reshape" -> Optional.of(reshaped(shapeOf(arguments.getFirst())));
       case "split" -> {
         long left = (long) number(arguments.getFirst());

@@ -10,7 +10,7 @@ import java.util.Optional;
  * @param operator the operator to blame, or the whole chain of them
  * @param type element types of its operands
  * @param detail for a person
- * @param difference largest of two values that differ
+ * @param mismatch how results differ, if they do
  * @param small the smallest graph that shows it
  */
 record Finding(
@@ -20,14 +20,14 @@ record Finding(
     String operator,
     String type,
     String detail,
-    double difference,
+    Optional<Mismatch> mismatch,
     Optional<DrawnGraph> small) {
   static Finding of(long seed, Kind kind, String operator) {
-    return new Finding(seed, kind, "", operator, "", "", 0, Optional.empty());
+    return new Finding(seed, kind, "", operator, "", "", Optional.empty(), Optional.empty());
   }
 
-  Finding withDifference(double newDifference) {
-    return new Finding(seed, kind, backend, operator, type, detail, newDifference, small);
+  Finding withMismatch(Mismatch found) {
+    return new Finding(seed, kind, backend, operator, type, detail, Optional.of(found), small);
   }
 
   /** Kinds of outcome, and whether they are disagreements. */
@@ -37,6 +37,8 @@ record Finding(
     CHAOTIC(false),
     /** The reference has no kernel for the types or version. */
     NO_KERNEL(false),
+    /** Compiled code does not do it, as the documents say; the interpreter did. */
+    BEYOND_COMPILATION(false),
     /** Both refuse the node. */
     BOTH_REFUSE(false),
     REFERENCE_REFUSES(true),

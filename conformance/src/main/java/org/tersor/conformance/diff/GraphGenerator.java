@@ -2,6 +2,7 @@ package org.tersor.conformance.diff;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -9,6 +10,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import org.tersor.conformance.SeededRandom;
+import org.tersor.conformance.diff.KernelOracle.Route;
 import org.tersor.conformance.diff.NodeMaker.Known;
 import org.tersor.conformance.diff.NodeMaker.Operand;
 import org.tersor.conformance.diff.NodeMaker.Proposal;
@@ -22,8 +24,6 @@ import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.Operator;
-import org.tersor.passes.eval.KnownEval;
-import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -33,30 +33,44 @@ import org.tersor.runtime.TersorException;
  * as the last one, so that wrong refusals are found.
  */
 final class GraphGenerator {
-  /** Opset versions that ONNX Runtime has kernels for. */
-  private static final int LEAST_OPSET = 7;
+  /** Opset versions that ONNX Runtime 1.29 takes. */
+  private static final int LEAST_OPSET = 1;
 
-  private static final int MOST_OPSET = 25;
-  private static final int ATTEMPTS = 40;
+  private static final int MOST_OPSET = 27;
+
+  /** Share of the graphs of which a part goes into a body or a sequence. */
+  private static final double STRUCTURED = .25;
+
+  /** Share of the nodes that are kept although the reference runs them in wider types. */
+  private static final double WIDENED = .25;
+
+  /** Last versions of the domains whose operators are drawn. */
+  private static final Map<String, Integer> DOMAINS =
+      Map.of("", MOST_OPSET, "com.microsoft", 1, "ai.onnx.ml", 5);
+
+  /** Opset from which on axes may be negative. */
+  private static final int FIRST_NEGATIVE_AXES = 11;
+
+  private static final int ATTEMPTS = 60;
   private static final long MAX_ELEMENTS = 4096;
   private static final double MAX_VALUE = 1e6;
 
   private final OpRegistry operators;
   private final List<Operator> eligible;
   private final Map<OpSchema, List<Sample>> samples = new HashMap<>();
-  private final Set<String> refused;
+  private final KernelOracle oracle;
 
   /**
    * @param only names of operators to use; all that say enough if empty
-   * @param refused nodes ({@link #signature}) that the reference has no kernel for; grows meanwhile
+   * @param oracle which nodes the reference can compute
    */
-  GraphGenerator(OpRegistry operators, Set<String> only, Set<String> refused) {
+  GraphGenerator(OpRegistry operators, Set<String> only, KernelOracle oracle) {
     this.operators = operators;
-    this.refused = refused;
+    this.oracle = oracle;
     this.eligible =
         operators.all().stream()
             .filter(o -> NodeMaker.covers(o.schema()))
-            .filter(o -> Set.of("", "com.microsoft").contains(o.schema().domain()))
+            .filter(o -> DOMAINS.containsKey(o.schema().domain()))
             .filter(o -> only.isEmpty() || only.contains(o.schema().name()))
             .toList();
     eligible.forEach(o -> samples.put(o.schema(), sample(o.schema())));
@@ -72,7 +86,7 @@ final class GraphGenerator {
     return eligible.stream().map(o -> o.schema().name()).toList();
   }
 
-  /** Operator, version and types: what decides whether a runtime has a kernel. */
+  /** Operator and types of its operands, for grouping. */
   static String signature(Node node, Map<Value, Tensor> values) {
     StringBuilder text = new StringBuilder(node.op().toString());
     for (Value input : node.inputs()) {
@@ -86,12 +100,15 @@ final class GraphGenerator {
   DrawnGraph draw(long seed) {
     SeededRandom random = new SeededRandom(seed);
     int opset =
-        random.nextDouble() < .7
+        random.nextDouble() < .8
             ? (int) random.between(13, MOST_OPSET)
             : (int) random.between(LEAST_OPSET, MOST_OPSET);
     int size = random.nextDouble() < .35 ? 1 : (int) random.between(2, 10);
     double emptiness = random.nextDouble() < .04 ? .2 : 0;
-    return new Drawing(random, opset, size, emptiness).graph();
+    DrawnGraph drawn = new Drawing(random, opset, size, emptiness).graph();
+    return random.nextDouble() < STRUCTURED
+        ? Structures.around(drawn, operators, random.split())
+        : drawn;
   }
 
   private final class Drawing {
@@ -99,10 +116,12 @@ final class GraphGenerator {
     private final int opset;
     private final int size;
     private final double emptiness;
+    private final Map<String, Integer> opsets;
     private final GraphBuilder builder;
     private final List<Known> pool = new ArrayList<>();
     private final Map<String, Tensor> inputs = new LinkedHashMap<>();
     private final Map<Value, Tensor> values = new LinkedHashMap<>();
+    private final Set<String> widened = new HashSet<>();
     private Optional<String> refusal = Optional.empty();
     private int nodes;
 
@@ -111,7 +130,8 @@ final class GraphGenerator {
       this.opset = opset;
       this.size = size;
       this.emptiness = emptiness;
-      this.builder = new GraphBuilder(Map.of("", opset, "com.microsoft", 1), 0);
+      this.opsets = opsets(opset, random);
+      this.builder = new GraphBuilder(opsets, 0);
     }
 
     DrawnGraph graph() {
@@ -119,9 +139,9 @@ final class GraphGenerator {
         Operator operator = eligible.get((int) random.between(0, eligible.size() - 1));
         SeededRandom own = random.split();
         try {
-          propose(operator, own).ifPresent(p -> add(operator, p, own));
+          propose(operator, own, pool).ifPresent(p -> add(operator, p, own));
         } catch (Draft.Contradiction e) {
-          // another operator then
+          alone(operator);
         }
       }
       if (nodes == 0) {
@@ -137,18 +157,32 @@ final class GraphGenerator {
         }
       }
       ends.forEach(builder::output);
-      return new DrawnGraph(builder.build("difftest", Map.of()), inputs, values, refusal);
+      return new DrawnGraph(builder.build("difftest", Map.of()), inputs, values, refusal, widened, Optional.empty());
     }
 
-    private Optional<Proposal> propose(Operator operator, SeededRandom own) {
+    /** A node that reads nothing of what is there, where values that are there do not fit. */
+    private void alone(Operator operator) {
+      SeededRandom own = random.split();
+      try {
+        propose(operator, own, List.of()).ifPresent(p -> add(operator, p, own));
+      } catch (Draft.Contradiction e) {
+        // another operator then
+      }
+    }
+
+    private Optional<Proposal> propose(
+        Operator operator, SeededRandom own, List<Known> existing) {
       OpSchema schema = operator.schema();
       List<Sample> alternatives = samples.getOrDefault(schema, List.of());
       Sample sample = alternatives.get((int) own.between(0, alternatives.size() - 1));
-      int limit = schema.domain().isEmpty() ? opset : 1;
+      int limit = opsets.getOrDefault(schema.domain(), 1);
       return schema.versions().stream()
           .filter(v -> v <= limit)
           .max(Integer::compare)
-          .map(version -> new NodeMaker(schema, sample, version, pool, own, emptiness).make());
+          .map(version ->
+              new NodeMaker(
+                      schema, sample, version, existing, own, emptiness, opset >= FIRST_NEGATIVE_AXES)
+                  .make());
     }
 
     private void add(Operator operator, Proposal proposal, SeededRandom own) {
@@ -166,17 +200,10 @@ final class GraphGenerator {
       }
       Optional<List<Tensor>> results = Optional.empty();
       Optional<String> fault = Optional.empty();
-      Node alone = alone(proposal, given);
-      Map<Value, Tensor> types = new HashMap<>();
-      for (int i = 0; i < given.size(); i++) {
-        Value value = alone.input(i);
-        given.get(i).ifPresent(t -> types.put(value, t));
-      }
-      if (refused.contains(signature(alone, types))) {
-        return;
-      }
+      Graph aloneGraph = alone(proposal, given);
+      Node alone = aloneGraph.nodes().getFirst();
       try {
-        results = Optional.of(eval(operator, alone, given));
+        results = Optional.of(eval(alone, given));
       } catch (TersorException e) {
         fault = Optional.of(e.code() + " " + e.getMessage());
       } catch (RuntimeException e) {
@@ -185,7 +212,14 @@ final class GraphGenerator {
       if (results.isEmpty() ? own.nextDouble() > .1 : !sensible(results.get(), own)) {
         return;
       }
+      Route route = route(operator, aloneGraph, given, results);
+      if (route == Route.NONE || (route == Route.WIDENED && own.nextDouble() > WIDENED)) {
+        return;
+      }
       refusal = fault;
+      if (route == Route.WIDENED) {
+        widened.add("n" + nodes);
+      }
       List<Value> operandValues = new ArrayList<>();
       for (Operand operand : proposal.operands()) {
         operandValues.add(
@@ -230,29 +264,51 @@ final class GraphGenerator {
       return value;
     }
 
-    private Node alone(Proposal proposal, List<Optional<Tensor>> given) {
-      GraphBuilder own = new GraphBuilder(Map.of("", opset, "com.microsoft", 1), 0);
+    private Graph alone(Proposal proposal, List<Optional<Tensor>> given) {
+      GraphBuilder own = new GraphBuilder(opsets, 0);
       List<Value> operandValues = new ArrayList<>();
       for (Optional<Tensor> tensor : given) {
         operandValues.add(
-            tensor.map(t -> own.value("", TensorType.of(t.dtype(), t.shape()))).orElse(Value.NONE));
+            tensor
+                .map(t ->
+                    own.input("i" + own.nextId(), TensorType.of(t.dtype(), t.shape())))
+                .orElse(Value.NONE));
       }
       List<Value> outputs = new ArrayList<>();
       for (int i = 0; i < proposal.outputs(); i++) {
-        outputs.add(own.value("", ValueType.UNKNOWN));
+        outputs.add(own.value("o" + i, ValueType.UNKNOWN));
       }
-      return own.addNode(
+      own.addNode(
+          "n",
           proposal.schema().domain(),
           proposal.schema().name(),
           proposal.attributes(),
           trimmed(operandValues),
           outputs);
+      outputs.forEach(own::output);
+      return own.build("alone", Map.of());
     }
 
-    private List<Tensor> eval(Operator operator, Node node, List<Optional<Tensor>> given) {
-      Graph graph = new GraphBuilder(Map.of("", opset, "com.microsoft", 1), 0).build("", Map.of());
-      List<? extends Datum> results = operator.eval(new KnownEval(graph, node, given));
-      return results.stream().map(d -> d.tensor("a result")).toList();
+    private Route route(
+        Operator operator,
+        Graph alone,
+        List<Optional<Tensor>> given,
+        Optional<List<Tensor>> results) {
+      Node node = alone.nodes().getFirst();
+      Map<Value, Tensor> known = new LinkedHashMap<>();
+      for (int i = 0; i < node.inputs().size(); i++) {
+        Value input = node.input(i);
+        given.get(i).ifPresent(t -> known.put(input, t));
+      }
+      for (int i = 0; i < node.outputs().size() && results.isPresent(); i++) {
+        known.put(node.output(i), results.get().get(i));
+      }
+      return oracle.route(alone, known, operator.schema().tolerance() == OpSchema.Tolerance.EXACT);
+    }
+
+    private List<Tensor> eval(Node node, List<Optional<Tensor>> given) {
+      Graph graph = new GraphBuilder(opsets, 0).build("", Map.of());
+      return NodeEval.results(operators, graph, node, given);
     }
 
     /** Small, and seldom infinite: differences of two infinities tell nothing. */
@@ -274,6 +330,13 @@ final class GraphGenerator {
       }
       return true;
     }
+  }
+
+  private static Map<String, Integer> opsets(int opset, SeededRandom random) {
+    Map<String, Integer> opsets = new TreeMap<>();
+    DOMAINS.forEach((domain, most) ->
+        opsets.put(domain, domain.isEmpty() ? opset : (int) random.between(1, most)));
+    return opsets;
   }
 
   private static List<Value> trimmed(List<Value> values) {

@@ -1,6 +1,8 @@
 package org.tersor.conformance.diff;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -8,32 +10,44 @@ import org.tersor.conformance.diff.Finding.Kind;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** How two results differ. */
-record Mismatch(Kind kind, String text, double difference) {
+/**
+ * How two results differ.
+ *
+ * @param output index of the output
+ * @param elements which elements differ by more than they may
+ */
+record Mismatch(
+    Kind kind,
+    String text,
+    double difference,
+    int output,
+    Tensor ours,
+    Tensor theirs,
+    List<Integer> elements) {
   /**
    * @param tolerance of each element; none if they must be equal
    */
-  static Optional<Mismatch> of(Tensor ours, Tensor theirs, double @Nullable [] tolerance) {
-    if (ours.dtype() != theirs.dtype()) {
-      return Optional.of(new Mismatch(Kind.TYPE, ours + " but the reference has " + theirs, 0));
+  static Optional<Mismatch> of(
+      int output, Tensor ours, Tensor theirs, double @Nullable [] tolerance) {
+    if (ours.dtype() != theirs.dtype() || !Arrays.equals(ours.shape(), theirs.shape())) {
+      Kind kind = ours.dtype() != theirs.dtype() ? Kind.TYPE : Kind.SHAPE;
+      String text = ours + " but the reference has " + theirs;
+      return Optional.of(new Mismatch(kind, text, 0, output, ours, theirs, List.of()));
     }
-    if (!Arrays.equals(ours.shape(), theirs.shape())) {
-      return Optional.of(new Mismatch(Kind.SHAPE, ours + " but the reference has " + theirs, 0));
-    }
-    int differing = 0;
+    List<Integer> elements = new ArrayList<>();
     int worst = -1;
     double largest = -1;
     for (int i = 0; i < ours.size(); i++) {
       double excess = excess(ours, theirs, i, tolerance == null ? 0 : tolerance[i]);
       if (excess > 0) {
-        differing++;
+        elements.add(i);
         if (excess > largest) {
           largest = excess;
           worst = i;
         }
       }
     }
-    return differing == 0
+    return elements.isEmpty()
         ? Optional.empty()
         : Optional.of(
             new Mismatch(
@@ -41,14 +55,18 @@ record Mismatch(Kind kind, String text, double difference) {
                 String.format(
                     Locale.ROOT,
                     "%d of %d values of %s; element %d is %s, the reference has %s, allowed %s",
-                    differing,
+                    elements.size(),
                     ours.size(),
                     ours,
                     worst,
                     text(ours, worst),
                     text(theirs, worst),
                     tolerance == null ? "0" : Double.toString(tolerance[worst])),
-                largest + (tolerance == null ? 0 : tolerance[worst])));
+                largest + (tolerance == null ? 0 : tolerance[worst]),
+                output,
+                ours,
+                theirs,
+                List.copyOf(elements)));
   }
 
   private static double excess(Tensor ours, Tensor theirs, int i, double tolerance) {

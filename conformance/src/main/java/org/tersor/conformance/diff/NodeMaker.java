@@ -45,6 +45,12 @@ final class NodeMaker {
       List<Operand> operands,
       int outputs) {}
 
+  /** Name that a sample may give the number of variadic operands. */
+  private static final String OPERANDS = "operands";
+
+  /** Name that a sample may give the number of outputs. */
+  private static final String OUTPUTS = "outputs";
+
   private static final Sample EVERY_OPERAND = Sample.parse("x[d*~]");
 
   private final OpSchema schema;
@@ -64,12 +70,13 @@ final class NodeMaker {
       int version,
       List<Known> pool,
       SeededRandom random,
-      double emptiness) {
+      double emptiness,
+      boolean mayNegate) {
     this.schema = schema;
     this.version = version;
     this.sample = sample;
     this.pool = pool;
-    this.draft = new Draft(schema, random, emptiness);
+    this.draft = new Draft(schema, random, emptiness, mayNegate);
   }
 
   /** Whether the schema says enough. */
@@ -80,7 +87,8 @@ final class NodeMaker {
         schema.attributes().values().stream()
             .anyMatch(a -> a.kind() == OpSchema.AttributeKind.GRAPH);
     boolean made =
-        schema.outputs().stream().allMatch(f -> schema.typeVariables().containsKey(f.type()));
+        schema.outputs().stream()
+            .allMatch(f -> schema.typeVariables().containsKey(f.type()) || f.type().equals("*"));
     boolean said = !schema.sample().isEmpty() || schema.inputs().size() <= 1;
     return tensors
         && made
@@ -92,6 +100,9 @@ final class NodeMaker {
 
   /** A proposal; {@link Draft.Contradiction} if chance gave what does not fit. */
   Proposal make() {
+    if (sample.clauses().stream().anyMatch(c -> c.name().isEmpty() && c.covers(version))) {
+      throw new Draft.Contradiction("no sample of this version");
+    }
     choosePrimary();
     for (Clause clause : sample.clauses()) {
       clause.value().ifPresent(this::collectNames);
@@ -129,6 +140,10 @@ final class NodeMaker {
   }
 
   private int outputs() {
+    Optional<Long> said = draft.known(OUTPUTS);
+    if (said.isPresent()) {
+      return said.get().intValue();
+    }
     int count = 0;
     for (Formal formal : schema.outputs()) {
       if (formal.arity() == Arity.VARIADIC) {
@@ -207,7 +222,8 @@ final class NodeMaker {
     boolean absent = clause.value().filter(new Expr.Word("-")::equals).isPresent();
     if (input.isPresent() && (clause.operand() || spec == null)) {
       boolean optional = input.get().arity() == Arity.OPTIONAL;
-      boolean needed = referenced.contains(clause.name()) || said(clause, "must");
+      boolean needed =
+          clause.must() || referenced.contains(clause.name()) || said(clause, "must");
       if (absent || (optional && !needed && !draft.chance(.6))) {
         operands.put(clause.name(), List.of(new Operand.Absent()));
       } else {
@@ -218,7 +234,8 @@ final class NodeMaker {
         variadicOutputs = (int) draft.number(clause.value().orElseThrow());
       }
     } else if (spec != null) {
-      boolean present = spec.required() || referenced.contains(clause.name()) || draft.chance(.75);
+      boolean present =
+          clause.must() || spec.required() || referenced.contains(clause.name()) || draft.chance(.75);
       if (!absent && present) {
         attribute(clause.name(), spec.kind(), clause.value().orElseThrow());
       }
@@ -255,6 +272,12 @@ final class NodeMaker {
         attributes.put(
             name, new Attribute.IntsAttr(java.util.Arrays.stream(list).boxed().toList()));
       }
+      case FLOATS ->
+          attributes.put(
+              name,
+              new Attribute.FloatsAttr(
+                  draft.numbers(value).stream().map(Double::floatValue).toList()));
+      case STRINGS -> attributes.put(name, new Attribute.StringsAttr(words(value)));
       case TENSOR -> {
         DType type = draft.type(word(value));
         attributes.put(
@@ -273,6 +296,14 @@ final class NodeMaker {
       case Expr.Literal _, Expr.Range _, Expr.Call _, Expr.Shape _ ->
           throw new Draft.Contradiction("no word");
     };
+  }
+
+  private List<String> words(Expr value) {
+    if (value instanceof Expr.Call(String function, List<Expr> arguments)
+        && function.equals("words")) {
+      return arguments.stream().map(this::word).toList();
+    }
+    throw new Draft.Contradiction("no words");
   }
 
   /** An attribute of which the sample says nothing: usual meanings of usual names. */
@@ -303,7 +334,10 @@ final class NodeMaker {
   }
 
   private void input(Formal formal, Optional<List<Dim>> dims, Optional<Expr> value) {
-    int count = formal.arity() == Arity.VARIADIC ? (int) draft.random.between(1, 3) : 1;
+    int count =
+        formal.arity() == Arity.VARIADIC
+            ? draft.known(OPERANDS).orElseGet(() -> draft.random.between(1, 3)).intValue()
+            : 1;
     List<Operand> list = new ArrayList<>();
     for (int i = 0; i < count; i++) {
       boolean isFirst = i == 0 && formal.equals(schema.inputs().getFirst());

@@ -12,7 +12,9 @@ record Sample(List<Clause> clauses) {
   /**
    * What is said about one name.
    *
+   * @param name empty if these versions have no sample
    * @param operand whether it is surely an input, not an attribute of the same name
+   * @param must whether it may not be left out
    * @param dims shape of an input; empty if its value tells it
    * @param value of an attribute, an input's elements or a name for later clauses
    */
@@ -21,6 +23,7 @@ record Sample(List<Clause> clauses) {
       int toVersion,
       String name,
       boolean operand,
+      boolean must,
       Optional<List<Dim>> dims,
       Optional<Expr> value) {
     boolean covers(int version) {
@@ -62,7 +65,7 @@ record Sample(List<Clause> clauses) {
   private static final int MAX_RANK = 4;
   private static final Pattern VERSIONS = Pattern.compile("(\\d*)-(\\d*):\\s*(.*)");
   private static final Pattern TARGET =
-      Pattern.compile("(\\w+)\\s*(?:\\[([^\\]]*)\\])?\\s*(?:=\\s*(.*))?");
+      Pattern.compile("(\\w+)(!?)\\s*(?:\\[([^\\]]*)\\])?\\s*(?:=\\s*(.*))?");
   private static final Pattern MANY = Pattern.compile("(\\w+)\\*(?:(\\d+)(?:-(\\d+))?)?(~?)");
   private static final Pattern ONE = Pattern.compile("(\\^?)(?:(\\w+)\\.)?([A-Za-z]\\w*)(~?)");
 
@@ -92,6 +95,9 @@ record Sample(List<Clause> clauses) {
       to = versions.group(2).isEmpty() ? to : Integer.parseInt(versions.group(2));
       rest = versions.group(3);
     }
+    if (rest.equals("-")) {
+      return new Clause(from, to, "", false, false, Optional.empty(), Optional.empty());
+    }
     Matcher target = TARGET.matcher(rest);
     if (!target.matches()) {
       throw new IllegalArgumentException("not a clause: " + text);
@@ -100,9 +106,10 @@ record Sample(List<Clause> clauses) {
         from,
         to,
         target.group(1),
-        target.group(2) != null,
-        Optional.ofNullable(target.group(2)).filter(t -> !t.equals("*")).map(Sample::dims),
-        Optional.ofNullable(target.group(3)).map(value -> new Parser(value).whole()));
+        target.group(3) != null,
+        !target.group(2).isEmpty(),
+        Optional.ofNullable(target.group(3)).filter(t -> !t.equals("*")).map(Sample::dims),
+        Optional.ofNullable(target.group(4)).map(value -> new Parser(value).whole()));
   }
 
   private static List<Dim> dims(String text) {
@@ -139,7 +146,7 @@ record Sample(List<Clause> clauses) {
   /** Recursive descent over a value. */
   private static final class Parser {
     private static final Pattern TOKEN =
-        Pattern.compile("\\s*(\\.\\.|-?\\d+\\.\\d+|-?\\d+|[A-Za-z_][\\w]*|[(),|-])");
+        Pattern.compile("\\s*(\\.\\.|-?\\d+\\.\\d+|-?\\d+|[A-Za-z_][\\w]*|'[^']*'|[(),|-])");
     private final String text;
     private final Matcher matcher;
     private String token = "";
@@ -203,7 +210,8 @@ record Sample(List<Clause> clauses) {
         return new Expr.Literal(Double.parseDouble(first), !first.contains("."));
       }
       if (!token.equals("(")) {
-        return new Expr.Word(first);
+        return new Expr.Word(
+            first.startsWith("'") ? first.substring(1, first.length() - 1) : first);
       }
       next();
       List<Expr> arguments = new ArrayList<>();

@@ -127,7 +127,9 @@ final class Shrinker {
         b.build("difftest", Map.of()),
         inputs,
         values,
-        refuses ? drawn.refusal() : Optional.empty());
+        refuses ? drawn.refusal() : Optional.empty(),
+        drawn.widened(),
+        Optional.empty());
   }
 
   /** The model, and its inputs beside it. */

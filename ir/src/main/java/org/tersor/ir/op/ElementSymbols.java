@@ -26,6 +26,11 @@ public final class ElementSymbols {
   /** An element. */
   public record Element(int value, int index) {}
 
+  /** Whether a symbol stands for an element of a tensor. */
+  public static boolean isElement(String symbol) {
+    return NAME.matcher(symbol).matches();
+  }
+
   /** One symbol per element, if the type is that of a short integer tensor of rank at most 1. */
   public static Optional<List<DimExpr>> of(Value value, ValueType type) {
     if (!value.isPresent()

@@ -25,7 +25,7 @@ final class AveragePool extends OpBase {
         PoolPlan.attributes(
                 OpSchema.of("", "AveragePool", 1, 7, 10, 11, 19, 22)
                     .sample(
-                        "X[n c s*1-2]; kernel_shape=each(s, 2..3); strides=each(s, 1..2); pads=each2(s, 0..1); 10-: ceil_mode=0|1; 19-: dilations=each(s, 1..2); auto_pad=- || X[n c s*1-2]; kernel_shape=each(s, 1..3); strides=each(s, 1..2); auto_pad=SAME_UPPER|SAME_LOWER|VALID; ceil_mode=-; pads=-; dilations=-"))
+                        "X[n c s*1-2]; kernel_shape=each(s, 2..3); strides=each(s, 1..2); pads=each2(s, 0..1); -6: count_include_pad=-; 7-: count_include_pad=0|1; 10-: ceil_mode=0|1; 19-: dilations=each(s, 1..2); auto_pad=- || X[n c s*1-2]; kernel_shape=each(s, 1..3); strides=each(s, 1..2); -6: count_include_pad=-; 7-: count_include_pad=0|1; auto_pad=SAME_UPPER|SAME_LOWER|VALID; ceil_mode=-; pads=-; dilations=-"))
             .input("X", "T")
             .output("Y", "T")
             .attribute("count_include_pad", AttributeKind.INT)

@@ -29,7 +29,7 @@ final class BatchNormalization extends OpBase {
     super(
         OpSchema.of("", "BatchNormalization", 1, 6, 7, 9, 14, 15)
             .sample(
-                "X[n c d*0-2]; scale[c]; B[c]; input_mean[c]; input_var[c]=positive; epsilon=0.001..0.1; momentum=0.5..0.9; spatial=-; is_test=-; training_mode=-; running_mean=-; saved_mean=-")
+                "-6: -; X[n c d*0-2]; scale[c]; B[c]; input_mean[c]; input_var[c]=positive; epsilon=0.001..0.1; momentum=0.5..0.9; spatial=-; is_test=-; training_mode=-; running_mean=-; saved_mean=-")
             .input("X", "T")
             .input("scale", "T1")
             .input("B", "T1")

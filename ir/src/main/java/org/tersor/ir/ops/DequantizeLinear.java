@@ -30,7 +30,7 @@ final class DequantizeLinear extends OpBase {
             .output("y", "T3")
             .sample(
                 "x[d*]; x_scale[]=positive; x_zero_point[]; axis=-; block_size=-; output_dtype=-"
-                    + " || 13-: x[a* n b*]; 13-: axis=len(a); 13-: x_scale[n]=positive;"
+                    + " || 13-: x[a* n b*]; 13-: axis!=len(a); 13-: x_scale[n]=positive;"
                     + " 13-: x_zero_point[n]; block_size=-; output_dtype=-")
             .attribute("axis", AttributeKind.INT)
             .attribute("block_size", AttributeKind.INT)
@@ -48,11 +48,13 @@ final class DequantizeLinear extends OpBase {
 
   @Override
   List<? extends ValueType> types(OpContext c) {
+    QuantizeLinear.checkGrains(c);
     return List.of(c.in(0).withDtype(outputType(c)));
   }
 
   @Override
   List<Tensor> values(EvalContext c) {
+    QuantizeLinear.checkGrains(c);
     Tensor x = c.input(0);
     Tensor y = Shapes.allocate(c, outputType(c), x.shape());
     for (int i = 0; i < x.size(); i++) {

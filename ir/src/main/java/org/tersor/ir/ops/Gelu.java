@@ -50,8 +50,8 @@ final class Gelu extends OpBase {
             .types("T", Types.FLOATS);
     return switch (kind) {
       case GELU -> schema;
-      case BIAS_GELU -> schema.input("B", "T");
-      case FAST_GELU -> schema.optional("bias", "T");
+      case BIAS_GELU -> schema.input("B", "T").sample("X[d*0-2 n]; B[n]");
+      case FAST_GELU -> schema.optional("bias", "T").sample("X[d*0-2 n]; bias[n]");
       case QUICK_GELU -> schema.attribute("alpha", AttributeKind.FLOAT);
     };
   }

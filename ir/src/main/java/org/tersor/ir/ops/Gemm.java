@@ -28,7 +28,7 @@ final class Gemm extends OpBase {
         schema(
                 OpSchema.of("", "Gemm", 1, 6, 7, 9, 11, 13)
                     .sample(
-                        "A[m k]; B[k n]; C[m~ n~]; transA=0; transB=0; alpha=-2.0..2.0; beta=-2.0..2.0; broadcast=- || A[k m]; B[n k]; C[n~]; transA=1; transB=1; alpha=-; beta=-; broadcast=- || transB=1; A[m k]; B[n k]; C[]; transA=-; alpha=-; beta=-2.0..2.0; broadcast=-"))
+                        "-10: C[m~ n~]=must; A[m k]; B[k n]; 11-: C[m~ n~]; transA=0; transB=0; alpha=-2.0..2.0; beta=-2.0..2.0; broadcast=- || A[k m]; B[n k]; -10: C[n~]=must; 11-: C[n~]; transA!=1; transB!=1; alpha=-; beta=-; broadcast=- || transB!=1; A[m k]; B[n k]; -10: C[]=must; 11-: C[]; transA=-; alpha=-; beta=-2.0..2.0; broadcast=-"))
             .attribute("broadcast", AttributeKind.INT));
   }
 
@@ -37,7 +37,7 @@ final class Gemm extends OpBase {
   }
 
   static Gemm fused() {
-    return new Gemm(Activation.attributes(schema(OpSchema.of("com.microsoft", "FusedGemm", 1))));
+    return new Gemm(Activation.attributes(schema(OpSchema.of("com.microsoft", "FusedGemm", 1).sample("A[m k]; B[k n]; C[m~ n~]; transA=0; transB=0; alpha=-2.0..2.0; beta=-2.0..2.0; activation!=Relu|Sigmoid|Tanh; activation_params=-; activation_alpha=-; activation_beta=-; activation_gamma=-"))));
   }
 
   private static OpSchema.Builder schema(OpSchema.Builder schema) {

@@ -2,6 +2,7 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.tersor.ir.graph.TypeNumbers;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
@@ -45,7 +46,7 @@ final class LayerNormalization extends OpBase {
           case LAYER ->
               OpSchema.of("", "LayerNormalization", 1, 17)
                   .sample(
-                      "X[a* n b*]; axis=len(a); Scale[n b*]; B[n b*]; stash_type=-; epsilon=0.001..0.1")
+                      "X[a* n b*]; axis!=len(a); Scale[n b*]; B[n b*]; stash_type=-; epsilon=0.001..0.1")
                   .input("X", "T")
                   .input("Scale", "T")
                   .optional("B", "T")
@@ -54,13 +55,13 @@ final class LayerNormalization extends OpBase {
                   .optionalOutput("InvStdDev", "U");
           case RMS ->
               OpSchema.of("", "RMSNormalization", 23)
-                  .sample("X[a* n b*]; axis=len(a); scale[n b*]; stash_type=-; epsilon=0.001..0.1")
+                  .sample("X[a* n b*]; axis!=len(a); scale[n b*]; stash_type=-; epsilon=0.001..0.1")
                   .input("X", "T")
                   .input("scale", "V")
                   .output("Y", "V")
                   .types("V", Types.FLOATS);
           case SKIP ->
-              OpSchema.of("com.microsoft", "SkipLayerNormalization", 1)
+              OpSchema.of("com.microsoft", "SkipLayerNormalization", 1).sample("input[b s h]; skip[b s h]; gamma[h]; beta[h]; bias[h]; epsilon=0.001..0.1; axis=-; stash_type=-; outputs=1")
                   .input("input", "T")
                   .input("skip", "T")
                   .input("gamma", "T")
@@ -92,8 +93,17 @@ final class LayerNormalization extends OpBase {
     return c.axis(kind == Kind.SKIP ? -1 : c.intAttr("axis", -1), rank);
   }
 
-  private static DType stash(OpContext c) {
+  /** The type of sums: at least the one that stash_type asks for. */
+  private static DType sums(OpContext c) {
     return c.dtype(0) == DType.F64 ? DType.F64 : DType.F32;
+  }
+
+  /** The type of Mean and InvStdDev, whatever that of X is. */
+  private static DType stash(OpContext c) {
+    long number = c.intAttr("stash_type", 1);
+    return TypeNumbers.type(number)
+        .filter(DType::isFloat)
+        .orElseThrow(() -> c.error("TSR-0304", "stash_type " + number + " is no float type"));
   }
 
   private static double epsilon(OpContext c) {
@@ -180,7 +190,7 @@ final class LayerNormalization extends OpBase {
     KernelBuilder kernel = new KernelBuilder(this, c);
     List<DimExpr> dims = c.dims(0);
     List<Axis> axes = Shapes.axes(dims);
-    Scalar type = Elementwise.compute(stash(c));
+    Scalar type = Elementwise.compute(sums(c));
     Reduction r = Reduction.over(kernel, axes, axis(c, dims.size()), dims.size());
     KExpr x = K.cast(type, kernel.value(0, Shapes.refs(axes)));
     if (kind == Kind.SKIP) {

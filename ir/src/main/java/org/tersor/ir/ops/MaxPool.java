@@ -31,7 +31,7 @@ final class MaxPool extends OpBase {
         PoolPlan.attributes(
                 OpSchema.of("", "MaxPool", 1, 8, 10, 11, 12, 22)
                     .sample(
-                        "X[n c s*1-2]; kernel_shape=each(s, 2..3); strides=each(s, 1..2); pads=each2(s, 0..1); 8-: storage_order=0|1; 10-: ceil_mode=0|1; 10-: dilations=each(s, 1..2); auto_pad=- || X[n c s*1-2]; kernel_shape=each(s, 1..3); strides=each(s, 1..2); auto_pad=SAME_UPPER|SAME_LOWER|VALID; ceil_mode=-; pads=-; dilations=-; storage_order=-"))
+                        "X[n c s*1-2]; kernel_shape=each(s, 2..3); strides=each(s, 1..2); pads=each2(s, 0..1); -7: Indices=-; 8-: storage_order=0|1; 10-: ceil_mode=0|1; 10-: dilations=each(s, 1..2); auto_pad=- || X[n c s*1-2]; kernel_shape=each(s, 1..3); strides=each(s, 1..2); -7: Indices=-; auto_pad=SAME_UPPER|SAME_LOWER|VALID; ceil_mode=-; pads=-; dilations=-; storage_order=-"))
             .input("X", "T")
             .output("Y", "T")
             .optionalOutput("Indices", "I")

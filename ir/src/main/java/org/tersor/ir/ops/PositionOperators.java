@@ -247,7 +247,7 @@ final class PositionOperators {
       super(
           OpSchema.of("", "ReverseSequence", 10)
               .sample(
-                  "input[b t d*0-2]; batch_axis=0; time_axis=1; sequence_lens[b]=1..t || input[t b d*0-2]; batch_axis=1; time_axis=0; sequence_lens[b]=1..t")
+                  "input[b t d*0-2]; batch_axis!=0; time_axis!=1; sequence_lens[b]=1..t || input[t b d*0-2]; batch_axis=1; time_axis=0; sequence_lens[b]=1..t")
               .input("input", "T")
               .input("sequence_lens", "I")
               .output("Y", "T")
@@ -259,16 +259,31 @@ final class PositionOperators {
     }
 
     private static int batch(OpContext c) {
-      return c.axis(c.intAttr("batch_axis", 1), c.rank(0));
+      return axis(c, "batch_axis", 1);
     }
 
     private static int time(OpContext c) {
-      return c.axis(c.intAttr("time_axis", 0), c.rank(0));
+      return axis(c, "time_axis", 0);
+    }
+
+    /** Sequences and time steps are the first two dimensions, in either order. */
+    private static int axis(OpContext c, String name, int otherwise) {
+      long axis = c.intAttr(name, otherwise);
+      if (axis != 0 && axis != 1) {
+        throw c.error("TSR-0304", name + " must be 0 or 1, not " + axis);
+      }
+      return (int) axis;
     }
 
     @Override
     List<ValueType> types(OpContext c) {
       Shapes.rank(c, 1, 1);
+      if (batch(c) == time(c)) {
+        throw c.error("TSR-0304", "batch_axis and time_axis are both " + time(c));
+      }
+      if (c.in(0).isRanked() && c.rank(0) < 2) {
+        throw c.error("TSR-0303", "the input must have sequences and steps, at least rank 2");
+      }
       return List.of(c.in(0));
     }
 

@@ -38,13 +38,21 @@ final class QLinearActivation extends OpBase {
     this.kind = kind;
   }
 
+  private static final String QUANTIZED =
+      "X_scale[]=positive; X_zero_point![]; Y_scale[]=positive; Y_zero_point![]";
+
   private static OpSchema.Builder schema(Kind kind) {
     OpSchema.Builder schema = OpSchema.of("com.microsoft", kind.operator, 1);
     switch (kind) {
-      case SIGMOID -> {}
-      case LEAKY_RELU -> schema.attribute("alpha", AttributeKind.FLOAT);
+      case SIGMOID -> schema.sample("X[d*]; " + QUANTIZED);
+      case LEAKY_RELU ->
+          schema.attribute("alpha", AttributeKind.FLOAT).sample("X[d*]; alpha=0.01..0.5; " + QUANTIZED);
       case SOFTMAX ->
-          schema.attribute("axis", AttributeKind.INT).attribute("opset", AttributeKind.INT);
+          schema
+              .attribute("axis", AttributeKind.INT)
+              .attribute("opset", AttributeKind.INT)
+              .sample("X[n d*0-3]; axis!=axis(X); opset!=13; X_scale[]=positive; X_zero_point![];"
+                      + " Y_scale[]=0.00390625; Y_zero_point![]=0");
     }
     return schema
         .input("X", "T")

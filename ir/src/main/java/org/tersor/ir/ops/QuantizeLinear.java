@@ -14,6 +14,7 @@ import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Minifloat;
 import org.tersor.runtime.Tensor;
 
@@ -49,7 +50,7 @@ final class QuantizeLinear extends OpBase {
             .output("y", "T3")
             .sample(
                 "x[d*]; y_scale[]=positive; y_zero_point[]; axis=-; block_size=-; output_dtype=-;"
-                    + " precision=-; saturate=- || 13-: x[a* n b*]; 13-: axis=len(a);"
+                    + " precision=-; saturate=- || 13-: x[a* n b*]; 13-: axis!=len(a);"
                     + " 13-: y_scale[n]=positive; 13-: y_zero_point[n]; block_size=-;"
                     + " output_dtype=-; precision=-; saturate=-")
             .attribute("axis", AttributeKind.INT)
@@ -71,7 +72,39 @@ final class QuantizeLinear extends OpBase {
 
   @Override
   List<? extends ValueType> types(OpContext c) {
+    checkGrains(c);
     return List.of(c.in(0).withDtype(Quant.outputType(c, 2)));
+  }
+
+  /** Scale and zero point: one, one per position of the axis, or one per block of it. */
+  static void checkGrains(OpContext c) {
+    for (int operand = 1; operand <= 2; operand++) {
+      if (!c.hasInput(operand)
+          || !c.in(operand).isRanked()
+          || !c.in(0).isRanked()
+          || Quant.isScalar(c, operand)) {
+        continue;
+      }
+      String what = operand == 1 ? "scale" : "zero point";
+      List<DimExpr> x = c.dims(0);
+      List<DimExpr> own = c.dims(operand);
+      int axis = c.axis(c.intAttr("axis", 1), x.size());
+      boolean blocks = c.intAttr("block_size", 0) != 0;
+      if (own.size() == 1 && !blocks) {
+        Shapes.agree(c, what + "'s length", own.getFirst(), x.get(axis));
+      } else if (own.size() != x.size()) {
+        throw c.error("TSR-0303", "the " + what + " has neither rank 0 or 1 nor the input's");
+      }
+      for (int d = 0; d < own.size() && (own.size() > 1 || blocks); d++) {
+        DimExpr wanted = x.get(d);
+        if (d == axis) {
+          long size = blockSize(c, operand, axis);
+          wanted =
+              wanted.isConst() ? DimExpr.of(Math.ceilDiv(wanted.constValue(), size)) : own.get(d);
+        }
+        Shapes.agree(c, what + "'s dimension " + d, own.get(d), wanted);
+      }
+    }
   }
 
   /** Index into a scale or zero point for the element of x at {@code axes}. */
@@ -85,7 +118,7 @@ final class QuantizeLinear extends OpBase {
       return index;
     }
     int axis = c.axis(c.intAttr("axis", 1), axes.size());
-    if (rank == 1) {
+    if (rank == 1 && c.intAttr("block_size", 0) == 0) {
       return List.of(K.axis(axes.get(axis)));
     }
     if (rank != axes.size()) {
@@ -124,7 +157,7 @@ final class QuantizeLinear extends OpBase {
       return 0;
     }
     int axis = c.axis(c.intAttr("axis", 1), index.length);
-    if (tensor.rank() == 1) {
+    if (tensor.rank() == 1 && c.intAttr("block_size", 0) == 0) {
       return (int) index[axis];
     }
     long[] at = index.clone();
@@ -134,6 +167,7 @@ final class QuantizeLinear extends OpBase {
 
   @Override
   List<Tensor> values(EvalContext c) {
+    checkGrains(c);
     Tensor x = c.input(0);
     DType type = Quant.outputType(c, 2);
     Tensor y = Shapes.allocate(c, type, x.shape());

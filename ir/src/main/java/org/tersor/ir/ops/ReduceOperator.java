@@ -191,7 +191,7 @@ final class ReduceOperator extends OpBase implements Differentiable {
     }
     for (int i = 0; i < x.size(); i++) {
       int o = (int) at[i];
-      if (real || kind == Kind.LOG_SUM_EXP) {
+      if (real || computesReal()) {
         double shift = Double.isInfinite(largest[o]) ? 0 : largest[o];
         sums[o] = add(sums[o], x.getDouble(i), shift);
       } else {
@@ -209,17 +209,18 @@ final class ReduceOperator extends OpBase implements Differentiable {
             count == 0
                 ? 0
                 : x.dtype() == DType.U64 ? Long.divideUnsigned(whole[o], count) : whole[o] / count);
-      } else if (kind == Kind.L2 || kind == Kind.LOG_SUM) {
-        double sum =
-            x.dtype() == DType.U64 ? ScalarEval.unsignedToDouble(whole[o]) : (double) whole[o];
-        out.setLong(o, ElementReader.toInteger(finish(sum, count, 0), x.dtype()));
-      } else if (kind == Kind.LOG_SUM_EXP) {
+      } else if (computesReal()) {
         out.setLong(o, ElementReader.toInteger(finish(sums[o], count, shift), x.dtype()));
       } else {
         out.setLong(o, whole[o]);
       }
     }
     return List.of(out);
+  }
+
+  /** Whether integers are summed up as real numbers, without overflow. */
+  private boolean computesReal() {
+    return kind == Kind.LOG_SUM_EXP || kind == Kind.LOG_SUM || kind == Kind.L2;
   }
 
   private double start() {
@@ -255,13 +256,13 @@ final class ReduceOperator extends OpBase implements Differentiable {
   private long add(long sum, long x, boolean unsigned) {
     long bias = unsigned ? Long.MIN_VALUE : 0;
     return switch (kind) {
-      case SUM, MEAN, LOG_SUM -> sum + x;
+      case SUM, MEAN -> sum + x;
       case MAX -> Math.max(sum + bias, x + bias) - bias;
       case MIN -> Math.min(sum + bias, x + bias) - bias;
       case PROD -> sum * x;
       case L1 -> sum + (unsigned ? x : Math.abs(x));
-      case L2, SUM_SQUARE -> sum + x * x;
-      case LOG_SUM_EXP -> throw new IllegalStateException("computed in reals");
+      case SUM_SQUARE -> sum + x * x;
+      case LOG_SUM, LOG_SUM_EXP, L2 -> throw new IllegalStateException("computed in reals");
     };
   }
 
@@ -277,8 +278,7 @@ final class ReduceOperator extends OpBase implements Differentiable {
 
   /** The type that sums are kept in; logarithms of integers in F64. */
   private Scalar accumulator(DType dtype) {
-    boolean real = kind == Kind.LOG_SUM_EXP || kind == Kind.LOG_SUM || kind == Kind.L2;
-    return real && !dtype.isFloat() ? Scalar.F64 : Elementwise.compute(dtype);
+    return computesReal() && !dtype.isFloat() ? Scalar.F64 : Elementwise.compute(dtype);
   }
 
   @Override

@@ -101,7 +101,7 @@ final class RepeatOperators {
     Tile() {
       super(
           OpSchema.of("", "Tile", 1, 6, 13)
-              .sample("input[d*]; repeats=each(d, 0|1|2|3); axis=-")
+              .sample("-5: -; input[d*]; repeats=each(d, 0|1|2|3); axis=-")
               .input("input", "T")
               .input("repeats", "I")
               .optional("axis", "I")

@@ -41,7 +41,7 @@ final class StringOperators {
   private static List<Operator> standard() {
     return List.of(
         new HostRow(
-            strings(OpSchema.of("", "StringConcat", 20))
+            strings(OpSchema.of("", "StringConcat", 20).sample("X[d*~]; Y[d*~]"))
                 .input("X", "S")
                 .input("Y", "S")
                 .output("Z", "S"),

@@ -35,38 +35,47 @@ final class TransformerFunctions {
         new Rotary());
   }
 
+  /** Skip connections have a smaller default. */
+  private static float epsilon(OpContext c) {
+    return c.floatAttr("epsilon", c.node().op().type().startsWith("Skip") ? 1e-12f : 1e-5f);
+  }
+
   private static Value rms(FunctionOperator.Parts b, Value x, Value scale, long axis) {
     return b.add(
         "RMSNormalization",
         Map.of(
             "axis", FunctionOperator.integerAttr(axis),
-            "epsilon", FunctionOperator.floatAttr(b.c().floatAttr("epsilon", 1e-5f))),
+            "epsilon", FunctionOperator.floatAttr(epsilon(b.c()))),
         x,
         scale);
   }
 
-  /** 1 / sqrt(mean(x^2) + epsilon) over the last axis. */
-  private static Value inverse(FunctionOperator.Parts b, Value x) {
+  /** 1 / sqrt(mean(x^2) + epsilon) over the axes from one on. */
+  private static Value inverse(FunctionOperator.Parts b, Value x, long axis) {
     Value real = b.cast(x, DType.F32);
-    Value mean = b.add("ReduceMean", b.add("Mul", real, real), b.longs(-1));
+    int rank = b.c().rank(0);
+    long[] axes = java.util.stream.LongStream.range(b.c().axis(axis, rank), rank).toArray();
+    Value mean = b.add("ReduceMean", b.add("Mul", real, real), b.longs(axes));
     return b.add(
         "Reciprocal",
-        b.add("Sqrt", b.add("Add", mean, b.scalar(b.c().floatAttr("epsilon", 1e-5f)))));
+        b.add("Sqrt", b.add("Add", mean, b.scalar(epsilon(b.c())))));
   }
 
-  private static TensorType statistics(OpContext c) {
+  private static TensorType statistics(OpContext c, long axis) {
     if (!c.in(0).isRanked()) {
       return TensorType.unranked(DType.F32);
     }
     List<DimExpr> dims = new ArrayList<>(c.dims(0));
-    dims.set(dims.size() - 1, DimExpr.ONE);
+    for (int d = c.axis(axis, dims.size()); d < dims.size(); d++) {
+      dims.set(d, DimExpr.ONE);
+    }
     return TensorType.of(DType.F32, dims);
   }
 
   private static final class SimplifiedLayerNormalization extends FunctionOperator {
     SimplifiedLayerNormalization() {
       super(
-          OpSchema.of("", "SimplifiedLayerNormalization", 1)
+          OpSchema.of("", "SimplifiedLayerNormalization", 1).sample("X[a* n b*]; axis!=len(a); scale[n b*]; stash_type=-; epsilon=0.001..0.1")
               .input("X", "T")
               .input("scale", "V")
               .output("Y", "V")
@@ -82,16 +91,13 @@ final class TransformerFunctions {
 
     @Override
     List<ValueType> types(OpContext c) {
-      if (c.outputCount() > 1 && c.intAttr("axis", -1) != -1) {
-        throw c.error("TSR-0201", "the second output is there for the last axis only");
-      }
-      return List.of(c.in(0).withDtype(c.dtype(1)), statistics(c));
+      return List.of(c.in(0).withDtype(c.dtype(1)), statistics(c, c.intAttr("axis", -1)));
     }
 
     @Override
     List<Value> build(OpContext c, Parts b) {
       Value y = rms(b, b.in(0), b.in(1), c.intAttr("axis", -1));
-      return c.outputCount() > 1 ? List.of(y, inverse(b, b.in(0))) : List.of(y);
+      return c.outputCount() > 1 ? List.of(y, inverse(b, b.in(0), c.intAttr("axis", -1))) : List.of(y);
     }
   }
 
@@ -99,7 +105,7 @@ final class TransformerFunctions {
   private static final class SkipSimplifiedLayerNormalization extends FunctionOperator {
     SkipSimplifiedLayerNormalization() {
       super(
-          OpSchema.of(MICROSOFT, "SkipSimplifiedLayerNormalization", 1)
+          OpSchema.of(MICROSOFT, "SkipSimplifiedLayerNormalization", 1).sample("input[b s h]; skip[b s h]; gamma[h]; bias[h]; epsilon=0.001..0.1; outputs=1")
               .input("input", "T")
               .input("skip", "T")
               .input("gamma", "T")
@@ -116,7 +122,7 @@ final class TransformerFunctions {
 
     @Override
     List<ValueType> types(OpContext c) {
-      return List.of(c.in(0), statistics(c), statistics(c), c.in(0));
+      return List.of(c.in(0), statistics(c, -1), statistics(c, -1), c.in(0));
     }
 
     @Override
@@ -130,7 +136,7 @@ final class TransformerFunctions {
         } else if (i == 1) {
           outputs.add(b.add("ReduceMean", b.cast(sum, DType.F32), b.longs(-1)));
         } else {
-          outputs.add(i == 2 ? inverse(b, sum) : sum);
+          outputs.add(i == 2 ? inverse(b, sum, -1) : sum);
         }
       }
       return outputs;
@@ -144,7 +150,7 @@ final class TransformerFunctions {
   private static final class EmbedLayerNormalization extends FunctionOperator {
     EmbedLayerNormalization() {
       super(
-          OpSchema.of(MICROSOFT, "EmbedLayerNormalization", 1)
+          OpSchema.of(MICROSOFT, "EmbedLayerNormalization", 1).sample("s=1..3; v=2..5; w=1..3; input_ids[b s]=below(v); segment_ids![b s]=below(w); word_embedding[v h]; position_embedding[4 h]; segment_embedding![w h]; gamma[h]; beta[h]; mask=-; position_ids=-; epsilon=0.001..0.1; mask_index_type=-; outputs=2")
               .input("input_ids", "M")
               .optional("segment_ids", "M")
               .input("word_embedding", "T")
@@ -221,7 +227,7 @@ final class TransformerFunctions {
   private static final class BiasSplitGelu extends FunctionOperator {
     BiasSplitGelu() {
       super(
-          OpSchema.of(MICROSOFT, "BiasSplitGelu", 1)
+          OpSchema.of(MICROSOFT, "BiasSplitGelu", 1).sample("X[b s 2560]; bias[2560]")
               .input("X", "T")
               .input("bias", "T")
               .output("Y", "T")
@@ -260,7 +266,7 @@ final class TransformerFunctions {
   private static final class Rotary extends FunctionOperator {
     Rotary() {
       super(
-          OpSchema.of(MICROSOFT, "RotaryEmbedding", 1)
+          OpSchema.of(MICROSOFT, "RotaryEmbedding", 1).sample("s=1..3; d=1..3; num_heads=1..2; h=num_heads; e=times(2, d); m=3..5; input[b h s e]; position_ids[b s]=below(m); cos_cache[m d]=unit; sin_cache[m d]=unit; interleaved=0|1; is_packed_batching=-; num_heads=-; rotary_embedding_dim=-; scale=-")
               .input("input", "T")
               .input("position_ids", "M")
               .input("cos_cache", "T")

@@ -85,8 +85,22 @@ final class TreeOperators extends TabledOperator {
           .tolerance(OpSchema.Tolerance.ACCUMULATION);
     }
     boolean classifier = kind == Kind.CLASSIFIER;
+    String targets =
+        classifier
+            ? "class_treeids=dims(0 0 1 1); class_nodeids=dims(1 2 1 2); m=2..3;"
+                + " class_ids=copies(4, below(m)); class_weights=copies(4, -1.0..1.0);"
+                + " classlabels_int64s=count(m); classlabels_strings=-; base_values=copies(m, -1.0..1.0);"
+                + " class_weights_as_tensor=-; post_transform=NONE|LOGISTIC|SOFTMAX|SOFTMAX_ZERO"
+            : "n_targets!=1..3; target_treeids=dims(0 0 1 1); target_nodeids=dims(1 2 1 2);"
+                + " target_ids=copies(4, below(n_targets)); target_weights=copies(4, -1.0..1.0);"
+                + " aggregate_function=SUM|AVERAGE|MIN|MAX; target_weights_as_tensor=-;"
+                + " base_values=copies(n_targets, -1.0..1.0);"
+                + " post_transform=NONE|LOGISTIC|SOFTMAX|SOFTMAX_ZERO|PROBIT";
     OpSchema.Builder schema =
         schema(own, "TreeEnsemble" + (classifier ? "Classifier" : "Regressor"), 1, 3, 5)
+            .sample(
+                "X[n f]; nodes_treeids=dims(0 0 0 1 1 1); nodes_nodeids=dims(0 1 2 0 1 2); nodes_featureids=copies(6, below(f)); nodes_modes=words(BRANCH_LEQ|BRANCH_LT|BRANCH_GT|BRANCH_GTE|BRANCH_EQ|BRANCH_NEQ, LEAF, LEAF, BRANCH_LEQ|BRANCH_GT, LEAF, LEAF); nodes_truenodeids=dims(1 0 0 1 0 0); nodes_falsenodeids=dims(2 0 0 2 0 0); nodes_values=copies(6, -1.0..1.0); nodes_missing_value_tracks_true=copies(6, 0|1); nodes_hitrates=-; base_values_as_tensor=-; nodes_hitrates_as_tensor=-; nodes_values_as_tensor=-; "
+                    + targets)
             .input("X", "T")
             .types("T", Types.set(DType.F32, DType.F64, DType.I32, DType.I64))
             .attribute("base_values", AttributeKind.FLOATS)

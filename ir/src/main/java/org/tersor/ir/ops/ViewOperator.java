@@ -235,6 +235,9 @@ final class ViewOperator extends OpBase implements Differentiable {
       for (int d = 0; d < dims.size(); d++) {
         if (dims.get(d).isConst(1)) {
           dropped.add(d);
+        } else if (dims.get(d).symbols().stream().anyMatch(ElementSymbols::isElement)) {
+          // Data decide whether it is 1, and so the rank.
+          return Optional.empty();
         }
       }
     }

@@ -42,6 +42,9 @@ final class FoldEmitter {
     }
   }
 
+  /** Reads that a turn of a usual fold has; longer bodies are unrolled less. */
+  private static final int READS = 8;
+
   Expr emit(KExpr.Fold fold, Optional<NestEmitter.Guard> guard) {
     boolean outerVector = nest.vectorLanes(fold).isPresent() || nest.isVector(guard);
     Axis innermost = fold.axes().getLast();
@@ -102,7 +105,8 @@ final class FoldEmitter {
     Runnable rest = () -> loops(job, axes.subList(1, axes.size()));
     if (job.inVectors && axes.size() == 1) {
       vectors(job, axis, rest);
-    } else if (copies(axes) <= target.maxUnroll()) {
+    } else if (copies(axes) <= target.maxUnroll()
+        && copies(axes) * reads(job.fold.body()) <= (long) READS * target.maxUnroll()) {
       for (long i = 0; i < axis.extent().constValue(); i++) {
         nest.with(axis, index(i), 1, rest);
       }
@@ -133,6 +137,15 @@ final class FoldEmitter {
           nest.emit(new Stmt.Assign(job.sum.name(), new Expr.Select(mask, sum, job.sum)));
         };
     nest.masked(minus(extent, full), lanes, () -> nest.with(axis, full, lanes, tail));
+  }
+
+  /** Reads in an expression, those in a fold as often as it is unrolled. */
+  private static long reads(KExpr expr) {
+    long reads = KExprs.all(expr, KExpr.At.class).size();
+    for (KExpr.Fold inner : KExprs.all(expr, KExpr.Fold.class)) {
+      reads += (copies(inner.axes()) - 1) * KExprs.all(inner.body(), KExpr.At.class).size();
+    }
+    return reads;
   }
 
   /** Copies of the body when these loops are unrolled. */

@@ -154,7 +154,8 @@ public final class WidenFloat16 implements Pass {
     return new Node(
         id,
         "",
-        new OpKey("", "Cast", version),
+        // Before version 6 the type is a name.
+        new OpKey("", "Cast", Math.max(version, 6)),
         List.of(from),
         List.of(to),
         Map.of("to", new Attribute.IntAttr(type)));

@@ -1,0 +1,420 @@
+package org.tersor.conformance.diff;
+
+import java.util.List;
+import org.tersor.conformance.diff.Finding.Kind;
+import org.tersor.conformance.diff.KnownDifferences.Known;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+
+/** Known differences of results. */
+final class KnownValues {
+  private static final String[] RECURRENT = {"LSTM", "GRU", "RNN"};
+  private static final String[] WINDOWS = {"BlackmanWindow", "HammingWindow", "HannWindow"};
+  private static final String[] POOLS = {"AveragePool", "MaxPool", "LpPool", "QLinearAveragePool"};
+
+  private KnownValues() {}
+
+  static List<Known> table() {
+    return List.of(
+        new Known(
+            "cast-out-of-range",
+            "Cast, CastLike",
+            "A float that the integer type cannot hold (or NaN) becomes another integer.",
+            "Operators.md, Cast, list of conversions: from floating to fixed point, a number out of"
+                + " range is undefined. Tersor keeps the low bits of the truncated 64-bit integer,"
+                + " ONNX Runtime gives what the processor's instruction gives.",
+            e ->
+                e.is(Kind.VALUES, "Cast", "CastLike")
+                    && e.type().isFloat()
+                    && result(e).isInteger()
+                    && e.each(i -> Evidence.leaves(result(e), e.in(0).getDouble(i)))),
+        new Known(
+            "power-out-of-range",
+            "Pow",
+            "A power that the integer type of the base cannot hold, or that is no real number.",
+            "Operators.md, Pow: f(x) = x^exponent in the type of X; nothing is said of a result"
+                + " that has no place there. Tersor saturates what it converts from float64 and"
+                + " makes NaN 0, ONNX Runtime casts as the processor does.",
+            e ->
+                e.is(Kind.VALUES, "Pow")
+                    && e.type().isInteger()
+                    && e.each(i -> leavesPower(e, i))),
+        new Known(
+            "logarithm-of-nothing",
+            "ReduceLogSum, ReduceLogSumExp, ReduceMean, ReduceL2",
+            "Integers: the result is infinite or NaN, as the logarithm of 0.",
+            "Operators.md: ReduceLogSum and the like allow integers and define the result by Log and"
+                + " Sqrt, which are defined for floats only; a conversion of infinity to an integer"
+                + " is undefined (Cast). Tersor gives 0, ONNX Runtime the smallest integer.",
+            e ->
+                e.is(Kind.VALUES, "ReduceLogSum", "ReduceLogSumExp", "ReduceMean", "ReduceL2")
+                    && e.type().isInteger()
+                    && e.each(i ->
+                        e.ours().getLong(i) == 0
+                            && e.theirs().getLong(i) == e.type().minValue())),
+        new Known(
+            "integer-sum-overflows",
+            "ReduceSum, ReduceSumSquare, ReduceProd, ReduceL1, ReduceL2, ReduceMean, ReduceLogSum,"
+                + " ReduceLogSumExp",
+            "Integers whose sum or product the type cannot hold.",
+            "Operators.md defines no overflow of integer reductions. Tersor wraps around (and takes"
+                + " logarithms and roots of sums without overflow), ONNX Runtime sums up in floats or"
+                + " converts as the processor does.",
+            e ->
+                e.is(
+                        Kind.VALUES,
+                        "ReduceSum",
+                        "ReduceSumSquare",
+                        "ReduceProd",
+                        "ReduceL1",
+                        "ReduceL2",
+                        "ReduceMean",
+                        "ReduceLogSum",
+                        "ReduceLogSumExp")
+                    && e.type().isInteger()
+                    && overflows(e)),
+        new Known(
+            "windows-in-double",
+            String.join(", ", WINDOWS),
+            "Coefficients differ by less than 1e-6, or by one where they become integers.",
+            "Operators.md, function bodies of the windows: they compute in float32 whatever"
+                + " output_datatype is, and ONNX Runtime runs them; Tersor computes in the precision"
+                + " of the output.",
+            e ->
+                e.is(Kind.VALUES, WINDOWS)
+                    && (e.ours().dtype().isFloat() ? e.difference() < 1e-6 : e.difference() <= 1)),
+        new Known(
+            "window-of-one",
+            String.join(", ", WINDOWS),
+            "A symmetric window of size 1 is 1 in Tersor, NaN in ONNX Runtime.",
+            "Operators.md, periodic=0: the formula divides by size - 1, which is 0. numpy and scipy"
+                + " define the window of one element as 1.",
+            e ->
+                e.is(Kind.VALUES, WINDOWS)
+                    && e.number("periodic", 1) == 0
+                    && e.in(0).getLong(0) == 1
+                    && e.each(i -> Double.isNaN(e.theirs().getDouble(i)))),
+        new Known(
+            "recurrent-activations",
+            String.join(", ", RECURRENT),
+            "States differ by less than 2e-6.",
+            "Operators.md: the activations are the exact logistic and hyperbolic functions. ONNX"
+                + " Runtime's recurrent kernels approximate them with an absolute error near 1e-7,"
+                + " which the steps add up.",
+            e -> e.is(Kind.VALUES, RECURRENT) && e.difference() < 2e-6),
+        new Known(
+            "float-constants-of-doubles",
+            "Gelu, FastGelu, Shrink, GroupNormalization, HardSwish, HardSigmoid, QuickGelu, Selu, Celu,"
+                + " DFT, STFT",
+            "float64 and integers computed with constants or in sums of float32.",
+            "Operators.md: attributes are float32 numbers and alpha = 1/6 of HardSwish is a real"
+                + " number; GroupNormalization's stash_type makes sums float32 by default. Tersor"
+                + " computes in the type of the operands or wider.",
+            e ->
+                e.is(
+                        Kind.VALUES,
+                        "Gelu",
+                        "FastGelu",
+                        "DFT",
+                        "STFT",
+                        "Shrink",
+                        "GroupNormalization",
+                        "HardSwish",
+                        "HardSigmoid",
+                        "QuickGelu",
+                        "Selu",
+                        "Celu")
+                    && (e.type() == DType.F64 || e.type().isInteger())
+                    && e.each(i -> near(e, i, 0x1p-20))),
+        new Known(
+            "shape-of-nonzero-of-scalar",
+            "NonZero",
+            "The positions in a scalar have the shape [0, N]; ONNX Runtime has [1, N].",
+            "Operators.md, NonZero: unlike numpy, a scalar gives the shape (0, N) and not (1, N).",
+            e -> e.is(Kind.SHAPE, "NonZero") && e.in(0).rank() == 0),
+        new Known(
+            "deviation-of-one",
+            "MeanVarianceNormalization, InstanceNormalization, LayerNormalization",
+            "A mean over one element, or over equal ones: Tersor's deviation is exactly zero, ONNX Runtime has a rounding"
+                + " error of it, divided by a tiny root, or NaN.",
+            "Operators.md: y = (x - mean) / sqrt(variance); the mean of one number is that number,"
+                + " so that the result is the bias. ONNX Runtime subtracts E[x]^2 from E[x^2].",
+            e ->
+                e.is(
+                        Kind.VALUES,
+                        "MeanVarianceNormalization",
+                        "InstanceNormalization",
+                        "LayerNormalization")
+                    && (oneElement(e)
+                        || e.each(i ->
+                            Double.isNaN(e.theirs().getDouble(i)) && e.ours().getDouble(i) == 0))),
+        new Known(
+            "variance-by-squares",
+            "LayerNormalization, SkipLayerNormalization, InstanceNormalization,"
+                + " EmbedLayerNormalization",
+            "Groups whose mean is large beside their deviation differ by the rounding error of the"
+                + " mean of squares.",
+            "Operators.md, LayerNormalization, first stage: the mean of the squared deviations. ONNX"
+                + " Runtime takes the difference of the mean of squares and the squared mean, in"
+                + " float32, which cancels.",
+            e ->
+                e.is(
+                        Kind.VALUES,
+                        "LayerNormalization",
+                        "SkipLayerNormalization",
+                        "InstanceNormalization",
+                        "EmbedLayerNormalization")
+                    && e.ours().dtype().isFloat()
+                    && e.each(i -> near(e, i, 0x1p-22 * cancellation(e)))),
+        new Known(
+            "windows-beyond-the-input",
+            String.join(", ", POOLS),
+            "A window larger than its padded input: Tersor gives no output, ONNX Runtime one.",
+            "Operators.md, output_spatial_shape: floor((input + pads - extent of the kernel) /"
+                + " strides + 1), which is 0 there; ONNX Runtime's division truncates towards zero.",
+            e ->
+                e.is(Kind.SHAPE, POOLS)
+                    && e.in(0).size() > 0
+                    && java.util.stream.IntStream.range(0, e.ours().rank())
+                        .allMatch(d ->
+                            e.ours().shape()[d] == e.theirs().shape()[d]
+                                || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1))),
+        new Known(
+            "empty-arg-max",
+            "ArgMax, ArgMin",
+            "An empty input keeps the size of its reduced axis in ONNX Runtime.",
+            "Operators.md, keepdims: the reduced dimension is kept with size 1 or pruned, whatever"
+                + " the other sizes are.",
+            e -> e.is(Kind.SHAPE, "ArgMax", "ArgMin") && e.in(0).size() == 0),
+        new Known(
+            "largest-of-nan",
+            "ArgMax, ArgMin",
+            "The input holds NaN.",
+            "Operators.md does not say how NaN compares. Tersor takes the first NaN, as numpy does;"
+                + " in ONNX Runtime it depends on where it stands.",
+            e ->
+                e.is(Kind.VALUES, "ArgMax", "ArgMin")
+                    && java.util.stream.IntStream.range(0, e.in(0).size())
+                        .anyMatch(i -> Double.isNaN(e.in(0).getDouble(i)))),
+        new Known(
+            "softmax-wraps-around",
+            "QLinearSoftmax",
+            "A result beyond the largest code is that code in Tersor and wraps around in ONNX Runtime.",
+            "ContribOperators.md, QLinearSoftmax: the result is quantized with scale and zero point,"
+                + " which saturates (QuantizeLinear). ONNX Runtime's 1 is 256 steps of 1/256,"
+                + " of which it keeps the low byte.",
+            e ->
+                e.is(Kind.VALUES, "QLinearSoftmax")
+                    && e.each(i ->
+                        e.ours().getLong(i) == e.type().maxValue()
+                            && e.theirs().getLong(i) == e.type().minValue())),
+        new Known(
+            "product-of-nothing",
+            "Gemm, FusedGemm, MatMulIntegerToFloat, MatMulInteger, QAttention",
+            "A product over no elements: ONNX Runtime gives C instead of beta * C, or what was in"
+                + " memory.",
+            "Operators.md, Gemm: Y = alpha * A' * B' + beta * C, where the sum over nothing is 0.",
+            e -> 
+                e.is(
+                        Kind.VALUES,
+                        "Gemm",
+                        "FusedGemm",
+                        "MatMulIntegerToFloat",
+                        "MatMulInteger",
+                        "QAttention")
+                    && e.in(0).size() == 0),
+        new Known(
+            "grid-of-one",
+            "AffineGrid",
+            "align_corners=1 and an extent of 1: Tersor takes the middle, ONNX Runtime the first"
+                + " corner.",
+            "Operators.md, AffineGrid, function body: steps are 2 / (extent - 1), which divides by"
+                + " zero. PyTorch, from which the operator comes, takes 0.",
+            e ->
+                e.is(Kind.VALUES, "AffineGrid")
+                    && e.number("align_corners", 0) == 1
+                    && java.util.stream.IntStream.range(2, e.in(1).size())
+                        .anyMatch(i -> e.in(1).getLong(i) == 1)),
+        new Known(
+            "reduction-of-nothing",
+            "ReduceProd, ReduceSum, ReduceMax, ReduceMin, ReduceMean, ReduceL1, ReduceL2,"
+                + " ReduceSumSquare, ReduceLogSum, ReduceLogSumExp",
+            "An input without elements and keepdims=0: ONNX Runtime keeps an axis.",
+            "Operators.md, keepdims: with 0 the reduced dimensions are pruned, whatever their sizes.",
+            e ->
+                e.finding().kind() == Kind.SHAPE
+                    && e.node().op().type().startsWith("Reduce")
+                    && e.in(0).size() == 0
+                    && e.number("keepdims", 1) == 0),
+        new Known(
+            "exponentials-of-integers",
+            "ReduceLogSumExp",
+            "Integers: results differ by at most 1.",
+            "Operators.md: integers are allowed, Exp and Log of the function body are defined for"
+                + " floats only. Tersor truncates the real result; ONNX Runtime rounds in between.",
+            e ->
+                e.is(Kind.VALUES, "ReduceLogSumExp")
+                    && e.type().isInteger()
+                    && e.difference() <= 1),
+        new Known(
+            "quantized-hidden-state",
+            "DynamicQuantizeLSTM",
+            "Hidden states differ by what 8 bits can resolve.",
+            "ContribOperators.md, DynamicQuantizeLSTM: weights are 8-bit numbers; of the states it"
+                + " says nothing. ONNX Runtime quantizes the hidden state before each step, Tersor"
+                + " keeps it real. The bound is half a step of the state's range, times the largest"
+                + " sum of a column of R, for each step after the first.",
+            e ->
+                e.is(Kind.VALUES, "DynamicQuantizeLSTM")
+                    && e.in(0).shape()[0] > 1
+                    && e.difference() <= Math.max(2e-6, hiddenError(e))),
+        new Known(
+            "heads-of-nothing",
+            "MultiHeadAttention",
+            "A hidden size of 0: ONNX Runtime's result has the size 1.",
+            "ContribOperators.md: the last dimension is the number of heads times the size of a head,"
+                + " which is 0.",
+            e -> e.is(Kind.SHAPE, "MultiHeadAttention") && e.in(0).size() == 0),
+        new Known(
+            "sampled-positions",
+            "GridSample",
+            "Samples differ by less than 1e-5.",
+            "Operators.md, GridSample: positions are real numbers. ONNX Runtime computes them in"
+                + " float32 where Tersor takes float64; a bicubic kernel amplifies the difference.",
+            e -> e.is(Kind.VALUES, "GridSample") && e.difference() < 1e-5));
+  }
+
+  /** Type of the result, which may be compared in a wider one. */
+  private static DType result(Evidence e) {
+    Tensor made = e.small().values().get(e.node().output(e.output()));
+    return made == null ? e.ours().dtype() : made.dtype();
+  }
+
+  /** Whether two numbers agree but for a part of the larger one. */
+  private static boolean near(Evidence e, int i, double part) {
+    double ours = e.ours().getDouble(i);
+    double theirs = e.theirs().getDouble(i);
+    double scale = Math.max(1, Math.max(Math.abs(ours), Math.abs(theirs)));
+    return Math.abs(ours - theirs) <= part * scale;
+  }
+
+  private static boolean leavesPower(Evidence e, int i) {
+    // Positions of operands that broadcast are not worth finding: any pair may be it.
+    Tensor base = e.in(0);
+    Tensor exponent = e.in(1);
+    boolean same = base.size() == e.ours().size() && exponent.size() == e.ours().size();
+    for (int k = 0; k < exponent.size(); k++) {
+      int b = same || base.size() == e.ours().size() ? i : 0;
+      double power =
+          Math.pow(
+              base.getDouble(Math.min(b, base.size() - 1)), exponent.getDouble(same ? i : k));
+      if (Evidence.leaves(base.dtype(), power)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Whether the magnitudes of all elements have no place in the type, added or multiplied. */
+  private static boolean overflows(Evidence e) {
+    Tensor x = e.in(0);
+    boolean squares = e.node().op().type().matches("ReduceSumSquare|ReduceL2");
+    double sum = 0;
+    double product = 1;
+    for (int i = 0; i < x.size(); i++) {
+      double magnitude = Math.abs(x.getDouble(i));
+      sum += squares ? magnitude * magnitude : magnitude;
+      product *= Math.max(1, magnitude);
+    }
+    boolean exponential = e.node().op().type().equals("ReduceLogSumExp") && sum > 700;
+    return exponential
+        || Evidence.leaves(x.dtype(), e.node().op().type().equals("ReduceProd") ? product : sum)
+        // Sums of 64-bit integers in float64 lose their last digits.
+        || sum > 0x1p53;
+  }
+
+  private static double hiddenError(Evidence e) {
+    Tensor r = e.in(2);
+    int columns = (int) r.shape()[2];
+    double scale = e.in(10).getDouble(0);
+    double largest = 0;
+    for (int column = 0; column < columns; column++) {
+      double sum = 0;
+      for (int k = 0; k < r.shape()[1]; k++) {
+        double code = r.getDouble(k * columns + column) - e.in(11).getDouble(0);
+        sum += Math.abs(code * scale);
+      }
+      largest = Math.max(largest, sum);
+    }
+    return (e.in(0).shape()[0] - 1) * largest / 255;
+  }
+
+  private static boolean oneElement(Evidence e) {
+    Tensor x = e.in(0);
+    if (e.node().op().type().equals("MeanVarianceNormalization")) {
+      long elements = 1;
+      List<Long> axes = e.has("axes") ? e.numbers("axes") : List.of(0L, 2L, 3L);
+      for (long axis : axes) {
+        elements *= x.shape()[(int) (axis < 0 ? axis + x.rank() : axis)];
+      }
+      return elements == 1;
+    }
+    return group(e) == 1;
+  }
+
+  /** Elements that are normalised together; they lie in a row. */
+  private static int group(Evidence e) {
+    Tensor x = e.in(0);
+    int axis =
+        switch (e.node().op().type()) {
+          case "InstanceNormalization" -> 2;
+          case "LayerNormalization" -> (int) e.number("axis", -1);
+          default -> -1;
+        };
+    axis = axis < 0 ? axis + e.ours().rank() : axis;
+    long[] shape = x.dtype().isFloat() ? x.shape() : e.ours().shape();
+    int group = 1;
+    for (int d = axis; d < shape.length; d++) {
+      group *= (int) shape[d];
+    }
+    return group;
+  }
+
+  /** The largest ratio of a group's mean square to its variance and epsilon. */
+  private static double cancellation(Evidence e) {
+    Tensor x = e.in(0);
+    String operator = e.node().op().type();
+    int group = Math.max(1, operator.equals("LayerNormalization") ? group(e) : rows(e));
+    double epsilon = operator.startsWith("Skip") ? 1e-12 : 1e-5;
+    epsilon =
+        e.node().attributes().get("epsilon") instanceof org.tersor.ir.graph.Attribute.FloatAttr f
+            ? f.value()
+            : epsilon;
+    if (!x.dtype().isFloat()) {
+      return 64;
+    }
+    double worst = 1;
+    for (int start = 0; start + group <= x.size(); start += group) {
+      double mean = 0;
+      double squares = 0;
+      for (int i = start; i < start + group; i++) {
+        double value =
+            x.getDouble(i) + (operator.startsWith("Skip") ? added(e, i) : 0);
+        mean += value / group;
+        squares += value * value / group;
+      }
+      worst = Math.max(worst, squares / (Math.max(0, squares - mean * mean) + epsilon));
+    }
+    return worst;
+  }
+
+  private static int rows(Evidence e) {
+    return group(e);
+  }
+
+  /** What a skip connection and a bias add. */
+  private static double added(Evidence e, int i) {
+    double skip = e.in(1).getDouble(i % e.in(1).size());
+    return skip + e.input(4).map(bias -> bias.getDouble(i % bias.size())).orElse(0.0);
+  }
+}
