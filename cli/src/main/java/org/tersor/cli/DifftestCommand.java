@@ -1,5 +1,7 @@
 package org.tersor.cli;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -65,6 +67,12 @@ final class DifftestCommand implements Callable<Integer> {
       description = "Write a small model and its inputs for every group of disagreements.")
   Optional<Path> output = Optional.empty();
 
+  @Option(
+      names = "--docs",
+      paramLabel = "DIR",
+      description = "Write versions.md there: which versions of operators were compared.")
+  Optional<Path> docs = Optional.empty();
+
   @Override
   public Integer call() {
     Map<String, Integer> every = new LinkedHashMap<>();
@@ -87,10 +95,24 @@ final class DifftestCommand implements Callable<Integer> {
           "graphs",
           graphs,
           step -> result.add(differential.run(seed, graphs, outcome -> step.run())));
+      writeDocs(differential, result.getFirst());
     }
     Differential.Summary summary = result.getFirst();
     print(summary);
     return summary.unexplained() == 0 ? Exit.OK : Exit.CHECK_FAILED;
+  }
+
+  private void writeDocs(Differential differential, Differential.Summary summary) {
+    if (docs.isEmpty()) {
+      return;
+    }
+    String run = "./tersor difftest --graphs " + graphs + " --seed " + seed;
+    try {
+      Files.writeString(
+          docs.get().resolve("versions.md"), differential.versionsDocument(summary, run));
+    } catch (IOException e) {
+      throw new TersorException("TSR-0906", "cannot write into " + docs.get() + ": " + e, e);
+    }
   }
 
   private void print(Differential.Summary summary) {
@@ -101,6 +123,7 @@ final class DifftestCommand implements Callable<Integer> {
     json.put("outcomes", summary.outcomes());
     json.put("unexplained", summary.unexplained());
     json.put("known", summary.known());
+    json.put("versions", summary.versions());
     json.put("operators", summary.operators());
     json.put("chaotic", summary.chaotic());
     json.put("groups", summary.groups());

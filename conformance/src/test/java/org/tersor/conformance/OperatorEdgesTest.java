@@ -119,7 +119,12 @@ class OperatorEdgesTest {
           "TSR-0303",
           assertThrows(
                   TersorException.class,
-                  () -> call(graph(13, "", "QuantizeLinear", Map.of(), 1, x, scale), backend, x, scale))
+                  () ->
+                      call(
+                          graph(13, "", "QuantizeLinear", Map.of(), 1, x, scale),
+                          backend,
+                          x,
+                          scale))
               .code());
       assertEquals(
           "TSR-0303",
@@ -172,8 +177,7 @@ class OperatorEdgesTest {
   @Test
   void halvesInOldModels() {
     Tensor x = filled(DType.F16, 2, 3);
-    Tensor result =
-        call(graph(4, "", "Exp", Map.of(), 1, x), "jvm", x).get("out0");
+    Tensor result = call(graph(4, "", "Exp", Map.of(), 1, x), "jvm", x).get("out0");
     assertEquals(Math.exp(-1), result.getDouble(0), 1e-3);
   }
 
@@ -198,11 +202,9 @@ class OperatorEdgesTest {
     Tensor skip = Tensor.zeros(DType.F32, 1, 1, 2);
     Tensor gamma = Tensor.of(new float[] {1, 1}, 2);
     Graph graph =
-        graph(
-            17, "com.microsoft", "SkipSimplifiedLayerNormalization", Map.of(), 1, x, skip, gamma);
+        graph(17, "com.microsoft", "SkipSimplifiedLayerNormalization", Map.of(), 1, x, skip, gamma);
     for (String backend : BACKENDS) {
-      assertEquals(
-          1, call(graph, backend, x, skip, gamma).get("out0").getDouble(0), 1e-4);
+      assertEquals(1, call(graph, backend, x, skip, gamma).get("out0").getDouble(0), 1e-4);
     }
   }
 

@@ -106,6 +106,183 @@ class GradientTest {
 
   private static final long[] MATRIX = {2, 3};
 
+  private static Value node(
+      GraphBuilder b, String type, Map<String, Attribute> attributes, Value... inputs) {
+    return b.add("", type, attributes, inputs);
+  }
+
+  private static Attribute whole(long value) {
+    return new Attribute.IntAttr(value);
+  }
+
+  @Test
+  void generalProducts() {
+    Map<String, Attribute> factors =
+        Map.of("alpha", new Attribute.FloatAttr(1.5f), "beta", new Attribute.FloatAttr(-.5f));
+    check(
+        (b, x) -> node(b, "Gemm", factors, x.get(0), x.get(1), x.get(2)),
+        MATRIX,
+        new long[] {3, 4},
+        new long[] {4});
+    Map<String, Attribute> turned = Map.of("transA", whole(1), "transB", whole(1));
+    // A square, so that the gradient is not the same everywhere.
+    check(
+        (b, x) -> {
+          Value y = node(b, "Gemm", turned, x.get(0), x.get(1));
+          return b.add("Mul", y, y);
+        },
+        new long[] {3, 2},
+        new long[] {4, 3});
+  }
+
+  @Test
+  void partsOfTensors() {
+    check(
+        (b, x) -> {
+          Value y = node(b, "Concat", Map.of("axis", whole(1)), x.get(0), x.get(1), x.get(0));
+          return b.add("Mul", y, y);
+        },
+        MATRIX,
+        new long[] {2, 2});
+    for (long axis = 0; axis < 3; axis++) {
+      long own = axis;
+      check(
+          (b, x) -> {
+            Value rows = b.constant(Tensor.of(new long[] {1, -1, 0, 1}, 2, 2));
+            Value y = node(b, "Gather", Map.of("axis", whole(own)), x.get(0), rows);
+            return b.add("Mul", y, y);
+          },
+          new long[] {2, 3, 2});
+    }
+  }
+
+  @Test
+  void movedElements() {
+    check(
+        (b, x) ->
+            squared(
+                b,
+                b.add(
+                    "Slice",
+                    x.getFirst(),
+                    b.longs(2, -1),
+                    b.longs(0, -9),
+                    b.longs(1, 2),
+                    b.longs(-1, -2))),
+        new long[] {2, 3, 4});
+    check(
+        (b, x) ->
+            squared(
+                b,
+                node(
+                    b,
+                    "GatherElements",
+                    Map.of("axis", whole(1)),
+                    x.getFirst(),
+                    b.constant(Tensor.of(new long[] {0, 0, -1, 1}, 2, 2)))),
+        MATRIX);
+    check(
+        (b, x) ->
+            squared(
+                b,
+                b.add(
+                    "GatherND",
+                    x.getFirst(),
+                    b.constant(Tensor.of(new long[] {0, 1, 1, 0}, 4, 1)))),
+        MATRIX);
+    check((b, x) -> squared(b, b.add("Expand", x.getFirst(), b.longs(2, 2, 3))), new long[] {2, 1});
+    check((b, x) -> squared(b, b.add("Tile", x.getFirst(), b.longs(2, 2))), MATRIX);
+    check(
+        (b, x) -> squared(b, node(b, "DepthToSpace", Map.of("blocksize", whole(2)), x.getFirst())),
+        new long[] {1, 4, 2, 2});
+    check(
+        (b, x) ->
+            squared(
+                b,
+                node(
+                    b,
+                    "MaxPool",
+                    Map.of(
+                        "kernel_shape", new Attribute.IntsAttr(List.of(2L, 2L)),
+                        "pads", new Attribute.IntsAttr(List.of(1L, 0L, 0L, 1L))),
+                    x.getFirst())),
+        new long[] {2, 2, 3, 3});
+  }
+
+  private static Value squared(GraphBuilder b, Value y) {
+    return b.add("Mul", y, y);
+  }
+
+  @Test
+  void normalizations() {
+    Attribute epsilon = new Attribute.FloatAttr(.01f);
+    Map<String, Attribute> axis = Map.of("axis", whole(1), "epsilon", epsilon);
+    check(
+        (b, x) -> squared(b, node(b, "LayerNormalization", axis, x.get(0), x.get(1), x.get(2))),
+        new long[] {2, 3, 2},
+        new long[] {3, 2},
+        new long[] {3, 2});
+    check(
+        (b, x) -> {
+          b.pin("", 23);
+          Value y = node(b, "RMSNormalization", axis, x.get(0), x.get(1));
+          b.pin("", 17);
+          return squared(b, y);
+        },
+        new long[] {2, 3, 2},
+        new long[] {3, 2});
+    Map<String, Attribute> plain = Map.of("epsilon", epsilon);
+    check(
+        (b, x) -> squared(b, node(b, "InstanceNormalization", plain, x.get(0), x.get(1), x.get(2))),
+        new long[] {2, 3, 4},
+        new long[] {3},
+        new long[] {3});
+    long[] vector = {3};
+    check(
+        (b, x) -> squared(b, node(b, "BatchNormalization", plain, x.toArray(Value[]::new))),
+        new long[] {2, 3, 2},
+        vector,
+        vector,
+        vector,
+        vector);
+    Map<String, Attribute> training = Map.of("epsilon", epsilon, "training_mode", whole(1));
+    check(
+        (b, x) -> {
+          Value mean = b.constant(Tensor.zeros(DType.F64, 3));
+          return squared(
+              b, node(b, "BatchNormalization", training, x.get(0), x.get(1), x.get(2), mean, mean));
+        },
+        new long[] {2, 3, 2},
+        vector,
+        vector);
+  }
+
+  @Test
+  void convolutions() {
+    check(
+        (b, x) -> squared(b, node(b, "Conv", Map.of(), x.get(0), x.get(1), x.get(2))),
+        new long[] {2, 2, 4, 3},
+        new long[] {3, 2, 2, 2},
+        new long[] {3});
+    Map<String, Attribute> strided =
+        Map.of(
+            "strides", new Attribute.IntsAttr(List.of(2L)),
+            "dilations", new Attribute.IntsAttr(List.of(2L)),
+            "pads", new Attribute.IntsAttr(List.of(1L, 2L)),
+            "group", whole(2));
+    for (long extent : new long[] {5, 6}) {
+      check(
+          (b, x) -> squared(b, node(b, "Conv", strided, x.get(0), x.get(1))),
+          new long[] {2, 4, extent},
+          new long[] {4, 2, 2});
+    }
+    Map<String, Attribute> same = Map.of("auto_pad", new Attribute.StringAttr("SAME_UPPER"));
+    check(
+        (b, x) -> squared(b, node(b, "Conv", same, x.get(0), x.get(1))),
+        new long[] {1, 2, 5},
+        new long[] {2, 2, 2});
+  }
+
   @TestFactory
   Stream<DynamicTest> elementwise() {
     return Stream.of(

@@ -44,10 +44,10 @@ final class Approximations {
 
   static String markdown() {
     return """
-        Results may differ by what a few roundings in each operator change at the outputs, measured for every graph. In these operators
-        ONNX Runtime's error is a few units in the last place of 1 or of the largest operand, not of the result (its polynomials of erf,
-        tanh and the logistic function; differences with 1), except in float64:
-        """
+    Results may differ by what a few roundings in each operator change at the outputs, measured for every graph. In these operators
+    ONNX Runtime's error is a few units in the last place of 1 or of the largest operand, not of the result (its polynomials of erf,
+    tanh and the logistic function; differences with 1), except in float64:
+    """
         + String.join(", ", OPERATORS.stream().sorted().toList())
         + ".\n";
   }

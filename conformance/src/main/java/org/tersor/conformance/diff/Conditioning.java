@@ -165,7 +165,8 @@ final class Conditioning {
       for (int i = 0; i < node.outputs().size(); i++) {
         Tensor result = results.get(i);
         values.put(
-            node.output(i), moves.isPresent() ? moved(result, tolerance, floor, moves.get()) : result);
+            node.output(i),
+            moves.isPresent() ? moved(result, tolerance, floor, moves.get()) : result);
       }
     }
     return values;

@@ -78,6 +78,7 @@ public final class Differential implements AutoCloseable {
    * @param outcomes graphs by kind of outcome
    * @param chaotic graphs that were not compared, by the operator whose result depends on rounding
    * @param known disagreements that a known difference explains, by its id
+   * @param versions nodes of graphs that agree, by operator and version
    * @param unexplained disagreements without explanation
    */
   public record Summary(
@@ -87,6 +88,7 @@ public final class Differential implements AutoCloseable {
       Map<String, Integer> operators,
       Map<String, Integer> chaotic,
       Map<String, Integer> known,
+      Map<String, Integer> versions,
       int unexplained,
       List<Group> groups) {}
 
@@ -120,6 +122,7 @@ public final class Differential implements AutoCloseable {
     Map<String, Integer> used = new TreeMap<>();
     Map<String, Integer> known = new TreeMap<>();
     Map<String, Integer> chaotic = new TreeMap<>();
+    Map<String, Integer> versions = new TreeMap<>();
     Map<String, Group> groups = new LinkedHashMap<>();
     int nodes = 0;
     int unexplained = 0;
@@ -144,6 +147,9 @@ public final class Differential implements AutoCloseable {
           groups.merge(finding.group(), group, Differential::join);
         }
       }
+      if (worst == Kind.AGREES) {
+        countVersions(drawn.graph(), versions);
+      }
       drawn.operators().forEach(name -> used.merge(name, 1, Integer::sum));
       outcomes.merge(worst.name(), 1, Integer::sum);
       progress.accept(worst.name());
@@ -152,7 +158,22 @@ public final class Differential implements AutoCloseable {
     sorted.sort(
         java.util.Comparator.comparing((Group g) -> !g.known().isEmpty())
             .thenComparingInt(g -> -g.count()));
-    return new Summary(graphs, nodes, outcomes, used, chaotic, known, unexplained, sorted);
+    return new Summary(
+        graphs, nodes, outcomes, used, chaotic, known, versions, unexplained, sorted);
+  }
+
+  private void countVersions(Graph graph, Map<String, Integer> versions) {
+    for (Node node : graph.nodes()) {
+      String key =
+          VersionsDocument.key(generator.operators().get(node).schema(), node.op().version());
+      versions.merge(key, 1, Integer::sum);
+      Graph.bodies(node).forEach(body -> countVersions(body, versions));
+    }
+  }
+
+  /** The table of versions that a run compared; {@code run} is its command. */
+  public String versionsDocument(Summary summary, String run) {
+    return VersionsDocument.markdown(generator.operators(), summary.versions(), run);
   }
 
   private static Group group(Finding finding, Optional<String> explained) {

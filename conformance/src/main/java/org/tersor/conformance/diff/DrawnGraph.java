@@ -19,7 +19,10 @@ import org.tersor.runtime.Tensor;
  * @param equivalent a graph without bodies and sequences with the same outputs, if this has some
  */
 record DrawnGraph(
-    Graph graph, Map<String, Tensor> inputs, Map<Value, Tensor> values, Optional<String> refusal,
+    Graph graph,
+    Map<String, Tensor> inputs,
+    Map<Value, Tensor> values,
+    Optional<String> refusal,
     Set<String> widened,
     Optional<DrawnGraph> equivalent) {
   /** Names of operators in order, those in bodies after their node. */

@@ -45,7 +45,7 @@ final class GraphGenerator {
   private static final double WIDENED = .25;
 
   /** Last versions of the domains whose operators are drawn. */
-  private static final Map<String, Integer> DOMAINS =
+  static final Map<String, Integer> DOMAINS =
       Map.of("", MOST_OPSET, "com.microsoft", 1, "ai.onnx.ml", 5);
 
   /** Opset from which on axes may be negative. */
@@ -157,7 +157,8 @@ final class GraphGenerator {
         }
       }
       ends.forEach(builder::output);
-      return new DrawnGraph(builder.build("difftest", Map.of()), inputs, values, refusal, widened, Optional.empty());
+      return new DrawnGraph(
+          builder.build("difftest", Map.of()), inputs, values, refusal, widened, Optional.empty());
     }
 
     /** A node that reads nothing of what is there, where values that are there do not fit. */
@@ -170,8 +171,7 @@ final class GraphGenerator {
       }
     }
 
-    private Optional<Proposal> propose(
-        Operator operator, SeededRandom own, List<Known> existing) {
+    private Optional<Proposal> propose(Operator operator, SeededRandom own, List<Known> existing) {
       OpSchema schema = operator.schema();
       List<Sample> alternatives = samples.getOrDefault(schema, List.of());
       Sample sample = alternatives.get((int) own.between(0, alternatives.size() - 1));
@@ -181,7 +181,13 @@ final class GraphGenerator {
           .max(Integer::compare)
           .map(version ->
               new NodeMaker(
-                      schema, sample, version, existing, own, emptiness, opset >= FIRST_NEGATIVE_AXES)
+                      schema,
+                      sample,
+                      version,
+                      existing,
+                      own,
+                      emptiness,
+                      opset >= FIRST_NEGATIVE_AXES)
                   .make());
     }
 
@@ -270,8 +276,7 @@ final class GraphGenerator {
       for (Optional<Tensor> tensor : given) {
         operandValues.add(
             tensor
-                .map(t ->
-                    own.input("i" + own.nextId(), TensorType.of(t.dtype(), t.shape())))
+                .map(t -> own.input("i" + own.nextId(), TensorType.of(t.dtype(), t.shape())))
                 .orElse(Value.NONE));
       }
       List<Value> outputs = new ArrayList<>();

@@ -163,9 +163,7 @@ final class KnownRefusals {
             "ONNX Runtime accepts float64 and fails when it runs.",
             "Operators.md, T: float16, float or double. ONNX Runtime registers double but has no code"
                 + " for it.",
-            e ->
-                e.is(Kind.REFERENCE_REFUSES, "LSTM", "GRU", "RNN")
-                    && e.type() == DType.F64),
+            e -> e.is(Kind.REFERENCE_REFUSES, "LSTM", "GRU", "RNN") && e.type() == DType.F64),
         new Known(
             "pad-with-axes-of-int32",
             "Pad",

@@ -36,9 +36,7 @@ final class KnownValues {
                 + " that has no place there. Tersor saturates what it converts from float64 and"
                 + " makes NaN 0, ONNX Runtime casts as the processor does.",
             e ->
-                e.is(Kind.VALUES, "Pow")
-                    && e.type().isInteger()
-                    && e.each(i -> leavesPower(e, i))),
+                e.is(Kind.VALUES, "Pow") && e.type().isInteger() && e.each(i -> leavesPower(e, i))),
         new Known(
             "logarithm-of-nothing",
             "ReduceLogSum, ReduceLogSumExp, ReduceMean, ReduceL2",
@@ -50,8 +48,7 @@ final class KnownValues {
                 e.is(Kind.VALUES, "ReduceLogSum", "ReduceLogSumExp", "ReduceMean", "ReduceL2")
                     && e.type().isInteger()
                     && e.each(i ->
-                        e.ours().getLong(i) == 0
-                            && e.theirs().getLong(i) == e.type().minValue())),
+                        e.ours().getLong(i) == 0 && e.theirs().getLong(i) == e.type().minValue())),
         new Known(
             "integer-sum-overflows",
             "ReduceSum, ReduceSumSquare, ReduceProd, ReduceL1, ReduceL2, ReduceMean, ReduceLogSum,"
@@ -214,7 +211,7 @@ final class KnownValues {
             "A product over no elements: ONNX Runtime gives C instead of beta * C, or what was in"
                 + " memory.",
             "Operators.md, Gemm: Y = alpha * A' * B' + beta * C, where the sum over nothing is 0.",
-            e -> 
+            e ->
                 e.is(
                         Kind.VALUES,
                         "Gemm",
@@ -306,8 +303,7 @@ final class KnownValues {
     for (int k = 0; k < exponent.size(); k++) {
       int b = same || base.size() == e.ours().size() ? i : 0;
       double power =
-          Math.pow(
-              base.getDouble(Math.min(b, base.size() - 1)), exponent.getDouble(same ? i : k));
+          Math.pow(base.getDouble(Math.min(b, base.size() - 1)), exponent.getDouble(same ? i : k));
       if (Evidence.leaves(base.dtype(), power)) {
         return true;
       }
@@ -398,8 +394,7 @@ final class KnownValues {
       double mean = 0;
       double squares = 0;
       for (int i = start; i < start + group; i++) {
-        double value =
-            x.getDouble(i) + (operator.startsWith("Skip") ? added(e, i) : 0);
+        double value = x.getDouble(i) + (operator.startsWith("Skip") ? added(e, i) : 0);
         mean += value / group;
         squares += value * value / group;
       }

@@ -222,8 +222,7 @@ final class NodeMaker {
     boolean absent = clause.value().filter(new Expr.Word("-")::equals).isPresent();
     if (input.isPresent() && (clause.operand() || spec == null)) {
       boolean optional = input.get().arity() == Arity.OPTIONAL;
-      boolean needed =
-          clause.must() || referenced.contains(clause.name()) || said(clause, "must");
+      boolean needed = clause.must() || referenced.contains(clause.name()) || said(clause, "must");
       if (absent || (optional && !needed && !draft.chance(.6))) {
         operands.put(clause.name(), List.of(new Operand.Absent()));
       } else {
@@ -235,7 +234,10 @@ final class NodeMaker {
       }
     } else if (spec != null) {
       boolean present =
-          clause.must() || spec.required() || referenced.contains(clause.name()) || draft.chance(.75);
+          clause.must()
+              || spec.required()
+              || referenced.contains(clause.name())
+              || draft.chance(.75);
       if (!absent && present) {
         attribute(clause.name(), spec.kind(), clause.value().orElseThrow());
       }

@@ -60,8 +60,7 @@ final class ReferenceKernels implements KernelOracle {
             .orElse(0);
     StringBuilder text =
         new StringBuilder(node.op().domain() + ' ' + node.op().type() + ' ' + since);
-    for (Value value :
-        Stream.concat(node.inputs().stream(), node.outputs().stream()).toList()) {
+    for (Value value : Stream.concat(node.inputs().stream(), node.outputs().stream()).toList()) {
       Tensor tensor = values.get(value);
       text.append(' ').append(tensor == null ? "-" : tensor.dtype().text());
       if (tensor != null && needsCast(tensor.dtype())) {

@@ -84,8 +84,8 @@ final class Scaffold {
     List<Node> part = graph.nodes().subList(from, to);
     return part.stream()
         .flatMap(n -> n.outputs().stream())
-        .filter(v ->
-            graph.isOutput(v) || graph.consumers(v).stream().anyMatch(n -> !part.contains(n)))
+        .filter(
+            v -> graph.isOutput(v) || graph.consumers(v).stream().anyMatch(n -> !part.contains(n)))
         .toList();
   }
 
@@ -133,9 +133,17 @@ final class Scaffold {
   /** With a new dimension of size 1. */
   Value unsqueeze(GraphBuilder target, Value value, int axis) {
     return opset() < 13
-        ? node(target, "Unsqueeze", Map.of("axes", new Attribute.IntsAttr(List.of((long) axis))), value)
+        ? node(
+            target,
+            "Unsqueeze",
+            Map.of("axes", new Attribute.IntsAttr(List.of((long) axis))),
+            value)
         : node(
-            target, "Unsqueeze", Map.of(), value, constant(target, Tensor.of(new long[] {axis}, 1)));
+            target,
+            "Unsqueeze",
+            Map.of(),
+            value,
+            constant(target, Tensor.of(new long[] {axis}, 1)));
   }
 
   /** One position of an axis, which goes away. */
@@ -150,8 +158,7 @@ final class Scaffold {
 
   /** Values along a new axis. */
   Value stack(GraphBuilder target, List<Value> values, int axis) {
-    Value[] wide =
-        values.stream().map(v -> unsqueeze(target, v, axis)).toArray(Value[]::new);
+    Value[] wide = values.stream().map(v -> unsqueeze(target, v, axis)).toArray(Value[]::new);
     return node(target, "Concat", Map.of("axis", new Attribute.IntAttr(axis)), wide);
   }
 

@@ -32,6 +32,7 @@ import org.tersor.runtime.TersorException;
 final class Structures {
   private static final Set<DType> TYPES =
       Set.of(DType.F32, DType.F64, DType.I32, DType.I64, DType.BOOL, DType.U8, DType.F16);
+
   /** From here on branches of If may differ in shape. */
   private static final int FIRST_OTHER_SHAPES = 11;
 
@@ -117,8 +118,7 @@ final class Structures {
     boolean condition = chance(.5);
     Scaffold run = new Scaffold(graph, from, to);
     Tensor flag = Scaffold.flag(condition);
-    Value cond =
-        chance(.7) ? run.input("cond", flag) : run.constant(run.builder(), flag);
+    Value cond = chance(.7) ? run.input("cond", flag) : run.constant(run.builder(), flag);
     GraphBuilder taken = run.body();
     Map<Value, Value> inside = new HashMap<>(run.map());
     ownConstants(run, taken, inside);
@@ -210,11 +210,8 @@ final class Structures {
     boolean counted = chance(.7);
     Tensor count = Tensor.of(new long[] {trips});
     Value limit =
-        !counted
-            ? Value.NONE
-            : chance(.5) ? run.input("trips", count) : run.constant(b, count);
-    Value go =
-        counted && chance(.5) ? Value.NONE : run.constant(b, Scaffold.flag(true));
+        !counted ? Value.NONE : chance(.5) ? run.input("trips", count) : run.constant(b, count);
+    Value go = counted && chance(.5) ? Value.NONE : run.constant(b, Scaffold.flag(true));
     GraphBuilder body = run.body();
     Value turn = body.input("turn", TensorType.of(DType.I64));
     Value on = body.input("on", TensorType.of(DType.BOOL));
@@ -234,7 +231,9 @@ final class Structures {
     }
     Value list = Value.NONE;
     if (sequence) {
-      list = body.input("list", new ValueType.SequenceType(TensorType.unranked(tensor(scanned).dtype())));
+      list =
+          body.input(
+              "list", new ValueType.SequenceType(TensorType.unranked(tensor(scanned).dtype())));
       initial.add(run.node(b, "SequenceEmpty", Map.of("dtype", number(tensor(scanned).dtype()))));
     }
     run.part(body, inside);
@@ -242,7 +241,11 @@ final class Structures {
         counted
             ? run.node(body, "Identity", Map.of(), on)
             : run.node(
-                body, "Less", Map.of(), turn, run.constant(body, Tensor.of(new long[] {trips - 1}))));
+                body,
+                "Less",
+                Map.of(),
+                turn,
+                run.constant(body, Tensor.of(new long[] {trips - 1}))));
     makes.forEach(v -> body.output(typed(run, body, v, inside.getOrDefault(v, v))));
     Value last = inside.getOrDefault(scanned, scanned);
     body.output(
@@ -251,7 +254,12 @@ final class Structures {
             : typed(run, body, scanned, last));
     List<Value> results = results(run, makes.size() + 1);
     b.addNode(
-        "loop", "", "Loop", Map.of("body", new GraphAttr(body.build("body", Map.of()))), initial, results);
+        "loop",
+        "",
+        "Loop",
+        Map.of("body", new GraphAttr(body.build("body", Map.of()))),
+        initial,
+        results);
     for (int i = 0; i < makes.size(); i++) {
       run.replace(makes.get(i), results.get(i));
     }
@@ -303,8 +311,7 @@ final class Structures {
       Value make = makes.get(i);
       flat.replace(make, inside.getOrDefault(make, make));
       flat.output(
-          "stack" + i,
-          flat.stack(flat.builder(), made.getOrDefault(make, List.of()), axes[i]));
+          "stack" + i, flat.stack(flat.builder(), made.getOrDefault(make, List.of()), axes[i]));
     }
 
     Scaffold run = new Scaffold(graph, from, to);
@@ -320,8 +327,8 @@ final class Structures {
     within.put(sliced, body.input("slice", type(sliced)));
     operands.add(run.input("slices", slices));
     run.part(body, within);
-    carried.ifPresent(p ->
-        body.output(typed(run, body, p.made(), within.getOrDefault(p.made(), p.made()))));
+    carried.ifPresent(
+        p -> body.output(typed(run, body, p.made(), within.getOrDefault(p.made(), p.made()))));
     makes.forEach(v -> body.output(typed(run, body, v, within.getOrDefault(v, v))));
     Map<String, Attribute> attributes = new LinkedHashMap<>();
     attributes.put("body", new GraphAttr(body.build("body", Map.of())));
@@ -395,12 +402,12 @@ final class Structures {
       case 1 -> {
         Value other = run.constant(b, Tensor.zeros(tensor.dtype(), 2));
         Value zero = run.constant(b, Tensor.of(new long[] {0}));
-        Value list =
-            run.node(b, "SequenceEmpty", Map.of("dtype", number(tensor.dtype())));
+        Value list = run.node(b, "SequenceEmpty", Map.of("dtype", number(tensor.dtype())));
         list = run.node(b, "SequenceInsert", Map.of(), list, own);
         list = run.node(b, "SequenceInsert", Map.of(), list, other, zero);
         list = run.node(b, "SequenceErase", Map.of(), list, zero);
-        there = run.node(b, "SequenceAt", Map.of(), list, run.constant(b, Tensor.of(new long[] {-1})));
+        there =
+            run.node(b, "SequenceAt", Map.of(), list, run.constant(b, Tensor.of(new long[] {-1})));
       }
       case 2 -> {
         int axis = (int) random.between(0, Math.max(0, tensor.rank() - 1));
@@ -457,15 +464,18 @@ final class Structures {
     Map<String, Tensor> inputs = run.inputs(drawn.inputs());
     Map<String, Tensor> flatInputs = flat.inputs(drawn.inputs());
     Map<Value, Tensor> given = new LinkedHashMap<>();
-    plain.inputs().forEach(input -> given.put(input, flatInputs.getOrDefault(input.name(), Tensor.zeros(DType.F32))));
+    plain
+        .inputs()
+        .forEach(input ->
+            given.put(input, flatInputs.getOrDefault(input.name(), Tensor.zeros(DType.F32))));
     Map<Value, Tensor> values = new LinkedHashMap<>(given);
     values.putAll(new Conditioning(plain, operators).values(given));
     Graph structured = run.build(plain.outputs().stream().map(values::get).toList());
     Map<Value, Tensor> known = new LinkedHashMap<>();
     structured
         .inputs()
-        .forEach(input ->
-            known.put(input, inputs.getOrDefault(input.name(), Tensor.zeros(DType.F32))));
+        .forEach(
+            input -> known.put(input, inputs.getOrDefault(input.name(), Tensor.zeros(DType.F32))));
     for (int i = 0; i < plain.outputs().size(); i++) {
       Tensor tensor = values.get(plain.outputs().get(i));
       if (tensor != null) {

@@ -96,8 +96,7 @@ class DifferentialTest {
       drawn.operators().forEach(name -> seen.merge(name, 1, Integer::sum));
       java.util.Map<String, org.tersor.runtime.Tensor> results =
           compiler
-              .executable(
-                  drawn.graph(), "interpreter", org.tersor.passes.CompileOptions.defaults())
+              .executable(drawn.graph(), "interpreter", org.tersor.passes.CompileOptions.defaults())
               .run(drawn.inputs());
       for (int i = 0; i < plain.graph().outputs().size(); i++) {
         String name = drawn.graph().outputs().get(i).name();
@@ -113,7 +112,8 @@ class DifferentialTest {
   @Test
   void shrinkingKeepsTheFault() {
     OpRegistry operators = OpRegistry.standard();
-    GraphGenerator generator = new GraphGenerator(operators, Set.of("Add", "Neg"), KernelOracle.everything());
+    GraphGenerator generator =
+        new GraphGenerator(operators, Set.of("Add", "Neg"), KernelOracle.everything());
     for (long seed = 1; seed < 30; seed++) {
       DrawnGraph drawn = generator.draw(seed);
       if (drawn.operators().contains("Neg")) {

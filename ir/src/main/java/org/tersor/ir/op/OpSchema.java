@@ -29,15 +29,16 @@ import org.tersor.runtime.DType;
  *           a|b}, {@code -} (absent), {@code axis(X)}, {@code axes(X)}, {@code perm(X)}, {@code
  *           each(d, v)}, {@code each2(d, v)}, {@code dim(X, axis)}, {@code below(n)}, {@code
  *           index(n)}, {@code dims(n d*)}, {@code reshape(X)}, {@code split(n)}, {@code type(T)};
- *           for elements also {@code nonzero}, {@code positive}, {@code unit}, {@code prob}
- *           also {@code plus(a, b)}, {@code times(a, b)}; lists {@code copies(n, v)}, {@code count(n)}
+ *           for elements also {@code nonzero}, {@code positive}, {@code unit}, {@code prob} also
+ *           {@code plus(a, b)}, {@code times(a, b)}; lists {@code copies(n, v)}, {@code count(n)}
  *           (0 to n - 1), {@code list(a, b)}, {@code words(a, b)}
- *       <li>{@code X![n]}, {@code axis!=1}: never left out. {@code operands=2}, {@code
- *           outputs=1}: how many of a variadic input, how many results. {@code '...'} is a word with other characters
+ *       <li>{@code X![n]}, {@code axis!=1}: never left out. {@code operands=2}, {@code outputs=1}:
+ *           how many of a variadic input, how many results. {@code '...'} is a word with other
+ *           characters
  *       <li>{@code X[*]=axes(Y)}: an input whose value tells its shape
  *       <li>{@code 13-: clause} and {@code 7-12: clause}: for these versions of the operator
- *       <li>{@code A || B}: one of two samples. A lone {@code -}: no sample; {@code -6: -}: none
- *           of these versions
+ *       <li>{@code A || B}: one of two samples. A lone {@code -}: no sample; {@code -6: -}: none of
+ *           these versions
  *     </ul>
  */
 public record OpSchema(

@@ -19,7 +19,8 @@ import org.tersor.runtime.Tensor;
 final class ArrayFeatureExtractor extends OpBase {
   ArrayFeatureExtractor() {
     super(
-        OpSchema.of(TabledOperator.ML, "ArrayFeatureExtractor", 1).sample("X[b*0-1 n]; Y[m]=below(n)")
+        OpSchema.of(TabledOperator.ML, "ArrayFeatureExtractor", 1)
+            .sample("X[b*0-1 n]; Y[m]=below(n)")
             .input("X", "T")
             .input("Y", "I")
             .output("Z", "T")

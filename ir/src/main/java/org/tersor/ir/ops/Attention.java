@@ -27,7 +27,9 @@ final class Attention extends OpBase {
 
   Attention() {
     super(
-        OpSchema.of("", "Attention", 23, 24, 25).sample("Q[b h s d]; K[b h t d]; V[b h t e]; attn_mask[s t]; past_key=-; past_value=-; nonpad_kv_seqlen=-; is_causal=0|1; scale=0.25..1.0; softcap=-; qk_matmul_output_mode=-; softmax_precision=-; q_num_heads=-; kv_num_heads=-; local_window_size=- || kv_num_heads=1..2; q_num_heads=2; d=1..3; e=1..3; q=times(2, d); k=times(kv_num_heads, d); v=times(kv_num_heads, e); Q[b s q]; K[b t k]; V[b t v]; attn_mask=-; past_key=-; past_value=-; nonpad_kv_seqlen=-; is_causal=0|1; scale=-; softcap=-|1.0..3.0; qk_matmul_output_mode=0; softmax_precision=-; local_window_size=- || Q[b h s d]; K[b h t d]; V[b h t e]; attn_mask=-; outputs=3; past_key![b h p d]; past_value![b h p e]; nonpad_kv_seqlen=-; is_causal=0|1; scale=-; softcap=-; qk_matmul_output_mode=-; softmax_precision=-; q_num_heads=-; kv_num_heads=-; local_window_size=-")
+        OpSchema.of("", "Attention", 23, 24, 25)
+            .sample(
+                "Q[b h s d]; K[b h t d]; V[b h t e]; attn_mask[s t]; past_key=-; past_value=-; nonpad_kv_seqlen=-; is_causal=0|1; scale=0.25..1.0; softcap=-; qk_matmul_output_mode=-; softmax_precision=-; q_num_heads=-; kv_num_heads=-; local_window_size=- || kv_num_heads=1..2; q_num_heads=2; d=1..3; e=1..3; q=times(2, d); k=times(kv_num_heads, d); v=times(kv_num_heads, e); Q[b s q]; K[b t k]; V[b t v]; attn_mask=-; past_key=-; past_value=-; nonpad_kv_seqlen=-; is_causal=0|1; scale=-; softcap=-|1.0..3.0; qk_matmul_output_mode=0; softmax_precision=-; local_window_size=- || Q[b h s d]; K[b h t d]; V[b h t e]; attn_mask=-; outputs=3; past_key![b h p d]; past_value![b h p e]; nonpad_kv_seqlen=-; is_causal=0|1; scale=-; softcap=-; qk_matmul_output_mode=-; softmax_precision=-; q_num_heads=-; kv_num_heads=-; local_window_size=-")
             .input("Q", "T1")
             .input("K", "T1")
             .input("V", "T2")

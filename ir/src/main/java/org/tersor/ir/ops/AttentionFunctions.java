@@ -155,7 +155,9 @@ final class AttentionFunctions {
     }
 
     private static OpSchema.Builder reals() {
-      return OpSchema.of(MICROSOFT, "Attention", 1).sample("num_heads=1..2; d=1..3; h=times(num_heads, d); t=times(3, h); input[b s i]; weights[i t]; bias![t]; mask_index=-; past=-; attention_bias=-; past_sequence_length=-; unidirectional=0|1; scale=-; do_rotary=-; qkv_hidden_sizes=-; mask_filter_value=-; past_present_share_buffer=-; rotary_embedding_dim=-")
+      return OpSchema.of(MICROSOFT, "Attention", 1)
+          .sample(
+              "num_heads=1..2; d=1..3; h=times(num_heads, d); t=times(3, h); input[b s i]; weights[i t]; bias![t]; mask_index=-; past=-; attention_bias=-; past_sequence_length=-; unidirectional=0|1; scale=-; do_rotary=-; qkv_hidden_sizes=-; mask_filter_value=-; past_present_share_buffer=-; rotary_embedding_dim=-")
           .input("input", "T")
           .input("weights", "T")
           .optional("bias", "T")
@@ -166,7 +168,9 @@ final class AttentionFunctions {
     }
 
     private static OpSchema.Builder bytes() {
-      return OpSchema.of(MICROSOFT, "QAttention", 1).sample("num_heads=1..2; d=1..3; h=times(num_heads, d); t=times(3, h); input[b s i]; weight[i t]; bias[t]; input_scale[]=prob; weight_scale[]=prob; mask_index=-; input_zero_point![]; weight_zero_point![]; past=-; unidirectional=0|1; scale=-; do_rotary=-; qkv_hidden_sizes=-; mask_filter_value=-; past_present_share_buffer=-; rotary_embedding_dim=-")
+      return OpSchema.of(MICROSOFT, "QAttention", 1)
+          .sample(
+              "num_heads=1..2; d=1..3; h=times(num_heads, d); t=times(3, h); input[b s i]; weight[i t]; bias[t]; input_scale[]=prob; weight_scale[]=prob; mask_index=-; input_zero_point![]; weight_zero_point![]; past=-; unidirectional=0|1; scale=-; do_rotary=-; qkv_hidden_sizes=-; mask_filter_value=-; past_present_share_buffer=-; rotary_embedding_dim=-")
           .input("input", "T1")
           .input("weight", "T2")
           .input("bias", "T")
@@ -301,7 +305,9 @@ final class AttentionFunctions {
   private static final class MultiHeadAttention extends FunctionOperator {
     MultiHeadAttention() {
       super(
-          OpSchema.of(MICROSOFT, "MultiHeadAttention", 1).sample("num_heads=1..2; d=1..3; h=times(num_heads, d); query[b s h]; key![b t h]; value![b t h]; bias=-; key_padding_mask=-; attention_bias[1 num_heads s t]; past_key=-; past_value=-; past_sequence_length=-; cache_indirection=-; unidirectional=0; scale=-; mask_filter_value=-")
+          OpSchema.of(MICROSOFT, "MultiHeadAttention", 1)
+              .sample(
+                  "num_heads=1..2; d=1..3; h=times(num_heads, d); query[b s h]; key![b t h]; value![b t h]; bias=-; key_padding_mask=-; attention_bias[1 num_heads s t]; past_key=-; past_value=-; past_sequence_length=-; cache_indirection=-; unidirectional=0; scale=-; mask_filter_value=-")
               .input("query", "T")
               .optional("key", "T")
               .optional("value", "T")

@@ -2,6 +2,8 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
@@ -24,7 +26,7 @@ import org.tersor.runtime.Tensor;
  * running statistics: running = input * momentum + batch * (1 - momentum). Before 14 further
  * outputs are for training only: a model that uses them is refused.
  */
-final class BatchNormalization extends OpBase {
+final class BatchNormalization extends OpBase implements Differentiable {
   BatchNormalization() {
     super(
         OpSchema.of("", "BatchNormalization", 1, 6, 7, 9, 14, 15)
@@ -121,6 +123,37 @@ final class BatchNormalization extends OpBase {
       y.setDouble(i, c.input(1).getDouble(at) * normal + c.input(2).getDouble(at));
     }
     return results.subList(0, Math.min(results.size(), Math.max(1, c.outputCount())));
+  }
+
+  /**
+   * In training by the batch's statistics, which are the input's; else the given ones vary, too.
+   */
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    if (!spatial(c) || c.rank(0) < 2) {
+      throw c.error("TSR-0203", "its derivative is not known");
+    }
+    double epsilon = c.floatAttr("epsilon", 1e-5f);
+    Value scale = p.channels(c, p.inputs().get(1));
+    Value byBias = p.perChannel(c, p.gradient());
+    if (training(c)) {
+      List<Long> axes = new ArrayList<>(List.of(0L));
+      LongStream.range(2, c.rank(0)).forEach(axes::add);
+      NormalizationGradient.Parts parts =
+          new NormalizationGradient(axes, true, epsilon, scale).of(c, p);
+      return List.of(parts.x(), p.perChannel(c, parts.scaled()), byBias, Value.NONE, Value.NONE);
+    }
+    Value variance = p.add("Add", p.channels(c, p.inputs().get(4)), p.number(c.dtype(4), epsilon));
+    Value sigma = p.add("Sqrt", variance);
+    Value centred = p.add("Sub", p.inputs().get(0), p.channels(c, p.inputs().get(3)));
+    Value byX = p.add("Div", p.add("Mul", p.gradient(), scale), sigma);
+    Value byVariance = p.add("Div", p.add("Mul", byX, centred), variance);
+    return List.of(
+        byX,
+        p.perChannel(c, p.add("Div", p.add("Mul", p.gradient(), centred), sigma)),
+        byBias,
+        p.perChannel(c, p.add("Neg", byX)),
+        p.perChannel(c, p.add("Mul", byVariance, p.number(c.dtype(0), -.5))));
   }
 
   @Override

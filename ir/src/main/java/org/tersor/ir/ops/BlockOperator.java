@@ -16,7 +16,7 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /** DepthToSpace and SpaceToDepth on [N, C, H, W]. */
-final class BlockOperator extends OpBase {
+final class BlockOperator extends OpBase implements Moving {
   private final boolean toSpace;
 
   private BlockOperator(String name, boolean toSpace, int... versions) {

@@ -80,7 +80,9 @@ final class BlockWeights {
   private static final class MatMulNBits extends FunctionOperator {
     MatMulNBits() {
       super(
-          OpSchema.of(MICROSOFT, "MatMulNBits", 1).sample("l=1..2; k=times(16, l); K=k; n=1..4; N=n; bits=4; block_size=16; A[m k]; B[n l 8]; scales[n l]=positive; zero_points=-; g_idx=-; bias=-; accuracy_level=0 || l=1..2; k=times(16, l); K=k; n=1..4; N=n; bits=8; block_size=16; A[m k]; B[n l 16]; scales[n l]=positive; zero_points=-; g_idx=-; bias=-; accuracy_level=0")
+          OpSchema.of(MICROSOFT, "MatMulNBits", 1)
+              .sample(
+                  "l=1..2; k=times(16, l); K=k; n=1..4; N=n; bits=4; block_size=16; A[m k]; B[n l 8]; scales[n l]=positive; zero_points=-; g_idx=-; bias=-; accuracy_level=0 || l=1..2; k=times(16, l); K=k; n=1..4; N=n; bits=8; block_size=16; A[m k]; B[n l 16]; scales[n l]=positive; zero_points=-; g_idx=-; bias=-; accuracy_level=0")
               .input("A", "T1")
               .input("B", "T2")
               .input("scales", "T1")
@@ -224,7 +226,9 @@ final class BlockWeights {
 
     MatMulBnb4() {
       super(
-          OpSchema.of(MICROSOFT, "MatMulBnb4", 1).sample("l=1..2; k=times(16, l); K=k; n=1..4; N=n; j=times(n, l, 8); i=times(n, l); block_size=16; quant_type=0|1; transB=-; training_mode=-; A[m k]; B[j]; absmax[i]=positive")
+          OpSchema.of(MICROSOFT, "MatMulBnb4", 1)
+              .sample(
+                  "l=1..2; k=times(16, l); K=k; n=1..4; N=n; j=times(n, l, 8); i=times(n, l); block_size=16; quant_type=0|1; transB=-; training_mode=-; A[m k]; B[j]; absmax[i]=positive")
               .input("A", "T1")
               .input("B", "T2")
               .input("absmax", "T1")
@@ -277,7 +281,9 @@ final class BlockWeights {
   private static final class GatherBlockQuantized extends FunctionOperator {
     GatherBlockQuantized() {
       super(
-          OpSchema.of(MICROSOFT, "GatherBlockQuantized", 1).sample("l=1..2; k=times(16, l); data[n k]; indices[i*0-2]=index(n); scales[n l]=positive; zero_points[n l]; block_size!=16; quantize_axis!=1; gather_axis!=0; bits=-")
+          OpSchema.of(MICROSOFT, "GatherBlockQuantized", 1)
+              .sample(
+                  "l=1..2; k=times(16, l); data[n k]; indices[i*0-2]=index(n); scales[n l]=positive; zero_points[n l]; block_size!=16; quantize_axis!=1; gather_axis!=0; bits=-")
               .input("data", "T1")
               .input("indices", "I")
               .input("scales", "T2")

@@ -30,7 +30,9 @@ final class CausalConvWithState extends OpBase {
 
   CausalConvWithState() {
     super(
-        OpSchema.of("", "CausalConvWithState", 27).sample("k=1..3; p=plus(k, -1); input[b c l]; weight[c 1 k]; bias[c]; past_state[b c p]; activation=none|silu; outputs=2")
+        OpSchema.of("", "CausalConvWithState", 27)
+            .sample(
+                "k=1..3; p=plus(k, -1); input[b c l]; weight[c 1 k]; bias[c]; past_state[b c p]; activation=none|silu; outputs=2")
             .input("input", "T")
             .input("weight", "T")
             .optional("bias", "T")

@@ -2,6 +2,8 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
@@ -20,7 +22,7 @@ import org.tersor.runtime.Tensor;
  * and variance 1, times scale plus B. GroupNormalization (18, 21): the same over groups of
  * channels; scale and bias are per group in version 18, per channel from 21.
  */
-final class ChannelNormalization extends OpBase {
+final class ChannelNormalization extends OpBase implements Differentiable {
   private final boolean grouped;
 
   ChannelNormalization(boolean grouped) {
@@ -102,6 +104,21 @@ final class ChannelNormalization extends OpBase {
       }
     }
     return List.of(y);
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    if (grouped) {
+      throw c.error("TSR-0203", "its derivative is not known");
+    }
+    NormalizationGradient.Parts parts =
+        new NormalizationGradient(
+                LongStream.range(2, c.rank(0)).boxed().toList(),
+                true,
+                c.floatAttr("epsilon", 1e-5f),
+                p.channels(c, p.inputs().get(1)))
+            .of(c, p);
+    return List.of(parts.x(), p.perChannel(c, parts.scaled()), p.perChannel(c, p.gradient()));
   }
 
   @Override

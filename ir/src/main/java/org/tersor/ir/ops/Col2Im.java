@@ -26,7 +26,9 @@ final class Col2Im extends OpBase {
 
   Col2Im() {
     super(
-        OpSchema.of("", "Col2Im", 18).sample("p=1..2; q=1..2; bh=1..3; bw=1..3; h=plus(bh, p, -1); w=plus(bw, q, -1); c=1..2; r=times(c, p, q); l=times(bh, bw); input[n r l]; image_shape=dims(h w); block_shape=dims(p q); dilations=-; pads=-; strides=-")
+        OpSchema.of("", "Col2Im", 18)
+            .sample(
+                "p=1..2; q=1..2; bh=1..3; bw=1..3; h=plus(bh, p, -1); w=plus(bw, q, -1); c=1..2; r=times(c, p, q); l=times(bh, bw); input[n r l]; image_shape=dims(h w); block_shape=dims(p q); dilations=-; pads=-; strides=-")
             .input("input", "T")
             .input("image_shape", "I")
             .input("block_shape", "I")

@@ -2,7 +2,10 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
@@ -18,7 +21,7 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /** Concat: inputs one after another along an axis (1 by default in version 1). */
-final class ConcatOperator extends OpBase {
+final class ConcatOperator extends OpBase implements Differentiable {
   ConcatOperator() {
     super(
         OpSchema.of("", "Concat", 1, 4, 11, 13)
@@ -83,6 +86,30 @@ final class ConcatOperator extends OpBase {
       offset += x.shape()[axis];
     }
     return List.of(out);
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    int axis = axis(c);
+    List<Value> parts = new ArrayList<>();
+    long offset = 0;
+    for (int k = 0; k < c.inputCount(); k++) {
+      DimExpr extent = c.dims(k).get(axis);
+      if (!extent.isConst()) {
+        throw c.error("TSR-0203", "the extent " + extent + " must be known for its gradient");
+      }
+      GraphBuilder b = p.builder();
+      parts.add(
+          p.modern(
+              "Slice",
+              Map.of(),
+              p.gradient(),
+              b.longs(offset),
+              b.longs(offset + extent.constValue()),
+              b.longs(axis)));
+      offset += extent.constValue();
+    }
+    return parts;
   }
 
   @Override

@@ -2,6 +2,7 @@ package org.tersor.ir.ops;
 
 import java.util.List;
 import java.util.Optional;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -18,7 +19,7 @@ import org.tersor.runtime.Tensor;
  * Conv (1, 11, 22) and com.microsoft FusedConv: Y [N, M, windows...] = X [N, C, spatial...] * W [M,
  * C / group, kernel...] + B [M]; FusedConv adds Z and applies an activation.
  */
-final class Conv extends OpBase {
+final class Conv extends OpBase implements Differentiable {
 
   Conv() {
     super(
@@ -58,6 +59,14 @@ final class Conv extends OpBase {
         .attribute("kernel_shape", AttributeKind.INTS)
         .attribute("pads", AttributeKind.INTS)
         .attribute("strides", AttributeKind.INTS);
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    if (!schema().domain().isEmpty()) {
+      throw c.error("TSR-0203", "its derivative is not known");
+    }
+    return new ConvGradient(c, p).parts();
   }
 
   @Override

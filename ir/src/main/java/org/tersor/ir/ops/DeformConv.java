@@ -33,7 +33,9 @@ final class DeformConv extends OpBase {
 
   DeformConv() {
     super(
-        OpSchema.of("", "DeformConv", 19, 22).sample("p=1..2; q=1..2; oh=1..3; ow=1..3; h=plus(oh, p, -1); w=plus(ow, q, -1); t=times(p, q); r=times(2, t); X[n c h w]; W[m c p q]; offset[n r oh ow]; B[m]; mask[n t oh ow]; dilations=-; group=-; kernel_shape=-; offset_group=-; pads=-; strides=-")
+        OpSchema.of("", "DeformConv", 19, 22)
+            .sample(
+                "p=1..2; q=1..2; oh=1..3; ow=1..3; h=plus(oh, p, -1); w=plus(ow, q, -1); t=times(p, q); r=times(2, t); X[n c h w]; W[m c p q]; offset[n r oh ow]; B[m]; mask[n t oh ow]; dilations=-; group=-; kernel_shape=-; offset_group=-; pads=-; strides=-")
             .input("X", "T")
             .input("W", "T")
             .input("offset", "T")

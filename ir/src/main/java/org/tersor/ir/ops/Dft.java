@@ -29,7 +29,9 @@ final class Dft extends OpBase {
 
   Dft() {
     super(
-        OpSchema.of("", "DFT", 17, 20).sample("input[b n 1]; -19: axis=1; 20-: axis[]=1|-2; dft_length=-; onesided=0|1; inverse=- || input[b n 2]; -19: axis=1; 20-: axis[]=1|-2; dft_length=-; inverse=0|1; onesided=- || input[b n v 1]; dft_length[]=1..5; -19: axis=1|2; 20-: axis[]=1|2; inverse=-; onesided=-")
+        OpSchema.of("", "DFT", 17, 20)
+            .sample(
+                "input[b n 1]; -19: axis=1; 20-: axis[]=1|-2; dft_length=-; onesided=0|1; inverse=- || input[b n 2]; -19: axis=1; 20-: axis[]=1|-2; dft_length=-; inverse=0|1; onesided=- || input[b n v 1]; dft_length[]=1..5; -19: axis=1|2; 20-: axis[]=1|2; inverse=-; onesided=-")
             .input("input", "T1")
             .optional("dft_length", "T2")
             .optional("axis", "T3")

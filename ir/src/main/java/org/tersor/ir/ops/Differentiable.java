@@ -15,6 +15,9 @@ import org.tersor.runtime.Tensor;
 
 /** An operator that knows its derivative, as other operators. */
 interface Differentiable {
+  /** Version of operators that a derivative may use whatever the model imports. */
+  int MODERN = 18;
+
   /**
    * The vector-Jacobian product: for every input the sum over the outputs' elements of their
    * gradient times their derivative by the input; {@link Value#NONE} where it is zero or the input
@@ -50,6 +53,82 @@ interface Differentiable {
 
     Value add(String type, Value... operands) {
       return builder.add(type, operands);
+    }
+
+    /** A node of a version that has the operator as the derivative needs it. */
+    Value modern(String type, Map<String, Attribute> attributes, Value... operands) {
+      builder.pin("", MODERN);
+      Value result = builder.add(type, attributes, operands);
+      builder.pin("", opset);
+      return result;
+    }
+
+    /** The operator applied to the positions of its first input's elements. */
+    Value positions(OpContext c) {
+      TensorType x = c.in(0);
+      if (!x.isStatic()) {
+        throw c.error("TSR-0203", "the shape " + x + " must be known for its gradient");
+      }
+      Tensor all = Shapes.allocate(c, DType.I64, x.staticShape());
+      for (int i = 0; i < all.size(); i++) {
+        all.setLong(i, i);
+      }
+      List<Value> operands = new ArrayList<>(inputs);
+      operands.set(0, builder.constant("", Constant.of(all)));
+      return builder.add(
+          "", c.node().op().type(), c.node().attributes(), operands.toArray(Value[]::new));
+    }
+
+    /** The gradient's elements added at positions of the first input. */
+    Value back(OpContext c, Value positions) {
+      TensorType x = c.in(0);
+      Value all = zeros(c, TensorType.of(x.dtype(), x.elements().constValue()));
+      Value flat = builder.add("Reshape", positions, builder.longs(-1));
+      Value sums =
+          modern(
+              "ScatterND",
+              Map.of("reduction", new Attribute.StringAttr("add")),
+              all,
+              modern("Unsqueeze", Map.of(), flat, builder.longs(1)),
+              builder.add("Reshape", gradient, builder.longs(-1)));
+      return reshape(c, sums, x.dims());
+    }
+
+    /** A vector over the channels, of shape [C, 1, ...] to go with [N, C, ...]. */
+    Value channels(OpContext c, Value vector) {
+      List<DimExpr> dims = new ArrayList<>(List.of(c.dims(0).get(1)));
+      while (dims.size() < c.rank(0) - 1) {
+        dims.add(DimExpr.ONE);
+      }
+      return reshape(c, vector, dims);
+    }
+
+    /** The sum over all but the channels, as a vector. */
+    Value perChannel(OpContext c, Value value) {
+      List<Long> axes = new ArrayList<>();
+      for (long d = 0; d < c.rank(0); d++) {
+        if (d != 1) {
+          axes.add(d);
+        }
+      }
+      return reshape(c, sum(value, axes), List.of(c.dims(0).get(1)));
+    }
+
+    Value permuted(Value value, List<Long> order) {
+      return builder.add("Transpose", Map.of("perm", new Attribute.IntsAttr(order)), value);
+    }
+
+    /** The mean over axes of known extents, which are kept with extent 1. */
+    Value mean(OpContext c, Value value, List<DimExpr> dims, List<Long> axes, DType dtype) {
+      double count = 1;
+      for (long axis : axes) {
+        DimExpr dim = dims.get((int) axis);
+        if (!dim.isConst()) {
+          throw c.error("TSR-0203", "the extent " + dim + " must be known for its gradient");
+        }
+        count *= dim.constValue();
+      }
+      return add("Div", sum(value, axes), number(dtype, count));
     }
 
     /** The last two of {@code rank} dimensions exchanged. */

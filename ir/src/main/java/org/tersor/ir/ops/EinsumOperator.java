@@ -28,7 +28,9 @@ import org.tersor.runtime.Tensor;
 final class EinsumOperator extends OpBase {
   EinsumOperator() {
     super(
-        OpSchema.of("", "Einsum", 12).sample("operands=2; Inputs[n n]; equation='ij,jk->ik'|'ij,jk'|'ij,ij->'|'ij,kl->lj'|'ii,ij->j'|'...j,...j->...'|'ij,ji->i' || operands=1; Inputs[n n]; equation='ij->ji'|'ii->i'|'ii'|'ij->j'|'...j->j...' || operands=3; Inputs[n n]; equation='ij,jk,kl->il'|'ij,ij,ij->i'")
+        OpSchema.of("", "Einsum", 12)
+            .sample(
+                "operands=2; Inputs[n n]; equation='ij,jk->ik'|'ij,jk'|'ij,ij->'|'ij,kl->lj'|'ii,ij->j'|'...j,...j->...'|'ij,ji->i' || operands=1; Inputs[n n]; equation='ij->ji'|'ii->i'|'ii'|'ij->j'|'...j->j...' || operands=3; Inputs[n n]; equation='ij,jk,kl->il'|'ij,ij,ij->i'")
             .variadic("Inputs", "T")
             .output("Output", "T")
             .types("T", Types.NUMERIC)

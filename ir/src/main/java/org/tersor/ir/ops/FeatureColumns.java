@@ -36,7 +36,9 @@ final class FeatureColumns extends TabledOperator {
   private static OpSchema.Builder schema(Kind kind, boolean own) {
     return switch (kind) {
       case SCALER ->
-          schema(own, "Scaler", 1).sample("X[n f]; offset=copies(f, -1.0..1.0); scale=copies(f, 0.5..2.0) || X[n f]; offset=copies(1, -1.0..1.0); scale=copies(1, 0.5..2.0)")
+          schema(own, "Scaler", 1)
+              .sample(
+                  "X[n f]; offset=copies(f, -1.0..1.0); scale=copies(f, 0.5..2.0) || X[n f]; offset=copies(1, -1.0..1.0); scale=copies(1, 0.5..2.0)")
               .input("X", "T")
               .output("Y", "F")
               .types("T", FeatureOperators.NUMBERS)
@@ -44,7 +46,9 @@ final class FeatureColumns extends TabledOperator {
               .attribute("scale", AttributeKind.FLOATS)
               .tolerance(OpSchema.Tolerance.ROUNDING);
       case IMPUTER ->
-          schema(own, "Imputer", 1).sample("X[n f]; imputed_value_floats=copies(f, -1.0..1.0); imputed_value_int64s=-; replaced_value_float=0.0; replaced_value_int64=- || X[n f]; imputed_value_int64s=copies(f, -3..3); replaced_value_int64=0|1; imputed_value_floats=-; replaced_value_float=-")
+          schema(own, "Imputer", 1)
+              .sample(
+                  "X[n f]; imputed_value_floats=copies(f, -1.0..1.0); imputed_value_int64s=-; replaced_value_float=0.0; replaced_value_int64=- || X[n f]; imputed_value_int64s=copies(f, -3..3); replaced_value_int64=0|1; imputed_value_floats=-; replaced_value_float=-")
               .input("X", "T")
               .output("Y", "T")
               .types("T", FeatureOperators.NUMBERS)

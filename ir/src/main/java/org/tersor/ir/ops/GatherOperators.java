@@ -51,7 +51,7 @@ final class GatherOperators {
   }
 
   /** output[a.., i.., b..] = data[a.., indices[i..], b..] */
-  static final class Gather extends OpBase {
+  static final class Gather extends OpBase implements Moving {
     Gather() {
       super(
           describe("Gather", 1, 11, 13)
@@ -135,7 +135,7 @@ final class GatherOperators {
   }
 
   /** output[i..] = data[i.. with i[axis] replaced by indices[i..]] */
-  static final class GatherElements extends OpBase {
+  static final class GatherElements extends OpBase implements Moving {
     GatherElements() {
       super(
           describe("GatherElements", 11, 13)
@@ -188,7 +188,7 @@ final class GatherOperators {
   }
 
   /** output[b.., i.., r..] = data[b.., indices[b.., i.., 0], indices[b.., i.., 1], .., r..] */
-  static final class GatherND extends OpBase {
+  static final class GatherND extends OpBase implements Moving {
     GatherND() {
       super(
           describe("GatherND", 11, 12, 13)

@@ -1,7 +1,9 @@
 package org.tersor.ir.ops;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -21,7 +23,7 @@ import org.tersor.runtime.Tensor;
  * beta * C, C broadcast to [M, N]. Before opset 7 an attribute said that C is to be broadcast;
  * before 11 C was required.
  */
-final class Gemm extends OpBase {
+final class Gemm extends OpBase implements Differentiable {
 
   Gemm() {
     super(
@@ -37,7 +39,12 @@ final class Gemm extends OpBase {
   }
 
   static Gemm fused() {
-    return new Gemm(Activation.attributes(schema(OpSchema.of("com.microsoft", "FusedGemm", 1).sample("A[m k]; B[k n]; C[m~ n~]; transA=0; transB=0; alpha=-2.0..2.0; beta=-2.0..2.0; activation!=Relu|Sigmoid|Tanh; activation_params=-; activation_alpha=-; activation_beta=-; activation_gamma=-"))));
+    return new Gemm(
+        Activation.attributes(
+            schema(
+                OpSchema.of("com.microsoft", "FusedGemm", 1)
+                    .sample(
+                        "A[m k]; B[k n]; C[m~ n~]; transA=0; transB=0; alpha=-2.0..2.0; beta=-2.0..2.0; activation!=Relu|Sigmoid|Tanh; activation_params=-; activation_alpha=-; activation_beta=-; activation_gamma=-"))));
   }
 
   private static OpSchema.Builder schema(OpSchema.Builder schema) {
@@ -52,6 +59,28 @@ final class Gemm extends OpBase {
         .attribute("transB", AttributeKind.INT)
         .types("T", Types.NUMERIC)
         .tolerance(OpSchema.Tolerance.ACCUMULATION);
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    if (!schema().domain().isEmpty() || !c.dtype(0).isFloat()) {
+      throw c.error("TSR-0203", "the derivative of a product with an activation is not known");
+    }
+    Value scaled = p.add("Mul", p.gradient(), p.number(c.dtype(0), c.floatAttr("alpha", 1)));
+    Value a = p.inputs().get(0);
+    Value b = p.inputs().get(1);
+    Value byA = p.add("MatMul", scaled, transB(c) ? b : p.transposed(b, 2));
+    Value byB = p.add("MatMul", transA(c) ? a : p.transposed(a, 2), scaled);
+    List<Value> parts = new ArrayList<>();
+    parts.add(transA(c) ? p.transposed(byA, 2) : byA);
+    parts.add(transB(c) ? p.transposed(byB, 2) : byB);
+    if (c.hasInput(2)) {
+      DimExpr m = c.dims(0).get(transA(c) ? 1 : 0);
+      DimExpr n = c.dims(1).get(transB(c) ? 0 : 1);
+      Value byC = p.unbroadcast(c, p.gradient(), List.of(m, n), c.dims(2));
+      parts.add(p.add("Mul", byC, p.number(c.dtype(0), c.floatAttr("beta", 1))));
+    }
+    return parts;
   }
 
   private static boolean transA(OpContext c) {

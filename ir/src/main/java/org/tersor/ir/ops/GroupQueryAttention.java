@@ -32,7 +32,9 @@ final class GroupQueryAttention extends FunctionOperator {
 
   GroupQueryAttention() {
     super(
-        OpSchema.of(MICROSOFT, "GroupQueryAttention", 1).sample("num_heads=2; kv_num_heads=1..2; d=8; q=times(2, d); k=times(kv_num_heads, d); s=1..3; l=plus(s, -1); query[b s q]; key![b s k]; value![b s k]; past_key=-; past_value=-; outputs=3; seqlens_k[b]=l; total_sequence_length[]=s; cos_cache=-; sin_cache=-; position_ids=-; attention_bias=-; head_sink=-; do_rotary=-; local_window_size=-; qk_output=-; rotary_interleaved=-; scale=-; smooth_softmax=-; softcap=-")
+        OpSchema.of(MICROSOFT, "GroupQueryAttention", 1)
+            .sample(
+                "num_heads=2; kv_num_heads=1..2; d=8; q=times(2, d); k=times(kv_num_heads, d); s=1..3; l=plus(s, -1); query[b s q]; key![b s k]; value![b s k]; past_key=-; past_value=-; outputs=3; seqlens_k[b]=l; total_sequence_length[]=s; cos_cache=-; sin_cache=-; position_ids=-; attention_bias=-; head_sink=-; do_rotary=-; local_window_size=-; qk_output=-; rotary_interleaved=-; scale=-; smooth_softmax=-; softcap=-")
             .input("query", "T")
             .optional("key", "T")
             .optional("value", "T")

@@ -45,7 +45,9 @@ final class IntegerProducts {
   private static final class MatMulIntegerToFloat extends FunctionOperator {
     MatMulIntegerToFloat() {
       super(
-          OpSchema.of(MICROSOFT, "MatMulIntegerToFloat", 1).sample("A[b*0-1 m k]; B[k n]; a_scale[]=positive; b_scale[]=positive; a_zero_point[]; b_zero_point[]; bias[n]")
+          OpSchema.of(MICROSOFT, "MatMulIntegerToFloat", 1)
+              .sample(
+                  "A[b*0-1 m k]; B[k n]; a_scale[]=positive; b_scale[]=positive; a_zero_point[]; b_zero_point[]; bias[n]")
               .input("A", "T1")
               .input("B", "T2")
               .input("a_scale", "T3")
@@ -77,7 +79,9 @@ final class IntegerProducts {
   private static final class DynamicQuantizeMatMul extends FunctionOperator {
     DynamicQuantizeMatMul() {
       super(
-          OpSchema.of(MICROSOFT, "DynamicQuantizeMatMul", 1).sample("A[m k]; B[k n]; b_scale[]=positive; b_zero_point[]; bias[n] || A[m k]; B[k n]; b_scale[n]=positive; b_zero_point[n]; bias[n]")
+          OpSchema.of(MICROSOFT, "DynamicQuantizeMatMul", 1)
+              .sample(
+                  "A[m k]; B[k n]; b_scale[]=positive; b_zero_point[]; bias[n] || A[m k]; B[k n]; b_scale[n]=positive; b_zero_point[n]; bias[n]")
               .input("A", "T1")
               .input("B", "T2")
               .input("b_scale", "T1")
@@ -118,7 +122,9 @@ final class IntegerProducts {
   private static final class DynamicQuantizeLstm extends FunctionOperator {
     DynamicQuantizeLstm() {
       super(
-          OpSchema.of(MICROSOFT, "DynamicQuantizeLSTM", 1).sample("h=1..3; hidden_size=h; g=times(4, h); e=times(8, h); X[s b i]; W[1 i g]; R[1 h g]; B[1 e]; sequence_lens=-; initial_h=-; initial_c=-; P=-; W_scale[1]=positive; W_zero_point[1]; R_scale[1]=positive; R_zero_point[1]; direction=forward|reverse; activations=-; activation_alpha=-; activation_beta=-; clip=-; input_forget=-")
+          OpSchema.of(MICROSOFT, "DynamicQuantizeLSTM", 1)
+              .sample(
+                  "h=1..3; hidden_size=h; g=times(4, h); e=times(8, h); X[s b i]; W[1 i g]; R[1 h g]; B[1 e]; sequence_lens=-; initial_h=-; initial_c=-; P=-; W_scale[1]=positive; W_zero_point[1]; R_scale[1]=positive; R_zero_point[1]; direction=forward|reverse; activations=-; activation_alpha=-; activation_beta=-; clip=-; input_forget=-")
               .input("X", "T")
               .input("W", "T2")
               .input("R", "T2")

@@ -95,7 +95,9 @@ final class LabelOperators {
   private static final class CategoryMapper extends Lookup {
     CategoryMapper() {
       super(
-          OpSchema.of(ML, "CategoryMapper", 1).sample("X[d*]; cats_int64s=dims(0 1 2); cats_strings=words(a, B, zebra); default_int64=-1; default_string=other")
+          OpSchema.of(ML, "CategoryMapper", 1)
+              .sample(
+                  "X[d*]; cats_int64s=dims(0 1 2); cats_strings=words(a, B, zebra); default_int64=-1; default_string=other")
               .required("cats_int64s", AttributeKind.INTS)
               .required("cats_strings", AttributeKind.STRINGS));
     }
@@ -116,7 +118,9 @@ final class LabelOperators {
   private static final class LabelEncoder extends Lookup {
     LabelEncoder() {
       super(
-          OpSchema.of(ML, "LabelEncoder", 1, 2, 4).sample("-1: X[d*]; -1: classes_strings!=words(a, B, zebra); -1: default_int64=-1; -1: default_string=other; 2-: X[d*]; 2-3: keys_int64s=dims(0 1 2); 2-3: values_floats=copies(3, -2.0..2.0); 4-: keys_strings=words(a, B, zebra); 4-: values_int64s=copies(3, -2..2); default_int64=-; default_float=- || 2-: X[d*]; 2-: keys_int64s=dims(0 1 2); 2-: values_strings=words(a, B, zebra); 2-: default_string=other; -1: -; default_int64=-; default_float=-")
+          OpSchema.of(ML, "LabelEncoder", 1, 2, 4)
+              .sample(
+                  "-1: X[d*]; -1: classes_strings!=words(a, B, zebra); -1: default_int64=-1; -1: default_string=other; 2-: X[d*]; 2-3: keys_int64s=dims(0 1 2); 2-3: values_floats=copies(3, -2.0..2.0); 4-: keys_strings=words(a, B, zebra); 4-: values_int64s=copies(3, -2..2); default_int64=-; default_float=- || 2-: X[d*]; 2-: keys_int64s=dims(0 1 2); 2-: values_strings=words(a, B, zebra); 2-: default_string=other; -1: -; default_int64=-; default_float=-")
               .attribute("classes_strings", AttributeKind.STRINGS)
               .attribute("keys_strings", AttributeKind.STRINGS)
               .attribute("keys_int64s", AttributeKind.INTS)

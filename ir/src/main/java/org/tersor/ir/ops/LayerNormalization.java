@@ -2,7 +2,9 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
 import org.tersor.ir.graph.TypeNumbers;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Axis;
@@ -26,7 +28,7 @@ import org.tersor.runtime.Tensor;
  * SkipLayerNormalization: layer normalization of input + skip + bias over the last dimension.
  * Computed in float32 (or wider).
  */
-final class LayerNormalization extends OpBase {
+final class LayerNormalization extends OpBase implements Differentiable {
   enum Kind {
     LAYER,
     RMS,
@@ -61,7 +63,9 @@ final class LayerNormalization extends OpBase {
                   .output("Y", "V")
                   .types("V", Types.FLOATS);
           case SKIP ->
-              OpSchema.of("com.microsoft", "SkipLayerNormalization", 1).sample("input[b s h]; skip[b s h]; gamma[h]; beta[h]; bias[h]; epsilon=0.001..0.1; axis=-; stash_type=-; outputs=1")
+              OpSchema.of("com.microsoft", "SkipLayerNormalization", 1)
+                  .sample(
+                      "input[b s h]; skip[b s h]; gamma[h]; beta[h]; bias[h]; epsilon=0.001..0.1; axis=-; stash_type=-; outputs=1")
                   .input("input", "T")
                   .input("skip", "T")
                   .input("gamma", "T")
@@ -218,6 +222,24 @@ final class LayerNormalization extends OpBase {
     }
     kernel.stage(kernel.out(0), axes, value);
     return kernel.build();
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    if (kind == Kind.SKIP) {
+      throw c.error("TSR-0203", "its derivative is not known");
+    }
+    List<DimExpr> dims = c.dims(0);
+    List<Long> axes = LongStream.range(axis(c, dims.size()), dims.size()).boxed().toList();
+    NormalizationGradient.Parts parts =
+        new NormalizationGradient(axes, kind != Kind.RMS, epsilon(c), p.inputs().get(1)).of(c, p);
+    List<Value> all = new ArrayList<>();
+    all.add(parts.x());
+    all.add(p.unbroadcast(c, parts.scaled(), dims, c.dims(1)));
+    if (kind != Kind.RMS && c.hasInput(bias())) {
+      all.add(p.unbroadcast(c, p.gradient(), dims, c.dims(bias())));
+    }
+    return all;
   }
 
   private static void statistic(

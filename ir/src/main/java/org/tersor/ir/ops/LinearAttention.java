@@ -33,7 +33,9 @@ final class LinearAttention extends OpBase {
 
   LinearAttention() {
     super(
-        OpSchema.of("", "LinearAttention", 27).sample("h=1..2; d=1..3; e=1..3; k=times(h, d); v=times(h, e); query[b t k]; key[b t k]; value[b t v]; past_state[b h d e]; decay=-; beta=-; q_num_heads=h; kv_num_heads=h; update_rule!=linear; chunk_size=-; scale=0.25..1.0; outputs=2 || "
+        OpSchema.of("", "LinearAttention", 27)
+            .sample(
+                "h=1..2; d=1..3; e=1..3; k=times(h, d); v=times(h, e); query[b t k]; key[b t k]; value[b t v]; past_state[b h d e]; decay=-; beta=-; q_num_heads=h; kv_num_heads=h; update_rule!=linear; chunk_size=-; scale=0.25..1.0; outputs=2 || "
                     + "h=1..2; d=1..3; e=1..3; k=times(h, d); v=times(h, e); query[b t k]; key[b t k]; value[b t v]; past_state[b h d e]; decay![b t h]=prob; beta=-; q_num_heads=h; kv_num_heads=h; update_rule!=gated; chunk_size=-; scale=0.25..1.0; outputs=2 || "
                     + "h=1..2; d=1..3; e=1..3; k=times(h, d); v=times(h, e); query[b t k]; key[b t k]; value[b t v]; past_state[b h d e]; decay=-; beta![b t h]; q_num_heads=h; kv_num_heads=h; update_rule!=delta; chunk_size=-; scale=0.25..1.0; outputs=2 || "
                     + "h=1..2; d=1..3; e=1..3; k=times(h, d); v=times(h, e); query[b t k]; key[b t k]; value[b t v]; past_state[b h d e]; decay![b t h]=prob; beta![b t h]; q_num_heads=h; kv_num_heads=h; update_rule!=gated_delta; chunk_size=-; scale=0.25..1.0; outputs=2")

@@ -52,13 +52,16 @@ final class LinearModel extends TabledOperator {
         ? schema
             .output("Y", "*")
             .output("Z", "F")
-            .sample("X[n f]; m=2..3; k=times(m, f); coefficients=copies(k, -2.0..2.0); intercepts!=copies(m, -1.0..1.0); classlabels_ints=count(m); classlabels_strings=-; post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO; multi_class=0|1")
+            .sample(
+                "X[n f]; m=2..3; k=times(m, f); coefficients=copies(k, -2.0..2.0); intercepts!=copies(m, -1.0..1.0); classlabels_ints=count(m); classlabels_strings=-; post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO; multi_class=0|1")
             .attribute("classlabels_ints", AttributeKind.INTS)
             .attribute("classlabels_strings", AttributeKind.STRINGS)
             .attribute("multi_class", AttributeKind.INT)
         : schema
-            .sample("X[n f]; targets=1..3; k=times(targets, f); coefficients=copies(k, -2.0..2.0); intercepts=copies(targets, -1.0..1.0); post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO|PROBIT")
-            .output("Y", "F").attribute("targets", AttributeKind.INT);
+            .sample(
+                "X[n f]; targets=1..3; k=times(targets, f); coefficients=copies(k, -2.0..2.0); intercepts=copies(targets, -1.0..1.0); post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO|PROBIT")
+            .output("Y", "F")
+            .attribute("targets", AttributeKind.INT);
   }
 
   /** Number of scores a row. */

@@ -2,7 +2,12 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
@@ -25,7 +30,7 @@ import org.tersor.runtime.Tensor;
  * column by column). Dilations and ceil_mode from version 10, 8-bit integers from 12. Of equal
  * elements the first in row-major order counts.
  */
-final class MaxPool extends OpBase {
+final class MaxPool extends OpBase implements Differentiable {
   MaxPool() {
     super(
         PoolPlan.attributes(
@@ -40,6 +45,23 @@ final class MaxPool extends OpBase {
             .types("T", Types.union(Types.FLOATS, Types.set(DType.I8, DType.U8)))
             .types("I", Types.I64)
             .tolerance(OpSchema.Tolerance.EXACT));
+  }
+
+  /** Each window's gradient goes to its largest element. */
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    if (!c.in(0).isStatic()) {
+      throw c.error("TSR-0203", "the shape " + c.in(0) + " must be known for its gradient");
+    }
+    Map<String, Attribute> attributes = new TreeMap<>(c.node().attributes());
+    attributes.remove("storage_order");
+    GraphBuilder b = p.builder();
+    b.pin("", MODERN);
+    Value again = b.value("", ValueType.UNKNOWN);
+    Value positions = b.value("", ValueType.UNKNOWN);
+    b.addNode("", "MaxPool", attributes, p.inputs(), List.of(again, positions));
+    b.pin("", p.opset());
+    return List.of(p.back(c, positions));
   }
 
   @Override

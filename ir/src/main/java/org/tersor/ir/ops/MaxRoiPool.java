@@ -26,7 +26,9 @@ import org.tersor.runtime.Tensor;
 final class MaxRoiPool extends OpBase {
   MaxRoiPool() {
     super(
-        OpSchema.of("", "MaxRoiPool", 1, 22).sample("X[3 c h w]; rois[r 5]=0..2; pooled_shape=dims(2 2)|dims(1 2)|dims(3 1); spatial_scale=0.5..1.0")
+        OpSchema.of("", "MaxRoiPool", 1, 22)
+            .sample(
+                "X[3 c h w]; rois[r 5]=0..2; pooled_shape=dims(2 2)|dims(1 2)|dims(3 1); spatial_scale=0.5..1.0")
             .input("X", "T")
             .input("rois", "T")
             .output("Y", "T")

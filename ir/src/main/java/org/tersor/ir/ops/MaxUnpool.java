@@ -27,7 +27,9 @@ final class MaxUnpool extends OpBase {
 
   MaxUnpool() {
     super(
-        OpSchema.of("", "MaxUnpool", 9, 11, 22).sample("m=1..3; n=1..3; l=times(4, m, n); X[1 1 m n]; I[1 1 m n]=below(l); kernel_shape=dims(2 2); strides=dims(2 2); output_shape=-; pads=-")
+        OpSchema.of("", "MaxUnpool", 9, 11, 22)
+            .sample(
+                "m=1..3; n=1..3; l=times(4, m, n); X[1 1 m n]; I[1 1 m n]=below(l); kernel_shape=dims(2 2); strides=dims(2 2); output_shape=-; pads=-")
             .input("X", "T1")
             .input("I", "T2")
             .optional("output_shape", "T2")

@@ -23,7 +23,8 @@ import org.tersor.runtime.Tensor;
 final class Normalizer extends OpBase {
   Normalizer() {
     super(
-        OpSchema.of(TabledOperator.ML, "Normalizer", 1).sample("X[n f]; norm=MAX|L1|L2")
+        OpSchema.of(TabledOperator.ML, "Normalizer", 1)
+            .sample("X[n f]; norm=MAX|L1|L2")
             .input("X", "T")
             .output("Y", "F")
             .types("T", FeatureOperators.NUMBERS)

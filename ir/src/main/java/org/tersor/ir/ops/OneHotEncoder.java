@@ -25,7 +25,9 @@ import org.tersor.runtime.Tensor;
 final class OneHotEncoder extends TabledOperator {
   OneHotEncoder(boolean own) {
     super(
-        schema(own, "OneHotEncoder", 1).sample("X[n m]; cats_int64s=dims(0 1 2 3); cats_strings=-; zeros=1 || X[n m]; cats_strings=words(a, B, zebra); cats_int64s=-; zeros=1")
+        schema(own, "OneHotEncoder", 1)
+            .sample(
+                "X[n m]; cats_int64s=dims(0 1 2 3); cats_strings=-; zeros=1 || X[n m]; cats_strings=words(a, B, zebra); cats_int64s=-; zeros=1")
             .input("X", "T")
             .output("Y", "F")
             .types("T", Types.union(FeatureOperators.NUMBERS, Types.set(DType.STRING)))

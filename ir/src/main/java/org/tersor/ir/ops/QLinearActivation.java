@@ -46,12 +46,15 @@ final class QLinearActivation extends OpBase {
     switch (kind) {
       case SIGMOID -> schema.sample("X[d*]; " + QUANTIZED);
       case LEAKY_RELU ->
-          schema.attribute("alpha", AttributeKind.FLOAT).sample("X[d*]; alpha=0.01..0.5; " + QUANTIZED);
+          schema
+              .attribute("alpha", AttributeKind.FLOAT)
+              .sample("X[d*]; alpha=0.01..0.5; " + QUANTIZED);
       case SOFTMAX ->
           schema
               .attribute("axis", AttributeKind.INT)
               .attribute("opset", AttributeKind.INT)
-              .sample("X[n d*0-3]; axis!=axis(X); opset!=13; X_scale[]=positive; X_zero_point![];"
+              .sample(
+                  "X[n d*0-3]; axis!=axis(X); opset!=13; X_scale[]=positive; X_zero_point![];"
                       + " Y_scale[]=0.00390625; Y_zero_point![]=0");
     }
     return schema

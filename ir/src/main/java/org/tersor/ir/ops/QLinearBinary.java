@@ -27,7 +27,8 @@ final class QLinearBinary extends OpBase {
   QLinearBinary(boolean product) {
     super(
         OpSchema.of("com.microsoft", product ? "QLinearMul" : "QLinearAdd", 1)
-            .sample("A[d*~]; A_scale[]=positive; A_zero_point![]; B[d*~]; B_scale[]=positive; B_zero_point![]; C_scale[]=positive; C_zero_point![]")
+            .sample(
+                "A[d*~]; A_scale[]=positive; A_zero_point![]; B[d*~]; B_scale[]=positive; B_zero_point![]; C_scale[]=positive; C_zero_point![]")
             .input("A", "T")
             .input("A_scale", "F")
             .optional("A_zero_point", "T")

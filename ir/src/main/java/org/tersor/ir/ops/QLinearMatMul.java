@@ -89,7 +89,9 @@ final class QLinearMatMul extends OpBase {
 
   static QLinearMatMul gemm() {
     return new QLinearMatMul(
-        OpSchema.of("com.microsoft", "QGemm", 1).sample("A[m k]; a_scale[]=positive; a_zero_point[]; B[k n]; b_scale[]=positive; b_zero_point[]; C[n]; y_scale![]=positive; y_zero_point![]; transA=0; transB=0; alpha=0.5..2.0 || transB=1; A[m k]; a_scale[]=positive; a_zero_point[]; B[n k]; b_scale[n]=positive; b_zero_point[n]; C[n]; y_scale=-; y_zero_point=-; transA=-; alpha=-")
+        OpSchema.of("com.microsoft", "QGemm", 1)
+            .sample(
+                "A[m k]; a_scale[]=positive; a_zero_point[]; B[k n]; b_scale[]=positive; b_zero_point[]; C[n]; y_scale![]=positive; y_zero_point![]; transA=0; transB=0; alpha=0.5..2.0 || transB=1; A[m k]; a_scale[]=positive; a_zero_point[]; B[n k]; b_scale[n]=positive; b_zero_point[n]; C[n]; y_scale=-; y_zero_point=-; transA=-; alpha=-")
             .input("A", "TA")
             .input("a_scale", "T")
             .input("a_zero_point", "TA")

@@ -28,8 +28,12 @@ final class QLinearPool extends OpBase {
     super(
         (global
                 ? OpSchema.of("com.microsoft", "QLinearGlobalAveragePool", 1)
-                    .sample("X[n c s*1-2]; x_scale[]=positive; x_zero_point![]; y_scale[]=positive; y_zero_point![]; channels_last=0")
-                : PoolPlan.attributes(OpSchema.of("com.microsoft", "QLinearAveragePool", 1).sample("X[n c s*1-2]; x_scale[]=positive; x_zero_point![]; y_scale[]=positive; y_zero_point![]; kernel_shape=each(s, 1..3); strides=each(s, 1..2); pads=-; count_include_pad=0|1; channels_last=-; auto_pad=-; ceil_mode=-"))
+                    .sample(
+                        "X[n c s*1-2]; x_scale[]=positive; x_zero_point![]; y_scale[]=positive; y_zero_point![]; channels_last=0")
+                : PoolPlan.attributes(
+                        OpSchema.of("com.microsoft", "QLinearAveragePool", 1)
+                            .sample(
+                                "X[n c s*1-2]; x_scale[]=positive; x_zero_point![]; y_scale[]=positive; y_zero_point![]; kernel_shape=each(s, 1..3); strides=each(s, 1..2); pads=-; count_include_pad=0|1; channels_last=-; auto_pad=-; ceil_mode=-"))
                     .attribute("count_include_pad", AttributeKind.INT))
             .input("X", "T")
             .input("x_scale", "F")

@@ -26,7 +26,7 @@ final class RepeatOperators {
   }
 
   /** Broadcast to a shape given as input. */
-  static final class Expand extends OpBase {
+  static final class Expand extends OpBase implements Moving {
     Expand() {
       super(
           OpSchema.of("", "Expand", 8, 13)
@@ -97,7 +97,7 @@ final class RepeatOperators {
   /**
    * Repeats whole inputs along axes; in version 1 one axis and one count, both as scalar inputs.
    */
-  static final class Tile extends OpBase {
+  static final class Tile extends OpBase implements Moving {
     Tile() {
       super(
           OpSchema.of("", "Tile", 1, 6, 13)

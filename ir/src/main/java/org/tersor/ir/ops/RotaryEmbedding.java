@@ -28,7 +28,9 @@ final class RotaryEmbedding extends OpBase {
 
   RotaryEmbedding() {
     super(
-        OpSchema.of("", "RotaryEmbedding", 23).sample("d=1..3; e=times(2, d); X[b h s e]; cos_cache[b s d]=unit; sin_cache[b s d]=unit; position_ids=-; interleaved=0|1; num_heads=-; rotary_embedding_dim=- || d=1..3; e=times(2, d); m=3..5; X[b h s e]; position_ids![b s]=below(m); cos_cache[m d]=unit; sin_cache[m d]=unit; interleaved=0|1; num_heads=-; rotary_embedding_dim=- || d=1..3; num_heads=1..2; h=num_heads; e=times(2, d, h); X[b s e]; cos_cache[b s d]=unit; sin_cache[b s d]=unit; position_ids=-; interleaved=0|1; rotary_embedding_dim=-")
+        OpSchema.of("", "RotaryEmbedding", 23)
+            .sample(
+                "d=1..3; e=times(2, d); X[b h s e]; cos_cache[b s d]=unit; sin_cache[b s d]=unit; position_ids=-; interleaved=0|1; num_heads=-; rotary_embedding_dim=- || d=1..3; e=times(2, d); m=3..5; X[b h s e]; position_ids![b s]=below(m); cos_cache[m d]=unit; sin_cache[m d]=unit; interleaved=0|1; num_heads=-; rotary_embedding_dim=- || d=1..3; num_heads=1..2; h=num_heads; e=times(2, d, h); X[b s e]; cos_cache[b s d]=unit; sin_cache[b s d]=unit; position_ids=-; interleaved=0|1; rotary_embedding_dim=-")
             .input("X", "T")
             .input("cos_cache", "T")
             .input("sin_cache", "T")

@@ -20,7 +20,7 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /** Slice: start, end and step per axis, by attributes in version 1, by inputs from 10 on. */
-final class SliceOperator extends OpBase {
+final class SliceOperator extends OpBase implements Moving {
   private static final long FAR = Integer.MAX_VALUE - 1L;
 
   SliceOperator() {

@@ -29,7 +29,9 @@ final class Stft extends OpBase {
 
   Stft() {
     super(
-        OpSchema.of("", "STFT", 17).sample("n=6..10; signal[b n 1]; frame_step[]=1..3; frame_length[]=2..5; window=-; onesided=0|1 || n=6..10; w=2..5; signal[b n 1]; frame_step[]=1..3; frame_length=-; window![w]; onesided=0|1")
+        OpSchema.of("", "STFT", 17)
+            .sample(
+                "n=6..10; signal[b n 1]; frame_step[]=1..3; frame_length[]=2..5; window=-; onesided=0|1 || n=6..10; w=2..5; signal[b n 1]; frame_step[]=1..3; frame_length=-; window![w]; onesided=0|1")
             .input("signal", "T1")
             .input("frame_step", "T2")
             .optional("window", "T1")

@@ -20,7 +20,10 @@ import org.tersor.runtime.Tensor;
 final class SvmRegressor extends OpBase {
   SvmRegressor() {
     super(
-        SvmModel.attributes(OpSchema.of(TabledOperator.ML, "SVMRegressor", 1).sample("X[n f]; n_supports=1..3; k=times(n_supports, f); support_vectors=copies(k, -2.0..2.0); coefficients=copies(n_supports, -1.0..1.0); rho=copies(1, -1.0..1.0); kernel_type=LINEAR|POLY|RBF|SIGMOID; kernel_params!=list(0.5, 0.25..1.0, 2.0); one_class=0|1; post_transform=NONE"))
+        SvmModel.attributes(
+                OpSchema.of(TabledOperator.ML, "SVMRegressor", 1)
+                    .sample(
+                        "X[n f]; n_supports=1..3; k=times(n_supports, f); support_vectors=copies(k, -2.0..2.0); coefficients=copies(n_supports, -1.0..1.0); rho=copies(1, -1.0..1.0); kernel_type=LINEAR|POLY|RBF|SIGMOID; kernel_params!=list(0.5, 0.25..1.0, 2.0); one_class=0|1; post_transform=NONE"))
             .output("Y", "F")
             .types("F", Types.set(DType.F32))
             .attribute("n_supports", AttributeKind.INT)

@@ -26,7 +26,9 @@ final class TensorScatter extends OpBase {
 
   TensorScatter() {
     super(
-        OpSchema.of("", "TensorScatter", 24).sample("u=1..2; v=0..2; s=plus(u, v); past_cache[b s d]; update[b u d]; write_indices[b]=0..v; axis=1|-2; mode=linear || u=1..2; v=0..2; s=plus(u, v); past_cache[b s d]; update[b u d]; write_indices[b]=below(s); axis=1|-2; mode=circular")
+        OpSchema.of("", "TensorScatter", 24)
+            .sample(
+                "u=1..2; v=0..2; s=plus(u, v); past_cache[b s d]; update[b u d]; write_indices[b]=0..v; axis=1|-2; mode=linear || u=1..2; v=0..2; s=plus(u, v); past_cache[b s d]; update[b u d]; write_indices[b]=below(s); axis=1|-2; mode=circular")
             .input("past_cache", "T")
             .input("update", "T")
             .optional("write_indices", "I")

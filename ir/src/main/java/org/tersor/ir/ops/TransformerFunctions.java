@@ -56,9 +56,7 @@ final class TransformerFunctions {
     int rank = b.c().rank(0);
     long[] axes = java.util.stream.LongStream.range(b.c().axis(axis, rank), rank).toArray();
     Value mean = b.add("ReduceMean", b.add("Mul", real, real), b.longs(axes));
-    return b.add(
-        "Reciprocal",
-        b.add("Sqrt", b.add("Add", mean, b.scalar(epsilon(b.c())))));
+    return b.add("Reciprocal", b.add("Sqrt", b.add("Add", mean, b.scalar(epsilon(b.c())))));
   }
 
   private static TensorType statistics(OpContext c, long axis) {
@@ -75,7 +73,8 @@ final class TransformerFunctions {
   private static final class SimplifiedLayerNormalization extends FunctionOperator {
     SimplifiedLayerNormalization() {
       super(
-          OpSchema.of("", "SimplifiedLayerNormalization", 1).sample("X[a* n b*]; axis!=len(a); scale[n b*]; stash_type=-; epsilon=0.001..0.1")
+          OpSchema.of("", "SimplifiedLayerNormalization", 1)
+              .sample("X[a* n b*]; axis!=len(a); scale[n b*]; stash_type=-; epsilon=0.001..0.1")
               .input("X", "T")
               .input("scale", "V")
               .output("Y", "V")
@@ -97,7 +96,9 @@ final class TransformerFunctions {
     @Override
     List<Value> build(OpContext c, Parts b) {
       Value y = rms(b, b.in(0), b.in(1), c.intAttr("axis", -1));
-      return c.outputCount() > 1 ? List.of(y, inverse(b, b.in(0), c.intAttr("axis", -1))) : List.of(y);
+      return c.outputCount() > 1
+          ? List.of(y, inverse(b, b.in(0), c.intAttr("axis", -1)))
+          : List.of(y);
     }
   }
 
@@ -105,7 +106,8 @@ final class TransformerFunctions {
   private static final class SkipSimplifiedLayerNormalization extends FunctionOperator {
     SkipSimplifiedLayerNormalization() {
       super(
-          OpSchema.of(MICROSOFT, "SkipSimplifiedLayerNormalization", 1).sample("input[b s h]; skip[b s h]; gamma[h]; bias[h]; epsilon=0.001..0.1; outputs=1")
+          OpSchema.of(MICROSOFT, "SkipSimplifiedLayerNormalization", 1)
+              .sample("input[b s h]; skip[b s h]; gamma[h]; bias[h]; epsilon=0.001..0.1; outputs=1")
               .input("input", "T")
               .input("skip", "T")
               .input("gamma", "T")
@@ -150,7 +152,9 @@ final class TransformerFunctions {
   private static final class EmbedLayerNormalization extends FunctionOperator {
     EmbedLayerNormalization() {
       super(
-          OpSchema.of(MICROSOFT, "EmbedLayerNormalization", 1).sample("s=1..3; v=2..5; w=1..3; input_ids[b s]=below(v); segment_ids![b s]=below(w); word_embedding[v h]; position_embedding[4 h]; segment_embedding![w h]; gamma[h]; beta[h]; mask=-; position_ids=-; epsilon=0.001..0.1; mask_index_type=-; outputs=2")
+          OpSchema.of(MICROSOFT, "EmbedLayerNormalization", 1)
+              .sample(
+                  "s=1..3; v=2..5; w=1..3; input_ids[b s]=below(v); segment_ids![b s]=below(w); word_embedding[v h]; position_embedding[4 h]; segment_embedding![w h]; gamma[h]; beta[h]; mask=-; position_ids=-; epsilon=0.001..0.1; mask_index_type=-; outputs=2")
               .input("input_ids", "M")
               .optional("segment_ids", "M")
               .input("word_embedding", "T")
@@ -227,7 +231,8 @@ final class TransformerFunctions {
   private static final class BiasSplitGelu extends FunctionOperator {
     BiasSplitGelu() {
       super(
-          OpSchema.of(MICROSOFT, "BiasSplitGelu", 1).sample("X[b s 2560]; bias[2560]")
+          OpSchema.of(MICROSOFT, "BiasSplitGelu", 1)
+              .sample("X[b s 2560]; bias[2560]")
               .input("X", "T")
               .input("bias", "T")
               .output("Y", "T")
@@ -266,7 +271,9 @@ final class TransformerFunctions {
   private static final class Rotary extends FunctionOperator {
     Rotary() {
       super(
-          OpSchema.of(MICROSOFT, "RotaryEmbedding", 1).sample("s=1..3; d=1..3; num_heads=1..2; h=num_heads; e=times(2, d); m=3..5; input[b h s e]; position_ids[b s]=below(m); cos_cache[m d]=unit; sin_cache[m d]=unit; interleaved=0|1; is_packed_batching=-; num_heads=-; rotary_embedding_dim=-; scale=-")
+          OpSchema.of(MICROSOFT, "RotaryEmbedding", 1)
+              .sample(
+                  "s=1..3; d=1..3; num_heads=1..2; h=num_heads; e=times(2, d); m=3..5; input[b h s e]; position_ids[b s]=below(m); cos_cache[m d]=unit; sin_cache[m d]=unit; interleaved=0|1; is_packed_batching=-; num_heads=-; rotary_embedding_dim=-; scale=-")
               .input("input", "T")
               .input("position_ids", "M")
               .input("cos_cache", "T")
