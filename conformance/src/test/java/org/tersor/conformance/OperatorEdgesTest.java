@@ -241,4 +241,51 @@ class OperatorEdgesTest {
       assertEquals(2 * -.15865525393145707, y.getDouble(2), 1e-6);
     }
   }
+
+  /** Casts to integers of less than a byte round to the nearest, ties to even. */
+  @Test
+  void castsToNibblesRound() {
+    Tensor x = Tensor.of(new float[] {.75f, 1.5f, 2.5f, -.6f, -1.5f, 6.4f}, 6);
+    Graph graph = graph(21, "", "Cast", Map.of("to", whole(22)), 1, x);
+    for (String backend : BACKENDS) {
+      Tensor y = call(graph, backend, x).get("out0");
+      assertEquals(DType.I4, y.dtype());
+      long[] wanted = {1, 2, 2, -1, -2, 6};
+      for (int i = 0; i < wanted.length; i++) {
+        assertEquals(wanted[i], y.getLong(i), backend + " " + x.getDouble(i));
+      }
+    }
+  }
+
+  /** An output keeps its name where all between it and an input falls away. */
+  @Test
+  void outputsKeepTheirNames() {
+    GraphBuilder b = new GraphBuilder(Map.of("", 15), 0);
+    Value x = b.input("in0", TensorType.of(DType.F32, 2));
+    Value y = b.value("y", ValueType.UNKNOWN);
+    Value same = b.add("Transpose", Map.of("perm", new Attribute.IntsAttr(List.of(0L))), x);
+    b.addNode("", "Identity", Map.of(), List.of(same), List.of(y));
+    b.output(y);
+    Graph graph = b.build("g", Map.of());
+    Tensor given = filled(DType.F32, 2);
+    for (String backend : BACKENDS) {
+      assertEquals(Map.of("y", given), call(graph, backend, given));
+    }
+  }
+
+  /** Integers that are constants but no sizes may overflow. */
+  @Test
+  void productsOfHugeConstants() {
+    GraphBuilder b = new GraphBuilder(Map.of("", 15), 0);
+    Value huge = b.constant(Tensor.of(new long[] {Long.MAX_VALUE, 3}, 2));
+    Value x = b.input("in0", TensorType.of(DType.I64, 2));
+    b.output(b.add("Add", b.add("Mul", huge, huge), x));
+    Graph graph = b.build("g", Map.of());
+    Tensor zero = Tensor.zeros(DType.I64, 2);
+    for (String backend : BACKENDS) {
+      assertEquals(
+          List.of(Tensor.of(new long[] {1, 9}, 2)),
+          List.copyOf(call(graph, backend, zero).values()));
+    }
+  }
 }

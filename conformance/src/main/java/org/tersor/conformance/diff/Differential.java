@@ -401,8 +401,12 @@ public final class Differential implements AutoCloseable {
       Value output = graph.outputs().get(i);
       Tensor own = ours.get(output.name());
       Datum theirs = expected.get(output.name());
-      if (own == null || !(theirs instanceof Tensor other)) {
+      if (!(theirs instanceof Tensor other)) {
         continue;
+      }
+      if (own == null) {
+        String why = "there is no output '" + output.name() + "', but " + ours.keySet();
+        return List.of(finding(drawn, seed, Kind.INTERNAL_ERROR, backend, last(graph), why));
       }
       double[] tolerance = allowed.tolerance().get(drawn.plain().graph().outputs().get(i));
       Optional<Mismatch> mismatch = Mismatch.of(i, Carriers.wrap(own), other, tolerance);

@@ -206,6 +206,16 @@ final class KnownValues {
                         e.ours().getLong(i) == e.type().maxValue()
                             && e.theirs().getLong(i) == e.type().minValue())),
         new Known(
+            "transforms-of-floats",
+            "DFT, STFT",
+            "float32 results differ by less than 2^-15 of the largest one.",
+            "Operators.md, DFT: sums over exact roots of unity. ONNX Runtime's roots and sums are"
+                + " float32 numbers whose errors grow with the length.",
+            e ->
+                e.is(Kind.VALUES, "DFT", "STFT")
+                    && e.type() != DType.F64
+                    && e.difference() <= 0x1p-15 * largest(e.ours())),
+        new Known(
             "product-of-nothing",
             "Gemm, FusedGemm, MatMulIntegerToFloat, MatMulInteger, QAttention",
             "A product over no elements: ONNX Runtime gives C instead of beta * C, or what was in"
@@ -327,6 +337,14 @@ final class KnownValues {
         || Evidence.leaves(x.dtype(), e.node().op().type().equals("ReduceProd") ? product : sum)
         // Sums of 64-bit integers in float64 lose their last digits.
         || sum > 0x1p53;
+  }
+
+  private static double largest(Tensor tensor) {
+    double largest = 0;
+    for (int i = 0; i < tensor.size(); i++) {
+      largest = Math.max(largest, Math.abs(tensor.getDouble(i)));
+    }
+    return largest;
   }
 
   private static double hiddenError(Evidence e) {

@@ -144,7 +144,8 @@ final class CastOperator extends OpBase {
     } else if (to == DType.BOOL) {
       out.setLong(at, value != 0 ? 1 : 0);
     } else {
-      out.setLong(at, ElementReader.toInteger(value, to));
+      // Integers of less than a byte are the nearest ones, others lie towards zero.
+      out.setLong(at, ElementReader.toInteger(to.bits() < 8 ? Math.rint(value) : value, to));
     }
   }
 
@@ -218,7 +219,8 @@ final class CastOperator extends OpBase {
     }
     if (to.bits() < 8) {
       int shift = 32 - to.bits();
-      KExpr wide = K.cast(Scalar.I32, x);
+      KExpr real = x.scalar() == Scalar.F64 ? x : K.cast(Scalar.F32, x);
+      KExpr wide = K.cast(Scalar.I32, x.scalar().isFloat() ? K.unary(UnaryOp.RINT, real) : x);
       KExpr low =
           to.isSigned()
               ? K.binary(BinaryOp.SHR, K.binary(BinaryOp.SHL, wide, K.i32(shift)), K.i32(shift))

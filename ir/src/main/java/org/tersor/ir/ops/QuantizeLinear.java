@@ -82,7 +82,8 @@ final class QuantizeLinear extends OpBase {
       if (!c.hasInput(operand)
           || !c.in(operand).isRanked()
           || !c.in(0).isRanked()
-          || Quant.isScalar(c, operand)) {
+          || c.rank(operand) == 0
+          || (Quant.isScalar(c, operand) && c.intAttr("block_size", 0) == 0)) {
         continue;
       }
       String what = operand == 1 ? "scale" : "zero point";

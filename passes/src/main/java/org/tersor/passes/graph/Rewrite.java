@@ -1,7 +1,9 @@
 package org.tersor.passes.graph;
 
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.tersor.ir.graph.Constant;
@@ -19,6 +21,7 @@ final class Rewrite {
   private final Graph graph;
   private final GraphEdit edit;
   private final Set<Value> claimed = new HashSet<>();
+  private final Map<Value, Value> targets = new HashMap<>();
   private boolean changed;
 
   Rewrite(Graph graph) {
@@ -49,14 +52,20 @@ final class Rewrite {
    * by it.
    */
   boolean redirect(Value from, Value to) {
-    if (graph.isOutput(from)) {
-      if (graph.isOutput(to)
-          || graph.inputs().contains(to)
-          || graph.constant(to).isPresent()
-          || !claimed.add(to)) {
+    // What a value is redirected to may have been redirected itself.
+    Value target = to;
+    while (targets.containsKey(target)) {
+      target = targets.getOrDefault(target, target);
+    }
+    if (graph.isOutput(from) || claimed.contains(from)) {
+      if (graph.isOutput(target)
+          || graph.inputs().contains(target)
+          || graph.constant(target).isPresent()
+          || !claimed.add(target)) {
         return false;
       }
     }
+    targets.put(from, target);
     edit().redirect(from, to);
     return true;
   }

@@ -173,6 +173,15 @@ public final class TypeInference implements Pass {
       return typed;
     }
 
+    /** Elements as expressions; none where their numbers leave 64 bits: then they are no sizes. */
+    private Optional<List<DimExpr>> followed(Operator operator, OpContext context) {
+      try {
+        return operator.symbolicOutput(context);
+      } catch (ArithmeticException e) {
+        return Optional.empty();
+      }
+    }
+
     /** Infers values, not only types, where they are small and follow from shapes and constants. */
     private void follow(Operator operator, Node node, OpContext context, Scope scope) {
       if (!node.output(0).isPresent()
@@ -181,7 +190,7 @@ public final class TypeInference implements Pass {
         return;
       }
       if (type.dtype().isInteger() && type.rank() <= 1) {
-        Optional<List<DimExpr>> elements = operator.symbolicOutput(context);
+        Optional<List<DimExpr>> elements = followed(operator, context);
         boolean fits =
             elements.isPresent()
                 && type.elements().isConst()
