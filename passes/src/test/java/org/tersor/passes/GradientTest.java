@@ -209,6 +209,20 @@ class GradientTest {
         new long[] {2, 2, 3, 3});
   }
 
+  /** The refusal says which derivatives there are. */
+  @Test
+  void refusalNamesWhatIsKnown() {
+    TersorException refusal =
+        assertThrows(
+            TersorException.class,
+            () -> check((b, x) -> b.add("Det", x.getFirst()), new long[] {2, 2}));
+    assertEquals("TSR-0203", refusal.code());
+    for (String name :
+        List.of("Conv", "Gemm", "Gather", "LayerNormalization", "MaxPool", "Slice")) {
+      assertTrue(String.valueOf(refusal.getMessage()).contains(name), refusal.getMessage());
+    }
+  }
+
   private static Value squared(GraphBuilder b, Value y) {
     return b.add("Mul", y, y);
   }

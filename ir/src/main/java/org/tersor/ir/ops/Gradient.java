@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
@@ -190,11 +191,23 @@ final class Gradient extends OpBase {
       return builder.constant("", Constant.of(tensor));
     }
 
+    private String differentiable() {
+      return operators.all().stream()
+          .filter(o -> o instanceof Differentiable && !(o instanceof Elementwise))
+          .filter(o -> o.schema().domain().isEmpty())
+          .map(o -> o.schema().name())
+          .sorted()
+          .collect(Collectors.joining(", "));
+    }
+
     private void backward(Node node) {
       OpContext context = new NodeContext(graph, node);
       if (!(operators.get(node) instanceof Differentiable operator)
           || gradients.keySet().stream().anyMatch(v -> node.outputs().indexOf(v) > 0)) {
-        throw context.error("TSR-0203", "its derivative is not known");
+        throw context.error(
+            "TSR-0203",
+            "its derivative is not known; known are those of elementwise operators and of "
+                + differentiable());
       }
       Value gradient =
           Optional.ofNullable(gradients.get(node.output(0)))
