@@ -47,12 +47,17 @@ class OperatorEdgesTest {
     return b.build("g", Map.of());
   }
 
-  private static Map<String, Tensor> call(Graph graph, String backend, Tensor... inputs) {
+  private static Map<String, Tensor> named(Graph graph, String backend, Tensor... inputs) {
     Map<String, Tensor> data = new LinkedHashMap<>();
     for (int i = 0; i < inputs.length; i++) {
       data.put("in" + i, inputs[i]);
     }
     return COMPILER.executable(graph, backend, CompileOptions.defaults()).run(data);
+  }
+
+  /** Results in order. */
+  private static List<Tensor> call(Graph graph, String backend, Tensor... inputs) {
+    return List.copyOf(named(graph, backend, inputs).values());
   }
 
   private static Tensor filled(DType type, long... shape) {
@@ -78,11 +83,11 @@ class OperatorEdgesTest {
     Tensor scale = filled(DType.F64, 4);
     Graph graph = graph(17, "", "LayerNormalization", Map.of(), 3, x, scale);
     for (String backend : BACKENDS) {
-      Map<String, Tensor> results = call(graph, backend, x, scale);
-      assertEquals(DType.F64, results.get("out0").dtype());
-      assertEquals(DType.F32, results.get("out1").dtype());
-      assertEquals(-.25, results.get("out1").getDouble(0), 1e-7);
-      assertEquals(DType.F32, results.get("out2").dtype());
+      List<Tensor> results = call(graph, backend, x, scale);
+      assertEquals(DType.F64, results.getFirst().dtype());
+      assertEquals(DType.F32, results.get(1).dtype());
+      assertEquals(-.25, results.get(1).getDouble(0), 1e-7);
+      assertEquals(DType.F32, results.get(2).dtype());
     }
   }
 
@@ -156,7 +161,7 @@ class OperatorEdgesTest {
             scale);
     for (String backend : BACKENDS) {
       assertEquals(
-          Tensor.of(new float[] {0, 2, 6, 9}, 4), call(graph, backend, codes, scale).get("out0"));
+          Tensor.of(new float[] {0, 2, 6, 9}, 4), call(graph, backend, codes, scale).getFirst());
     }
   }
 
@@ -168,7 +173,7 @@ class OperatorEdgesTest {
       assertEquals(
           44,
           call(graph(13, "", "ReduceLogSum", Map.of("keepdims", whole(0)), 1, x), backend, x)
-              .get("out0")
+              .getFirst()
               .getLong(0));
     }
   }
@@ -177,7 +182,7 @@ class OperatorEdgesTest {
   @Test
   void halvesInOldModels() {
     Tensor x = filled(DType.F16, 2, 3);
-    Tensor result = call(graph(4, "", "Exp", Map.of(), 1, x), "jvm", x).get("out0");
+    Tensor result = call(graph(4, "", "Exp", Map.of(), 1, x), "jvm", x).getFirst();
     assertEquals(Math.exp(-1), result.getDouble(0), 1e-3);
   }
 
@@ -188,7 +193,7 @@ class OperatorEdgesTest {
     Graph graph =
         graph(17, "", "SimplifiedLayerNormalization", Map.of("axis", whole(1)), 2, x, scale);
     for (String backend : BACKENDS) {
-      Tensor inverse = call(graph, backend, x, scale).get("out1");
+      Tensor inverse = call(graph, backend, x, scale).get(1);
       assertArrayEquals(new long[] {2, 1, 1}, inverse.shape());
       // Of -1, -.5, 0, .5 the mean square is 3 / 8.
       assertEquals(1 / Math.sqrt(.375 + 1e-5), inverse.getDouble(0), 1e-5);
@@ -204,7 +209,7 @@ class OperatorEdgesTest {
     Graph graph =
         graph(17, "com.microsoft", "SkipSimplifiedLayerNormalization", Map.of(), 1, x, skip, gamma);
     for (String backend : BACKENDS) {
-      assertEquals(1, call(graph, backend, x, skip, gamma).get("out0").getDouble(0), 1e-4);
+      assertEquals(1, call(graph, backend, x, skip, gamma).getFirst().getDouble(0), 1e-4);
     }
   }
 
@@ -221,9 +226,7 @@ class OperatorEdgesTest {
     Graph graph = b.build("g", Map.of());
     Tensor result =
         call(graph, "interpreter", filled(DType.F32, 3, 3), Tensor.of(new long[] {2, 1}, 2))
-            .values()
-            .iterator()
-            .next();
+            .getFirst();
     assertArrayEquals(new long[] {3}, result.shape());
   }
 
@@ -234,7 +237,7 @@ class OperatorEdgesTest {
     Tensor bias = Tensor.of(new float[] {1, 0, -1, -.5f, .5f, .5f}, 6);
     Graph graph = graph(17, "com.microsoft", "BiasSplitGelu", Map.of(), 1, x, bias);
     for (String backend : BACKENDS) {
-      Tensor y = call(graph, backend, x, bias).get("out0");
+      Tensor y = call(graph, backend, x, bias).getFirst();
       assertArrayEquals(new long[] {1, 1, 3}, y.shape());
       assertEquals(0, y.getDouble(0), 1e-7);
       assertEquals(2 * .8413447460685429, y.getDouble(1), 1e-6);
@@ -248,7 +251,7 @@ class OperatorEdgesTest {
     Tensor x = Tensor.of(new float[] {.75f, 1.5f, 2.5f, -.6f, -1.5f, 6.4f}, 6);
     Graph graph = graph(21, "", "Cast", Map.of("to", whole(22)), 1, x);
     for (String backend : BACKENDS) {
-      Tensor y = call(graph, backend, x).get("out0");
+      Tensor y = call(graph, backend, x).getFirst();
       assertEquals(DType.I4, y.dtype());
       long[] wanted = {1, 2, 2, -1, -2, 6};
       for (int i = 0; i < wanted.length; i++) {
@@ -269,7 +272,7 @@ class OperatorEdgesTest {
     Graph graph = b.build("g", Map.of());
     Tensor given = filled(DType.F32, 2);
     for (String backend : BACKENDS) {
-      assertEquals(Map.of("y", given), call(graph, backend, given));
+      assertEquals(Map.of("y", given), named(graph, backend, given));
     }
   }
 
@@ -283,9 +286,7 @@ class OperatorEdgesTest {
     Graph graph = b.build("g", Map.of());
     Tensor zero = Tensor.zeros(DType.I64, 2);
     for (String backend : BACKENDS) {
-      assertEquals(
-          List.of(Tensor.of(new long[] {1, 9}, 2)),
-          List.copyOf(call(graph, backend, zero).values()));
+      assertEquals(List.of(Tensor.of(new long[] {1, 9}, 2)), call(graph, backend, zero));
     }
   }
 }

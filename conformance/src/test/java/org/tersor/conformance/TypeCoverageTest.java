@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -30,16 +31,22 @@ import org.tersor.runtime.TersorException;
 
 /**
  * Every type that a schema names, evaluated and compiled, for operators whose required inputs are
- * tensors that can all be [2, 3] and that need no attributes: those that the interpreter runs the
- * JVM backend must run, with the same result.
+ * tensors of one shape and that need no attributes: those that the interpreter runs the JVM backend
+ * must run, with the same result. Each is tried with a matrix and with one of a scalar, an empty
+ * tensor and rank 4, in turn.
  */
 class TypeCoverageTest {
   private static final Compiler COMPILER = Compiler.standard();
+  private static final long[] MATRIX = {2, 3};
+  private static final List<long[]> OTHERS =
+      List.of(new long[] {2, 1, 2, 3}, new long[0], new long[] {0, 3});
 
   @Test
   void compiledAsEvaluated() {
     Set<String> gaps = new TreeSet<>();
     int compared = 0;
+    int others = 0;
+    int turn = 0;
     for (Operator operator : COMPILER.registry().operators().all()) {
       OpSchema schema = operator.schema();
       List<OpSchema.Formal> inputs =
@@ -58,12 +65,15 @@ class TypeCoverageTest {
       for (DType type : schema.typeVariables().getOrDefault(variable, Set.of())) {
         // Complex numbers have no kernels, which docs/operators.md says.
         if (!type.isComplex()) {
-          compared += compare(schema, inputs, variable, type, gaps) ? 1 : 0;
+          compared += compare(schema, inputs, variable, type, MATRIX, gaps) ? 1 : 0;
+          long[] other = OTHERS.get(turn++ % OTHERS.size());
+          others += compare(schema, inputs, variable, type, other, gaps) ? 1 : 0;
         }
       }
     }
     assertEquals("", String.join("\n", gaps));
     assertTrue(compared > 900, compared + " compared");
+    assertTrue(others > 700, others + " of other shapes compared");
   }
 
   /** Whether the interpreter runs it, so that there is something to compare. */
@@ -72,6 +82,7 @@ class TypeCoverageTest {
       List<OpSchema.Formal> inputs,
       String variable,
       DType type,
+      long[] shape,
       Set<String> gaps) {
     GraphBuilder b = new GraphBuilder(Map.of("", 28), 0);
     b.pin(schema.domain(), version(schema));
@@ -84,15 +95,16 @@ class TypeCoverageTest {
               : Objects.requireNonNull(schema.typeVariables().get(inputs.get(i).type()))
                   .iterator()
                   .next();
-      Tensor tensor = values(own, i);
+      Tensor tensor = values(own, i, shape);
       data.put("in" + i, tensor);
-      operands.add(b.input("in" + i, TensorType.of(own, 2, 3)));
+      operands.add(b.input("in" + i, TensorType.of(own, shape)));
     }
     Value result = b.value("out", ValueType.UNKNOWN);
     b.addNode(schema.domain(), schema.name(), Map.of(), operands, List.of(result));
     b.output(result);
     Graph graph = b.build("g", Map.of());
-    String name = schema.domain() + " " + schema.name() + " " + type.text();
+    String name =
+        schema.domain() + " " + schema.name() + " " + type.text() + Arrays.toString(shape);
     Datum wanted;
     try {
       wanted = call(graph, "interpreter", data);
@@ -147,8 +159,8 @@ class TypeCoverageTest {
         .next();
   }
 
-  private static Tensor values(DType type, int operand) {
-    Tensor tensor = Tensor.zeros(type, 2, 3);
+  private static Tensor values(DType type, int operand, long[] shape) {
+    Tensor tensor = Tensor.zeros(type, shape);
     for (int i = 0; i < tensor.size(); i++) {
       int number = (i + operand) % 2 + (operand == 0 && i == 3 ? 1 : 0);
       switch (type) {

@@ -43,6 +43,7 @@ final class KnownDifferences {
         `./tersor difftest` makes up small graphs and compares results with ONNX Runtime. Made from `KnownValues` and
         `KnownRefusals`: what is listed is counted by its name there, anything else fails. A rule looks at the smallest part of
         a graph that shows the difference, which must be one node, and at its attributes, operands and the elements that differ.
+        Counts of a run, by kind and by version of operators: versions.md.
 
         | name | operators | difference | reason |
         |---|---|---|---|

@@ -197,8 +197,8 @@ final class KnownRefusals {
   }
 
   private static boolean emptyResult(Evidence e) {
-    return e.small().values().get(e.node().output(0)) instanceof org.tersor.runtime.Tensor t
-        && t.size() == 0;
+    org.tersor.runtime.Tensor result = e.small().values().get(e.node().output(0));
+    return result != null && result.size() == 0;
   }
 
   private static long widestPad(Evidence e) {

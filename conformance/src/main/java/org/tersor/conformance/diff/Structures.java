@@ -246,12 +246,12 @@ final class Structures {
                 Map.of(),
                 turn,
                 run.constant(body, Tensor.of(new long[] {trips - 1}))));
-    makes.forEach(v -> body.output(typed(run, body, v, inside.getOrDefault(v, v))));
+    makes.forEach(v -> body.output(typed(body, v, inside.getOrDefault(v, v))));
     Value last = inside.getOrDefault(scanned, scanned);
     body.output(
         sequence
             ? run.node(body, "SequenceInsert", Map.of(), list, last)
-            : typed(run, body, scanned, last));
+            : typed(body, scanned, last));
     List<Value> results = results(run, makes.size() + 1);
     b.addNode(
         "loop",
@@ -328,8 +328,8 @@ final class Structures {
     operands.add(run.input("slices", slices));
     run.part(body, within);
     carried.ifPresent(
-        p -> body.output(typed(run, body, p.made(), within.getOrDefault(p.made(), p.made()))));
-    makes.forEach(v -> body.output(typed(run, body, v, within.getOrDefault(v, v))));
+        p -> body.output(typed(body, p.made(), within.getOrDefault(p.made(), p.made()))));
+    makes.forEach(v -> body.output(typed(body, v, within.getOrDefault(v, v))));
     Map<String, Attribute> attributes = new LinkedHashMap<>();
     attributes.put("body", new GraphAttr(body.build("body", Map.of())));
     attributes.put("num_scan_inputs", new IntAttr(1));
@@ -436,7 +436,7 @@ final class Structures {
   // Both graphs.
 
   /** An output of a body with its type, which ONNX Runtime's Scan wants to see. */
-  private Value typed(Scaffold run, GraphBuilder body, Value plain, Value own) {
+  private Value typed(GraphBuilder body, Value plain, Value own) {
     Value result = body.value("t" + body.nextId(), type(plain));
     body.addNode("s" + body.nextId(), "", "Identity", Map.of(), List.of(own), List.of(result));
     return result;

@@ -39,7 +39,7 @@ final class PositionOperators {
               .sample("input[m n]; k=-2..2; dtype=type(R)")
               .input("input", "T")
               .output("output", "R")
-              .types("T", Types.ALL)
+              .types("T", Types.NUMERIC_OR_BOOL)
               .types("R", Types.NUMERIC_OR_BOOL)
               .attribute("dtype", OpSchema.AttributeKind.INT)
               .attribute("k", OpSchema.AttributeKind.INT)

@@ -84,6 +84,11 @@ final class QLinearConv extends OpBase {
   List<? extends ValueType> types(OpContext c) {
     DType out = requantised ? c.dtype(7) : DType.I32;
     boolean known = c.in(0).isRanked() && c.in(w()).isRanked();
+    for (int i = 1; i < c.inputCount(); i++) {
+      if (i != w() && c.hasInput(i) && c.in(i).isRanked() && c.rank(i) > 1) {
+        throw c.error("TSR-0303", "input " + i + " must be a scalar or of rank 1");
+      }
+    }
     return List.of(
         known
             ? ValueType.TensorType.of(out, ConvPlan.of(c, 0, w()).out())

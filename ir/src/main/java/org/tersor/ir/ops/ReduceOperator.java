@@ -278,6 +278,9 @@ final class ReduceOperator extends OpBase implements Differentiable {
 
   /** The type that sums are kept in; logarithms of integers in F64. */
   private Scalar accumulator(DType dtype) {
+    if (dtype == DType.BOOL) {
+      return Scalar.I32;
+    }
     return computesReal() && !dtype.isFloat() ? Scalar.F64 : Elementwise.compute(dtype);
   }
 
@@ -353,8 +356,8 @@ final class ReduceOperator extends OpBase implements Differentiable {
         switch (kind) {
           case SUM -> K.sum(folded, element);
           case MEAN -> K.div(K.sum(folded, element), K.cast(type, K.dim(count)));
-          case MAX -> K.fold(ReduceOp.MAX, folded, element);
-          case MIN -> K.fold(ReduceOp.MIN, folded, element);
+          case MAX -> ofNothing(x, type, K.fold(ReduceOp.MAX, folded, element));
+          case MIN -> ofNothing(x, type, K.fold(ReduceOp.MIN, folded, element));
           case PROD -> K.fold(ReduceOp.PROD, folded, element);
           case L1 -> K.sum(folded, K.unary(UnaryOp.ABS, element));
           case L2 -> K.unary(UnaryOp.SQRT, K.sum(folded, K.binary(BinaryOp.MUL, element, element)));
@@ -375,6 +378,18 @@ final class ReduceOperator extends OpBase implements Differentiable {
         };
     stages.add(Stage.of(out, outer, K.cast(out.element(), value)));
     return compute(List.of(x), out, stages);
+  }
+
+  /** Without elements the result is the end of the type's own range, not of the wider one's. */
+  private KExpr ofNothing(Buf x, Scalar type, KExpr value) {
+    DType dtype = x.element().dtype();
+    if (dtype.isFloat() || dtype.bits() >= 32) {
+      return value;
+    }
+    long end = wholeStart(dtype);
+    return kind == Kind.MAX
+        ? K.max(value, K.literal(type, end))
+        : K.min(value, K.literal(type, end));
   }
 
   /** Of sums and means; the gradient is repeated along the reduced axes. */
