@@ -289,4 +289,21 @@ class OperatorEdgesTest {
       assertEquals(List.of(Tensor.of(new long[] {1, 9}, 2)), call(graph, backend, zero));
     }
   }
+
+  /** Constant weights whose zero point is an input are prepared when it runs, not when it loads. */
+  @Test
+  void weightsWithZeroPointsFromInputs() {
+    GraphBuilder b = new GraphBuilder(Map.of("", 13), 0);
+    Tensor x = filled(DType.U8, 1, 2, 4, 4);
+    Tensor zero = Tensor.zeros(DType.U8);
+    zero.setLong(0, 3);
+    Value input = b.input("in0", TensorType.of(DType.U8, x.shape()));
+    Value xZero = b.input("in1", TensorType.of(DType.U8));
+    Value wZero = b.input("in2", TensorType.of(DType.U8));
+    Value weights = b.constant(filled(DType.U8, 3, 2, 2, 2));
+    Attribute pads = new Attribute.IntsAttr(List.of(1L, 1L, 0L, 1L));
+    b.output(b.add("ConvInteger", Map.of("pads", pads), input, weights, xZero, wZero));
+    Graph graph = b.build("g", Map.of());
+    assertEquals(call(graph, "interpreter", x, zero, zero), call(graph, "jvm", x, zero, zero));
+  }
 }

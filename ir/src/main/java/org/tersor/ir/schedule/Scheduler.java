@@ -120,7 +120,12 @@ public final class Scheduler {
    * A stage that a schedule adds: its target becomes a temporary, kept from load if it depends on
    * weights alone.
    */
-  void auxiliary(Stage stage, boolean atLoad) {
+  void auxiliary(Stage stage, boolean weights) {
+    // Weights may meet what is no weight, as zero points that are inputs.
+    boolean atLoad =
+        weights
+            && StageSimplifier.buffers(stage.value()).stream()
+                .allMatch(b -> constant.contains(b.name()) || !isInput(b));
     temporary(StageSimplifier.flat(stage.target()), atLoad);
     Stage simple = StageSimplifier.simplify(stage);
     if (target.kind() == Target.Kind.CUDA) {
@@ -128,6 +133,10 @@ public final class Scheduler {
     } else {
       launch(simple, new LoopSchedule(simple, target).emit(), atLoad);
     }
+  }
+
+  private boolean isInput(Buf buffer) {
+    return kernel.inputs().stream().anyMatch(b -> b.name().equals(buffer.name()));
   }
 
   /** Declares a buffer of the schedule. */
