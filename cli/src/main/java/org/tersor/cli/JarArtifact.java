@@ -11,12 +11,16 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.jar.Attributes;
 import java.util.jar.JarFile;
 import java.util.jar.Manifest;
+import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.RunLimits;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -29,6 +33,8 @@ final class JarArtifact implements Executable {
   private final Class<?> modelClass;
   private final Class<?> dtypeClass;
   private final Class<?> tensorClass;
+  private final Class<?> limitsClass;
+  private final Class<?> cancellationClass;
 
   private JarArtifact(Object model, ClassLoader loader, String runtimePackage)
       throws ReflectiveOperationException {
@@ -36,6 +42,8 @@ final class JarArtifact implements Executable {
     this.modelClass = model.getClass();
     this.dtypeClass = Class.forName(runtimePackage + ".DType", true, loader);
     this.tensorClass = Class.forName(runtimePackage + ".Tensor", true, loader);
+    this.limitsClass = Class.forName(runtimePackage + ".RunLimits", true, loader);
+    this.cancellationClass = Class.forName(runtimePackage + ".Cancellation", true, loader);
   }
 
   /** Opens a jar that Tersor wrote. */
@@ -149,11 +157,43 @@ final class JarArtifact implements Executable {
     return foreign;
   }
 
+  /** Calls the model under the limits of the call in which this thread is. */
+  private Object limited(Method run, Object... arguments) throws ReflectiveOperationException {
+    if (!Cancellation.isBound()) {
+      return run.invoke(model, arguments);
+    }
+    RunLimits limits = Cancellation.current().limits();
+    Object cancellation =
+        cancellationClass
+            .getConstructor(limitsClass)
+            .newInstance(
+                limitsClass
+                    .getConstructor(long.class, long.class, long.class, Optional.class)
+                    .newInstance(limits.elements(), limits.bytes(), limits.trips(), limits.time()));
+    Supplier<Object> call =
+        () -> {
+          try {
+            return run.invoke(model, arguments);
+          } catch (InvocationTargetException e) {
+            throw translate(e);
+          } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+          }
+        };
+    try (Watch _ = new Watch(() -> call(cancellation, "cancel"))) {
+      return cancellationClass.getMethod("during", Supplier.class).invoke(cancellation, call);
+    } catch (InvocationTargetException e) {
+      // Ours knows why the other was told to end.
+      Cancellation.current().check("the end of the jar's call");
+      throw e;
+    }
+  }
+
   @Override
   public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
     try {
       Method run = modelClass.getMethod("run", Map.class, Map.class);
-      Map<?, ?> results = (Map<?, ?>) run.invoke(model, foreign(inputs), foreign(outputs));
+      Map<?, ?> results = (Map<?, ?>) limited(run, foreign(inputs), foreign(outputs));
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       for (Map.Entry<?, ?> entry : results.entrySet()) {
         Object tensor = entry.getValue();

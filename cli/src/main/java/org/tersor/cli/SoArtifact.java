@@ -12,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.lang.invoke.VarHandle;
 import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +24,7 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tersor.runtime.Arguments;
+import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
@@ -35,6 +37,9 @@ import org.tersor.runtime.TersorException;
 @SuppressWarnings("restricted") // the whole point: the native library is called
 final class SoArtifact implements Executable {
   private static final Pattern DESCRIBE = Pattern.compile("\0([a-z][a-z0-9_]*)_describe\0");
+
+  private static final VarHandle STOP = ValueLayout.JAVA_INT.varHandle();
+  private static final int CANCELLED = -7;
 
   private final List<Port> inputs = new ArrayList<>();
   private final List<Port> outputs = new ArrayList<>();
@@ -66,7 +71,7 @@ final class SoArtifact implements Executable {
     run =
         function(
             symbols,
-            prefix + "_run",
+            prefix + "_run_cancellable",
             ValueLayout.JAVA_INT,
             ValueLayout.ADDRESS,
             ValueLayout.ADDRESS,
@@ -74,6 +79,7 @@ final class SoArtifact implements Executable {
             ValueLayout.ADDRESS,
             ValueLayout.ADDRESS,
             ValueLayout.JAVA_LONG,
+            ValueLayout.ADDRESS,
             ValueLayout.ADDRESS,
             ValueLayout.ADDRESS);
     MethodHandle packedSize = function(symbols, prefix + "_packed_size", ValueLayout.JAVA_LONG);
@@ -140,6 +146,7 @@ final class SoArtifact implements Executable {
             case -3 -> "the arena is too small";
             case -4 ->
                 "this processor can run none of the instruction sets that the library was compiled for";
+            case CANCELLED -> "the call was cancelled";
             case -6 -> "the inputs choose a branch that the model's shapes do not allow";
             default -> "error " + result;
           };
@@ -191,6 +198,7 @@ final class SoArtifact implements Executable {
     private final MemorySegment out;
     private final MemorySegment scratch;
     private final long bytes;
+    private final MemorySegment cancel;
     private final List<MemorySegment> inputs;
     private final List<MemorySegment> outputs;
 
@@ -204,6 +212,8 @@ final class SoArtifact implements Executable {
       in = pointers(arena, inputs);
       out = pointers(arena, outputs);
       bytes = check("arena_size", invoke(arenaSize, sizes));
+      Cancellation.allocate("the arena of the library", 0, bytes);
+      cancel = arena.allocate(ValueLayout.JAVA_INT);
       scratch = arena.allocate(Math.max(64, bytes), 64);
     }
 
@@ -225,16 +235,29 @@ final class SoArtifact implements Executable {
         MemorySegment.copy(source, 0, inputs.get(i), 0, source.byteSize());
       }
       int result;
-      try {
+      MemorySegment flag = Cancellation.isBound() ? cancel : MemorySegment.NULL;
+      cancel.set(ValueLayout.JAVA_INT, 0, 0);
+      try (Watch _ = new Watch(() -> STOP.setVolatile(cancel, 0L, 1))) {
         result =
             (int)
                 run.invokeExact(
-                    in, out, sizes, packed, scratch, bytes, MemorySegment.NULL, MemorySegment.NULL);
+                    in,
+                    out,
+                    sizes,
+                    packed,
+                    scratch,
+                    bytes,
+                    MemorySegment.NULL,
+                    MemorySegment.NULL,
+                    flag);
       } catch (Throwable e) {
         throw new IllegalStateException("the library cannot be called", e);
       } finally {
         Reference.reachabilityFence(this);
         Reference.reachabilityFence(SoArtifact.this);
+      }
+      if (result == CANCELLED) {
+        Cancellation.current().check("the end of the library's call");
       }
       check("run", result);
       for (int i = 0; i < outputs.size(); i++) {

@@ -1,11 +1,13 @@
 package org.tersor.cli;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -73,7 +75,7 @@ final class VerifyCommand implements Callable<Integer> {
     LoadedModel loaded = options.load(compiler, reference);
     Map<String, RandomInputs.Drawn> inputs = options.inputs(loaded);
     try (Reference ort = new OrtWorker(Duration.ofSeconds(timeout))) {
-      Path judge = reference.orElse(options.model);
+      Path judge = judge(compiler, loaded);
       Verifier.Report report =
           new Verifier(ort, compiler)
               .withContradictions(!options.contradictions().isEmpty())
@@ -94,6 +96,24 @@ final class VerifyCommand implements Callable<Integer> {
       print(passed, report, stored, opinions, ort.name(), loaded, inputs);
       return passed ? Exit.OK : Exit.CHECK_FAILED;
     }
+  }
+
+  /** What ONNX Runtime runs: of a file that it cannot read, our export. */
+  private Path judge(Compiler compiler, LoadedModel loaded) throws IOException {
+    Path given = reference.orElse(options.model);
+    if (given.toString().toLowerCase(Locale.ROOT).endsWith(".onnx")) {
+      return given;
+    }
+    Path folder = Files.createTempDirectory("tersor-verify");
+    Path export = folder.resolve("export.onnx");
+    folder.toFile().deleteOnExit(); // the other way round when the time has come
+    export.toFile().deleteOnExit();
+    compiler.write(compiler.exportable(loaded.graph(), options.compileOptions()), export, Map.of());
+    options.common.warn(
+        "ONNX Runtime cannot read "
+            + given.getFileName()
+            + "; it runs Tersor's export of the same graph, so this does not check the reader");
+    return export;
   }
 
   /** The outputs that --expect names. */

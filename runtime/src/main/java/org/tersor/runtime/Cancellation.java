@@ -148,7 +148,7 @@ public final class Cancellation {
   /** As {@link #allocate(Object, long, long)}; the text is made only where it is needed. */
   static void allocate(DType dtype, long[] shape, long elements) {
     Cancellation current = current();
-    long bytes = Math.multiplyExact(elements, (long) dtype.memoryBytes());
+    long bytes = elements > Long.MAX_VALUE / 16 ? Long.MAX_VALUE : elements * dtype.memoryBytes();
     if (elements > current.limits.elements() || bytes > current.limits.bytes() - current.held) {
       current.admit("a tensor " + dtype.text() + Arrays.toString(shape), elements, bytes);
     }

@@ -115,7 +115,7 @@ public final class Npy {
   private static Tensor tensor(
       String kind, int itemSize, long[] shape, ByteBuffer data, String where) {
     if (kind.equals("U") || kind.equals("S")) {
-      return texts(kind, itemSize, shape, data);
+      return texts(kind, itemSize, shape, data, where);
     }
     DType dtype =
         switch (kind + itemSize) {
@@ -150,12 +150,16 @@ public final class Npy {
     return tensor;
   }
 
-  private static Tensor texts(String kind, int itemSize, long[] shape, ByteBuffer data) {
+  private static Tensor texts(
+      String kind, int itemSize, long[] shape, ByteBuffer data, String where) {
     Tensor tensor = Tensor.zeros(DType.STRING, shape);
     for (int i = 0; i < tensor.size(); i++) {
       StringBuilder text = new StringBuilder();
       if (kind.equals("U")) {
         for (int at = i * itemSize; at < (i + 1) * itemSize && data.getInt(at) != 0; at += 4) {
+          if (!Character.isValidCodePoint(data.getInt(at))) {
+            throw fault(where, "holds a character that there is not: " + data.getInt(at));
+          }
           text.appendCodePoint(data.getInt(at));
         }
       } else {

@@ -6,7 +6,6 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -442,19 +441,22 @@ public final class PlanExecutable implements Executable {
             + " steps per call and "
             + plan.loadSteps().size()
             + " at load");
-    line(text, "weights", human(constantBytes));
     long packedBytes = 0;
     for (Plan.Buffer buffer : plan.buffers()) {
       if (buffer.storage() == Plan.Storage.PACKED) {
         packedBytes += buffer.elements().constValue() * buffer.dtype().memoryBytes();
       }
     }
-    line(text, "packed", human(packedBytes));
+    long kept = 0;
+    for (Tensor constant : constants) {
+      kept += (long) constant.size() * constant.dtype().memoryBytes();
+    }
+    text.append(new MemoryUse(constantBytes, kept, packedBytes).text());
     if (plan.dims().isEmpty()) {
-      line(text, "arena", human(shapes(Map.of()).layout.arenaBytes()));
+      line(text, "arena", MemoryUse.human(shapes(Map.of()).layout.arenaBytes()));
     } else {
       new TreeMap<>(byText())
-          .forEach((dims, bytes) -> line(text, "arena", human(bytes) + " for " + dims));
+          .forEach((dims, bytes) -> line(text, "arena", MemoryUse.human(bytes) + " for " + dims));
     }
     return text.toString();
   }
@@ -468,19 +470,5 @@ public final class PlanExecutable implements Executable {
 
   private static void line(StringBuilder text, String name, String value) {
     text.append(name).append(": ").append(value).append('\n');
-  }
-
-  private static String human(long bytes) {
-    if (bytes < 1024) {
-      return bytes + " B";
-    }
-    double size = bytes;
-    String[] units = {"B", "KiB", "MiB", "GiB"};
-    int unit = 0;
-    while (size >= 1024 && unit < units.length - 1) {
-      size /= 1024;
-      unit++;
-    }
-    return String.format(Locale.ROOT, "%.1f %s", size, units[unit]);
   }
 }

@@ -233,6 +233,7 @@ class PlanExecutableTest {
     assertTrue(text.contains("backend: test\n"), text);
     assertTrue(text.contains("threads: 2\n"), text);
     assertTrue(text.contains("weights: 16 B\n"), text);
+    assertTrue(text.contains("held: 16 B, 1.00 times the weights\n"), text);
     assertTrue(text.contains("arena: 16.1 KiB for {N=1024}\n"), text);
   }
 

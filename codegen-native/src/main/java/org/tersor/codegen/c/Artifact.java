@@ -155,7 +155,8 @@ final class Artifact {
             "ERROR_ARENA",
             "ERROR_CPU",
             "ERROR_PACKED",
-            "ERROR_BRANCH")) {
+            "ERROR_BRANCH",
+            "ERROR_CANCELLED")) {
       out.append("#define ")
           .append(name)
           .append(' ')

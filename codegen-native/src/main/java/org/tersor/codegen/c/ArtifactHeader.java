@@ -159,7 +159,8 @@ final class ArtifactHeader {
         @U@_ERROR_ARENA = -3,  /* the arena is smaller than @P@_arena_size(dims) */
         @U@_ERROR_CPU = -4,    /* the processor can run none of the levels */
         @U@_ERROR_PACKED = -5, /* @P@_prepare was not called, or on another kind of processor */
-        @U@_ERROR_BRANCH = -6  /* the inputs choose a branch that the model's shapes do not allow */
+        @U@_ERROR_BRANCH = -6, /* the inputs choose a branch that the model's shapes do not allow */
+        @U@_ERROR_CANCELLED = -7 /* the call was ended by its flag; outputs and arena hold anything */
       };
       enum { @U@_DIMS = @DIMS@, @U@_INPUTS = @INPUTS@, @U@_OUTPUTS = @OUTPUTS@ };
 
@@ -186,6 +187,11 @@ final class ArtifactHeader {
       /* Runs the model; parallel may be NULL, and uses as many workers as the arena has room for. */
       int @P@_run(const void *const *inputs, void *const *outputs, const int64_t *dims, const void *packed, void *arena, size_t arena_bytes,
                   @P@_parallel_for parallel, void *context);
+
+      /* The same, ended soon after *cancel is not 0 any more: it is read between nodes, in every turn of a loop and for every tile of work.
+         Any thread may write it, with __atomic_store_n or as a volatile. One flag may be for many calls. */
+      int @P@_run_cancellable(const void *const *inputs, void *const *outputs, const int64_t *dims, const void *packed, void *arena,
+                              size_t arena_bytes, @P@_parallel_for parallel, void *context, const int32_t *cancel);
 
       #ifdef __cplusplus
       }

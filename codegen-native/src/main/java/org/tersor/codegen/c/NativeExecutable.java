@@ -14,6 +14,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -23,6 +25,7 @@ import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Arguments;
 import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.MemoryUse;
 import org.tersor.runtime.Plan;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -47,6 +50,9 @@ final class NativeExecutable implements Executable {
   /** Bytes that a copy moves in a nanosecond, about. */
   private static final int COPIED_PER_NANO = 10;
 
+  /** Parts of a step between which a call that may be cancelled looks. */
+  private static final int PARTS = 16;
+
   /** More arguments would make the call itself slow. */
   private static final int IN_PLACE_PORTS = 16;
 
@@ -56,6 +62,7 @@ final class NativeExecutable implements Executable {
   private final MethodHandle scratch;
   private final MethodHandle tasks;
   private final MethodHandle steps;
+  private final MethodHandle oneStep;
   private final MethodHandle direct;
   private final MethodHandle work;
   private final int slots;
@@ -72,6 +79,9 @@ final class NativeExecutable implements Executable {
   private final List<MemorySegment> weights = new ArrayList<>();
   private final MemorySegment constants;
   private final MemorySegment packed;
+  private final long packedBytes;
+  private long weightBytes;
+  private long keptBytes;
   private final ConcurrentLinkedDeque<Session> pool = new ConcurrentLinkedDeque<>();
   private final ThreadPoolExecutor helpers;
 
@@ -88,6 +98,10 @@ final class NativeExecutable implements Executable {
     this.tasks = library.function(p + "_tasks", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS));
     this.steps =
         library.function(p + "_steps", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_INT));
+    this.oneStep =
+        library.function(
+            p + "_step",
+            FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
     int ports = plan.inputs().size() + plan.outputs().size();
     MemoryLayout[] arguments = new MemoryLayout[3 + ports];
     Arrays.fill(arguments, ADDRESS);
@@ -118,14 +132,37 @@ final class NativeExecutable implements Executable {
     this.constants = memory.allocate(ADDRESS, Math.max(1, program.constants().size()));
     for (int i = 0; i < program.constants().size(); i++) {
       Constant constant = program.constants().get(i);
-      MemorySegment weight = NativeMemory.constant(constant, memory);
+      weightBytes += Math.multiplyExact(constant.elements(), (long) constant.dtype().memoryBytes());
+      // Each in memory of its own, which is free again where only the load needs it.
+      MemorySegment weight = NativeMemory.constant(constant, Arena.ofAuto());
       weights.add(weight);
       constants.setAtIndex(ADDRESS, i, weight);
     }
+    this.packedBytes = code.packedBytes();
     Cancellation.allocate("packed weights of model " + plan.name(), 0, code.packedBytes());
     this.packed = memory.allocate(Math.max(64, code.packedBytes()), 64);
     Session session = new Session(new long[plan.dims().size()], true);
     session.run(0, plan.loadSteps().size());
+    dropLoadedConstants();
+  }
+
+  /** What only steps of the load read is in its packed form now. */
+  private void dropLoadedConstants() {
+    Set<Integer> used = new TreeSet<>();
+    plan.runSteps()
+        .forEach(call ->
+            call.buffers().stream()
+                .map(plan.buffers()::get)
+                .filter(buffer -> buffer.storage() == Plan.Storage.CONSTANT)
+                .forEach(buffer -> used.add(buffer.index())));
+    for (int i = 0; i < weights.size(); i++) {
+      if (used.contains(i)) {
+        keptBytes += weights.get(i).byteSize();
+      } else {
+        weights.set(i, MemorySegment.NULL);
+        constants.setAtIndex(ADDRESS, i, MemorySegment.NULL);
+      }
+    }
   }
 
   private static Thread daemon(Runnable body) {
@@ -146,7 +183,7 @@ final class NativeExecutable implements Executable {
 
   @Override
   public String describe() {
-    return description;
+    return description + new MemoryUse(weightBytes, keptBytes, packedBytes).text();
   }
 
   @Override
@@ -179,8 +216,7 @@ final class NativeExecutable implements Executable {
       if (Cancellation.isBound()) {
         Cancellation cancellation = Cancellation.current();
         for (int step = from; step < to; step++) {
-          cancellation.check(plan.runSteps().get(step - from).origin());
-          session.run(step, step + 1);
+          session.run(step, plan.runSteps().get(step - from).origin(), cancellation);
         }
       } else {
         session.run(from, to);
@@ -251,7 +287,8 @@ final class NativeExecutable implements Executable {
       this.counters = arena.allocate(16L * Math.max(1, count), 64);
       this.inputs = arena.allocate(ADDRESS, Math.max(1, plan.inputs().size()));
       this.outputs = arena.allocate(ADDRESS, Math.max(1, plan.outputs().size()));
-      this.call = arena.allocate(72, 64);
+      // The last field, a flag for cancelling, stays null.
+      this.call = arena.allocate(80, 64);
       try {
         long bytes = (long) layout.invokeExact(d, offsets);
         // Steps of the load know no dimensions and use no arena.
@@ -353,8 +390,40 @@ final class NativeExecutable implements Executable {
       }
     }
 
+    /** One step, in parts with a look at the cancellation before each. */
+    void run(int step, String origin, Cancellation cancellation) {
+      long tasks = extents.getAtIndex(JAVA_LONG, step);
+      long part = Math.max(1, Math.ceilDiv(tasks, PARTS * threads));
+      try {
+        for (long at = 0; at < Math.max(1, tasks); at += part) {
+          cancellation.check(origin);
+          long end = Math.min(tasks, at + part);
+          if (threads == 1) {
+            oneStep.invokeExact(call, step, at, end, 0);
+          } else {
+            // Threads claim tasks from where the first counter stands up to the extent.
+            counters.setAtIndex(JAVA_LONG, 2L * step, at);
+            counters.setAtIndex(JAVA_LONG, 2L * step + 1, at);
+            extents.setAtIndex(JAVA_LONG, step, end);
+            together(step, step + 1);
+          }
+        }
+      } catch (RuntimeException | Error e) {
+        throw e;
+      } catch (Throwable e) {
+        throw new IllegalStateException(e);
+      } finally {
+        extents.setAtIndex(JAVA_LONG, step, tasks);
+        Reference.reachabilityFence(NativeExecutable.this);
+      }
+    }
+
     private void shared(int from, int to) {
       counters.fill((byte) 0);
+      together(from, to);
+    }
+
+    private void together(int from, int to) {
       Job job = new Job(this, from, to);
       for (int worker = 1; worker < threads; worker++) {
         int number = worker;

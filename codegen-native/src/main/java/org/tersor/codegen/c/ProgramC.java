@@ -47,7 +47,24 @@ final class ProgramC implements LibraryCode {
         unsigned char *scratch;
         int64_t scratch_bytes;
         const int64_t *d;
+        const int32_t *cancel;
       } tsr_call;
+      #define TSR_CANCELLED(c) ((c)->cancel && __atomic_load_n((c)->cancel, __ATOMIC_RELAXED))
+      """;
+
+  /**
+   * A step on one thread. Where somebody may cancel the call, tile by tile: a caller waits for a
+   * tile at most.
+   */
+  private static final String WHOLE =
+      """
+      static void whole(const tsr_call *c, int32_t step, int64_t tasks) {
+        if (!c->cancel) {
+          PREFIX_step(c, step, 0, tasks, 0);
+          return;
+        }
+        for (int64_t i = 0; i < tasks && !TSR_CANCELLED(c); i++) PREFIX_step(c, step, i, i + 1, 0);
+      }
       """;
 
   /**
@@ -66,7 +83,11 @@ final class ProgramC implements LibraryCode {
             int64_t i = __atomic_fetch_add(next, chunk, __ATOMIC_RELAXED);
             if (i >= n) break;
             int64_t e = n - i < chunk ? n : i + chunk;
-            PREFIX_step(c, step, i, e, worker);
+            if (!c->cancel) {
+              PREFIX_step(c, step, i, e, worker);
+            } else {
+              for (int64_t t = i; t < e && !TSR_CANCELLED(c); t++) PREFIX_step(c, step, t, t + 1, worker);
+            }
             __atomic_fetch_add(done, e - i, __ATOMIC_RELEASE);
           }
           for (int32_t spins = 0; __atomic_load_n(done, __ATOMIC_ACQUIRE) < n; spins++) {
@@ -321,15 +342,14 @@ final class ProgramC implements LibraryCode {
           .append(i)
           .append(" && ")
           .append(i)
-          .append(" < to) ")
-          .append(prefix)
-          .append("_step(c, ")
+          .append(" < to) whole(c, ")
           .append(i)
-          .append(", 0, ");
-      all.append(dims.text(call.tasks(), false)).append(", 0);\n");
+          .append(", ");
+      all.append(dims.text(call.tasks(), false)).append(");\n");
       i++;
     }
     out.append("    default: break;\n  }\n}\n");
+    out.append(WHOLE.replace("PREFIX", prefix));
     out.append("TSR_API void ")
         .append(prefix)
         .append(

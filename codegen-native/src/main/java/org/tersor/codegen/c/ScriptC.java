@@ -215,7 +215,7 @@ final class ScriptC implements LibraryCode {
                 + constantBase.get(i)
                 + ", c->packed + "
                 + packedBase.get(i)
-                + ", c->arena, c->offsets, c->scratch, c->scratch_bytes, ds};\n");
+                + ", c->arena, c->offsets, c->scratch, c->scratch_bytes, ds, c->cancel};\n");
         out.append(
             "    "
                 + segments.get(i).prefix()
@@ -321,7 +321,10 @@ final class ScriptC implements LibraryCode {
 
   private void step(Script.Step step, StringBuilder out) {
     switch (step) {
-      case Script.Run run -> run(run, out);
+      case Script.Run run -> {
+        run(run, out);
+        out.append("  if (TSR_CANCELLED(c)) return TSR_STOPPED;\n");
+      }
       case Script.Choose choose -> {
         String then = block(choose.then());
         String otherwise = block(choose.otherwise());
@@ -370,7 +373,7 @@ final class ScriptC implements LibraryCode {
             + packedBase.get(run.segment())
             + ", c->arena + c->offsets["
             + slots
-            + "], o, c->scratch, c->scratch_bytes, ds};\n");
+            + "], o, c->scratch, c->scratch_bytes, ds, c->cancel};\n");
     out.append(
         "    "
             + segment.prefix()
@@ -414,6 +417,7 @@ final class ScriptC implements LibraryCode {
       out.append("    tsr_copy(p" + p + ", r[" + step.initial().get(i) + "], " + bytes(p) + ");\n");
     }
     out.append("    for (; trip < trips && more; trip++) {\n");
+    out.append("      if (TSR_CANCELLED(c)) return TSR_STOPPED;\n");
     if (step.counted()) {
       out.append(
           "      *(int64_t *)p"

@@ -95,7 +95,7 @@ API int FN(prepare)(void *packed) {
   if (!level) return ERROR_CPU;
   if (!packed) return ERROR_NULL;
   unsigned char *start = packed_start(packed);
-  tsr_call call = {0, 0, level->constants, start + 64, 0, 0, start + 64 + level->packed, 0, no_dims};
+  tsr_call call = {0, 0, level->constants, start + 64, 0, 0, start + 64 + level->packed, 0, no_dims, 0};
   level->steps(&call, 0, level->load);
   *(uint64_t *)start = MARK + (uint64_t)(level - levels);
   return OK;
@@ -109,11 +109,21 @@ typedef struct {
 
 static void part(void *data, int64_t from, int64_t to, int32_t worker) {
   const tsr_part *p = (const tsr_part *)data;
-  p->level->step(p->call, p->step, from, to, worker);
+  if (!p->call->cancel) {
+    p->level->step(p->call, p->step, from, to, worker);
+    return;
+  }
+  for (int64_t i = from; i < to && !TSR_CANCELLED(p->call); i++) p->level->step(p->call, p->step, i, i + 1, worker);
 }
 
-API int FN(run)(const void *const *inputs, void *const *outputs, const int64_t *dims, const void *packed, void *arena, size_t arena_bytes,
-                FN(parallel_for) parallel, void *context) {
+/* What a call that went through its steps gives. */
+static int result(const tsr_level *level, const tsr_call *call) {
+  if (TSR_CANCELLED(call)) return ERROR_CANCELLED;
+  return level->status ? (int)level->status(call) : OK;
+}
+
+API int FN(run_cancellable)(const void *const *inputs, void *const *outputs, const int64_t *dims, const void *packed, void *arena,
+                            size_t arena_bytes, FN(parallel_for) parallel, void *context, const int32_t *cancel) {
   const tsr_level *level = choose();
   if (!level) return ERROR_CPU;
   if ((INPUTS > 0 && !inputs) || (OUTPUTS > 0 && !outputs) || !packed || !arena) return ERROR_NULL;
@@ -132,15 +142,15 @@ API int FN(run)(const void *const *inputs, void *const *outputs, const int64_t *
   int64_t *offsets = (int64_t *)base, *tasks = (int64_t *)(base + round64(8 * (int64_t)level->slots));
   unsigned char *slots = base + head(level);
   int64_t size = level->layout(dims, offsets);
-  tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each, dims};
+  tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each, dims, cancel};
   if (!parallel) {
     level->steps(&call, level->load, level->load + level->run);
-    return level->status ? (int)level->status(&call) : OK;
+    return result(level, &call);
   }
   uint64_t more = each > 0 ? (arena_bytes - (uint64_t)need) / (uint64_t)each : 0;
   int32_t workers = 1 + (int32_t)(more > 1023 ? 1023 : more);
   level->tasks(dims, tasks);
-  for (int32_t step = level->load; step < level->load + level->run; step++) {
+  for (int32_t step = level->load; step < level->load + level->run && !TSR_CANCELLED(&call); step++) {
     tsr_part p = {level, &call, step};
     if (tasks[step] <= 1) {
       level->step(&call, step, 0, tasks[step], 0);
@@ -148,5 +158,10 @@ API int FN(run)(const void *const *inputs, void *const *outputs, const int64_t *
       parallel(context, tasks[step], workers, part, &p);
     }
   }
-  return level->status ? (int)level->status(&call) : OK;
+  return result(level, &call);
+}
+
+API int FN(run)(const void *const *inputs, void *const *outputs, const int64_t *dims, const void *packed, void *arena, size_t arena_bytes,
+                FN(parallel_for) parallel, void *context) {
+  return FN(run_cancellable)(inputs, outputs, dims, packed, arena, arena_bytes, parallel, context, 0);
 }

@@ -1,6 +1,7 @@
 /* What scripts need beside their segments. */
 #define TSR_DIMS (-2)
 #define TSR_BRANCH (-6)
+#define TSR_STOPPED (-7)
 
 TSR_DIM void tsr_copy(unsigned char *to, const unsigned char *from, int64_t n) {
   for (int64_t i = 0; i < n; i++) to[i] = from[i];

@@ -34,6 +34,16 @@ class ArtifactTest {
         for (int64_t i = 0; i < tasks; i += 2) task(data, i, i + 2 < tasks ? i + 2 : tasks, (int32_t)(i / 2 % workers));
       }
 
+      static volatile int32_t stop;
+
+      static void interrupted(void *context, int64_t tasks, int32_t workers, tiny_net_task task, void *data) {
+        (void)context; (void)workers;
+        for (int64_t i = 0; i < tasks; i++) {
+          task(data, i, i + 1, 0);
+          if (i == 1) stop = 1;
+        }
+      }
+
       int main(int argc, char **argv) {
         int64_t n = 5, bad = -1, huge = INT64_MAX / 64;
         static float x[5 * 37], y[5 * 37], z[5 * 37];
@@ -52,6 +62,13 @@ class ArtifactTest {
         int calls = 0;
         if (tiny_net_run(inputs, again, &n, packed, arena, more, split, &calls) != TINY_NET_OK || calls != 2) return 8;
         for (int i = 0; i < 5 * 37; i++) if (y[i] != z[i]) return 9;
+        for (int i = 0; i < 5 * 37; i++) z[i] = 77;
+        const int32_t *flag = (const int32_t *)&stop;
+        if (tiny_net_run_cancellable(inputs, again, &n, packed, arena, more, interrupted, NULL, flag) != TINY_NET_ERROR_CANCELLED) return 12;
+        for (int i = 2 * 37; i < 5 * 37; i++) if (z[i] != 77) return 13;
+        stop = 0;
+        if (tiny_net_run_cancellable(inputs, again, &n, packed, arena, more, NULL, NULL, flag) != TINY_NET_OK) return 14;
+        for (int i = 0; i < 5 * 37; i++) if (y[i] != z[i]) return 15;
         char text[2000];
         if (tiny_net_describe(text, sizeof text) >= (int)sizeof text) return 10;
         fprintf(stderr, "%d %s", tiny_net_level(), text);

@@ -108,7 +108,12 @@ final class KernTyper {
         boolean shift = e.op().equals("<<") || e.op().equals(">>");
         List<KExpr> x =
             shift ? shifted(e, scope, wanted) : alike(List.of(e.a(), e.b()), scope, wanted, e);
-        yield binary(KernNumbers.binary(e.op(), x.getFirst().scalar()), x.get(0), x.get(1), scope);
+        try {
+          yield binary(
+              KernNumbers.binary(e.op(), x.getFirst().scalar()), x.get(0), x.get(1), scope);
+        } catch (ArithmeticException fault) {
+          throw e.at().error("TSR-1004", "there is no such number: " + fault.getMessage());
+        }
       }
       case Ast.Fold e -> {
         KernScope inner = scope.inner();

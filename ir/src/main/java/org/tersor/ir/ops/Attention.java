@@ -97,6 +97,11 @@ final class Attention extends OpBase {
       throw c.error(
           "TSR-0303", heads + " heads of queries cannot share " + kvHeads + " heads of keys");
     }
+    if (flat) {
+      divides(c, "q_num_heads", given, c.dims(0).get(2));
+      divides(c, "kv_num_heads", kvGiven, c.dims(1).get(2));
+      divides(c, "kv_num_heads", kvGiven, c.dims(2).get(2));
+    }
     DimExpr size = flat ? c.dims(0).get(2).floorDiv(heads) : c.dims(0).get(3);
     DimExpr valueSize = flat ? c.dims(2).get(2).floorDiv(kvHeads) : c.dims(2).get(3);
     DimExpr keys = c.dims(1).get(flat ? 1 : 2);
@@ -120,6 +125,12 @@ final class Attention extends OpBase {
         c.floatAttr("softcap", 0),
         c.intAttr("is_causal", 0) != 0,
         (int) c.intAttr("qk_matmul_output_mode", 0));
+  }
+
+  private static void divides(OpContext c, String name, long heads, DimExpr hidden) {
+    if (hidden.isConst() && hidden.constValue() % heads != 0) {
+      throw c.error("TSR-0303", name + " is " + heads + ", which does not divide " + hidden);
+    }
   }
 
   @Override

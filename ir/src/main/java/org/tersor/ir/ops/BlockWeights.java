@@ -52,6 +52,12 @@ final class BlockWeights {
     return value;
   }
 
+  private static void checkBlock(OpContext c, long size) {
+    if (size < 16 || Long.bitCount(size) != 1) {
+      throw c.error("TSR-0304", "block_size " + size + " is no power of two from 16 on");
+    }
+  }
+
   private static List<ValueType> rows(OpContext c) {
     if (!c.in(0).isRanked()) {
       return List.of(c.in(0));
@@ -111,9 +117,7 @@ final class BlockWeights {
       long size = positive(c, "block_size");
       long n = positive(c, "N");
       long blocks = (positive(c, "K") + size - 1) / size;
-      if (size < 16 || Long.bitCount(size) != 1) {
-        throw c.error("TSR-0304", "block_size " + size + " is no power of two from 16 on");
-      }
+      checkBlock(c, size);
       expect(c, 1, n * blocks * (size * bits / 8));
       expect(c, 2, n * blocks);
       if (c.hasInput(3)) {
@@ -313,6 +317,7 @@ final class BlockWeights {
       }
       int gather = axis(c, "gather_axis", 0);
       int quantize = axis(c, "quantize_axis", 1);
+      checkBlock(c, c.intAttr("block_size", 128));
       if (gather == quantize) {
         throw c.error("TSR-0305", "gather_axis and quantize_axis are both " + gather);
       }

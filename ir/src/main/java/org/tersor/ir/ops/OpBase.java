@@ -3,6 +3,7 @@ package org.tersor.ir.ops;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.kernel.Buf;
@@ -39,7 +40,7 @@ abstract class OpBase implements Operator {
   @Override
   public final List<ValueType> infer(OpContext context) {
     Operands.check(schema, context);
-    List<ValueType> types = List.copyOf(types(context));
+    List<ValueType> types = bounded(context, () -> List.copyOf(types(context)));
     // A size that a model's numbers ask for is refused before anybody allocates it.
     for (ValueType type : types) {
       if (type instanceof TensorType tensor && tensor.isStatic()) {
@@ -55,7 +56,17 @@ abstract class OpBase implements Operator {
   @Override
   public final List<? extends Datum> eval(EvalContext context) {
     Operands.check(schema, context);
-    return values(context);
+    return bounded(context, () -> values(context));
+  }
+
+  /** Sizes and indices that a model asks for may be larger than any number. */
+  private static <T> T bounded(OpContext c, Supplier<T> part) {
+    try {
+      return part.get();
+    } catch (ArithmeticException e) {
+      throw c.error(
+          "TSR-0303", "a size or an index of it is no 64-bit number (" + e.getMessage() + ")");
+    }
   }
 
   /** Output values; element types of inputs are checked already. */
@@ -63,7 +74,8 @@ abstract class OpBase implements Operator {
 
   @Override
   public final Lowering lower(OpContext context) {
-    return StringMoves.applies(schema, context) ? strings(context) : code(context);
+    return bounded(
+        context, () -> StringMoves.applies(schema, context) ? strings(context) : code(context));
   }
 
   /** Code for operands that are strings; one that looks at what they say must say how. */

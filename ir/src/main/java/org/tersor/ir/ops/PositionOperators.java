@@ -131,7 +131,8 @@ final class PositionOperators {
       if (c.hasInput(1)) {
         Optional<long[]> known = Shapes.constantLongs(c, 1);
         if (known.isPresent()) {
-          k = K.index(known.get()[0]);
+          // No diagonal is farther away, and sums of it with positions stay small.
+          k = K.index(Math.clamp(known.get()[0], -(1L << 32), 1L << 32));
         } else {
           Buf buffer = new Buf("in1", Scalar.I64, c.rank(1) == 0 ? List.of() : DimExpr.list(1));
           inputs.add(buffer);

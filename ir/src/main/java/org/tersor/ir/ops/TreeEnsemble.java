@@ -1,6 +1,9 @@
 package org.tersor.ir.ops;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -149,6 +152,28 @@ record TreeEnsemble(
           depth(roots));
     }
 
+    /**
+     * Whether there is a way from a root to every node: nodes that only lead to each other have
+     * none.
+     */
+    boolean allReached(Collection<Integer> roots) {
+      boolean[] reached = new boolean[mode.length];
+      Deque<Integer> open = new ArrayDeque<>(roots);
+      int count = 0;
+      while (!open.isEmpty()) {
+        int node = open.pop();
+        if (!reached[node]) {
+          reached[node] = true;
+          count++;
+          if (mode[node] != Mode.LEAF) {
+            open.push(yes[node]);
+            open.push(no[node]);
+          }
+        }
+      }
+      return count == mode.length;
+    }
+
     /** Longest way from a root; one that never ends is no tree. */
     private int depth(int[] roots) {
       Set<Integer> level = new LinkedHashSet<>();
@@ -223,7 +248,7 @@ record TreeEnsemble(
         throw c.error("TSR-0304", "tree " + trees[i] + " has more than one root");
       }
     }
-    if (roots.containsValue(-1)) {
+    if (roots.containsValue(-1) || !builder.allReached(roots.values())) {
       throw c.error("TSR-0304", "a tree has no root: its nodes lead back to themselves");
     }
     long[] leafIds = ints(c, leaves + "_nodeids");

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.UnaryOperator;
+import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
@@ -138,10 +139,14 @@ final class StringOps {
     String[] b = call.strings(1);
     long[] shape = Elements.broadcast(call, call.tensor(0).shape(), call.tensor(1).shape());
     Tensor out = call.allocate(DType.STRING, shape);
+    // In a loop, texts could double without end.
+    long characters = 0;
     for (int i = 0; i < out.size(); i++) {
-      out.strings()[i] =
-          a[Elements.source(i, shape, call.tensor(0).shape())]
-              + b[Elements.source(i, shape, call.tensor(1).shape())];
+      String first = a[Elements.source(i, shape, call.tensor(0).shape())];
+      String second = b[Elements.source(i, shape, call.tensor(1).shape())];
+      characters += (long) first.length() + second.length();
+      Cancellation.allocate("a text", first.length() + (long) second.length(), 2 * characters);
+      out.strings()[i] = first + second;
     }
     return out;
   }

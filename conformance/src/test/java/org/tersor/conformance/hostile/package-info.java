@@ -1,4 +1,0 @@
-@NullMarked
-package org.tersor.conformance.hostile;
-
-import org.jspecify.annotations.NullMarked;
