@@ -31,13 +31,15 @@ import org.tersor.runtime.TersorException;
  * unless that is refused before any code is written.
  */
 final class HostileMain {
-  /**
-   * Of the processor, so that a machine that is busy with something else does not fail; a case that
-   * waits for something ends by the clock.
-   */
+  /** Of the processor, so that a machine that is busy with something else does not fail. */
   private static final long NANOS = 5_000_000_000L;
 
-  private static final long SECONDS = 60;
+  /**
+   * A case that neither ends nor computes. The C compiler's time counts here, also on a busy
+   * machine.
+   */
+  private static final long SECONDS = 400;
+
   private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
   private static final Compiler COMPILER = Compiler.standard();
   private static final CompileOptions OPTIONS =
