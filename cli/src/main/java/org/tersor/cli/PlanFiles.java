@@ -17,7 +17,7 @@ import org.tersor.runtime.WholeFile;
 /**
  * A plan as a text file, and beside it, where methods chose codes, {@code FILE.codes.npz} with the
  * buffers of each weight: array {@code i:node} is buffer i. Factors between channels are array
- * {@code scale:value}.
+ * {@code scale:value}, corrected biases array {@code bias:node}.
  */
 final class PlanFiles {
   private PlanFiles() {}
@@ -28,7 +28,9 @@ final class PlanFiles {
 
   static void write(Quantizer.Decisions decisions, Path file) throws IOException {
     WholeFile.write(file, f -> Files.writeString(f, decisions.plan().text()));
-    if (decisions.codes().isEmpty() && decisions.factors().isEmpty()) {
+    if (decisions.codes().isEmpty()
+        && decisions.factors().isEmpty()
+        && decisions.biases().isEmpty()) {
       Files.deleteIfExists(codes(file));
       return;
     }
@@ -41,6 +43,7 @@ final class PlanFiles {
           }
         });
     decisions.factors().forEach((value, factors) -> arrays.put("scale:" + value, factors));
+    decisions.biases().forEach((node, bias) -> arrays.put("bias:" + node, bias));
     WholeFile.write(codes(file), f -> Npy.writeAll(arrays, f));
   }
 
@@ -48,6 +51,7 @@ final class PlanFiles {
     QuantPlan plan = QuantPlan.parse(Files.readString(file));
     Map<String, List<Tensor>> codes = new LinkedHashMap<>();
     Map<String, Tensor> factors = new LinkedHashMap<>();
+    Map<String, Tensor> biases = new LinkedHashMap<>();
     if (Files.exists(codes(file))) {
       Map<String, Tensor> arrays = Npy.readAll(codes(file));
       plan.scales()
@@ -55,6 +59,10 @@ final class PlanFiles {
           .forEach(value ->
               Optional.ofNullable(arrays.get("scale:" + value))
                   .ifPresent(f -> factors.put(value, f)));
+      plan.biases()
+          .keySet()
+          .forEach(node ->
+              Optional.ofNullable(arrays.get("bias:" + node)).ifPresent(b -> biases.put(node, b)));
       for (String node : plan.choices().keySet()) {
         List<Tensor> buffers = new ArrayList<>();
         Tensor next = arrays.get("0:" + node);
@@ -67,6 +75,6 @@ final class PlanFiles {
         }
       }
     }
-    return new Quantizer.Decisions(plan, codes, factors, List.of());
+    return new Quantizer.Decisions(plan, codes, factors, biases, List.of());
   }
 }

@@ -24,6 +24,7 @@ import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.quant.CalibrationCache;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.ChannelFactors;
+import org.tersor.passes.quant.Culprits;
 import org.tersor.passes.quant.Diagnosis;
 import org.tersor.passes.quant.Diagnostician;
 import org.tersor.passes.quant.QuantPlan;
@@ -37,6 +38,9 @@ import picocli.CommandLine.Option;
 
 /** How a model is quantized, on the command line. */
 final class QuantizeOptions {
+  /** Layers that are written apart at most. */
+  private static final int CULPRITS = 12;
+
   @Option(
       names = "--scheme",
       paramLabel = "FORMAT|WxAy",
@@ -64,6 +68,20 @@ final class QuantizeOptions {
       description =
           "In .onnx: write weights as decoded floats where ONNX cannot express their format.")
   boolean decodeFloats;
+
+  @Option(
+      names = "--matmul-nbits",
+      description = {
+        "In .onnx: products with weights in blocks of 16 to 256 (or rows of at most 256) as com.microsoft MatMulNBits",
+        "of 2, 4 or 8 bits. ONNX Runtime knows it; codes, scales and zero points are the plan's."
+      })
+  boolean matMulNBits;
+
+  @Option(
+      names = "--int2",
+      description =
+          "In .onnx: codes of 2 bits as INT2 or UINT2 (opset 25), else they travel in 4 bits.")
+  boolean int2;
 
   @Option(names = "--explain", description = "List every layer: what computes it, and why.")
   boolean explain;
@@ -110,6 +128,15 @@ final class QuantizeOptions {
   String equalize = "none";
 
   @Option(
+      names = "--bias-correction",
+      paramLabel = "none|fast|full",
+      description = {
+        "Take the mean error of each channel out of the biases: fast measures each layer alone, full in the coded model,",
+        "layer by layer. Where errors on the samples would grow the old biases stay (default: none)."
+      })
+  String biasCorrection = "none";
+
+  @Option(
       names = "--calibration-samples",
       paramLabel = "N",
       defaultValue = "100",
@@ -141,6 +168,13 @@ final class QuantizeOptions {
           "Write a page that shows each layer's noise, alone and accumulated, its distributions, and the likely causes. Needs --calibrate.")
   Optional<Path> report = Optional.empty();
 
+  @Option(
+      names = "--culprits",
+      paramLabel = "DIR",
+      description =
+          "With --report: write each layer that it blames as a small .onnx with its quantizers, and its tensors as .npz.")
+  Optional<Path> culprits = Optional.empty();
+
   /** What came out, with errors by layer where there was calibration data. */
   record Result(
       Quantizer.Quantized quantized,
@@ -155,7 +189,16 @@ final class QuantizeOptions {
 
   /** Settings of compilation that these options make. */
   CompileOptions compileOptions(CompileOptions options) {
-    return decodeFloats ? options.withSetting(LowerDecode.FLOATS, "true") : options;
+    CompileOptions result = options;
+    for (Map.Entry<String, Boolean> setting :
+        Map.of(
+                LowerDecode.FLOATS, decodeFloats,
+                LowerDecode.PACKED, matMulNBits,
+                LowerDecode.INT2, int2)
+            .entrySet()) {
+      result = setting.getValue() ? result.withSetting(setting.getKey(), "true") : result;
+    }
+    return result;
   }
 
   private Quantizer.Options options(Compiler compiler, ModelOptions model, CompileOptions compile) {
@@ -203,7 +246,8 @@ final class QuantizeOptions {
     Quantizer quantizer = new Quantizer(compiler);
     Quantizer.Options options = options(compiler, model, compile);
     Graph base = quantizer.base(imported, compile);
-    boolean calibrates = plan.isEmpty() && options.needsData();
+    boolean corrects = plan.isEmpty() && !biasCorrection.equals("none");
+    boolean calibrates = plan.isEmpty() && (options.needsData() || corrects);
     if (calibrates || calibrate.isPresent()) {
       warnIfInterpreted(compiler, model);
     }
@@ -211,7 +255,8 @@ final class QuantizeOptions {
     boolean suffices =
         before.isPresent()
             && !options.method().needsInputs()
-            && !options.equalization().needsInputs();
+            && !options.equalization().needsInputs()
+            && !corrects;
     Iterable<Map<String, Tensor>> samples =
         calibrate.isPresent() || (calibrates && !suffices) ? samples(base, model) : List.of();
     List<Map<String, Tensor>> few = new ArrayList<>();
@@ -245,7 +290,10 @@ final class QuantizeOptions {
             calibrationCache.getFirst(), file -> Files.writeString(file, seen.getFirst().text()));
       }
     }
-    Quantizer.Decisions decided = made.getFirst();
+    Quantizer.Decisions decided =
+        corrects
+            ? quantizer.corrected(base, made.getFirst(), samples, biasCorrection, options)
+            : made.getFirst();
     if (savePlan.isPresent()) {
       PlanFiles.write(decided, savePlan.get());
     }
@@ -259,23 +307,36 @@ final class QuantizeOptions {
             few.isEmpty() ? List.of() : quantizer.errors(quantized, few, options),
             decided.reports(),
             count[0]);
-    if (report.isPresent()) {
+    if (report.isPresent() || culprits.isPresent()) {
       if (few.isEmpty()) {
         throw new TersorException(
-            "TSR-0413", "--report runs the model on samples: give --calibrate DIR or FILE.npz");
+            "TSR-0413",
+            "--report and --culprits run the model on samples: give --calibrate DIR or FILE.npz");
       }
       Diagnosis diagnosis =
           new Diagnostician(compiler, quantized, options.backend(), compile)
               .diagnose(few, result.errors());
-      HtmlReport.write(
-          report.get(),
-          model.model.getFileName().toString(),
-          decided.plan().hash(),
-          facts(result, few.size()),
-          diagnosis,
-          result.layers(),
-          Optional.empty());
-      model.common.say("report: %s", report.get());
+      if (culprits.isPresent()) {
+        List<Path> files =
+            CulpritFiles.write(
+                compiler,
+                compileOptions(compile),
+                Culprits.of(
+                    compiler, quantized, options.backend(), compile, few, diagnosis, CULPRITS),
+                culprits.get());
+        model.common.say("culprits: %d models in %s", files.size(), culprits.get());
+      }
+      if (report.isPresent()) {
+        HtmlReport.write(
+            report.get(),
+            model.model.getFileName().toString(),
+            decided.plan().hash(),
+            facts(result, few.size()),
+            diagnosis,
+            result.layers(),
+            Optional.empty());
+        model.common.say("report: %s", report.get());
+      }
     }
     return result;
   }
@@ -341,7 +402,10 @@ final class QuantizeOptions {
     if (calibrate.isEmpty()) {
       throw new TersorException(
           "TSR-0413",
-          "calibration data is needed: --calibrate DIR or FILE.npz (or --calibrate random, to time but not to use)");
+          "calibration data is needed for ranges of activations and for methods that look at inputs:"
+              + " --calibrate DIR or FILE.npz (or --calibrate random, to time but not to use). Without"
+              + " data there are weights alone (--activations none with --method rtn, mse or hqq and"
+              + " --equalize cle), and per-token activations in recipes of language models (dynamic=8)");
     }
     return samples(base, model, calibrate.get(), calibrationSamples, task);
   }

@@ -98,6 +98,25 @@ public abstract class CompiledModel implements Executable {
         states);
   }
 
+  /**
+   * The constants of a jar as they are stored, without running it.
+   *
+   * @param model the resource {@code model.txt}
+   * @param weights the resource {@code weights.bin}
+   */
+  public static List<Tensor> constants(InputStream model, InputStream weights) throws IOException {
+    List<Tensor> constants = new ArrayList<>();
+    DataInputStream data = new DataInputStream(weights);
+    BufferedReader index = new BufferedReader(new InputStreamReader(model, UTF_8));
+    for (String line = index.readLine(); line != null; line = index.readLine()) {
+      String[] fields = line.split("\t", -1);
+      if (fields[0].equals("constant")) {
+        constants.add(constant(fields, data));
+      }
+    }
+    return constants;
+  }
+
   private static List<Tensor> numbered(String[] fields, List<Tensor> constants) {
     List<Tensor> own = new ArrayList<>();
     for (int i = 1; i < fields.length; i++) {

@@ -185,6 +185,11 @@ public final class AffineDecode {
     return codeType;
   }
 
+  /** Bits of a code. */
+  public int codeBits() {
+    return codes.type().bits();
+  }
+
   /** Whether every number of {@link #codeType} is a code. */
   public boolean fillsCodeType() {
     return codes.type().bits() == codeType.bits();

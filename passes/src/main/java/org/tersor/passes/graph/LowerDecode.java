@@ -33,6 +33,17 @@ public final class LowerDecode implements Pass {
   /** From this version on there are blocks and 4-bit codes. */
   static final int BLOCKED = 21;
 
+  /** From this version on there are 2-bit codes. */
+  static final int TWO_BITS = 25;
+
+  /**
+   * The setting that asks for com.microsoft MatMulNBits where weights and products have its form.
+   */
+  public static final String PACKED = "matmul-nbits";
+
+  /** The setting that asks for 2-bit codes as INT2 or UINT2, else they travel in 4 bits. */
+  public static final String INT2 = "int2";
+
   /** The setting that asks for floats where ONNX has no form. */
   public static final String FLOATS = "decode-floats";
 
@@ -76,16 +87,45 @@ public final class LowerDecode implements Pass {
     TypeInference.Inferred inferred = TypeInference.infer(graph, context.operators(), note -> {});
     for (Node node : graph.nodes()) {
       if (DecodeOperator.isDecode(node)) {
-        Optional<Affine> affine = Affine.of(graph, node, inferred.scope().context(node));
+        OpContext types = inferred.scope().context(node);
+        Optional<Affine> affine = Affine.of(graph, node, types);
         boolean blocked =
             affine
                 .filter(a ->
                     a.decode.level() == FormatDef.Level.BLOCK || a.decode.codeType().bits() != 8)
                 .isPresent();
-        needed = Math.max(needed, blocked ? BLOCKED : UpgradeOpset.SUFFICIENT);
+        int wanted =
+            isOn(context, PACKED)
+                    && PackedProducts.of(graph, node, DecodeOperator.scheme(types))
+                        instanceof PackedProducts.Found.Packed
+                ? 0
+                : isOn(context, INT2) && affine.filter(a -> a.decode.codeBits() <= 2).isPresent()
+                    ? TWO_BITS
+                    : blocked ? BLOCKED : UpgradeOpset.SUFFICIENT;
+        needed = Math.max(needed, wanted);
       }
     }
     return needed;
+  }
+
+  private static boolean isOn(PassContext context, String setting) {
+    return Boolean.parseBoolean(context.options().getOrDefault(setting, "false"));
+  }
+
+  /** Whether the products with a weight were written packed; else a note says why not. */
+  private static boolean packed(Rewrite rewrite, Node node, OpContext types, PassContext context) {
+    return switch (PackedProducts.of(rewrite.graph(), node, DecodeOperator.scheme(types))) {
+      case PackedProducts.Found.Packed found -> {
+        found.products().write(rewrite);
+        yield true;
+      }
+      case PackedProducts.Found.Not not -> {
+        context
+            .note()
+            .accept("lower-decode: weights '" + node.name() + "' are not packed: " + not.why());
+        yield false;
+      }
+    };
   }
 
   /** A decode node of constants whose format is affine. */
@@ -115,6 +155,9 @@ public final class LowerDecode implements Pass {
         continue;
       }
       OpContext types = inferred.scope().context(node);
+      if (export && isOn(context, PACKED) && packed(rewrite, node, types, context)) {
+        continue;
+      }
       Optional<Affine> affine = Affine.of(graph, node, types);
       boolean asInteger =
           affine
@@ -128,7 +171,8 @@ public final class LowerDecode implements Pass {
       if (zeros.isPresent()
           && (asInteger || export)
           && graph.opset("") >= UpgradeOpset.SUFFICIENT) {
-        new Writer(rewrite, node, affine.orElseThrow(), zeros.get()).write();
+        boolean two = isOn(context, INT2) && graph.opset("") >= TWO_BITS;
+        new Writer(rewrite, node, affine.orElseThrow(), zeros.get(), two).write();
       } else if (export) {
         floats(rewrite, node, types, context);
       }
@@ -139,7 +183,7 @@ public final class LowerDecode implements Pass {
   private static void floats(Rewrite rewrite, Node node, OpContext types, PassContext context) {
     DecodeOperator.Scheme scheme = DecodeOperator.scheme(types);
     String name = scheme.format().name();
-    if (!Boolean.parseBoolean(context.options().getOrDefault(FLOATS, "false"))) {
+    if (!isOn(context, FLOATS)) {
       throw new TersorException(
           "TSR-0417",
           "weights '"
@@ -195,19 +239,25 @@ public final class LowerDecode implements Pass {
     private final Affine affine;
     private final Tensor zeros;
     private final int version;
+    private final boolean two;
 
-    Writer(Rewrite rewrite, Node node, Affine affine, Tensor zeros) {
+    /**
+     * @param two write codes of 2 bits as such
+     */
+    Writer(Rewrite rewrite, Node node, Affine affine, Tensor zeros, boolean two) {
       this.rewrite = rewrite;
       this.node = node;
       this.affine = affine;
-      this.zeros = zeros;
+      this.two = two && affine.decode.codeBits() <= 2 && fits(zeros);
+      this.zeros = this.two ? narrow(zeros) : zeros;
       this.version = rewrite.graph().opset("");
     }
 
     void write() {
       long[] encoded = affine.scheme.encodedShape();
       long[] shape = affine.scheme.shape();
-      Tensor codes = affine.decode.codes(affine.buffers, encoded);
+      Tensor wide = affine.decode.codes(affine.buffers, encoded);
+      Tensor codes = two ? narrow(wide) : wide;
       Tensor scales = affine.decode.scales(affine.buffers, encoded);
       List<Integer> rows = affine.scheme.layout().rows();
       List<Integer> columns = affine.scheme.layout().columns();
@@ -238,6 +288,24 @@ public final class LowerDecode implements Pass {
       } else {
         flat(codes, scales, blocked);
       }
+    }
+
+    private static boolean fits(Tensor zeros) {
+      DType type = zeros.dtype().isSigned() ? DType.I2 : DType.U2;
+      for (int i = 0; i < zeros.size(); i++) {
+        if (zeros.getLong(i) < type.minValue() || zeros.getLong(i) > type.maxValue()) {
+          return false;
+        }
+      }
+      return true;
+    }
+
+    private static Tensor narrow(Tensor codes) {
+      Tensor result = Tensor.zeros(codes.dtype().isSigned() ? DType.I2 : DType.U2, codes.shape());
+      for (int i = 0; i < result.size(); i++) {
+        result.setLong(i, codes.getLong(i));
+      }
+      return result;
     }
 
     /** Codes as [rows, columns], then the shape and order of the weight. */

@@ -22,13 +22,15 @@ import org.tersor.runtime.TersorException;
  * @param weights id of the format, by name of the node that uses them
  * @param scales where channels are scaled before anything is coded, by name of the value
  * @param choices method of each weight that is not in here by plain rounding
+ * @param biases corrected biases, by name of the node whose results they move
  */
 public record QuantPlan(
     Map<String, String> header,
     Map<String, Activation> activations,
     Map<String, String> weights,
     Map<String, Choice> choices,
-    Map<String, Choice> scales) {
+    Map<String, Choice> scales,
+    Map<String, Choice> biases) {
   private static final String FIRST_LINE = "tersor quantization plan 2";
 
   /**
@@ -63,9 +65,25 @@ public record QuantPlan(
     this(header, activations, weights, Map.of(), Map.of());
   }
 
+  /** A plan without corrected biases. */
+  public QuantPlan(
+      Map<String, String> header,
+      Map<String, Activation> activations,
+      Map<String, String> weights,
+      Map<String, Choice> choices,
+      Map<String, Choice> scales) {
+    this(header, activations, weights, choices, scales, Map.of());
+  }
+
+  /** The same with corrected biases. */
+  QuantPlan withBiases(Map<String, Choice> corrected) {
+    return new QuantPlan(header, activations, weights, choices, scales, corrected);
+  }
+
   public QuantPlan {
     choices = Collections.unmodifiableMap(new TreeMap<>(choices));
     scales = Collections.unmodifiableMap(new TreeMap<>(scales));
+    biases = Collections.unmodifiableMap(new TreeMap<>(biases));
     header = Collections.unmodifiableMap(new TreeMap<>(header));
     activations = Collections.unmodifiableMap(new TreeMap<>(activations));
     weights = Collections.unmodifiableMap(new TreeMap<>(weights));
@@ -80,14 +98,8 @@ public record QuantPlan(
             .append(": ")
             .append(value.replaceAll("\\s+", " "))
             .append('\n'));
-    scales.forEach((name, choice) ->
-        out.append("scale ")
-            .append(quote(name))
-            .append(" method ")
-            .append(choice.method())
-            .append(" sha256 ")
-            .append(choice.sha256())
-            .append('\n'));
+    scales.forEach((name, choice) -> line(out, "scale ", name, choice));
+    biases.forEach((name, choice) -> line(out, "bias ", name, choice));
     weights.forEach((name, format) -> {
       out.append("weight ").append(quote(name)).append(' ').append(format);
       Choice choice = choices.get(name);
@@ -107,6 +119,16 @@ public record QuantPlan(
     return out.toString();
   }
 
+  private static void line(StringBuilder out, String kind, String name, Choice choice) {
+    out.append(kind)
+        .append(quote(name))
+        .append(" method ")
+        .append(choice.method())
+        .append(" sha256 ")
+        .append(choice.sha256())
+        .append('\n');
+  }
+
   /** Whole numbers without a point; floats as short as they read back. */
   private static String number(double value) {
     if (value == Math.rint(value) && Math.abs(value) < 1e15) {
@@ -122,6 +144,7 @@ public record QuantPlan(
     Map<String, String> weights = new TreeMap<>();
     Map<String, Choice> choices = new TreeMap<>();
     Map<String, Choice> scales = new TreeMap<>();
+    Map<String, Choice> biases = new TreeMap<>();
     String[] lines = text.split("\r?\n", -1);
     if (!lines[0].strip().equals(FIRST_LINE)) {
       throw new TersorException(
@@ -144,6 +167,7 @@ public record QuantPlan(
           boolean twice =
               switch (kind) {
                 case "scale" -> scales.put(name, scale(words)) != null;
+                case "bias" -> biases.put(name, scale(words)) != null;
                 case "weight" -> {
                   choice(words).ifPresent(choice -> choices.put(name, choice));
                   yield weights.put(name, words[0]) != null;
@@ -167,7 +191,7 @@ public record QuantPlan(
             e);
       }
     }
-    return new QuantPlan(header, activations, weights, choices, scales);
+    return new QuantPlan(header, activations, weights, choices, scales, biases);
   }
 
   private static Choice scale(String[] words) {

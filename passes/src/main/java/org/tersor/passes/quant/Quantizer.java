@@ -86,35 +86,85 @@ public final class Quantizer {
    * @param codes buffers of the weights that a method chose, by name of the node; what a plan needs
    *     to be replayed beside itself
    * @param factors of the channels of a value, by its name
+   * @param biases corrected ones, by name of the layer
    * @param reports what methods did, one sentence for each weight
    */
   public record Decisions(
       QuantPlan plan,
       Map<String, List<Tensor>> codes,
       Map<String, Tensor> factors,
-      List<String> reports) {}
+      Map<String, Tensor> biases,
+      List<String> reports) {
+    /** Without corrected biases. */
+    public Decisions(
+        QuantPlan plan,
+        Map<String, List<Tensor>> codes,
+        Map<String, Tensor> factors,
+        List<String> reports) {
+      this(plan, codes, factors, Map.of(), reports);
+    }
+  }
 
   /**
-   * The float graph with the factors of a plan: it computes the same, and is what weights and
-   * activations of the plan are those of.
+   * The float graph with the factors and corrected biases of a plan: what its weights and
+   * activations are those of. But for the biases it computes the same.
    */
   public Graph equalized(Graph base, Decisions decisions) {
-    decisions
-        .plan()
-        .scales()
-        .forEach((name, choice) -> {
-          Tensor kept = decisions.factors().get(name);
-          if (kept == null || !Checksums.of(kept).equals(choice.sha256())) {
-            throw new TersorException(
-                "TSR-0420",
-                "the factors of '"
-                    + name
-                    + "' are kept in the file beside the plan: it is missing, or of another plan");
-          }
-        });
-    Map<String, Tensor> factors = new TreeMap<>(decisions.factors());
-    factors.keySet().retainAll(decisions.plan().scales().keySet());
-    return FactorSearch.apply(base, factors);
+    QuantPlan plan = decisions.plan();
+    Graph equal = FactorSearch.apply(base, kept("factors", plan.scales(), decisions.factors()));
+    return BiasCorrection.apply(equal, kept("bias", plan.biases(), decisions.biases()));
+  }
+
+  /** What a plan names, from the file beside it. */
+  private static Map<String, Tensor> kept(
+      String what, Map<String, QuantPlan.Choice> named, Map<String, Tensor> found) {
+    Map<String, Tensor> kept = new TreeMap<>();
+    named.forEach((name, choice) -> {
+      Tensor tensor = found.get(name);
+      if (tensor == null || !Checksums.of(tensor).equals(choice.sha256())) {
+        throw new TersorException(
+            "TSR-0420",
+            "the "
+                + what
+                + " of '"
+                + name
+                + "' are kept in the file beside the plan: it is missing, or of another plan");
+      }
+      kept.put(name, tensor);
+    });
+    return kept;
+  }
+
+  /**
+   * Moves the biases of coded layers by their mean errors on samples, where that makes the error of
+   * the layer and of the model no larger; reports say what was done and what stayed.
+   *
+   * @param way {@code fast} (each layer alone) or {@code full} (in the coded model, in order)
+   */
+  public Decisions corrected(
+      Graph base,
+      Decisions decisions,
+      Iterable<Map<String, Tensor>> samples,
+      String way,
+      Options options) {
+    BiasCorrection.Way parsed = BiasCorrection.Way.parse(way);
+    BiasCorrection correction =
+        new BiasCorrection(compiler, options, equalized(base, decisions), decisions, samples);
+    Map<String, Tensor> biases = correction.find(parsed);
+    Map<String, QuantPlan.Choice> choices = new TreeMap<>();
+    biases.forEach((name, bias) ->
+        choices.put(
+            name,
+            new QuantPlan.Choice(
+                parsed.name().toLowerCase(java.util.Locale.ROOT), Checksums.of(bias))));
+    List<String> reports = new ArrayList<>(decisions.reports());
+    reports.addAll(correction.reports());
+    return new Decisions(
+        decisions.plan().withBiases(choices),
+        decisions.codes(),
+        decisions.factors(),
+        biases,
+        reports);
   }
 
   /** Weights in a format, activations in the one that goes with it. */
