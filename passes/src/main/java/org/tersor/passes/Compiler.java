@@ -30,6 +30,7 @@ import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
+import org.tersor.passes.lower.ChannelsLast;
 import org.tersor.passes.lower.FuseKernels;
 import org.tersor.passes.lower.LoweredGraph;
 import org.tersor.passes.lower.ProgramBuilder;
@@ -204,7 +205,7 @@ public final class Compiler {
             registry.operators(),
             body -> lowered(Pipelines.body(strict), body, strict, options));
     List<LoweredGraph> fused =
-        cut.segments().stream().map(segment -> FuseKernels.fuse(segment.lowered())).toList();
+        cut.segments().stream().map(segment -> kernels(segment, target)).toList();
     if (fused.stream()
         .flatMap(lowered -> lowered.calls().stream())
         .anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
@@ -228,6 +229,12 @@ public final class Compiler {
         target,
         placement(cut),
         ModelMetadata.states(prepared));
+  }
+
+  /** The kernels that run: fused, and with their values in the layout that suits the target. */
+  private static LoweredGraph kernels(ScriptBuilder.Segment segment, Target target) {
+    LoweredGraph fused = FuseKernels.fuse(segment.lowered());
+    return target.kind() == Target.Kind.CUDA ? fused : ChannelsLast.apply(fused);
   }
 
   private static Placement placement(ScriptBuilder.Cut cut) {

@@ -3,14 +3,19 @@ package org.tersor.ir.schedule;
 import static org.tersor.ir.schedule.LoopExprs.index;
 import static org.tersor.ir.schedule.LoopExprs.min;
 import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
 
+import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
+import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
+import org.tersor.runtime.DimExpr;
 
 /**
  * Sums of at most {@code steps} products in F32 registers, added up in a tile in memory. With an
@@ -30,28 +35,81 @@ record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar tota
     Expr size = index((long) tile.rows() * tile.shape().width());
     nest.emit(new Stmt.Alloc(buffer, new Type(totals, 1), size, Stmt.Space.LOCAL));
     tile.forEach((i, v) -> store(buffer, i, v, first[i][v]));
-    Expr end = nest.dim(sums.panels().steps());
-    sums.rows(access ->
-        nest.loop(
-            Stmt.LoopKind.SERIAL,
-            index(0),
-            end,
-            steps,
-            k0 -> {
-              Expr.Var[][] parts = tile.accumulators(Scalar.F32, Optional.empty());
-              Expr stop = nest.let("ke", min(plus(k0, index(steps)), end));
-              nest.loop(
-                  Stmt.LoopKind.SERIAL, k0, stop, 1, k -> sums.step(Scalar.F32, parts, k, access));
-              tile.forEach((i, v) -> {
-                Expr part =
-                    totals == Scalar.F32 ? parts[i][v] : new Expr.Cast(type, parts[i][v], true);
-                Expr total = new Expr.Binary(BinaryOp.ADD, load(type, buffer, i, v), part);
-                store(buffer, i, v, total);
-              });
-            }));
+    Block block =
+        body -> {
+          Expr.Var[][] parts = tile.accumulators(Scalar.F32, Optional.empty());
+          body.accept(parts);
+          tile.forEach((i, v) -> {
+            Expr part = totals == Scalar.F32 ? parts[i][v] : new Expr.Cast(type, parts[i][v], true);
+            Expr total = new Expr.Binary(BinaryOp.ADD, load(type, buffer, i, v), part);
+            store(buffer, i, v, total);
+          });
+        };
+    sums.rows(access -> blocks(sums.panels().outerRuns(), access, block));
     Expr[][] result = new Expr[tile.rows()][tile.shape().columns()];
     tile.forEach((i, v) -> result[i][v] = nest.let("s", load(type, buffer, i, v)));
     return result;
+  }
+
+  /** Sums in registers, then adds them to the totals. */
+  private interface Block {
+    void of(Consumer<Expr.Var[][]> body);
+  }
+
+  private void blocks(List<Axis> outer, Panels.RowAccess access, Block block) {
+    DimExpr run = sums.panels().runSteps();
+    long length = run.isConst() ? Math.max(1, run.constValue()) : steps;
+    long together = steps / length;
+    if (outer.isEmpty() || together < 2) {
+      sums.outer(outer, index(0), first -> within(first, access, block));
+      return;
+    }
+    // Runs are short: several turns of the innermost loop around them make a block.
+    Axis last = outer.getLast();
+    Expr end = nest.dim(last.extent());
+    Expr whole = nest.dim(run);
+    sums.outerTo(
+        outer.subList(0, outer.size() - 1),
+        index(0),
+        before ->
+            nest.loop(
+                Stmt.LoopKind.SERIAL,
+                index(0),
+                end,
+                (int) together,
+                at0 -> {
+                  Expr stop = nest.let("re", min(plus(at0, index(together)), end));
+                  block.of(parts ->
+                      nest.loop(
+                          Stmt.LoopKind.SERIAL,
+                          at0,
+                          stop,
+                          1,
+                          at ->
+                              nest.with(
+                                  last,
+                                  at,
+                                  1,
+                                  () -> {
+                                    Expr first = times(sums.after(before, last, at), whole);
+                                    Panels.Column column = sums.column().from(nest, first);
+                                    sums.run(Scalar.F32, parts, index(0), whole, column, access);
+                                  })));
+                }));
+  }
+
+  private void within(Expr first, Panels.RowAccess access, Block block) {
+    Expr end = nest.dim(sums.panels().runSteps());
+    Panels.Column column = sums.column().from(nest, first);
+    nest.loop(
+        Stmt.LoopKind.SERIAL,
+        index(0),
+        end,
+        steps,
+        k0 -> {
+          Expr stop = nest.let("ke", min(plus(k0, index(steps)), end));
+          block.of(parts -> sums.run(Scalar.F32, parts, k0, stop, column, access));
+        });
   }
 
   private Expr load(Type type, String buffer, int i, int v) {

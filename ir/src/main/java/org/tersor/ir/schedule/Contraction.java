@@ -165,7 +165,7 @@ record Contraction(
     Optional<Axis> m =
         others.stream()
             .filter(axis -> rowAxes.contains(axis) && !columnAxes.contains(axis))
-            .reduce((a, b) -> size(b) > size(a) ? b : a);
+            .reduce((a, b) -> size(b) >= size(a) ? b : a);
     List<Axis> batch =
         others.stream().filter(axis -> m.isEmpty() || !m.get().equals(axis)).toList();
     List<Axis> k = fold.axes();

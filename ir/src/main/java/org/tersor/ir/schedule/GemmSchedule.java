@@ -232,8 +232,7 @@ final class GemmSchedule {
         task,
         inner.tasks,
         (rest, i) ->
-            Positions.split(
-                nest,
+            split(
                 rest,
                 outer.tasks,
                 (batch, o) ->
@@ -242,6 +241,19 @@ final class GemmSchedule {
                         batch,
                         c.batch(),
                         () -> place(outer, o, at -> place(inner, i, b -> body.accept(at, b))))));
+  }
+
+  /**
+   * Position in the batch and number of the outer block. Weights that all of the batch shares stay
+   * in the cache while the batch goes by.
+   */
+  private void split(Expr value, DimExpr outerTasks, Positions.Pair then) {
+    if (panels.sharesColumns()) {
+      DimExpr batches = DimExpr.product(c.batch().stream().map(Axis::extent).toList());
+      Positions.split(nest, value, batches, (o, batch) -> then.accept(batch, o));
+    } else {
+      Positions.split(nest, value, outerTasks, then);
+    }
   }
 
   private void place(Places places, Expr ofTask, Consumer<Expr> body) {

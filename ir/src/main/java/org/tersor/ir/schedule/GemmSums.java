@@ -1,10 +1,14 @@
 package org.tersor.ir.schedule;
 
 import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
 import static org.tersor.ir.schedule.LoopExprs.widen;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.loop.Expr;
@@ -28,9 +32,12 @@ record GemmSums(
 
   Expr[][] emit(Scalar scalar, Optional<KExpr> start) {
     Expr.Var[][] sums = tile.accumulators(scalar, start);
-    Expr steps = nest.dim(panels.steps());
+    Expr steps = nest.dim(panels.runSteps());
     rows(access ->
-        nest.loop(Stmt.LoopKind.SERIAL, index(0), steps, 1, k -> step(scalar, sums, k, access)));
+        outer(
+            panels.outerRuns(),
+            index(0),
+            first -> run(scalar, sums, index(0), steps, column.from(nest, first), access)));
     return sums;
   }
 
@@ -39,13 +46,55 @@ record GemmSums(
     panels.rows(nest, tile.m0(), tile.rows(), read, body);
   }
 
+  /** The loops around the inner loop; {@code body} gets the first step of a run. */
+  void outer(List<Axis> axes, Expr first, Consumer<Expr> body) {
+    outerTo(axes, first, run -> body.accept(times(run, nest.dim(panels.runSteps()))));
+  }
+
+  /** Loops over some of the axes; {@code body} gets the number of their turn. */
+  void outerTo(List<Axis> axes, Expr first, Consumer<Expr> body) {
+    if (axes.isEmpty()) {
+      body.accept(first);
+      return;
+    }
+    Axis axis = axes.getFirst();
+    nest.loop(
+        Stmt.LoopKind.SERIAL,
+        index(0),
+        nest.dim(axis.extent()),
+        1,
+        at ->
+            nest.with(
+                axis,
+                at,
+                1,
+                () -> outerTo(axes.subList(1, axes.size()), after(first, axis, at), body)));
+  }
+
+  /** Number of a run in the loops up to {@code axis}. */
+  Expr after(Expr first, Axis axis, Expr at) {
+    return plus(times(first, nest.dim(axis.extent())), at);
+  }
+
+  /** The inner loop from one step of a run to another. */
+  void run(
+      Scalar scalar,
+      Expr.Var[][] sums,
+      Expr from,
+      Expr to,
+      Panels.Column at,
+      Panels.RowAccess access) {
+    nest.loop(Stmt.LoopKind.SERIAL, from, to, 1, k -> step(scalar, sums, k, at, access));
+  }
+
   /** One step of k into all accumulators. */
-  void step(Scalar scalar, Expr.Var[][] sums, Expr k, Panels.RowAccess access) {
+  private void step(
+      Scalar scalar, Expr.Var[][] sums, Expr k, Panels.Column at, Panels.RowAccess access) {
     int lanes = tile.shape().lanes();
     Type type = new Type(scalar, lanes);
     Expr[] vectors = new Expr[tile.shape().columns()];
     for (int v = 0; v < vectors.length; v++) {
-      vectors[v] = nest.let("c", column.load(nest, k, v, type));
+      vectors[v] = nest.let("c", at.load(nest, k, v, type));
     }
     for (int i = 0; i < tile.rows(); i++) {
       Expr scalarOfRow = nest.let("a", widen(access.load(nest, i, k, type), lanes));

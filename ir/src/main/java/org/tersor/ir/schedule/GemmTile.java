@@ -8,6 +8,7 @@ import org.tersor.runtime.DimExpr;
  * @param lanes lanes of a vector
  */
 record GemmTile(int rows, int columns, int lanes) {
+  private static final int MOST_ROWS = 14;
 
   int width() {
     return columns * lanes;
@@ -24,7 +25,7 @@ record GemmTile(int rows, int columns, int lanes) {
     GemmTile best = new GemmTile(1, 1, lanes);
     double bestCost = Double.POSITIVE_INFINITY;
     for (int columns = 1; columns <= 6; columns++) {
-      for (int rows = 1; rows <= 8; rows++) {
+      for (int rows = 1; rows <= MOST_ROWS; rows++) {
         GemmTile tile = new GemmTile(rows, columns, lanes);
         if (pairs ? !tile.fitsPairs(target) : !tile.fits(target)) {
           continue;

@@ -28,6 +28,9 @@ import org.tersor.runtime.DimExpr;
  * successive k share one step (4 bytes for Dot4, else 1).
  */
 final class Panels {
+  /** Steps of an inner loop below which packing the rows pays: they make one long loop. */
+  private static final long SHORTEST_RUN = 8;
+
   private final Scheduler scheduler;
   private final Contraction c;
   private final GemmTile tile;
@@ -36,6 +39,7 @@ final class Panels {
   private final Gemm8Bit integers;
   private final boolean columnAtLoad;
   private final boolean rowInPlace;
+  private final KRuns runs;
   private final List<Axis> columnBatch;
   private final List<Axis> rowBatch;
   private Optional<Buf> columnPanel = Optional.empty();
@@ -57,8 +61,11 @@ final class Panels {
     this.columnAtLoad = isWeight(c.column());
     this.columnBatch = c.batch().stream().filter(c.column().axes()::contains).toList();
     this.rowBatch = c.batch().stream().filter(c.row().axes()::contains).toList();
+    KRuns inPlace = KRuns.of(c.k(), c.row().whole());
     this.rowInPlace =
-        !isWeight(c.row()) && canReadInPlace() && !scheduler.steering().packs(c, tile);
+        !isWeight(c.row()) && canReadInPlace(inPlace) && !scheduler.steering().packs(c, tile);
+    this.runs =
+        rowInPlace ? inPlace : new KRuns(List.of(new Axis("k_step", c.extentK())), c.row().whole());
   }
 
   private boolean isWeight(Contraction.Factor factor) {
@@ -69,13 +76,34 @@ final class Panels {
     return columnAtLoad;
   }
 
-  /** Steps of the inner loop. */
+  /** Whether the column panels are made at load and the same for the whole batch. */
+  boolean sharesColumns() {
+    return columnAtLoad && columnBatch.isEmpty() && !c.batch().isEmpty();
+  }
+
+  /** Steps of all inner loops together. */
   DimExpr steps() {
     return c.extentK().ceilDiv(group);
   }
 
-  private boolean canReadInPlace() {
-    if (c.k().size() != 1
+  /** Steps of one inner loop. */
+  DimExpr runSteps() {
+    return runs.inner().extent().ceilDiv(group);
+  }
+
+  /** The loops around the inner loop, outermost first. */
+  List<Axis> outerRuns() {
+    return runs.axes().subList(0, runs.axes().size() - 1);
+  }
+
+  private boolean canReadInPlace(KRuns inPlace) {
+    boolean columnIsMemory = columnAtLoad || c.k().size() == 1;
+    boolean runIsShort =
+        inPlace.axes().size() > 1
+            && inPlace.inner().extent().isConst()
+            && inPlace.inner().extent().constValue() < SHORTEST_RUN;
+    if (!columnIsMemory
+        || runIsShort
         || StageSimplifier.reads(c.row().whole()).size() > 2
         || !KExprs.all(c.row().value(), KExpr.If.class).isEmpty()) {
       return false;
@@ -86,12 +114,13 @@ final class Panels {
     if (group == 1) {
       return true;
     }
-    if (!integers.isStored(c.row())
-        || !(c.extentK().isConst() && c.extentK().constValue() % group == 0)) {
+    DimExpr run = inPlace.inner().extent();
+    if (!integers.isStored(c.row()) || !(run.isConst() && run.constValue() % group == 0)) {
       return false;
     }
-    Affine index = StageSimplifier.reads(c.row().value()).values().iterator().next();
-    return index.isLinearIn(c.k().getFirst()) && index.coefficient(c.k().getFirst()).isConst(1);
+    Affine index =
+        StageSimplifier.reads(KRuns.of(c.k(), c.row().value()).row()).values().iterator().next();
+    return index.isLinearIn(inPlace.inner()) && index.coefficient(inPlace.inner()).isConst(1);
   }
 
   /** Declares and fills the panels that exist outside tasks. */
@@ -159,6 +188,12 @@ final class Panels {
 
   /** A column panel at one tile. */
   record Column(Buf buffer, Expr base, GemmTile tile, int group) {
+    /** The same panel from a later step on. */
+    Column from(NestEmitter nest, Expr step) {
+      Expr start = plus(base, times(step, index((long) tile.width() * group)));
+      return new Column(buffer, nest.let("cr", start), tile, group);
+    }
+
     Expr load(NestEmitter nest, Expr k, int v, Type type) {
       Expr row = plus(base, times(k, index((long) tile.width() * group)));
       Expr index = plus(row, index((long) v * tile.lanes() * group));
@@ -205,7 +240,7 @@ final class Panels {
     return columnInTask() ? List.copyOf(StageSimplifier.buffers(stored(c.column()))) : List.of();
   }
 
-  /** Reads of the row factor. */
+  /** Reads of the row factor; {@code k} is a step of the inner loop. */
   interface RowAccess {
     Expr load(NestEmitter nest, int row, Expr k, Type type);
   }
@@ -253,19 +288,21 @@ final class Panels {
             ? Map.of(c.m().get(), K.add(K.axis(c.m().get()), K.index(row)))
             : Map.of();
     Expr[] result = new Expr[1];
-    Axis kAxis = c.k().getFirst();
-    KExpr value =
-        Affine.canonical(
-            KExprs.substitute(group == 1 ? stored(c.row()) : c.row().value(), replacement));
+    Axis inner = runs.inner();
     if (group == 1) {
-      nest.with(kAxis, k, 1, () -> result[0] = nest.lower(value));
+      KExpr value =
+          Affine.canonical(KExprs.substitute(K.castInRange(element, runs.row()), replacement));
+      nest.with(inner, k, 1, () -> result[0] = nest.lower(value));
       return result[0];
     }
-    KExpr.At at = KExprs.all(value, KExpr.At.class).getFirst();
-    Axis step = new Axis(kAxis.name() + "#step", steps());
+    KExpr codes = KRuns.of(c.k(), c.row().value()).row();
+    KExpr.At at =
+        KExprs.all(Affine.canonical(KExprs.substitute(codes, replacement)), KExpr.At.class)
+            .getFirst();
+    Axis step = new Axis(inner.name() + "#step", runSteps());
     KExpr index =
         KExprs.substitute(
-            at.index().getFirst(), Map.of(kAxis, K.mul(new KExpr.AxisRef(step), K.index(group))));
+            at.index().getFirst(), Map.of(inner, K.mul(new KExpr.AxisRef(step), K.index(group))));
     nest.with(step, k, 1, () -> result[0] = nest.lower(Affine.of(index).toKExpr()));
     return new Expr.Load(type.withLanes(1), at.buffer().name(), result[0], Optional.empty());
   }

@@ -83,6 +83,13 @@ public final class Scheduler {
         .anyMatch(c -> c.isPresent() && c.get().isInteger());
   }
 
+  /** Whether a kernel is a matrix product or a convolution, whatever its sizes. */
+  public static boolean isContraction(Kernel kernel) {
+    return PadOperands.apply(kernel).stages().stream()
+        .map(StageSimplifier::simplify)
+        .anyMatch(stage -> Contraction.match(stage).isPresent());
+  }
+
   private void stage(Stage stage, List<Stage> all) {
     Stage simple = StageSimplifier.simplify(stage, steering::names);
     boolean isOutput =

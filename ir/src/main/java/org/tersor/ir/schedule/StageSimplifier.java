@@ -160,7 +160,8 @@ final class StageSimplifier {
     }
   }
 
-  private record Merge(Axis outer, Axis inner) {
+  /** Two axes of which the outer one walks on where the inner one ends. */
+  record Merge(Axis outer, Axis inner) {
     boolean fits(Affine index) {
       return index.isLinearIn(outer)
           && index.isLinearIn(inner)
@@ -171,17 +172,17 @@ final class StageSimplifier {
       return new Axis(outer.name() + "_" + inner.name(), outer.extent().times(inner.extent()));
     }
 
+    /** The index over the merged axis. */
+    Affine change(Affine index) {
+      DimExpr coefficient = index.coefficient(inner);
+      Affine rest = index.without(outer).without(inner);
+      return coefficient.isConst(0)
+          ? rest
+          : rest.plus(new Affine(Map.of(new KExpr.AxisRef(merged()), coefficient), DimExpr.ZERO));
+    }
+
     Stage apply(Stage stage) {
-      UnaryOperator<Affine> change =
-          index -> {
-            DimExpr coefficient = index.coefficient(inner);
-            Affine rest = index.without(outer).without(inner);
-            return coefficient.isConst(0)
-                ? rest
-                : rest.plus(
-                    new Affine(Map.of(new KExpr.AxisRef(merged()), coefficient), DimExpr.ZERO));
-          };
-      KExpr value = mapIndices(stage.value(), change);
+      KExpr value = mapIndices(stage.value(), this::change);
       value =
           KExprs.rewrite(
               value,
@@ -192,7 +193,7 @@ final class StageSimplifier {
       return new Stage(
           stage.target(),
           stage.axes().contains(outer) ? replace(stage.axes()) : stage.axes(),
-          List.of(mapIndices(stage.index().getFirst(), change)),
+          List.of(mapIndices(stage.index().getFirst(), this::change)),
           value);
     }
 
