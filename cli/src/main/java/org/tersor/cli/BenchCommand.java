@@ -80,6 +80,12 @@ final class BenchCommand implements Callable<Integer> {
   boolean widths;
 
   @Option(
+      names = "--profile",
+      description =
+          "Print the time of each step: a fused kernel, the nodes that it computes, its share and the bytes of its operands per second.")
+  boolean profile;
+
+  @Option(
       names = "--kernels",
       paramLabel = "BACKEND[,BACKEND]",
       arity = "0..1",
@@ -107,6 +113,10 @@ final class BenchCommand implements Callable<Integer> {
     Map<String, Tensor> inputs = ModelOptions.tensors(drawn);
     Duel.Settings settings =
         new Duel.Settings(warmup, Math.max(1, rounds), Duel.Settings.DEFAULT.roundSeconds());
+    if (profile) {
+      Profile.print(options.common, loaded.executable(), inputs, warmup, Math.max(1, rounds));
+      return Exit.OK;
+    }
     if (against.isEmpty()) {
       print(Duel.alone(loaded.executable(), inputs, settings), loaded, drawn);
       return Exit.OK;

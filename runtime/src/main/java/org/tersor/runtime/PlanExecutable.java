@@ -166,7 +166,7 @@ public final class PlanExecutable implements Executable {
       }
     }
     Map<DType.Slot, Object> arena = newArena(layout);
-    execute(layout, new Tensor[0], new Object[0], arena);
+    execute(layout, Map.of(), new Tensor[0], new Object[0], arena);
   }
 
   private void dropLoadedConstants() {
@@ -220,7 +220,8 @@ public final class PlanExecutable implements Executable {
       Map<String, Tensor> inputs, Map<String, Tensor> outputs, Map<String, Long> symbols) {
     Map<String, Long> known = new HashMap<>(symbols);
     known.keySet().retainAll(plan.dims());
-    Shapes shapes = shapes(binding.bind(inputs, known));
+    Map<String, Long> bound = binding.bind(inputs, known);
+    Shapes shapes = shapes(bound);
     binding.checkOutputs(outputs, shapes.outputs);
     Tensor[] in = plan.inputs().stream().map(p -> inputs.get(p.name())).toArray(Tensor[]::new);
     Tensor[] results = new Tensor[plan.outputs().size()];
@@ -235,7 +236,7 @@ public final class PlanExecutable implements Executable {
           shared ? Tensor.zeros(port.dtype(), shapes.outputs[i]).array() : results[i].array();
     }
     Map<DType.Slot, Object> arena = takeArena(shapes.layout);
-    execute(shapes.layout, in, arrays, arena);
+    execute(shapes.layout, bound, in, arrays, arena);
     giveArena(arena);
     Map<String, Tensor> named = new LinkedHashMap<>();
     for (int i = 0; i < results.length; i++) {
@@ -375,7 +376,11 @@ public final class PlanExecutable implements Executable {
   }
 
   private void execute(
-      PlanLayout layout, Tensor[] inputs, Object[] outputs, Map<DType.Slot, Object> arena) {
+      PlanLayout layout,
+      Map<String, Long> dims,
+      Tensor[] inputs,
+      Object[] outputs,
+      Map<DType.Slot, Object> arena) {
     boolean workers = layout.steps.stream().anyMatch(s -> s.tasks() > 1) && pool.take();
     Cancellation cancellation = Cancellation.current();
     boolean bound = Cancellation.isBound();
@@ -391,7 +396,8 @@ public final class PlanExecutable implements Executable {
         TaskPool.Tasks tasks =
             (from, to) -> kernel.run(arrays, step.offsets(), step.dims(), from, to);
         try {
-          pool.run(step.tasks(), workers, bound ? inTiles(step, tasks, cancellation) : tasks);
+          TaskPool.Tasks parts = bound ? inTiles(step, tasks, cancellation) : tasks;
+          StepClock.time(plan, step.call(), dims, () -> pool.run(step.tasks(), workers, parts));
         } catch (TersorException e) {
           throw e;
         } catch (RuntimeException e) {

@@ -27,6 +27,7 @@ import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.MemoryUse;
 import org.tersor.runtime.Plan;
+import org.tersor.runtime.StepClock;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -198,25 +199,24 @@ final class NativeExecutable implements Executable {
     Map<String, Long> bound = Arguments.bind(plan.inputs(), inputs, symbols);
     List<Tensor> results = Arguments.outputs(plan.outputs(), targets, bound);
     long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
-    Session session = pool.pollFirst();
-    if (session == null || !Arrays.equals(session.dims, dims)) {
-      plan.check(bound);
-      session = new Session(dims, false);
-    }
+    Session session = session(dims, bound);
     int from = plan.loadSteps().size();
     int to = from + plan.runSteps().size();
     long start = System.nanoTime();
     if (inPlace
         && isShort(inputs, results)
         && !Cancellation.isBound()
+        && !StepClock.isRunning()
         && areDistinct(inputs, results)) {
       session.runInPlace(from, to, inputs, results);
     } else {
       session.stage(inputs, results);
-      if (Cancellation.isBound()) {
+      if (Cancellation.isBound() || StepClock.isRunning()) {
         Cancellation cancellation = Cancellation.current();
         for (int step = from; step < to; step++) {
-          session.run(step, plan.runSteps().get(step - from).origin(), cancellation);
+            Plan.Call call = plan.runSteps().get(step - from);
+            int at = step;
+            StepClock.time(plan, call, bound, () -> session.run(at, call.origin(), cancellation));
         }
       } else {
         session.run(from, to);
@@ -242,6 +242,15 @@ final class NativeExecutable implements Executable {
       bytes += (long) tensor.size() * tensor.dtype().memoryBytes();
     }
     return bytes / COPIED_PER_NANO * 50 > last;
+  }
+
+  private Session session(long[] dims, Map<String, Long> bound) {
+    Session idle = pool.pollFirst();
+    if (idle != null && Arrays.equals(idle.dims, dims)) {
+      return idle;
+    }
+    plan.check(bound);
+    return new Session(dims, false);
   }
 
   /** Whether no output shares its array with an input or another output. */

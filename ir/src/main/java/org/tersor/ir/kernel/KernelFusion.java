@@ -108,10 +108,7 @@ public final class KernelFusion {
     }
     Stage last = p.stages().getLast();
     Buf written = p.outputs().getFirst();
-    boolean identity =
-        last.target().equals(written)
-            && last.index().equals(last.axes().stream().map(K::axis).toList())
-            && covers(last, written);
+    boolean identity = last.target().equals(written) && isPoint(last.index(), written, last.axes());
     boolean writtenOnce =
         p.stages().stream().filter(s -> s.target().name().equals(written.name())).count() == 1;
     if (!identity || !writtenOnce) {
@@ -142,15 +139,6 @@ public final class KernelFusion {
     return Optional.of(inline(producer, consumer, value, names));
   }
 
-  private static boolean covers(Stage stage, Buf buffer) {
-    for (int d = 0; d < buffer.shape().size(); d++) {
-      if (!stage.axes().get(d).extent().equals(buffer.shape().get(d))) {
-        return false;
-      }
-    }
-    return stage.axes().size() == buffer.shape().size();
-  }
-
   private static boolean reads(KExpr value, Set<String> names) {
     return KExprs.all(value, KExpr.At.class).stream()
         .anyMatch(at -> names.contains(at.buffer().name()));
@@ -178,8 +166,8 @@ public final class KernelFusion {
         KExprs.all(stage.value(), KExpr.Fold.class).stream()
             .anyMatch(fold -> reads(fold.body(), names));
     boolean pointwise =
-        ats.stream().allMatch(at -> isPoint(at.index(), stage.axes()))
-            && isPoint(stage.index(), stage.axes());
+        ats.stream().allMatch(at -> isPoint(at.index(), at.buffer(), stage.axes()))
+            && isPoint(stage.index(), stage.target(), stage.axes());
     if (hasFold) {
       boolean otherFold = !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
       return pointwise && !inFold && !otherFold;
@@ -188,18 +176,25 @@ public final class KernelFusion {
     return !inFold || size <= 3;
   }
 
-  /** Whether an index is that of the current point; along an axis of extent 1 that is 0, too. */
-  private static boolean isPoint(List<KExpr> index, List<Axis> axes) {
-    if (index.size() != axes.size()) {
-      return false;
-    }
-    for (int d = 0; d < axes.size(); d++) {
-      boolean only = axes.get(d).extent().isConst(1) && index.get(d).equals(K.index(0));
-      if (!only && !index.get(d).equals(K.axis(axes.get(d)))) {
+  /**
+   * Whether an index is that of the current point, for points that cover the buffer; dimensions of
+   * extent 1 need no axis.
+   */
+  private static boolean isPoint(List<KExpr> index, Buf buffer, List<Axis> axes) {
+    List<Axis> open = new ArrayList<>(axes);
+    open.removeIf(axis -> axis.extent().isConst(1));
+    for (int d = 0; d < index.size(); d++) {
+      boolean only = buffer.shape().get(d).isConst(1);
+      if (only && index.get(d).equals(K.index(0))) {
+        continue;
+      }
+      if (open.isEmpty()
+          || !index.get(d).equals(K.axis(open.getFirst()))
+          || !open.removeFirst().extent().equals(buffer.shape().get(d))) {
         return false;
       }
     }
-    return true;
+    return open.isEmpty();
   }
 
   private static int size(KExpr expr) {
@@ -250,8 +245,10 @@ public final class KernelFusion {
               e -> {
                 if (e instanceof KExpr.At at && replaced.contains(at.buffer().name())) {
                   Map<Axis, KExpr> point = new HashMap<>();
-                  for (int d = 0; d < last.axes().size(); d++) {
-                    point.put(last.axes().get(d), at.index().get(d));
+                  for (int d = 0; d < last.index().size(); d++) {
+                    if (last.index().get(d) instanceof KExpr.AxisRef ref) {
+                      point.put(ref.axis(), at.index().get(d));
+                    }
                   }
                   return KExprs.substitute(last.value(), point);
                 }
