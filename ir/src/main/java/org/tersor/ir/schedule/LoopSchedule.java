@@ -14,6 +14,7 @@ import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
@@ -32,6 +33,10 @@ final class LoopSchedule {
   private final NestEmitter nest;
   private final Optional<Axis> vector;
   private final int lanes;
+  private final GuardSplit split;
+
+  /** Value of a point, without the guards that hold where it is lowered. */
+  private KExpr value;
 
   LoopSchedule(Stage stage, Target target) {
     this.stage = stage;
@@ -43,6 +48,15 @@ final class LoopSchedule {
     if (vector.isEmpty() && possible > 1) {
       nest.setFoldLanes(possible);
     }
+    this.split = vector.flatMap(v -> GuardSplit.of(stage, v)).orElse(GuardSplit.none());
+    this.value = stage.value();
+  }
+
+  /** Whether the loops need the guards of padded reads at the border only. */
+  static boolean splitsGuards(Stage stage, Target target) {
+    return vectorAxis(stage, target.lanes(Math.max(4, widestElement(stage))))
+        .flatMap(vector -> GuardSplit.of(stage, vector))
+        .isPresent();
   }
 
   /** A body, its INDEX parameters and the extent of its parallel loop. */
@@ -93,7 +107,12 @@ final class LoopSchedule {
     Axis axis = order.get(position);
     Runnable body = () -> next(order, position + 1);
     if (vector.isEmpty() || !vector.get().equals(axis)) {
-      nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, 1, 1, body);
+      Optional<GuardSplit.Interior> interior = split.interior(axis);
+      if (interior.isPresent()) {
+        splitLoop(axis, interior.get(), begin, end, body);
+      } else {
+        nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, 1, 1, body);
+      }
       return;
     }
     if (fullVectors) {
@@ -113,12 +132,28 @@ final class LoopSchedule {
         at -> nest.masked(minus(end, at), lanes, () -> nest.with(axis, at, lanes, body)));
   }
 
+  /** The border before the interior, the interior without its guards, the border behind it. */
+  private void splitLoop(
+      Axis axis, GuardSplit.Interior interior, Expr begin, Expr end, Runnable body) {
+    Expr from = between(begin, index(interior.from()), end);
+    Expr to = between(begin, index(interior.to()), end);
+    KExpr guarded = value;
+    nest.loop(Stmt.LoopKind.SERIAL, axis, begin, from, 1, 1, body);
+    value = GuardSplit.inside(guarded, interior);
+    nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, body);
+    value = guarded;
+    nest.loop(Stmt.LoopKind.SERIAL, axis, to, end, 1, 1, body);
+  }
+
+  private Expr between(Expr low, Expr at, Expr high) {
+    return nest.let("g", min(new Expr.Binary(BinaryOp.MAX, low, at), high));
+  }
+
   private Expr fullEnd(Expr begin, Expr end) {
     if (begin instanceof Expr.IntConst b && end instanceof Expr.IntConst e) {
       return index(b.value() + (e.value() - b.value()) / lanes * lanes);
     }
-    Expr count =
-        new Expr.Binary(org.tersor.ir.loop.BinaryOp.FLOORDIV, minus(end, begin), index(lanes));
+    Expr count = new Expr.Binary(BinaryOp.FLOORDIV, minus(end, begin), index(lanes));
     return nest.let("f", plus(begin, times(count, index(lanes))));
   }
 
@@ -133,7 +168,7 @@ final class LoopSchedule {
   }
 
   private void point() {
-    nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(stage.value()));
+    nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(value));
   }
 
   private static long points(List<Axis> axes) {

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.BiPredicate;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -33,12 +34,22 @@ final class PadOperands {
     this.kernel = kernel;
   }
 
-  static Kernel apply(Kernel kernel) {
+  /**
+   * @param keepsGuards whether the schedule of a stage needs no copy; sees the stage with its
+   *     guards and without
+   */
+  static Kernel apply(Kernel kernel, BiPredicate<Stage, Stage> keepsGuards) {
     PadOperands pads = new PadOperands(kernel);
     for (Stage stage : kernel.stages()) {
       pads.done.clear();
+      int before = pads.stages.size();
       KExpr value = pads.inFolds(stage.value());
-      pads.stages.add(new Stage(stage.target(), stage.axes(), stage.index(), value));
+      Stage padded = new Stage(stage.target(), stage.axes(), stage.index(), value);
+      boolean keeps = pads.stages.size() > before && keepsGuards.test(stage, padded);
+      if (keeps) {
+        pads.stages.subList(before, pads.stages.size()).clear();
+      }
+      pads.stages.add(keeps ? stage : padded);
     }
     return pads.copies == 0
         ? kernel

@@ -68,11 +68,19 @@ public final class Scheduler {
     }
     Steering steering = Steering.of(kernel, target, hint);
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering);
-    List<Stage> stages = PadOperands.apply(kernel).stages();
+    List<Stage> stages =
+        PadOperands.apply(kernel, (stage, padded) -> splitsGuards(stage, padded, target)).stages();
     stages.forEach(stage -> scheduler.stage(stage, stages));
     steering.finish();
     return new Scheduled(
         List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
+  }
+
+  /** What is no matrix product reads the border in place, if its guards can leave the interior. */
+  private static boolean splitsGuards(Stage stage, Stage padded, Target target) {
+    return target.kind() != Target.Kind.CUDA
+        && Contraction.match(StageSimplifier.simplify(padded)).isEmpty()
+        && LoopSchedule.splitsGuards(StageSimplifier.simplify(stage), target);
   }
 
   /** Whether a kernel sums products of 8-bit integers. */
@@ -85,7 +93,7 @@ public final class Scheduler {
 
   /** Whether a kernel is a matrix product or a convolution, whatever its sizes. */
   public static boolean isContraction(Kernel kernel) {
-    return PadOperands.apply(kernel).stages().stream()
+    return PadOperands.apply(kernel, (stage, padded) -> false).stages().stream()
         .map(StageSimplifier::simplify)
         .anyMatch(stage -> Contraction.match(stage).isPresent());
   }

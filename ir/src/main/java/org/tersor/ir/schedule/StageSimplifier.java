@@ -78,9 +78,13 @@ final class StageSimplifier {
                           fold.body());
                   default -> e;
                 });
-    KExpr canonical = Affine.canonical(flat);
+    return decided(Affine.canonical(flat));
+  }
+
+  /** Without comparisons whose outcome is known, and without what they choose against. */
+  static KExpr decided(KExpr expr) {
     return KExprs.rewrite(
-        canonical,
+        expr,
         e ->
             switch (e) {
               case KExpr.Cmp cmp -> Interval.decide(cmp).<KExpr>map(K::bool).orElse(cmp);

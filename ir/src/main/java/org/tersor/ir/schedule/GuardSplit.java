@@ -1,0 +1,111 @@
+package org.tersor.ir.schedule;
+
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.CompareOp;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Guards of padded reads, by the output axis that decides them: in the interior of that axis they
+ * hold whatever the summed axes are, so that only windows at the border need them.
+ */
+final class GuardSplit {
+  /** Positions {@code from} to {@code to} - 1 of an axis, and the comparisons that hold there. */
+  record Interior(long from, long to, Set<KExpr> hold) {}
+
+  private final Map<Axis, Interior> interiors;
+
+  private GuardSplit(Map<Axis, Interior> interiors) {
+    this.interiors = interiors;
+  }
+
+  /** A split of nothing. */
+  static GuardSplit none() {
+    return new GuardSplit(Map.of());
+  }
+
+  /**
+   * The split of a simplified stage, if it removes every guard inside of folds.
+   *
+   * @param vector the axis of the vectors, which must decide no guard
+   */
+  static Optional<GuardSplit> of(Stage stage, Axis vector) {
+    Map<Axis, Interior> found = new LinkedHashMap<>();
+    Set<KExpr> guards = new HashSet<>();
+    for (KExpr.Fold fold : KExprs.all(stage.value(), KExpr.Fold.class)) {
+      for (KExpr.If choice : KExprs.all(fold.body(), KExpr.If.class)) {
+        guards.addAll(KExprs.all(choice.condition(), KExpr.Cmp.class));
+      }
+    }
+    for (KExpr guard : guards) {
+      Optional<Axis> axis = decider(stage, (KExpr.Cmp) guard);
+      if (axis.isEmpty() || axis.get().equals(vector) || !axis.get().extent().isConst()) {
+        return Optional.empty();
+      }
+      Interior before =
+          found.getOrDefault(
+              axis.get(), new Interior(0, axis.get().extent().constValue(), new HashSet<>()));
+      Optional<Interior> after = narrowed(before, (KExpr.Cmp) guard, axis.get());
+      if (after.isEmpty() || after.get().from >= after.get().to) {
+        return Optional.empty();
+      }
+      found.put(axis.get(), after.get());
+    }
+    return found.isEmpty() ? Optional.empty() : Optional.of(new GuardSplit(found));
+  }
+
+  /** The only output axis in a comparison. */
+  private static Optional<Axis> decider(Stage stage, KExpr.Cmp guard) {
+    if (guard.a().scalar() != Scalar.INDEX) {
+      return Optional.empty();
+    }
+    List<Axis> axes =
+        KExprs.freeAxes(guard).stream().filter(axis -> stage.axes().contains(axis)).toList();
+    return axes.size() == 1 ? Optional.of(axes.getFirst()) : Optional.empty();
+  }
+
+  private static Optional<Interior> narrowed(Interior interior, KExpr.Cmp guard, Axis axis) {
+    Affine difference = Affine.of(K.sub(guard.a(), guard.b()));
+    DimExpr step = difference.coefficient(axis);
+    if (!difference.isLinearIn(axis) || !step.isConst() || step.constValue() <= 0) {
+      return Optional.empty();
+    }
+    Optional<Interval> rest = Interval.of(difference.without(axis).toKExpr());
+    if (rest.isEmpty()) {
+      return Optional.empty();
+    }
+    Set<KExpr> hold = new HashSet<>(interior.hold);
+    hold.add(guard);
+    long by = step.constValue();
+    if (guard.op() == CompareOp.GE) {
+      long from = Math.ceilDiv(-rest.get().low(), by);
+      return Optional.of(new Interior(Math.max(interior.from, from), interior.to, hold));
+    }
+    if (guard.op() == CompareOp.LT) {
+      long to = Math.ceilDiv(-rest.get().high(), by);
+      return Optional.of(new Interior(interior.from, Math.min(interior.to, to), hold));
+    }
+    return Optional.empty();
+  }
+
+  /** The interior of an axis that decides guards. */
+  Optional<Interior> interior(Axis axis) {
+    return Optional.ofNullable(interiors.get(axis));
+  }
+
+  /** A value where the guards of an interior hold. */
+  static KExpr inside(KExpr value, Interior interior) {
+    return StageSimplifier.decided(
+        KExprs.rewrite(value, e -> interior.hold.contains(e) ? K.bool(true) : e));
+  }
+}
