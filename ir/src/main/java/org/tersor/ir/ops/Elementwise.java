@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.stream.IntStream;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
@@ -200,8 +201,12 @@ final class Elementwise extends OpBase implements Differentiable {
     for (int i = 0; i < c.inputCount(); i++) {
       if (c.hasInput(i)) {
         Buf buffer = new Buf("in" + i, scalar(c, c.dtype(i)), align(c, i));
-        inputs.add(buffer);
-        KExpr element = K.at(buffer, Shapes.index(buffer.shape(), type.dims(), axes));
+        Optional<KExpr> literal = literal(c, i);
+        if (literal.isEmpty()) {
+          inputs.add(buffer);
+        }
+        KExpr element =
+            literal.orElseGet(() -> K.at(buffer, Shapes.index(buffer.shape(), type.dims(), axes)));
         operands.put(
             row.variadic() ? "in" + i : operandName(i),
             row.isCondition(i) ? element : K.cast(compute(c.dtype(i)), element));
@@ -220,6 +225,23 @@ final class Elementwise extends OpBase implements Differentiable {
     ScalarExpr expr = row.variadic() ? variadic(c) : expression(c, main);
     KExpr value = new ScalarLower(operands, numbers).lower(special(c, expr));
     return compute(inputs, out, List.of(Stage.of(out, axes, K.cast(out.element(), value))));
+  }
+
+  /** A known float that all elements share, so that code sees bounds and factors as constants. */
+  private static Optional<KExpr> literal(OpContext c, int index) {
+    boolean isAlone =
+        IntStream.range(0, c.inputCount())
+            .noneMatch(i -> c.hasInput(i) && !(c.in(i).isStatic() && c.constant(i).isPresent()));
+    if (isAlone
+        || c.dtype(index) != DType.F32
+        || !c.in(index).isStatic()
+        || !c.in(index).elements().isConst(1)) {
+      return Optional.empty();
+    }
+    return c.constant(index)
+        .map(tensor -> tensor.getDouble(0))
+        .filter(Double::isFinite)
+        .map(K::f32);
   }
 
   @Override

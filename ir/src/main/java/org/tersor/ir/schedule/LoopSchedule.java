@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
@@ -29,6 +30,12 @@ final class LoopSchedule {
   /** Scalar operations that one task should hold at least. */
   private static final long TASK_WORK = 1 << 15;
 
+  /** Neighbouring points computed together where their windows overlap. */
+  private static final int TOGETHER = 4;
+
+  /** Longest sum that is written out for several points. */
+  private static final int SHORT_SUM = 9;
+
   private final Stage stage;
   private final NestEmitter nest;
   private final Optional<Axis> vector;
@@ -37,6 +44,9 @@ final class LoopSchedule {
 
   /** Value of a point, without the guards that hold where it is lowered. */
   private KExpr value;
+
+  /** The axis of which a step computes several points. */
+  private Optional<Axis> together = Optional.empty();
 
   LoopSchedule(Stage stage, Target target) {
     this.stage = stage;
@@ -140,9 +150,36 @@ final class LoopSchedule {
     KExpr guarded = value;
     nest.loop(Stmt.LoopKind.SERIAL, axis, begin, from, 1, 1, body);
     value = GuardSplit.inside(guarded, interior);
-    nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, body);
+    if (sharesReads(axis)) {
+      Expr count = new Expr.Binary(BinaryOp.FLOORDIV, minus(to, from), index(TOGETHER));
+      Expr even = nest.let("g", plus(from, times(count, index(TOGETHER))));
+      together = Optional.of(axis);
+      nest.loop(Stmt.LoopKind.SERIAL, axis, from, even, TOGETHER, 1, body);
+      together = Optional.empty();
+      nest.loop(Stmt.LoopKind.SERIAL, axis, even, to, 1, 1, body);
+    } else {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, body);
+    }
     value = guarded;
     nest.loop(Stmt.LoopKind.SERIAL, axis, to, end, 1, 1, body);
+  }
+
+  /**
+   * Whether windows of neighbouring points are worth computing together: short sums, written out,
+   * of which they read most elements in common.
+   */
+  private boolean sharesReads(Axis axis) {
+    List<KExpr.Fold> folds = KExprs.all(value, KExpr.Fold.class);
+    boolean innermost =
+        stage.axes().stream()
+            .filter(a -> !vector.orElseThrow().equals(a))
+            .toList()
+            .getLast()
+            .equals(axis);
+    return innermost
+        && folds.size() == 1
+        && folds.getFirst().axes().stream().allMatch(a -> a.extent().isConst())
+        && points(folds.getFirst().axes()) <= SHORT_SUM;
   }
 
   private Expr between(Expr low, Expr at, Expr high) {
@@ -168,7 +205,23 @@ final class LoopSchedule {
   }
 
   private void point() {
-    nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(value));
+    if (together.isEmpty()) {
+      nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(value));
+      return;
+    }
+    List<Expr> values = new ArrayList<>();
+    for (int i = 0; i < TOGETHER; i++) {
+      values.add(nest.lower(moved(value, i)));
+    }
+    for (int i = 0; i < TOGETHER; i++) {
+      nest.store(stage.target().name(), moved(stage.index().getFirst(), i), values.get(i));
+    }
+  }
+
+  private KExpr moved(KExpr expr, int by) {
+    Axis axis = together.orElseThrow();
+    return Affine.canonical(
+        KExprs.substitute(expr, Map.of(axis, K.add(K.axis(axis), K.index(by)))));
   }
 
   private static long points(List<Axis> axes) {
