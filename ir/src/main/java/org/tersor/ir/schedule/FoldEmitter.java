@@ -24,10 +24,16 @@ final class FoldEmitter {
   private final NestEmitter nest;
   private final NestEmitter.LoopTarget target;
   private int foldLanes = 1;
+  private int maxUnroll;
 
   FoldEmitter(NestEmitter nest, NestEmitter.LoopTarget target) {
     this.nest = nest;
     this.target = target;
+    this.maxUnroll = target.maxUnroll();
+  }
+
+  void setUnroll(int most) {
+    maxUnroll = most;
   }
 
   void setLanes(int lanes) {
@@ -105,8 +111,8 @@ final class FoldEmitter {
     Runnable rest = () -> loops(job, axes.subList(1, axes.size()));
     if (job.inVectors && axes.size() == 1) {
       vectors(job, axis, rest);
-    } else if (copies(axes) <= target.maxUnroll()
-        && copies(axes) * reads(job.fold.body()) <= (long) READS * target.maxUnroll()) {
+    } else if (copies(axes) <= maxUnroll
+        && copies(axes) * reads(job.fold.body()) <= (long) READS * maxUnroll) {
       for (long i = 0; i < axis.extent().constValue(); i++) {
         nest.with(axis, index(i), 1, rest);
       }

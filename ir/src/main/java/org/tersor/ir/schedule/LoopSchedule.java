@@ -30,6 +30,9 @@ final class LoopSchedule {
   /** Scalar operations that one task should hold at least. */
   private static final long TASK_WORK = 1 << 15;
 
+  /** Most terms of a sum that are written out. */
+  private static final int UNROLLED = 32;
+
   /** Neighbouring points computed together where their windows overlap. */
   private static final int TOGETHER = 4;
 
@@ -45,12 +48,20 @@ final class LoopSchedule {
   /** Value of a point, without the guards that hold where it is lowered. */
   private KExpr value;
 
+  /** Whether code is for the border of an axis. */
+  private boolean atBorder;
+
+  /** Whether long bodies cost more than they save: a JVM compiles them while it runs. */
+  private final boolean keepsShort;
+
   /** The axis of which a step computes several points. */
   private Optional<Axis> together = Optional.empty();
 
   LoopSchedule(Stage stage, Target target) {
     this.stage = stage;
-    this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
+    this.keepsShort = target.kind() == Target.Kind.JVM;
+    this.nest =
+        new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), UNROLLED));
     int widest = Math.max(4, widestElement(stage));
     int possible = target.lanes(widest);
     this.vector = possible > 1 ? vectorAxis(stage, possible) : Optional.empty();
@@ -117,7 +128,7 @@ final class LoopSchedule {
     Axis axis = order.get(position);
     Runnable body = () -> next(order, position + 1);
     if (vector.isEmpty() || !vector.get().equals(axis)) {
-      Optional<GuardSplit.Interior> interior = split.interior(axis);
+      Optional<GuardSplit.Interior> interior = atBorder ? Optional.empty() : split.interior(axis);
       if (interior.isPresent()) {
         splitLoop(axis, interior.get(), begin, end, body);
       } else {
@@ -147,21 +158,29 @@ final class LoopSchedule {
       Axis axis, GuardSplit.Interior interior, Expr begin, Expr end, Runnable body) {
     Expr from = between(begin, index(interior.from()), end);
     Expr to = between(begin, index(interior.to()), end);
+    border(axis, begin, from, body);
     KExpr guarded = value;
-    nest.loop(Stmt.LoopKind.SERIAL, axis, begin, from, 1, 1, body);
     value = GuardSplit.inside(guarded, interior);
+    Expr rest = from;
     if (sharesReads(axis)) {
       Expr count = new Expr.Binary(BinaryOp.FLOORDIV, minus(to, from), index(TOGETHER));
-      Expr even = nest.let("g", plus(from, times(count, index(TOGETHER))));
+      rest = nest.let("g", plus(from, times(count, index(TOGETHER))));
       together = Optional.of(axis);
-      nest.loop(Stmt.LoopKind.SERIAL, axis, from, even, TOGETHER, 1, body);
+      nest.loop(Stmt.LoopKind.SERIAL, axis, from, rest, TOGETHER, 1, body);
       together = Optional.empty();
-      nest.loop(Stmt.LoopKind.SERIAL, axis, even, to, 1, 1, body);
-    } else {
-      nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, body);
     }
+    nest.loop(Stmt.LoopKind.SERIAL, axis, rest, to, 1, 1, body);
     value = guarded;
-    nest.loop(Stmt.LoopKind.SERIAL, axis, to, end, 1, 1, body);
+    border(axis, to, end, body);
+  }
+
+  /** Few points: their code is kept short rather than fast. */
+  private void border(Axis axis, Expr begin, Expr end, Runnable body) {
+    atBorder = true;
+    nest.setUnroll(1);
+    nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, 1, 1, body);
+    nest.setUnroll(UNROLLED);
+    atBorder = false;
   }
 
   /**
@@ -177,6 +196,7 @@ final class LoopSchedule {
             .getLast()
             .equals(axis);
     return innermost
+        && !keepsShort
         && folds.size() == 1
         && folds.getFirst().axes().stream().allMatch(a -> a.extent().isConst())
         && points(folds.getFirst().axes()) <= SHORT_SUM;

@@ -95,6 +95,11 @@ final class NestEmitter {
     folds.setLanes(lanes);
   }
 
+  /** Sets how many terms of a fold are written out at most. */
+  void setUnroll(int most) {
+    folds.setUnroll(most);
+  }
+
   String fresh(String prefix) {
     return prefix + names++;
   }
