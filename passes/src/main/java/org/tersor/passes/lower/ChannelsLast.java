@@ -109,7 +109,7 @@ public final class ChannelsLast {
     while (!open.isEmpty()) {
       for (Value value : values(open.remove())) {
         if (!pinned.contains(value) && moved.add(value)) {
-          users.get(value).stream().filter(seen::add).forEach(open::add);
+          users.getOrDefault(value, Set.of()).stream().filter(seen::add).forEach(open::add);
         }
       }
     }

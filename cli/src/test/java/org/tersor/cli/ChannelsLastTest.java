@@ -1,0 +1,189 @@
+package org.tersor.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Program;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Plan;
+import org.tersor.runtime.Tensor;
+
+/** Networks of convolutions, whose values are stored channels last. */
+class ChannelsLastTest {
+  private static final Compiler COMPILER = Compiler.standard();
+
+  /** Builds a graph with weights from one seed. */
+  private static final class Net {
+    private final GraphBuilder b = new GraphBuilder(Map.of("", 17), 0);
+    private final Random random = new Random(5);
+
+    Value weights(long... shape) {
+      float[] values = new float[Math.toIntExact(Tensor.count(shape))];
+      for (int i = 0; i < values.length; i++) {
+        values[i] = (float) random.nextGaussian() / 4;
+      }
+      return b.constant(Tensor.of(values, shape));
+    }
+
+    Value conv(Value x, long from, long to, long groups, long kernel, long stride, long pad) {
+      Map<String, Attribute> attributes = new HashMap<>();
+      attributes.put("group", new Attribute.IntAttr(groups));
+      attributes.put("strides", new Attribute.IntsAttr(new long[] {stride, stride}));
+      attributes.put("pads", new Attribute.IntsAttr(new long[] {pad, pad, pad, pad}));
+      return b.add("Conv", attributes, x, weights(to, from / groups, kernel, kernel), weights(to));
+    }
+
+    Value pool(String type, Value x, long kernel, long stride, long pad) {
+      return b.add(
+          type,
+          Map.of(
+              "kernel_shape", new Attribute.IntsAttr(new long[] {kernel, kernel}),
+              "strides", new Attribute.IntsAttr(new long[] {stride, stride}),
+              "pads", new Attribute.IntsAttr(new long[] {pad, pad, pad, pad})),
+          x);
+    }
+  }
+
+  /**
+   * Stem, depthwise (stride 1 and 2), grouped and pointwise convolutions, a residual sum, a
+   * concatenation, all kinds of pooling, a branch that leaves through a view, and an output that is
+   * a convolution's own.
+   */
+  private static Graph network(DimExpr batch, DimExpr height) {
+    Net net = new Net();
+    GraphBuilder b = net.b;
+    Value x =
+        b.input(
+            "x", TensorType.of(DType.F32, List.of(batch, DimExpr.of(3), height, DimExpr.of(13))));
+    Value stem = b.add("Relu", net.conv(x, 3, 20, 1, 3, 2, 1));
+    Value deep = b.add("Clip", net.conv(stem, 20, 20, 20, 3, 1, 1), b.scalar(-1), b.scalar(6));
+    Value sum = b.add("Add", net.conv(deep, 20, 20, 1, 1, 1, 0), stem);
+    Value grouped = net.conv(sum, 20, 36, 4, 3, 1, 1);
+    Value joined = b.add("Concat", Map.of("axis", new Attribute.IntAttr(1)), grouped, sum);
+    Value pooled = net.pool("MaxPool", joined, 3, 1, 1);
+    Value mean = net.pool("AveragePool", pooled, 2, 1, 0);
+    Value down = b.add("Sigmoid", net.conv(mean, 56, 56, 56, 5, 2, 2));
+    Value map = net.conv(down, 56, 18, 1, 1, 1, 0);
+    b.output(map);
+    Value all = b.add("GlobalAveragePool", down);
+    Value scaled = b.add("Mul", down, all);
+    b.output(b.add("Flatten", scaled));
+    return b.build("network", Map.of());
+  }
+
+  private static Map<String, Tensor> inputs(int batch, int height) {
+    Random random = new Random(7);
+    float[] x = new float[batch * 3 * height * 13];
+    for (int i = 0; i < x.length; i++) {
+      x[i] = (float) random.nextGaussian();
+    }
+    return Map.of("x", Tensor.of(x, batch, 3, height, 13));
+  }
+
+  private static void assertSame(Graph graph, String backend, Map<String, Tensor> inputs) {
+    var unavailable = COMPILER.registry().backend(backend).unavailable();
+    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Executable reference = COMPILER.executable(graph, "interpreter", CompileOptions.defaults());
+    Map<String, Tensor> expected = reference.run(inputs);
+    Map<String, Tensor> actual =
+        COMPILER.executable(graph, backend, CompileOptions.defaults()).run(inputs);
+    assertEquals(expected.keySet(), actual.keySet());
+    expected.forEach((name, tensor) ->
+        assertArrayEquals(
+            tensor.floats(), Objects.requireNonNull(actual.get(name)).floats(), 2e-5f, name));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"loop-interpreter", "jvm", "native"})
+  void valuesAreTheSame(String backend) {
+    assertSame(network(DimExpr.of(1), DimExpr.of(17)), backend, inputs(1, 17));
+    assertSame(network(DimExpr.of(2), DimExpr.of(17)), backend, inputs(2, 17));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"loop-interpreter", "jvm", "native"})
+  void dimensionsMayBeSymbols(String backend) {
+    Graph graph = network(DimExpr.symbol("N"), DimExpr.symbol("H"));
+    assertSame(graph, backend, inputs(3, 11));
+  }
+
+  /** Only the input and the outputs change their layout; nothing is packed at run time. */
+  @Test
+  void onlyTheBorderOfTheModelIsCopied() {
+    Program program = program(network(DimExpr.of(1), DimExpr.of(17)));
+    List<String> steps =
+        program.plan().runSteps().stream()
+            .map(step -> program.plan().kernels().get(step.kernel()))
+            .toList();
+    long copies = steps.stream().filter(name -> name.contains("layout")).count();
+    assertEquals(2, copies, steps::toString);
+    boolean packs =
+        program.plan().runSteps().stream()
+            .flatMap(step -> step.buffers().stream())
+            .map(program.plan().buffers()::get)
+            .anyMatch(buffer -> buffer.name().contains("_rows"));
+    assertTrue(!packs, steps::toString);
+  }
+
+  /** Weights of a depthwise convolution are turned once, at load. */
+  @Test
+  void depthwiseWeightsAreTurnedAtLoad() {
+    Program program = program(network(DimExpr.of(1), DimExpr.of(17)));
+    Plan plan = program.plan();
+    long turned =
+        plan.loadSteps().stream()
+            .filter(step -> plan.kernels().get(step.kernel()).contains("layout"))
+            .count();
+    assertEquals(2, turned);
+  }
+
+  private static Program program(Graph graph) {
+    Graph prepared = COMPILER.prepare(graph, CompileOptions.defaults());
+    return COMPILER
+        .model(prepared, Target.nativeTarget("avx512vnni"), CompileOptions.defaults())
+        .segments()
+        .getFirst();
+  }
+
+  /** An activation is computed where the convolution stores its sums, whatever the batch is. */
+  @Test
+  void activationsJoinConvolutionsOfOneImage() {
+    for (DimExpr batch : List.of(DimExpr.of(1), DimExpr.of(2), DimExpr.symbol("N"))) {
+      Net net = new Net();
+      Value x =
+          net.b.input(
+              "x",
+              TensorType.of(
+                  DType.F32, List.of(batch, DimExpr.of(16), DimExpr.of(8), DimExpr.of(8))));
+      net.b.output(net.b.add("Relu", net.conv(x, 16, 32, 1, 1, 1, 0)));
+      Program program = program(net.b.build("one", Map.of()));
+      String[] kernels =
+          program.plan().runSteps().stream()
+              .map(step -> program.plan().kernels().get(step.kernel()).replaceAll("^k\\d+_", ""))
+              .toArray(String[]::new);
+      assertEquals(
+          1, Arrays.stream(kernels).filter("conv_relu"::equals).count(), Arrays.toString(kernels));
+    }
+  }
+}
