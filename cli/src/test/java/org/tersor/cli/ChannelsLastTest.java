@@ -49,8 +49,8 @@ class ChannelsLastTest {
     Value conv(Value x, long from, long to, long groups, long kernel, long stride, long pad) {
       Map<String, Attribute> attributes = new HashMap<>();
       attributes.put("group", new Attribute.IntAttr(groups));
-      attributes.put("strides", new Attribute.IntsAttr(new long[] {stride, stride}));
-      attributes.put("pads", new Attribute.IntsAttr(new long[] {pad, pad, pad, pad}));
+      attributes.put("strides", new Attribute.IntsAttr(List.of(stride, stride)));
+      attributes.put("pads", new Attribute.IntsAttr(List.of(pad, pad, pad, pad)));
       return b.add("Conv", attributes, x, weights(to, from / groups, kernel, kernel), weights(to));
     }
 
@@ -58,9 +58,9 @@ class ChannelsLastTest {
       return b.add(
           type,
           Map.of(
-              "kernel_shape", new Attribute.IntsAttr(new long[] {kernel, kernel}),
-              "strides", new Attribute.IntsAttr(new long[] {stride, stride}),
-              "pads", new Attribute.IntsAttr(new long[] {pad, pad, pad, pad})),
+              "kernel_shape", new Attribute.IntsAttr(List.of(kernel, kernel)),
+              "strides", new Attribute.IntsAttr(List.of(stride, stride)),
+              "pads", new Attribute.IntsAttr(List.of(pad, pad, pad, pad))),
           x);
     }
   }

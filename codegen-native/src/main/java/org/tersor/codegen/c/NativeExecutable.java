@@ -214,9 +214,9 @@ final class NativeExecutable implements Executable {
       if (Cancellation.isBound() || StepClock.isRunning()) {
         Cancellation cancellation = Cancellation.current();
         for (int step = from; step < to; step++) {
-            Plan.Call call = plan.runSteps().get(step - from);
-            int at = step;
-            StepClock.time(plan, call, bound, () -> session.run(at, call.origin(), cancellation));
+          Plan.Call call = plan.runSteps().get(step - from);
+          int at = step;
+          StepClock.time(plan, call, bound, () -> session.run(at, call.origin(), cancellation));
         }
       } else {
         session.run(from, to);
