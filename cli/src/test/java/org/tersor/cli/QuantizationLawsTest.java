@@ -154,8 +154,8 @@ class QuantizationLawsTest {
       double[] wave = new double[9];
       Arrays.setAll(wave, k -> random.nextGaussian());
       for (int i = 0; i < height * width; i++) {
-        double y = i / width;
-        double z = i % width;
+        int y = i / width;
+        int z = i % width;
         double sum = 0;
         for (int k = 0; k < 9; k += 3) {
           sum += wave[k] * Math.cos(0.25 * (wave[k + 1] * y + wave[k + 2] * z) + k);
