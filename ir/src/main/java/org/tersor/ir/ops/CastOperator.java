@@ -220,7 +220,7 @@ final class CastOperator extends OpBase {
     if (to.bits() < 8) {
       int shift = 32 - to.bits();
       KExpr real = x.scalar() == Scalar.F64 ? x : K.cast(Scalar.F32, x);
-      KExpr wide = K.cast(Scalar.I32, x.scalar().isFloat() ? K.unary(UnaryOp.RINT, real) : x);
+      KExpr wide = K.cast(Scalar.I32, c.dtype(0).isFloat() ? K.unary(UnaryOp.RINT, real) : x);
       KExpr low =
           to.isSigned()
               ? K.binary(BinaryOp.SHR, K.binary(BinaryOp.SHL, wide, K.i32(shift)), K.i32(shift))

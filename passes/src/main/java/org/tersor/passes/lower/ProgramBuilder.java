@@ -220,6 +220,7 @@ public final class ProgramBuilder {
       bufferOf.put(value, index);
       names.put(buffer.name(), index);
     }
+    checks.addAll(ReadExtents.of(call.kernel(), call.origin()));
     launch(call, scheduler.schedule(call.kernel(), target, constantInputs), names, folded);
   }
 
