@@ -155,6 +155,9 @@ final class HostileMain {
         if (used > NANOS || System.nanoTime() - clock > SECONDS * 1_000_000_000) {
           what = "HANGS in " + List.of(thread.getStackTrace());
         }
+      } catch (OutOfMemoryError e) {
+        // The case has taken all there is: this thread waits until it is told so and gives it back.
+        used = Math.max(used, 1);
       }
     }
     System.out.println(

@@ -91,6 +91,7 @@ public final class LoopInterpreterBackend implements Backend.OfProgram {
         Map<String, Tensor> given, Map<String, Tensor> targets, Map<String, Long> symbols) {
       List<Tensor> inputs = Arguments.named(plan.inputs(), given);
       Map<String, Long> dims = Arguments.bind(plan.inputs(), inputs, symbols);
+      plan.check(dims);
       List<Tensor> results = new ArrayList<>();
       for (Port port : plan.outputs()) {
         results.add(
