@@ -75,9 +75,9 @@ final class LoopSchedule {
 
   /** Whether the loops need the guards of padded reads at the border only. */
   static boolean splitsGuards(Stage stage, Target target) {
-    return vectorAxis(stage, target.lanes(Math.max(4, widestElement(stage))))
-        .flatMap(vector -> GuardSplit.of(stage, vector))
-        .isPresent();
+    int possible = target.lanes(Math.max(4, widestElement(stage)));
+    return possible > 1
+        && vectorAxis(stage, possible).flatMap(vector -> GuardSplit.of(stage, vector)).isPresent();
   }
 
   /** A body, its INDEX parameters and the extent of its parallel loop. */
