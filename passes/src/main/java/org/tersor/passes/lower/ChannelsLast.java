@@ -21,6 +21,7 @@ import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.KernelLayout;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.schedule.Scheduler;
+import org.tersor.runtime.DimExpr;
 
 /**
  * Stores the values around convolutions as [N, spatial..., C] instead of [N, C, spatial...]. A
@@ -30,6 +31,9 @@ import org.tersor.ir.schedule.Scheduler;
  * outside (an input, an output, a view) is a value copied.
  */
 public final class ChannelsLast {
+  /** Channels from which on the layout pays: two vectors of floats of the widest target. */
+  private static final int WIDE = 32;
+
   private final LoweredGraph lowered;
   private final Set<Value> constants = new HashSet<>();
   private final Set<Value> pinned = new HashSet<>();
@@ -76,12 +80,18 @@ public final class ChannelsLast {
     pinned.addAll(constants);
     Set<KernelCall> seeds = new LinkedHashSet<>();
     lowered.calls().stream().filter(this::isConvolution).forEach(seeds::add);
-    if (seeds.isEmpty()) {
+    if (seeds.stream().noneMatch(ChannelsLast::isWide)) {
       return lowered;
     }
     flood(seeds);
     lowered.calls().forEach(call -> emit(call, seeds.contains(call)));
     return lowered.withCalls(calls);
+  }
+
+  /** Whether the channels of a result fill vectors; in small networks rows of pixels do better. */
+  private static boolean isWide(KernelCall call) {
+    DimExpr channels = call.kernel().outputs().getFirst().shape().get(1);
+    return !channels.isConst() || channels.constValue() >= WIDE;
   }
 
   private void pin(Value value) {
