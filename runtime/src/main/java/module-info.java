@@ -7,6 +7,7 @@ module org.tersor.runtime {
 
   exports org.tersor.runtime;
   exports org.tersor.runtime.host;
+  exports org.tersor.runtime.machine;
 
   uses org.tersor.runtime.host.HostPack;
 }

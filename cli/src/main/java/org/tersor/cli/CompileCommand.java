@@ -28,7 +28,8 @@ import picocli.CommandLine.Option;
     name = "compile",
     description = {
       "Compiles a model to a jar, to a shared library with a C header, or to a simplified .onnx.",
-      "With --scheme it is quantized first. A jar holds code for every vector width; a library for --target (default: this machine's best)."
+      "With --scheme it is quantized first. A jar holds code for every vector width; a library for --target (default: this machine's best).",
+      "--backend jvm,native puts machine code for every processor into a jar; it runs where it can, else the bytecode does."
     })
 final class CompileCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
@@ -50,8 +51,11 @@ final class CompileCommand implements Callable<Integer> {
   @Option(names = "--runtime", description = "Of a jar: embedded (default) or external.")
   Optional<String> runtime = Optional.empty();
 
+  private Optional<String> carried = Optional.empty();
+
   @Override
   public Integer call() throws IOException {
+    takeCarried();
     Compiler compiler = options.common.compiler();
     Graph graph = options.read(compiler);
     long start = System.nanoTime();
@@ -88,6 +92,25 @@ final class CompileCommand implements Callable<Integer> {
     return Exit.OK;
   }
 
+  /** {@code --backend WRITER,OTHER}: an artifact of the one with code of the other. */
+  private void takeCarried() {
+    List<String> names = List.of(options.backend.split(",", -1));
+    if (names.size() == 1) {
+      return;
+    }
+    if (names.size() > 2 || !suffix().equals("jar") || !names.getFirst().equals("jvm")) {
+      throw new TersorException(
+          "TSR-0906",
+          "--backend "
+              + options.backend
+              + " -o "
+              + output.getFileName()
+              + ": two backends are for a jar, as --backend jvm,native");
+    }
+    options.backend = names.getFirst();
+    carried = Optional.of(names.getLast());
+  }
+
   private List<String> write(Compiler compiler, Graph graph) {
     String suffix = suffix();
     CompileOptions compile = quantize.compileOptions(options.compileOptions(Optional.empty()));
@@ -104,7 +127,7 @@ final class CompileCommand implements Callable<Integer> {
     }
     Backend.OfProgram backend = backendFor(compiler, suffix);
     List<String> targets = targetNames(backend, suffix);
-    compiler.artifact(graph, backend.id(), targets, output, compile);
+    compiler.artifact(graph, backend.id(), targets, carried, output, compile);
     return targets;
   }
 

@@ -6,11 +6,11 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.tersor.ir.graph.Constant;
@@ -168,9 +168,24 @@ public final class Compiler {
   /** Writes an artifact for the named targets, or for all that the backend's artifacts may hold. */
   public void artifact(
       Graph graph, String backendId, List<String> targets, Path file, CompileOptions options) {
-    if (!(registry.backend(backendId) instanceof Backend.OfProgram backend)) {
-      throw new TersorException("TSR-0602", "backend '" + backendId + "' writes no artifacts");
-    }
+    artifact(graph, backendId, targets, Optional.empty(), file, options);
+  }
+
+  /**
+   * Writes an artifact.
+   *
+   * @param backendId whose artifact it is
+   * @param targets what it is for; empty for all that it may hold
+   * @param carried backend whose code runs instead where it can, for all its targets
+   */
+  public void artifact(
+      Graph graph,
+      String backendId,
+      List<String> targets,
+      Optional<String> carried,
+      Path file,
+      CompileOptions options) {
+    Backend.OfProgram backend = writer(backendId);
     String name = String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT);
     if (backend.artifacts().stream().noneMatch(suffix -> name.endsWith("." + suffix))) {
       throw new TersorException(
@@ -184,20 +199,38 @@ public final class Compiler {
               + "'");
     }
     Graph prepared = prepare(graph, options);
-    List<ModelProgram> programs = new ArrayList<>();
     List<Target> known = backend.artifactTargets();
     List<Target> wanted =
         targets.isEmpty()
             ? known
             : targets.stream().map(target -> find(known, target, backendId)).toList();
-    for (Target target : wanted) {
-      programs.add(model(prepared, target, options));
+    Lowered lowered = lower(prepared, options);
+    List<ModelProgram> programs =
+        wanted.stream().map(target -> lowered.program(target, options)).toList();
+    Backend.Options settings = new Backend.Options(options.threads(), options.settings());
+    if (carried.isEmpty()) {
+      backend.write(programs, file, settings);
+      return;
     }
-    backend.write(programs, file, new Backend.Options(options.threads(), options.settings()));
+    Backend.OfProgram other = writer(carried.get());
+    List<ModelProgram> carriedPrograms =
+        other.artifactTargets().stream().map(target -> lowered.program(target, options)).toList();
+    backend.write(programs, other.machineCode(carriedPrograms, settings), file, settings);
+  }
+
+  private Backend.OfProgram writer(String backendId) {
+    if (registry.backend(backendId) instanceof Backend.OfProgram backend) {
+      return backend;
+    }
+    throw new TersorException("TSR-0602", "backend '" + backendId + "' writes no artifacts");
   }
 
   /** Kernels, memory plans and script of a prepared graph for one target. */
   public ModelProgram model(Graph prepared, Target target, CompileOptions options) {
+    return lower(prepared, options).program(target, options);
+  }
+
+  private Lowered lower(Graph prepared, CompileOptions options) {
     boolean strict = Boolean.parseBoolean(options.settings().getOrDefault(STRICT_TYPES, "false"));
     ScriptBuilder.Cut cut =
         ScriptBuilder.cut(
@@ -205,35 +238,38 @@ public final class Compiler {
             registry.operators(),
             body -> lowered(Pipelines.body(strict), body, strict, options));
     List<LoweredGraph> fused =
-        cut.segments().stream().map(segment -> kernels(segment, target)).toList();
-    if (fused.stream()
-        .flatMap(lowered -> lowered.calls().stream())
-        .anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
-      target.slowIntegers().ifPresent(options.note());
+        cut.segments().stream().map(segment -> FuseKernels.fuse(segment.lowered())).toList();
+    return new Lowered(cut, fused, ModelMetadata.states(prepared));
+  }
+
+  /** A model before it is known what it is for. */
+  private record Lowered(
+      ScriptBuilder.Cut cut, List<LoweredGraph> fused, List<Executable.State> states) {
+    ModelProgram program(Target target, CompileOptions options) {
+      List<LoweredGraph> kernels = fused.stream().map(graph -> kernels(graph, target)).toList();
+      if (kernels.stream()
+          .flatMap(lowered -> lowered.calls().stream())
+          .anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
+        target.slowIntegers().ifPresent(options.note());
+      }
+      List<Program> segments =
+          IntStream.range(0, kernels.size())
+              .mapToObj(i ->
+                  new ProgramBuilder(
+                          kernels.get(i),
+                          cut.segments().get(i).symbols(),
+                          target,
+                          Scheduler::schedule,
+                          function -> Legalizer.legalize(function, target))
+                      .build())
+              .toList();
+      return new ModelProgram(
+          cut.script(), segments, cut.constants(), target, placement(cut), states);
     }
-    List<Program> segments =
-        IntStream.range(0, fused.size())
-            .mapToObj(i ->
-                new ProgramBuilder(
-                        fused.get(i),
-                        cut.segments().get(i).symbols(),
-                        target,
-                        Scheduler::schedule,
-                        function -> Legalizer.legalize(function, target))
-                    .build())
-            .toList();
-    return new ModelProgram(
-        cut.script(),
-        segments,
-        cut.constants(),
-        target,
-        placement(cut),
-        ModelMetadata.states(prepared));
   }
 
   /** The kernels that run: fused, and with their values in the layout that suits the target. */
-  private static LoweredGraph kernels(ScriptBuilder.Segment segment, Target target) {
-    LoweredGraph fused = FuseKernels.fuse(segment.lowered());
+  private static LoweredGraph kernels(LoweredGraph fused, Target target) {
     return target.kind() == Target.Kind.CUDA ? fused : ChannelsLast.apply(fused);
   }
 

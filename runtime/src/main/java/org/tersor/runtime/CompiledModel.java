@@ -16,12 +16,14 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.tersor.runtime.host.HostOps;
+import org.tersor.runtime.machine.CarriedCode;
 
 /**
  * A model in a jar: the generated class of a model extends this. Its resources, beside the class:
- * {@code model.txt} (name, constants, variants), one plan per variant, and {@code weights.bin}. The
- * variant with the widest vectors that this processor has is used; without the module
- * jdk.incubator.vector it is the one of plain loops.
+ * {@code model.txt} (name, constants, variants), one plan per variant, {@code weights.bin}, and
+ * {@code machine.so} where machine code was wanted, which runs if it can. Else the variant with the
+ * widest vectors that this processor has is used; without the module jdk.incubator.vector it is the
+ * one of plain loops.
  */
 public abstract class CompiledModel implements Executable {
   private final Executable executable;
@@ -54,6 +56,7 @@ public abstract class CompiledModel implements Executable {
     Optional<List<Tensor>> script = Optional.empty();
     Map<String, String> facts = new LinkedHashMap<>();
     List<State> states = new ArrayList<>();
+    Map<String, List<List<Tensor>>> machine = new LinkedHashMap<>();
     try (DataInputStream weights = new DataInputStream(resource(anchor, "weights.bin"));
         BufferedReader index =
             new BufferedReader(new InputStreamReader(resource(anchor, "model.txt"), UTF_8))) {
@@ -63,8 +66,8 @@ public abstract class CompiledModel implements Executable {
           case "fact" -> facts.put(fields[1], fields[2]);
           case "state" -> states.add(new State(fields[1], fields[2]));
           case "constant" -> constants.add(constant(fields, weights));
-          case "segment" -> segments.add(numbered(fields, constants));
-          case "script" -> script = Optional.of(numbered(fields, constants));
+          case "segment" -> segments.add(numbered(fields, 1, constants));
+          case "script" -> script = Optional.of(numbered(fields, 1, constants));
           case "variant" -> {
             int segment = Integer.parseInt(fields[3]);
             if (segment == 0) {
@@ -72,12 +75,22 @@ public abstract class CompiledModel implements Executable {
             }
             variants.getLast().kernels.add(List.of(fields).subList(4, fields.length));
           }
+          case "machine" ->
+              machine
+                  .computeIfAbsent(fields[1], target -> new ArrayList<>())
+                  .add(numbered(fields, 2, constants));
           default -> throw new IOException("unknown line '" + fields[0] + "'");
         }
       }
     }
-    List<PlanExecutable> executables = new ArrayList<>();
-    if (!segments.isEmpty()) {
+    List<Executable> executables = new ArrayList<>();
+    if (!machine.isEmpty()) {
+      Map<String, String> own = script.isPresent() ? Map.of() : facts;
+      CarriedCode.Loaded loaded = machineCode(anchor, machine, threads, own);
+      facts.put("machine code", loaded.note());
+      executables.addAll(loaded.executables());
+    }
+    if (!segments.isEmpty() && executables.isEmpty()) {
       Variant variant = choose(variants);
       facts.put("variant", variant.name + ", of " + variants.stream().map(Variant::name).toList());
       Map<String, String> own = script.isPresent() ? Map.of() : facts;
@@ -117,12 +130,38 @@ public abstract class CompiledModel implements Executable {
     return constants;
   }
 
-  private static List<Tensor> numbered(String[] fields, List<Tensor> constants) {
+  private static List<Tensor> numbered(String[] fields, int from, List<Tensor> constants) {
     List<Tensor> own = new ArrayList<>();
-    for (int i = 1; i < fields.length; i++) {
+    for (int i = from; i < fields.length; i++) {
       own.add(constants.get(Integer.parseInt(fields[i])));
     }
     return own;
+  }
+
+  private static CarriedCode.Loaded machineCode(
+      Class<?> anchor,
+      Map<String, List<List<Tensor>>> machine,
+      int threads,
+      Map<String, String> facts)
+      throws IOException {
+    try (InputStream library = resource(anchor, "machine.so")) {
+      return CarriedCode.load(
+          library,
+          List.copyOf(machine.keySet()),
+          target -> {
+            List<CarriedCode.Segment> segments = new ArrayList<>();
+            for (List<Tensor> own : machine.getOrDefault(target, List.of())) {
+              segments.add(new CarriedCode.Segment(plan(anchor, target, segments.size()), own));
+            }
+            return segments;
+          },
+          threads,
+          facts);
+    }
+  }
+
+  private static Plan plan(Class<?> anchor, String variant, int segment) throws IOException {
+    return PlanCodec.read(text(anchor, "plan-" + variant + "-" + segment + ".txt"));
   }
 
   private static PlanExecutable segment(
@@ -133,7 +172,7 @@ public abstract class CompiledModel implements Executable {
       int threads,
       Map<String, String> facts)
       throws IOException, ReflectiveOperationException {
-    Plan plan = PlanCodec.read(text(anchor, "plan-" + variant.name + "-" + number + ".txt"));
+    Plan plan = plan(anchor, variant.name, number);
     List<KernelCode> kernels = new ArrayList<>();
     String prefix = anchor.getPackageName().isEmpty() ? "" : anchor.getPackageName() + ".";
     for (String kernel : variant.kernels.get(number)) {

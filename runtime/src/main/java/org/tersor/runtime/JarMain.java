@@ -80,6 +80,7 @@ public final class JarMain {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(HOTSPOT);
     command.addAll(jvmOptions());
+    command.add("--enable-native-access=ALL-UNNAMED");
     command.add("--add-modules");
     command.add("jdk.incubator.vector");
     command.add("-D" + RELAUNCHED + "=true");

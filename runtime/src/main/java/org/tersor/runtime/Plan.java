@@ -72,6 +72,15 @@ public record Plan(
     }
   }
 
+  /** Number of slots of the arena. */
+  public int arenaSlots() {
+    return buffers.stream()
+        .filter(b -> b.storage() == Storage.ARENA)
+        .mapToInt(b -> b.index() + 1)
+        .max()
+        .orElse(0);
+  }
+
   /** Where the elements of a buffer live. */
   public enum Storage {
     /** The caller's input array; {@link Buffer#index} is the input's number. */

@@ -32,6 +32,7 @@ import org.objectweb.asm.commons.ClassRemapper;
 import org.objectweb.asm.commons.Remapper;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
@@ -51,18 +52,26 @@ final class JarWriter {
   private static final LocalDateTime TIME = LocalDateTime.of(1980, 1, 1, 0, 0);
 
   private final List<ModelProgram> models;
+  private final Optional<Backend.MachineCode> machine;
   private final String packagePath;
   private final String className;
   private final boolean embedRuntime;
   private final Map<String, byte[]> entries = new TreeMap<>();
 
   /**
+   * @param machine code that runs instead of the bytecode where it can
    * @param packageName Java package of the model's class
    * @param className simple name of the model's class
    * @param embedRuntime false leaves the runtime out: it must then be on the class path
    */
-  JarWriter(List<ModelProgram> models, String packageName, String className, boolean embedRuntime) {
+  JarWriter(
+      List<ModelProgram> models,
+      Optional<Backend.MachineCode> machine,
+      String packageName,
+      String className,
+      boolean embedRuntime) {
     this.models = models;
+    this.machine = machine;
     this.packagePath = packageName.replace('.', '/') + "/";
     this.className = className;
     this.embedRuntime = embedRuntime;
@@ -86,8 +95,10 @@ final class JarWriter {
         index.append(line(state.input())).append('\n');
       }
       Map<Constant, Integer> numbers = new LinkedHashMap<>();
-      for (Program segment : model.segments()) {
-        segment.constants().forEach(c -> numbers.putIfAbsent(c, numbers.size()));
+      for (ModelProgram each : all()) {
+        for (Program segment : each.segments()) {
+          segment.constants().forEach(c -> numbers.putIfAbsent(c, numbers.size()));
+        }
       }
       model.constants().forEach(c -> numbers.putIfAbsent(c, numbers.size()));
       List<Constant> constants = List.copyOf(numbers.keySet());
@@ -112,6 +123,17 @@ final class JarWriter {
           index.append(variant(other.segments().get(i), i)).append('\n');
         }
       }
+      machine.ifPresent(code -> {
+        entries.put(packagePath + "machine.so", code.library());
+        for (ModelProgram other : code.models()) {
+          for (int i = 0; i < other.segments().size(); i++) {
+            Program segment = other.segments().get(i);
+            plan(segment, i);
+            index.append("machine\t").append(segment.target().name());
+            index.append(numbers(segment.constants(), numbers)).append('\n');
+          }
+        }
+      });
       entries.put(packagePath + "model.txt", index.toString().getBytes(UTF_8));
       entries.put(
           packagePath + className + ".class",
@@ -131,6 +153,18 @@ final class JarWriter {
     }
   }
 
+  private List<ModelProgram> all() {
+    List<ModelProgram> all = new ArrayList<>(models);
+    machine.ifPresent(code -> all.addAll(code.models()));
+    return all;
+  }
+
+  private void plan(Program program, int segment) {
+    entries.put(
+        packagePath + "plan-" + program.target().name() + "-" + segment + ".txt",
+        PlanCodec.write(program.plan()).getBytes(UTF_8));
+  }
+
   private static String numbers(List<Constant> own, Map<Constant, Integer> all) {
     return own.stream().map(c -> "\t" + all.get(c)).collect(Collectors.joining());
   }
@@ -147,9 +181,7 @@ final class JarWriter {
 
   private String variant(Program program, int segment) {
     String name = program.target().name();
-    entries.put(
-        packagePath + "plan-" + name + "-" + segment + ".txt",
-        PlanCodec.write(program.plan()).getBytes(UTF_8));
+    plan(program, segment);
     JvmEmitter emitter = new JvmEmitter(program.target());
     StringBuilder line =
         new StringBuilder(
@@ -247,7 +279,7 @@ final class JarWriter {
             String manifest =
                 "Manifest-Version: 1.0\r\nMain-Class: "
                     + (packagePath + className).replace('/', '.')
-                    + "\r\nCreated-By: Tersor\r\n\r\n";
+                    + "\r\nEnable-Native-Access: ALL-UNNAMED\r\nCreated-By: Tersor\r\n\r\n";
             entry(zip, "META-INF/MANIFEST.MF", manifest.getBytes(UTF_8), false);
             for (Map.Entry<String, byte[]> e : entries.entrySet()) {
               entry(zip, e.getKey(), e.getValue(), false);

@@ -124,6 +124,16 @@ public final class JvmBackend implements Backend.OfProgram {
    */
   @Override
   public void write(List<ModelProgram> models, Path file, Options options) {
+    write(models, Optional.empty(), file, options);
+  }
+
+  @Override
+  public void write(List<ModelProgram> models, MachineCode machine, Path file, Options options) {
+    write(models, Optional.of(machine), file, options);
+  }
+
+  private static void write(
+      List<ModelProgram> models, Optional<MachineCode> machine, Path file, Options options) {
     String fileName = file.getFileName().toString();
     String stem =
         fileName.contains(".") ? fileName.substring(0, fileName.lastIndexOf('.')) : fileName;
@@ -140,7 +150,7 @@ public final class JvmBackend implements Backend.OfProgram {
       }
     }
     boolean external = "external".equals(options.settings().get("runtime"));
-    new JarWriter(models, packageName, className, !external).write(file);
+    new JarWriter(models, machine, packageName, className, !external).write(file);
   }
 
   private static String identifier(String text) {

@@ -11,7 +11,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,6 +22,7 @@ import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
 import org.tersor.runtime.WholeFile;
+import org.tersor.runtime.machine.HeapSegments;
 
 /**
  * A shared library with a C header: programs of one model for one or more instruction sets, chosen
@@ -55,11 +55,7 @@ final class Artifact {
   Artifact(List<ModelProgram> models, String prefix) {
     this.states = models.getFirst().states();
     this.prefix = prefix;
-    List<ModelProgram> sorted =
-        models.stream()
-            .sorted(Comparator.comparing((ModelProgram m) -> Isa.of(m.target())).reversed())
-            .toList();
-    for (ModelProgram model : sorted) {
+    for (ModelProgram model : Isa.best(models)) {
       String name = prefix + "_" + Isa.of(model.target()).name().toLowerCase(Locale.ROOT);
       codes.add(
           model.script().isPresent()
@@ -121,7 +117,7 @@ final class Artifact {
         MemorySegment elements =
             constant.dtype().bits() >= 8 && constant.raw().isPresent()
                 ? constant.raw().get()
-                : NativeMemory.heap(constant.load());
+                : HeapSegments.of(constant.load());
         position = weightOffsets.getOrDefault(constant, 0L);
         for (long at = 0; at < elements.byteSize(); ) {
           long n = Math.min(chunk.byteSize(), elements.byteSize() - at);
@@ -165,11 +161,8 @@ final class Artifact {
           .append(name)
           .append('\n');
     }
-    int level = 0;
-    for (Isa isa : Isa.values()) {
-      out.append("#define LEVEL_").append(isa.name()).append(' ').append(level++).append('\n');
-    }
-    out.append("#define LEVELS ")
+    out.append(Isa.constants())
+        .append("#define LEVELS ")
         .append(codes.size())
         .append("\n#define DIMS ")
         .append(plan.dims().size());
@@ -247,7 +240,10 @@ final class Artifact {
             .getBytes(StandardCharsets.UTF_8)) {
       out.append(b).append(',');
     }
-    return out.append("0};\n\n").append(CRuntime.resource("library.c")).toString();
+    return out.append("0};\n\n")
+        .append(CRuntime.resource("cpu.c"))
+        .append(CRuntime.resource("library.c"))
+        .toString();
   }
 
   /**

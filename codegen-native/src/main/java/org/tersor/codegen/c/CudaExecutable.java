@@ -17,6 +17,7 @@ import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.machine.HeapSegments;
 
 /**
  * A program on a GPU. Weights are copied and packed once; a call takes device memory and a stream
@@ -268,7 +269,7 @@ final class CudaExecutable implements Executable {
     }
 
     private MemorySegment staged(List<MemorySegment> staging, int number, Tensor tensor) {
-      long bytes = NativeMemory.heap(tensor).byteSize();
+      long bytes = HeapSegments.of(tensor).byteSize();
       if (staging.size() == number) {
         staging.add(arena.allocate(Math.max(64, bytes), 64).asSlice(0, bytes));
       }
@@ -277,7 +278,7 @@ final class CudaExecutable implements Executable {
 
     void run(List<Tensor> inputs, List<Tensor> results) {
       for (int i = 0; i < inputs.size(); i++) {
-        staged(in, i, inputs.get(i)).copyFrom(NativeMemory.heap(inputs.get(i)));
+        staged(in, i, inputs.get(i)).copyFrom(HeapSegments.of(inputs.get(i)));
       }
       for (int i = 0; i < results.size(); i++) {
         MemorySegment _ = staged(out, i, results.get(i));
@@ -292,7 +293,7 @@ final class CudaExecutable implements Executable {
             return true;
           });
       for (int i = 0; i < results.size(); i++) {
-        NativeMemory.heap(results.get(i)).copyFrom(out.get(i));
+        HeapSegments.of(results.get(i)).copyFrom(out.get(i));
       }
     }
 

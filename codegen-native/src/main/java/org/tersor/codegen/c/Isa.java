@@ -1,7 +1,9 @@
 package org.tersor.codegen.c;
 
+import java.util.Comparator;
 import java.util.List;
 import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.ModelProgram;
 
 /**
  * Instruction sets of x86-64 that C code is generated for: what the emitter may use, and the
@@ -27,6 +29,23 @@ enum Isa {
       return AVX512VNNI;
     }
     return target.vectorBytes() == 64 ? AVX512 : target.vectorBytes() == 32 ? AVX2 : SCALAR;
+  }
+
+  /** Models for several sets, that of the largest first. */
+  static List<ModelProgram> best(List<ModelProgram> models) {
+    return models.stream()
+        .sorted(Comparator.comparing((ModelProgram m) -> of(m.target())).reversed())
+        .toList();
+  }
+
+  /** The numbers that {@code cpu.c} knows them by. */
+  static String constants() {
+    StringBuilder text = new StringBuilder();
+    int level = 0;
+    for (Isa isa : values()) {
+      text.append("#define LEVEL_%s %d\n".formatted(isa.name(), level++));
+    }
+    return text.toString();
   }
 
   /** Compiler flags beyond the baseline. */

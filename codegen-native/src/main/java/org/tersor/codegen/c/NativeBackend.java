@@ -1,5 +1,7 @@
 package org.tersor.codegen.c;
 
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -11,6 +13,9 @@ import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.machine.CarriedCode;
+import org.tersor.runtime.machine.NativeExecutable;
+import org.tersor.runtime.machine.SharedObject;
 
 /**
  * {@code --backend native}: C with vectors, compiled by the machine's C compiler and called through
@@ -62,9 +67,7 @@ public final class NativeBackend implements Backend.OfProgram {
         "memory.c",
         new NativeBuild.Source(
             "#include <stdint.h>\n#include <stddef.h>\n" + CRuntime.MEMORY_FUNCTIONS, List.of()));
-    code.files()
-        .forEach((name, text) ->
-            sources.put(name, new NativeBuild.Source(text, flags(name, code.isa()))));
+    sources.putAll(loadable(code));
     SharedObject library = NativeBuild.load(sources, BuildCache.of(options));
     StringBuilder description =
         new StringBuilder(
@@ -76,7 +79,16 @@ public final class NativeBackend implements Backend.OfProgram {
     program
         .facts()
         .forEach((key, value) -> description.append(key).append(": ").append(value).append('\n'));
-    return new NativeExecutable(program, code, library, options.threads(), description.toString());
+    return new NativeExecutable(
+        program.plan(),
+        library,
+        code.prefix(),
+        // Each in memory of its own, which is free again where only the load needs it.
+        program.constants().stream()
+            .map(constant -> NativeMemory.constant(constant, Arena.ofAuto()))
+            .toList(),
+        options.threads(),
+        description.toString());
   }
 
   @Override
@@ -106,6 +118,36 @@ public final class NativeBackend implements Backend.OfProgram {
         .write(file, Boolean.parseBoolean(options.settings().getOrDefault("keep-source", "false")));
   }
 
+  @Override
+  public MachineCode machineCode(List<ModelProgram> models, Options options) {
+    unavailable()
+        .ifPresent(why -> {
+          throw Faults.toolchain(why);
+        });
+    List<ModelProgram> sorted = Isa.best(models);
+    Map<String, NativeBuild.Source> sources = new LinkedHashMap<>();
+    StringBuilder main = new StringBuilder("#include <stdint.h>\n#include <stddef.h>\n");
+    main.append(CRuntime.MEMORY_FUNCTIONS).append(Isa.constants());
+    main.append(CRuntime.resource("cpu.c"));
+    for (ModelProgram model : sorted) {
+      String target = model.target().name();
+      main.append("__attribute__((visibility(\"default\"))) int32_t ")
+          .append(CarriedCode.fits(target))
+          .append("(void) { return allowed() >> LEVEL_")
+          .append(Isa.of(model.target()).name())
+          .append(" & 1u; }\n");
+      for (int i = 0; i < model.segments().size(); i++) {
+        ProgramC code = new ProgramC(model.segments().get(i), CarriedCode.prefix(target, i));
+        sources.putAll(loadable(code));
+      }
+    }
+    sources.put("main.c", new NativeBuild.Source(main.toString(), List.of()));
+    byte[] library =
+        Toolchain.inFolder(
+            folder -> Files.readAllBytes(NativeBuild.build(folder, sources, "library.so")));
+    return new MachineCode(sorted, library);
+  }
+
   private static String name(ModelProgram model) {
     return model
         .script()
@@ -114,11 +156,20 @@ public final class NativeBackend implements Backend.OfProgram {
   }
 
   /**
-   * The plan is the same baseline code at every level; in this process its functions are visible.
+   * Files of a program whose functions are visible. The plan is the same baseline code at every
+   * level.
    */
-  private static List<String> flags(String name, Isa isa) {
-    return name.endsWith("_steps.c")
-        ? List.of("-DTSR_API=__attribute__((visibility(\"default\")))")
-        : isa.flags();
+  private static Map<String, NativeBuild.Source> loadable(ProgramC code) {
+    Map<String, NativeBuild.Source> sources = new LinkedHashMap<>();
+    code.files()
+        .forEach((name, text) ->
+            sources.put(
+                name,
+                new NativeBuild.Source(
+                    text,
+                    name.endsWith("_steps.c")
+                        ? List.of("-DTSR_API=__attribute__((visibility(\"default\")))")
+                        : code.isa().flags())));
+    return sources;
   }
 }

@@ -13,6 +13,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import org.tersor.runtime.machine.SharedObject;
 
 /**
  * Compiles C files side by side and links them; libraries of equal text are kept in the user's

@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.schedule.Target;
+import org.tersor.runtime.machine.SharedObject;
 
 /**
  * One loop function compiled to native code and loaded into this process, for tests and benchmarks.

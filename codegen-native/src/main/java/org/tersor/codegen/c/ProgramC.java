@@ -10,6 +10,7 @@ import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Plan;
+import org.tersor.runtime.machine.PackedWeights;
 
 /**
  * The C files of a program for one target. Kernels are spread over files, so that they compile side
@@ -33,7 +34,7 @@ final class ProgramC implements LibraryCode {
 
   /**
    * What a step works on; the same text in the library's own main file and in {@link
-   * NativeExecutable}.
+   * org.tersor.runtime.machine.NativeExecutable}.
    */
   static final String CALL_TYPE =
       """
@@ -108,8 +109,7 @@ final class ProgramC implements LibraryCode {
   private final boolean cuda;
   private final Isa isa;
   private final DimC dims;
-  private final List<Long> packedOffsets = new ArrayList<>();
-  private long packedBytes;
+  private final PackedWeights packed;
 
   ProgramC(Program program, String prefix) {
     this.program = program;
@@ -119,7 +119,7 @@ final class ProgramC implements LibraryCode {
     // The emulation is plain C: any level gives the same bits.
     this.isa = cuda ? (Cpu.supports(Isa.AVX2) ? Isa.AVX2 : Isa.SCALAR) : Isa.of(program.target());
     this.dims = new DimC(plan.dims());
-    layoutPacked();
+    this.packed = PackedWeights.of(plan);
   }
 
   @Override
@@ -135,16 +135,12 @@ final class ProgramC implements LibraryCode {
   /** Bytes of the packed weights, a constant of the program. */
   @Override
   public long packedBytes() {
-    return packedBytes;
+    return packed.bytes();
   }
 
   @Override
   public int slots() {
-    return plan.buffers().stream()
-        .filter(b -> b.storage() == Plan.Storage.ARENA)
-        .mapToInt(b -> b.index() + 1)
-        .max()
-        .orElse(0);
+    return plan.arenaSlots();
   }
 
   @Override
@@ -155,24 +151,6 @@ final class ProgramC implements LibraryCode {
   @Override
   public int runSteps() {
     return plan.runSteps().size();
-  }
-
-  private void layoutPacked() {
-    Map<Integer, Long> sizes = new TreeMap<>();
-    for (Plan.Buffer b : plan.buffers()) {
-      if (b.storage() == Plan.Storage.PACKED) {
-        sizes.merge(
-            b.index(),
-            Math.multiplyExact(b.elements().constValue(), (long) b.dtype().memoryBytes()),
-            Math::max);
-      }
-    }
-    int count = sizes.keySet().stream().mapToInt(i -> i + 1).max().orElse(0);
-    for (int i = 0; i < count; i++) {
-      packedOffsets.add(packedBytes);
-      packedBytes =
-          Math.addExact(packedBytes, Math.addExact(sizes.getOrDefault(i, 0L), 127L) / 64 * 64);
-    }
   }
 
   /** Names and texts of the files, in a fixed order. */
@@ -384,7 +362,7 @@ final class ProgramC implements LibraryCode {
       case INPUT -> "c->inputs[" + b.index() + "]";
       case OUTPUT -> "c->outputs[" + b.index() + "]";
       case CONSTANT -> "c->constants[" + b.index() + "]";
-      case PACKED -> "(c->packed + " + packedOffsets.get(b.index()) + ")";
+      case PACKED -> "(c->packed + " + packed.offsets().get(b.index()) + ")";
       case ARENA -> "(c->arena + c->offsets[" + b.index() + "])";
     };
   }

@@ -7,6 +7,7 @@ import java.util.Optional;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.TersorException;
 
 /** A way to run models; found by ServiceLoader. */
 public sealed interface Backend {
@@ -61,7 +62,36 @@ public sealed interface Backend {
     default void write(List<ModelProgram> models, Path file, Options options) {
       throw new UnsupportedOperationException(id() + " writes no artifacts");
     }
+
+    /**
+     * As {@link #write(List, Path, Options)}, with machine code of another backend in the artifact,
+     * which runs where the processor can.
+     */
+    default void write(List<ModelProgram> models, MachineCode machine, Path file, Options options) {
+      throw new TersorException(
+          "TSR-0602", "artifacts of backend '" + id() + "' carry no code of another backend");
+    }
+
+    /**
+     * A library for artifacts of other backends.
+     *
+     * @param models the same model for one or more targets
+     */
+    default MachineCode machineCode(List<ModelProgram> models, Options options) {
+      throw new TersorException(
+          "TSR-0602", "backend '" + id() + "' has no code that an artifact of another could carry");
+    }
   }
+
+  /**
+   * Code that needs no weights of its own.
+   *
+   * @param models one for each target, best first
+   * @param library a shared object with the functions of {@link
+   *     org.tersor.runtime.machine.NativeExecutable} for each target and segment, with the prefix
+   *     that {@link org.tersor.runtime.machine.CarriedCode} says
+   */
+  record MachineCode(List<ModelProgram> models, byte[] library) {}
 
   /**
    * Options of a backend.

@@ -1,4 +1,4 @@
-package org.tersor.codegen.c;
+package org.tersor.runtime.machine;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
@@ -20,8 +20,6 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import org.tersor.ir.graph.Constant;
-import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Arguments;
 import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.Executable;
@@ -32,10 +30,11 @@ import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
 /**
- * A program in a library that {@link ProgramC} wrote, loaded into this process. A call takes its
- * memory from a pool.
+ * A plan whose steps are functions of a library: {@code P_layout}, {@code P_scratch}, {@code
+ * P_tasks}, {@code P_step}, {@code P_steps}, {@code P_direct} and {@code P_work} for a prefix P, as
+ * the C backend writes them. A call takes its memory from a pool.
  */
-final class NativeExecutable implements Executable {
+public final class NativeExecutable implements Executable {
   /**
    * Calls that take less time work on the caller's arrays in place; the garbage collector waits for
    * them.
@@ -77,7 +76,7 @@ final class NativeExecutable implements Executable {
   /** Weights live as long as this object. */
   private final Arena memory = Arena.ofAuto();
 
-  private final List<MemorySegment> weights = new ArrayList<>();
+  private final List<MemorySegment> weights;
   private final MemorySegment constants;
   private final MemorySegment packed;
   private final long packedBytes;
@@ -86,13 +85,25 @@ final class NativeExecutable implements Executable {
   private final ConcurrentLinkedDeque<Session> pool = new ConcurrentLinkedDeque<>();
   private final ThreadPoolExecutor helpers;
 
-  NativeExecutable(
-      Program program, ProgramC code, SharedObject library, int threads, String description) {
-    this.plan = program.plan();
+  /**
+   * Binds the functions and runs the steps of the load.
+   *
+   * @param prefix what the functions' names begin with
+   * @param weights the constants; each is free again after the load where no call reads it, if its
+   *     memory lives as long as it is referred to
+   */
+  public NativeExecutable(
+      Plan plan,
+      SharedObject library,
+      String prefix,
+      List<MemorySegment> weights,
+      int threads,
+      String description) {
+    this.plan = plan;
     this.description = description;
     this.threads = threads;
-    this.slots = code.slots();
-    String p = code.prefix();
+    this.slots = plan.arenaSlots();
+    String p = prefix;
     this.layout =
         library.function(p + "_layout", FunctionDescriptor.of(JAVA_LONG, ADDRESS, ADDRESS));
     this.scratch = library.function(p + "_scratch", FunctionDescriptor.of(JAVA_LONG, ADDRESS));
@@ -130,18 +141,15 @@ final class NativeExecutable implements Executable {
             new SynchronousQueue<>(),
             NativeExecutable::daemon,
             new ThreadPoolExecutor.DiscardPolicy());
-    this.constants = memory.allocate(ADDRESS, Math.max(1, program.constants().size()));
-    for (int i = 0; i < program.constants().size(); i++) {
-      Constant constant = program.constants().get(i);
-      weightBytes += Math.multiplyExact(constant.elements(), (long) constant.dtype().memoryBytes());
-      // Each in memory of its own, which is free again where only the load needs it.
-      MemorySegment weight = NativeMemory.constant(constant, Arena.ofAuto());
-      weights.add(weight);
-      constants.setAtIndex(ADDRESS, i, weight);
+    this.weights = new ArrayList<>(weights);
+    this.constants = memory.allocate(ADDRESS, Math.max(1, weights.size()));
+    for (int i = 0; i < weights.size(); i++) {
+      weightBytes += weights.get(i).byteSize();
+      constants.setAtIndex(ADDRESS, i, weights.get(i));
     }
-    this.packedBytes = code.packedBytes();
-    Cancellation.allocate("packed weights of model " + plan.name(), 0, code.packedBytes());
-    this.packed = memory.allocate(Math.max(64, code.packedBytes()), 64);
+    this.packedBytes = PackedWeights.of(plan).bytes();
+    Cancellation.allocate("packed weights of model " + plan.name(), 0, packedBytes);
+    this.packed = memory.allocate(Math.max(64, packedBytes), 64);
     Session session = new Session(new long[plan.dims().size()], true);
     session.run(0, plan.loadSteps().size());
     dropLoadedConstants();
@@ -336,7 +344,7 @@ final class NativeExecutable implements Executable {
 
     void stage(List<Tensor> given, List<Tensor> results) {
       for (int i = 0; i < given.size(); i++) {
-        MemorySegment source = NativeMemory.heap(given.get(i));
+        MemorySegment source = HeapSegments.of(given.get(i));
         if (in.size() == i) {
           in.add(arena.allocate(Math.max(64, source.byteSize()), 64));
           inputs.setAtIndex(ADDRESS, i, in.get(i));
@@ -344,14 +352,14 @@ final class NativeExecutable implements Executable {
         in.get(i).copyFrom(source);
       }
       for (int i = out.size(); i < results.size(); i++) {
-        out.add(arena.allocate(Math.max(64, NativeMemory.heap(results.get(i)).byteSize()), 64));
+        out.add(arena.allocate(Math.max(64, HeapSegments.of(results.get(i)).byteSize()), 64));
         outputs.setAtIndex(ADDRESS, i, out.get(i));
       }
     }
 
     void deliver(List<Tensor> results) {
       for (int i = 0; i < results.size(); i++) {
-        MemorySegment target = NativeMemory.heap(results.get(i));
+        MemorySegment target = HeapSegments.of(results.get(i));
         target.copyFrom(out.get(i).asSlice(0, target.byteSize()));
       }
     }
@@ -360,10 +368,10 @@ final class NativeExecutable implements Executable {
     void runInPlace(int from, int to, List<Tensor> given, List<Tensor> results) {
       MemorySegment[] ports = new MemorySegment[given.size() + results.size()];
       for (int i = 0; i < given.size(); i++) {
-        ports[i] = NativeMemory.heap(given.get(i));
+        ports[i] = HeapSegments.of(given.get(i));
       }
       for (int i = 0; i < results.size(); i++) {
-        ports[given.size() + i] = NativeMemory.heap(results.get(i));
+        ports[given.size() + i] = HeapSegments.of(results.get(i));
       }
       try {
         direct.invokeExact(call, from, to, ports);

@@ -1,0 +1,27 @@
+/* What this processor can do. */
+
+static void cpuid(uint32_t leaf, uint32_t sub, uint32_t *r) {
+  __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
+}
+
+/* Bit i: the processor and the system allow instruction set i (see the constants LEVEL_...). */
+static uint32_t allowed(void) {
+  uint32_t a[4], b[4], c[4], low, high, has = 1u << LEVEL_SCALAR;
+  cpuid(0, 0, a);
+  if (a[0] < 7) return has;
+  cpuid(1, 0, a);
+  cpuid(7, 0, b);
+  cpuid(0x80000001u, 0, c);
+  /* fma, popcnt, osxsave, avx, f16c; bmi1, avx2, bmi2; lzcnt */
+  const uint32_t need1 = 1u << 12 | 1u << 23 | 1u << 27 | 1u << 28 | 1u << 29, need7 = 1u << 3 | 1u << 5 | 1u << 8;
+  if ((a[2] & need1) != need1 || (b[1] & need7) != need7 || !(c[2] & 1u << 5)) return has;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low & 6u) != 6u) return has;
+  has |= 1u << LEVEL_AVX2;
+  const uint32_t need512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  if ((low & 0xe6u) != 0xe6u || (b[1] & need512) != need512) return has;
+  has |= 1u << LEVEL_AVX512;
+  if (b[2] & 1u << 11) has |= 1u << LEVEL_AVX512VNNI;
+  return has;
+}
+
