@@ -15,7 +15,9 @@ import org.tersor.conformance.Reference;
 import org.tersor.conformance.ReferenceModels;
 import org.tersor.conformance.kernels.KernelBench;
 import org.tersor.conformance.ort.OrtWorker;
+import org.tersor.ir.schedule.Target;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.quant.CostTable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
@@ -95,6 +97,17 @@ final class BenchCommand implements Callable<Integer> {
       description = "Measure kernels instead of a model, by default of jvm and native.")
   List<String> kernels = List.of();
 
+  @Option(
+      names = "--costs",
+      paramLabel = "BACKEND[,BACKEND]",
+      arity = "0..1",
+      split = ",",
+      fallbackValue = "jvm,native",
+      help = true, // takes no MODEL
+      description =
+          "Measure what layers of several sizes cost in float32 and in int8 on this processor, and keep it: 'quantize' predicts from it.")
+  List<String> costs = List.of();
+
   @Override
   public Integer call() throws IOException {
     if (widths) {
@@ -103,6 +116,9 @@ final class BenchCommand implements Callable<Integer> {
     Compiler compiler = options.common.compiler();
     if (!kernels.isEmpty()) {
       return measureKernels(compiler);
+    }
+    if (!costs.isEmpty()) {
+      return measureCosts(compiler);
     }
     if (options.isArtifact() && against.isPresent() && reference.isEmpty()) {
       throw new TersorException(
@@ -165,6 +181,34 @@ final class BenchCommand implements Callable<Integer> {
     }
     options.common.sayJson(Map.of("kernels", rows, "leastRatio", least, "passed", !slow));
     return slow ? Exit.TOO_SLOW : Exit.OK;
+  }
+
+  private int measureCosts(Compiler compiler) throws IOException {
+    List<Map<String, Object>> tables = new ArrayList<>();
+    for (String backend : costs) {
+      for (Target target : Costs.here(compiler, backend, options.compileOptions())) {
+        CostTable table = Costs.measured(compiler, options, backend, target);
+        options.common.say("%s on %s, one thread:", table.target(), table.processor());
+        options.common.say("  %-32s %12s %12s %8s", "layer", "float us", "int8 us", "speedup");
+        for (CostTable.Row row : table.rows()) {
+          options.common.say(
+              "  %-32s %12.2f %12.2f %8.2f",
+              row.name(),
+              row.floatNanos() / 1e3,
+              row.integerNanos() / 1e3,
+              row.floatNanos() / row.integerNanos());
+        }
+        options.common.say("  kept in %s", Costs.file(target));
+        tables.add(
+            Map.of(
+                "target", table.target(),
+                "processor", table.processor(),
+                "file", Costs.file(target).toString(),
+                "rows", table.rows()));
+      }
+    }
+    options.common.sayJson(Map.of("costs", tables));
+    return Exit.OK;
   }
 
   private void print(

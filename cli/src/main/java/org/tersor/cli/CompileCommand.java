@@ -57,7 +57,8 @@ final class CompileCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     takeCarried();
     Compiler compiler = options.common.compiler();
-    Graph graph = options.read(compiler);
+    Graph imported = options.read(compiler);
+    Graph graph = imported;
     long start = System.nanoTime();
     Optional<QuantizeOptions.Result> quantized = Optional.empty();
     if (quantize.wanted()) {
@@ -67,12 +68,11 @@ final class CompileCommand implements Callable<Integer> {
     List<String> targets = write(compiler, graph);
     double seconds = (System.nanoTime() - start) / 1e9;
     if (quantized.isPresent()) {
-      QuantizeCommand.report(
-          options,
-          quantize,
-          quantized.get(),
-          output,
-          QuantizeCommand.floatBytes(quantized.get().quantized().base()));
+      boolean onnx = suffix().equals("onnx");
+      new QuantizeReport(compiler, options, quantize, imported, quantized.get(), output)
+          .print(
+              onnx ? options.backend : backendFor(compiler, suffix()).id(),
+              onnx ? Optional.of(output) : Optional.empty());
       return Exit.OK;
     }
     Map<String, Object> json = new LinkedHashMap<>();

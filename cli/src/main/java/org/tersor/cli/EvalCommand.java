@@ -19,6 +19,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.quant.SampleSet;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Executable.Port;
@@ -37,7 +38,8 @@ import picocli.CommandLine.Option;
       "mnist: IDX files, pixels become (v/255 - .1307) / .3081 unless --preprocess says otherwise. images: pictures with labels.csv (file,label), else labels in the order of the file names.",
       "perplexity: of a language model on texts (.txt), e to the mean loss per token; with --reference also KL divergence and agreement.",
       "vad: speech in .wav files with .scv labels; samples in windows of the model's size, state as --state says. The value is the area under the ROC curve over frames.",
-      "cosine: the angle between the first outputs of MODEL and --reference on samples without labels; the value is the least of all."
+      "cosine: the angle between the first outputs of MODEL and --reference on samples without labels; the value is the least of all.",
+      "  Also signal and peak to noise in dB, and the share of numbers that differ by at most a 255th of the output's range."
     })
 final class EvalCommand implements Callable<Integer> {
   @Mixin ModelOptions options;
@@ -142,13 +144,15 @@ final class EvalCommand implements Callable<Integer> {
     if (task.equalsIgnoreCase("vad")) {
       return voiceActivity(loaded);
     }
+    SampleSet used = new SampleSet();
     Samples.Data samples =
         Samples.task(
-            task,
-            data,
-            loaded.executable().inputs(),
-            options.dims,
-            options.preprocess.map(Preprocess::parse));
+                task,
+                data,
+                loaded.executable().inputs(),
+                options.dims,
+                options.preprocess.map(Preprocess::parse))
+            .noting(used);
     int n = Math.min(limit, samples.count());
     Optional<Executable> other = Optional.empty();
     if (reference.isPresent()) {
@@ -175,6 +179,7 @@ final class EvalCommand implements Callable<Integer> {
     json.put("value", result.value());
     json.put("n", result.n());
     json.put("backend", loaded.backend());
+    json.put("samples", Calibrated.warn(options, loaded, used));
     reference.ifPresent(r -> json.put("paired", paired.json()));
     options.common.sayJson(json);
     options.common.say(
@@ -254,13 +259,15 @@ final class EvalCommand implements Callable<Integer> {
     LoadedModel model =
         foreign ? options.load(compiler) : compiled(compiler, options.model, options.backend);
     LoadedModel other = compiled(compiler, file, foreign ? "jvm" : options.backend);
+    SampleSet used = new SampleSet();
     Samples.Data samples =
         Samples.calibration(
-            data,
-            Optional.empty(),
-            model.executable().inputs(),
-            options.dims,
-            options.preprocess.map(Preprocess::parse));
+                data,
+                Optional.empty(),
+                model.executable().inputs(),
+                options.dims,
+                options.preprocess.map(Preprocess::parse))
+            .noting(used);
     int n = Math.min(limit, samples.count());
     List<Similarity> results = new ArrayList<>();
     options.common.withProgress(
@@ -270,15 +277,21 @@ final class EvalCommand implements Callable<Integer> {
             results.add(
                 Similarity.measure(model.executable(), other.executable(), samples, n, step)));
     Similarity result = results.getFirst();
-    options.common.sayJson(result.json(model.backend()));
+    Map<String, Object> json = result.json(model.backend());
+    json.put("samples", Calibrated.warn(options, model, used));
+    options.common.sayJson(json);
     options.common.say(
-        "%s on %s and %s: cosine at least %.5f, %.5f on average, of %d",
+        "%s on %s and %s: cosine at least %.5f, %.5f on average, of %d; signal to noise %.1f dB, peak to noise"
+            + " %.1f dB, %.3f %% of the numbers within a step of 8 bits",
         options.model.getFileName(),
         model.backend(),
         file.getFileName(),
         result.least(),
         result.mean(),
-        n);
+        n,
+        result.sqnr(),
+        result.psnr(),
+        100 * result.within());
     return Exit.OK;
   }
 
@@ -297,7 +310,8 @@ final class EvalCommand implements Callable<Integer> {
     return top1(executable, Optional.empty(), new PairedOutcomes(), samples, n, freeBatch, step);
   }
 
-  private static Result top1(
+  /** As before, beside another model. */
+  static Result top1(
       Executable executable,
       Optional<Executable> reference,
       PairedOutcomes paired,

@@ -16,6 +16,7 @@ import org.tersor.cli.text.Tokenizers;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.ir.spi.Tokenizer;
 import org.tersor.passes.Compiler;
+import org.tersor.runtime.Session;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
@@ -97,14 +98,13 @@ final class GenerateCommand implements Callable<Integer> {
     }
     long start = System.nanoTime();
     long afterFirst = start;
-    Map<String, Tensor> cache = calls.emptyCache();
+    Session session = calls.session(loaded.executable());
     int past = 0;
     String end = "length";
     for (int n = 0; n < tokens; n++) {
       int from = calls.cache().isEmpty() ? 0 : past;
       int[] call = ids.subList(from, ids.size()).stream().mapToInt(id -> id).toArray();
-      Map<String, Tensor> outputs = loaded.executable().run(calls.inputs(call, from, cache));
-      cache = calls.cached(outputs);
+      Map<String, Tensor> outputs = session.run(calls.inputs(call, from, Map.of()));
       past = ids.size();
       Tensor logits = outputs.get(calls.logits().name());
       if (logits == null) {

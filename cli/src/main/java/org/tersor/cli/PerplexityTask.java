@@ -16,6 +16,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.spi.Tokenizer;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.eval.Ports;
+import org.tersor.passes.quant.SampleSet;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -58,10 +59,6 @@ record PerplexityTask(
     Graph imported = options.read(compiler);
     List<Map<String, Tensor>> samples = new ArrayList<>();
     if (recipe.needsData()) {
-      if (calibration.first() < protocol.first() + protocol.count()
-          && protocol.first() < calibration.first() + calibration.count()) {
-        options.common.warn("some texts are used for calibration and for evaluation");
-      }
       Graph prepared = compiler.prepare(imported, options.compileOptions());
       LanguageModel calls = LanguageModel.of(Ports.inputs(prepared), Ports.outputs(prepared));
       Tokenizer cuts =
@@ -95,7 +92,12 @@ record PerplexityTask(
         texts.size(),
         step -> results.add(Perplexity.measure(loaded.executable(), other, texts, step)));
     Perplexity result = results.getFirst();
+    SampleSet used = new SampleSet();
+    LanguageModel calls =
+        LanguageModel.of(loaded.executable().inputs(), loaded.executable().outputs());
+    texts.forEach(ids -> used.add(calls.inputs(ids)));
     Map<String, Object> json = new LinkedHashMap<>(result.json());
+    json.put("samples", Calibrated.warn(options, loaded, used));
     json.put("protocol", protocol.text());
     if (recipe.isPresent()) {
       json.put("calibration", calibration.text());

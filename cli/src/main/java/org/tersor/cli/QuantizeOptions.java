@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
 import org.tersor.conformance.RandomInputs;
@@ -24,10 +25,10 @@ import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.quant.CalibrationCache;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.ChannelFactors;
+import org.tersor.passes.quant.CostTable;
 import org.tersor.passes.quant.Culprits;
 import org.tersor.passes.quant.Diagnosis;
 import org.tersor.passes.quant.Diagnostician;
-import org.tersor.passes.quant.QuantPlan;
 import org.tersor.passes.quant.Quantizer;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Executable.Port;
@@ -38,6 +39,9 @@ import picocli.CommandLine.Option;
 
 /** How a model is quantized, on the command line. */
 final class QuantizeOptions {
+  /** Samples that errors of layers are measured on. */
+  private static final int FEW = 8;
+
   /** Layers that are written apart at most. */
   private static final int CULPRITS = 12;
 
@@ -122,9 +126,9 @@ final class QuantizeOptions {
 
   @Option(
       names = "--equalize",
-      paramLabel = "none|awq|smooth[:ALPHA|:search]|cle",
+      paramLabel = "none|awq|smooth[:ALPHA|:search]|cle[:absorb]",
       description =
-          "Factors between channels, before weights are coded, that leave the float model as it is (default: none).")
+          "Factors between channels, before weights are coded, that leave the float model as it is; cle:absorb moves high biases to the next layer, too (default: none).")
   String equalize = "none";
 
   @Option(
@@ -175,13 +179,40 @@ final class QuantizeOptions {
           "With --report: write each layer that it blames as a small .onnx with its quantizers, and its tensors as .npz.")
   Optional<Path> culprits = Optional.empty();
 
-  /** What came out, with errors by layer where there was calibration data. */
+  @Option(
+      names = "--data",
+      paramLabel = "DIR|FILE.npz",
+      description =
+          "Other samples than those of --calibrate, to judge the result by: labelled with --task. Without it the calibration samples tell how far it agrees with the float model.")
+  Optional<Path> data = Optional.empty();
+
+  @Option(
+      names = "--limit",
+      paramLabel = "N",
+      defaultValue = "1000",
+      description = "Of --data the first N samples (default: ${DEFAULT-VALUE}).")
+  int limit;
+
+  @Option(
+      names = "--no-timing",
+      description = "Do not run the float and the quantized model, and ONNX Runtime, to time them.")
+  boolean noTiming;
+
+  /**
+   * What came out, with errors by layer where there was calibration data.
+   *
+   * @param few calibration samples
+   * @param predicted what layers take, each alone; empty without a table of costs
+   */
   record Result(
       Quantizer.Quantized quantized,
       List<Quantizer.Layer> layers,
       List<Quantizer.LayerError> errors,
       List<String> choices,
-      int samples) {}
+      int samples,
+      List<Map<String, Tensor>> few,
+      Optional<Diagnosis> diagnosis,
+      List<CostTable.Layer> predicted) {}
 
   boolean wanted() {
     return scheme.isPresent() || weights.isPresent() || plan.isPresent();
@@ -226,26 +257,25 @@ final class QuantizeOptions {
   }
 
   /**
-   * @param targets what the quantized model is meant for: where integers are slow there, a note
-   *     says so, and a line on the error stream before the work begins
+   * Where integers will be slow is said before the work begins, on the error stream, and in notes.
+   *
+   * @param targets what the quantized model is meant for
    */
   Result quantize(Compiler compiler, Graph imported, ModelOptions model, List<Target> targets)
       throws IOException {
-    boolean codes =
-        plan.isEmpty()
-            && options(compiler, model, model.compileOptions()).activations().isPresent();
-    for (Target target : codes ? targets : List.<Target>of()) {
-      target
-          .slowIntegers()
-          .ifPresent(why -> {
-            model.note(why);
-            model.common.warn(why);
-          });
-    }
     CompileOptions compile = model.compileOptions(Optional.empty());
     Quantizer quantizer = new Quantizer(compiler);
     Quantizer.Options options = options(compiler, model, compile);
     Graph base = quantizer.base(imported, compile);
+    if (plan.isEmpty() && options.activations().isPresent()) {
+      for (Target target : targets) {
+        slow(compiler, base, options, target)
+            .ifPresent(why -> {
+              model.note(why);
+              model.common.warn(why);
+            });
+      }
+    }
     boolean corrects = plan.isEmpty() && !biasCorrection.equals("none");
     boolean calibrates = plan.isEmpty() && (options.needsData() || corrects);
     if (calibrates || calibrate.isPresent()) {
@@ -262,7 +292,7 @@ final class QuantizeOptions {
     List<Map<String, Tensor>> few = new ArrayList<>();
     int[] count = {0};
     for (Map<String, Tensor> sample : samples) {
-      if (count[0]++ < 8) {
+      if (count[0]++ < FEW) {
         few.add(sample);
       }
     }
@@ -300,61 +330,72 @@ final class QuantizeOptions {
     Graph equal = quantizer.equalized(base, decided);
     Quantizer.Quantized quantized =
         new Quantizer.Quantized(quantizer.apply(equal, decided, compile), equal, decided.plan());
-    Result result =
-        new Result(
-            quantized,
-            quantizer.layers(quantized, compile),
-            few.isEmpty() ? List.of() : quantizer.errors(quantized, few, options),
-            decided.reports(),
-            count[0]);
+    List<Quantizer.Layer> layers = quantizer.layers(quantized, compile);
+    List<Quantizer.LayerError> errors =
+        few.isEmpty() ? List.of() : quantizer.errors(quantized, few, options);
+    Optional<Diagnosis> diagnosis = Optional.empty();
     if (report.isPresent() || culprits.isPresent()) {
       if (few.isEmpty()) {
         throw new TersorException(
             "TSR-0413",
             "--report and --culprits run the model on samples: give --calibrate DIR or FILE.npz");
       }
-      Diagnosis diagnosis =
-          new Diagnostician(compiler, quantized, options.backend(), compile)
-              .diagnose(few, result.errors());
-      if (culprits.isPresent()) {
-        List<Path> files =
-            CulpritFiles.write(
-                compiler,
-                compileOptions(compile),
-                Culprits.of(
-                    compiler, quantized, options.backend(), compile, few, diagnosis, CULPRITS),
-                culprits.get());
-        model.common.say("culprits: %d models in %s", files.size(), culprits.get());
-      }
-      if (report.isPresent()) {
-        HtmlReport.write(
-            report.get(),
-            model.model.getFileName().toString(),
-            decided.plan().hash(),
-            facts(result, few.size()),
-            diagnosis,
-            result.layers(),
-            Optional.empty());
-        model.common.say("report: %s", report.get());
-      }
+      diagnosis =
+          Optional.of(
+              new Diagnostician(compiler, quantized, options.backend(), compile)
+                  .diagnose(few, errors));
     }
-    return result;
+    if (culprits.isPresent() && diagnosis.isPresent()) {
+      List<Path> files =
+          CulpritFiles.write(
+              compiler,
+              compileOptions(compile),
+              Culprits.of(
+                  compiler, quantized, options.backend(), compile, few, diagnosis.get(), CULPRITS),
+              culprits.get());
+      model.common.say("culprits: %d models in %s", files.size(), culprits.get());
+    }
+    return new Result(
+        quantized,
+        layers,
+        errors,
+        decided.reports(),
+        count[0],
+        few,
+        diagnosis,
+        predicted(compiler, equal, layers, targets));
   }
 
-  private static Map<String, String> facts(Result result, int shown) {
-    QuantPlan plan = result.quantized().plan();
-    Map<String, String> facts = new LinkedHashMap<>();
-    facts.put("layers quantized", Integer.toString(plan.weights().size()));
-    facts.put("activations quantized", Integer.toString(plan.activations().size()));
-    facts.put("calibration samples", Integer.toString(result.samples()));
-    facts.put("samples measured here", Integer.toString(shown));
-    plan.header()
-        .forEach((key, value) -> {
-          if (!key.contains("sha256")) {
-            facts.put(key, value);
-          }
-        });
-    return facts;
+  /** Why integers will be slow on a target: from measured costs, else from what it lacks. */
+  private static Optional<String> slow(
+      Compiler compiler, Graph base, Quantizer.Options options, Target target) {
+    Optional<CostTable> costs = Costs.kept(target);
+    if (costs.isEmpty()) {
+      return target
+          .slowIntegers()
+          .map(why -> why + " (not measured here: 'tersor bench --costs' does it in a minute)");
+    }
+    return Costs.warning(target.name(), costs.get().predict(base, compiler, options.weights()));
+  }
+
+  private static List<CostTable.Layer> predicted(
+      Compiler compiler, Graph base, List<Quantizer.Layer> layers, List<Target> targets) {
+    Set<String> integer =
+        layers.stream()
+            .filter(l -> l.kernel().isPresent())
+            .map(Quantizer.Layer::node)
+            .collect(java.util.stream.Collectors.toSet());
+    return targets.stream()
+        .limit(1)
+        .flatMap(target -> Costs.kept(target).stream())
+        .flatMap(table ->
+            table
+                .predict(
+                    base,
+                    compiler.registry().operators(),
+                    node -> integer.contains(Quantizer.name(base, node)))
+                .stream())
+        .toList();
   }
 
   /** What calibration files hold, joined; empty if there are none yet. */

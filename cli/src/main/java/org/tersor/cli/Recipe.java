@@ -11,6 +11,7 @@ import java.util.TreeMap;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
@@ -21,6 +22,7 @@ import org.tersor.passes.quant.ChannelFactors;
 import org.tersor.passes.quant.Equalization;
 import org.tersor.passes.quant.QuantPlan;
 import org.tersor.passes.quant.Quantizer;
+import org.tersor.passes.quant.SampleSet;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -107,16 +109,18 @@ record Recipe(
   }
 
   /**
-   * The quantized graph.
+   * The quantized graph; its metadata tell which samples were used.
    *
-   * @param samples for calibration
+   * @param data for calibration
    */
   Graph apply(
       Compiler compiler,
       Graph imported,
-      Iterable<Map<String, Tensor>> samples,
+      Iterable<Map<String, Tensor>> data,
       String backend,
       CompileOptions compile) {
+    SampleSet used = new SampleSet();
+    Iterable<Map<String, Tensor>> samples = used.watching(data);
     Quantizer quantizer = new Quantizer(compiler);
     Graph base = quantizer.base(imported, compile);
     for (Equalization equalization : equalizations) {
@@ -150,7 +154,9 @@ record Recipe(
               result,
               compile);
     }
-    return result;
+    Map<String, String> facts = new TreeMap<>();
+    used.header().forEach((key, value) -> facts.put(ModelMetadata.TERSOR + key, value));
+    return ModelMetadata.with(result, facts);
   }
 
   private boolean isKept(Node node) {

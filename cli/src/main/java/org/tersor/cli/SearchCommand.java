@@ -28,6 +28,7 @@ import org.tersor.passes.quant.Diagnostician;
 import org.tersor.passes.quant.MixedSearch;
 import org.tersor.passes.quant.OutputNoise;
 import org.tersor.passes.quant.Quantizer;
+import org.tersor.passes.quant.SampleSet;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -314,6 +315,8 @@ final class SearchCommand implements Callable<Integer> {
     if (isText()) {
       List<int[]> texts =
           tokens(compiler, base, TextProtocol.DEFAULT.with("count=" + Math.min(limit, 60)), folder);
+      LanguageModel calls = LanguageModel.of(Ports.inputs(base), Ports.outputs(base));
+      warnIfShared(search, texts.stream().map(calls::inputs).toList());
       return point -> DropSearch.perplexity(coded.apply(point), reference, texts);
     }
     Samples.Data labelled =
@@ -324,10 +327,23 @@ final class SearchCommand implements Callable<Integer> {
             options.dims,
             options.preprocess.map(Preprocess::parse));
     int n = Math.min(limit, labelled.count());
-    if (folder.equals(calibrate) && n > labelled.count() - count) {
-      options.common.warn("some samples are used for the search and for its test");
-    }
+    warnIfShared(search, labelled.calls(0, n));
     return point -> DropSearch.accuracy(coded.apply(point), reference, labelled, n);
+  }
+
+  /** Samples that choose a plan should not judge it. */
+  private void warnIfShared(MixedSearch search, Iterable<Map<String, Tensor>> test) {
+    SampleSet judging = new SampleSet();
+    test.forEach(judging::add);
+    int shared = judging.sharedWith(search.samples().header());
+    if (shared > 0) {
+      options.common.warn(
+          "at least "
+              + shared
+              + " of the "
+              + judging.size()
+              + " samples that test the plan choose it, too: its loss elsewhere is larger");
+    }
   }
 
   private void report(

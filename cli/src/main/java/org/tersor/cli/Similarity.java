@@ -14,18 +14,76 @@ import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
-/** How alike two models answer: the cosine between their first outputs, sample by sample. */
-record Similarity(List<Double> cosines) {
+/**
+ * How alike two models answer: the cosine between their first outputs, sample by sample, and over
+ * all samples the noise.
+ *
+ * @param sqnr power of the reference by power of the difference, in dB
+ * @param psnr the reference's range, squared, by mean square of the difference, in dB
+ * @param within share of numbers that differ by at most a step of 8 bits over the reference's range
+ *     in that sample
+ */
+record Similarity(List<Double> cosines, double sqnr, double psnr, double within) {
 
   static Similarity measure(
       Executable model, Executable reference, Samples.Data samples, int n, Runnable step) {
     List<Double> cosines = new ArrayList<>();
+    Noise noise = new Noise();
     for (int i = 0; i < n; i++) {
       Map<String, Tensor> inputs = samples.read(i, 1);
-      cosines.add(cosine(first(model, inputs), first(reference, inputs)));
+      Tensor actual = first(model, inputs);
+      Tensor exact = first(reference, inputs);
+      cosines.add(cosine(actual, exact));
+      noise.add(exact, actual);
       step.run();
     }
-    return new Similarity(List.copyOf(cosines));
+    return new Similarity(List.copyOf(cosines), noise.sqnr(), noise.psnr(), noise.within());
+  }
+
+  /** Sums over samples. */
+  private static final class Noise {
+    private double signal;
+    private double noise;
+    private double least = Double.POSITIVE_INFINITY;
+    private double largest = Double.NEGATIVE_INFINITY;
+    private long count;
+    private long near;
+
+    void add(Tensor exact, Tensor actual) {
+      double low = Double.POSITIVE_INFINITY;
+      double high = Double.NEGATIVE_INFINITY;
+      for (int i = 0; i < exact.size(); i++) {
+        low = Math.min(low, exact.getDouble(i));
+        high = Math.max(high, exact.getDouble(i));
+      }
+      for (int i = 0; i < exact.size(); i++) {
+        double x = exact.getDouble(i);
+        double e = Math.abs(x - actual.getDouble(i));
+        signal += x * x;
+        noise += e * e;
+        near += e <= (high - low) / 255 ? 1 : 0;
+      }
+      count += exact.size();
+      least = Math.min(least, low);
+      largest = Math.max(largest, high);
+    }
+
+    /** Equal answers have 200 dB, so that it can be written as a number. */
+    private static double decibels(double ratio) {
+      return Math.min(200, 10 * Math.log10(ratio));
+    }
+
+    double sqnr() {
+      return decibels(signal / noise);
+    }
+
+    double psnr() {
+      return decibels((largest - least) * (largest - least) * count / noise);
+    }
+
+    double within() {
+      return count == 0 ? 1 : near / (double) count;
+    }
   }
 
   double least() {
@@ -41,6 +99,9 @@ record Similarity(List<Double> cosines) {
     json.put("metric", "cosine");
     json.put("value", least());
     json.put("mean", mean());
+    json.put("sqnrDb", sqnr);
+    json.put("psnrDb", psnr);
+    json.put("withinStep", within);
     json.put("n", cosines.size());
     json.put("perSample", cosines);
     json.put("backend", backend);

@@ -13,12 +13,17 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.tersor.conformance.CostBench;
+import org.tersor.ir.schedule.Target;
+import org.tersor.passes.quant.CostTable;
+import org.tersor.passes.quant.LayerWork;
 import org.tersor.runtime.Npy;
 import picocli.CommandLine;
 
@@ -105,9 +110,30 @@ class CommandLineTest {
             folder,
             "--task",
             "mnist",
+            "--data",
+            folder,
+            "--limit",
+            200,
+            "--backend",
+            "native",
             "--json");
     assertEquals(0, quantized.exit, quantized.err);
     assertTrue(quantized.json().path("bytes").asLong() < Files.size(model()) / 2);
+    JsonNode summary = quantized.json().path("summary");
+    for (String side : List.of("float", "quantized")) {
+      assertTrue(summary.path(side).path("measuredMs").asDouble() > 0, quantized.out);
+      assertTrue(summary.path(side).path("ortMs").asDouble() > 0, quantized.out);
+    }
+    JsonNode answers = summary.path("answers");
+    assertEquals("top1", answers.path("metric").asText(), quantized.out);
+    assertEquals(200, answers.path("samples").asInt());
+    assertEquals(
+        answers.path("float").asDouble(),
+        answers.path("quantized").asDouble()
+            + (answers.path("paired").path("goodToBad").asInt()
+                    - answers.path("paired").path("badToGood").asInt())
+                / 200.0,
+        1e-9);
     JsonNode int8 =
         tersor(
                 "eval",
@@ -129,6 +155,101 @@ class CommandLineTest {
         "the exported model means the same to Tersor and ONNX Runtime");
   }
 
+  /** Calibrated with the last 100, judged by all: the model's file remembers. */
+  @Test
+  void judgingByCalibrationSamplesIsWarnedAbout() throws IOException {
+    Path coded = folder.resolve("marked.onnx");
+    Outcome made =
+        tersor(
+            "quantize",
+            model(),
+            "-o",
+            coded,
+            "--scheme",
+            "int8",
+            "--calibrate",
+            folder,
+            "--task",
+            "mnist",
+            "--calibration-samples",
+            10,
+            "--data",
+            folder,
+            "--limit",
+            5000,
+            "--no-timing",
+            "--json");
+    assertEquals(0, made.exit, made.err);
+    assertTrue(made.err.contains("10 of the"), made.err);
+    JsonNode answers = made.json().path("summary").path("answers");
+    assertEquals(10, answers.path("sharedWithCalibration").asInt(), made.out);
+    assertFalse(made.json().path("summary").path("float").has("measuredMs"), made.out);
+    Outcome some =
+        tersor("eval", coded, "--task", "mnist", "--data", folder, "--limit", 100, "--json");
+    assertFalse(some.err.contains("calibrated with"), some.err);
+    assertEquals(0, some.json().path("samples").path("sharedWithCalibration").asInt());
+    Outcome all = tersor("eval", coded, "--task", "mnist", "--data", folder, "--json");
+    assertTrue(all.err.contains("calibrated with at least 10 of these"), all.err);
+    assertEquals(
+        answers.path("sha256").asText(), all.json().path("samples").path("sha256").asText());
+  }
+
+  @Test
+  void measuredCostsPredictAndWarn(@TempDir Path cache) throws IOException {
+    String before = System.setProperty("tersor.cache", cache.toString());
+    try {
+      Target target =
+          Costs.here(
+                  new org.tersor.passes.Compiler(org.tersor.passes.Registry.builtIn()),
+                  "jvm",
+                  org.tersor.passes.CompileOptions.defaults())
+              .getFirst();
+      LayerWork small = new LayerWork(1000, 10, 1);
+      LayerWork large = new LayerWork(1e9, 1000, 100);
+      CostTable table =
+          new CostTable(
+              target.name(),
+              CostBench.processor(),
+              List.of(
+                  new CostTable.Row("small", small, 1000, 2000),
+                  new CostTable.Row("large", large, 1e8, 2e8)));
+      Files.createDirectories(Costs.file(target).getParent());
+      Files.writeString(Costs.file(target), table.text());
+      Outcome codes =
+          tersor(
+              "quantize",
+              model(),
+              "-o",
+              folder.resolve("costs.onnx"),
+              "--calibrate",
+              folder,
+              "--task",
+              "mnist",
+              "--calibration-samples",
+              4,
+              "--no-timing",
+              "--json",
+              "--scheme",
+              "int8");
+      assertEquals(0, codes.exit, codes.err);
+      assertTrue(codes.err.contains("int8 will be no faster on " + target.name()), codes.err);
+      assertFalse(codes.err.contains("int8 runs no faster"), "measured, not guessed: " + codes.err);
+      JsonNode summary = codes.json().path("summary");
+      double plain = summary.path("float").path("layersPredictedMs").asDouble();
+      assertTrue(plain > 0, codes.out);
+      double ratio = summary.path("quantized").path("layersPredictedMs").asDouble() / plain;
+      assertTrue(ratio > 1.5 && ratio < 2, "the last layer gives floats: " + ratio);
+      Files.writeString(Costs.file(target), "broken");
+      assertTrue(Costs.kept(target).isEmpty());
+    } finally {
+      if (before == null) {
+        System.clearProperty("tersor.cache");
+      } else {
+        System.setProperty("tersor.cache", before);
+      }
+    }
+  }
+
   /** Before the work begins, on the error stream, and in the result for scripts. */
   @Test
   void thatIntegersAreSlowerHereIsSaidBeforehand() throws IOException {
@@ -143,12 +264,14 @@ class CommandLineTest {
       "mnist",
       "--calibration-samples",
       4,
+      "--no-timing",
       "--json",
       "--scheme"
     };
-    Outcome codes = tersor(with(quantize, "int8", "--backend", "jvm"));
+    Outcome codes = tersor(with(quantize, "int8", "--backend", "jvm", "--target", "jvm-plain"));
     assertEquals(0, codes.exit, codes.err);
     assertTrue(codes.err.contains("int8 runs no faster than float32 on jvm"), codes.err);
+    assertTrue(codes.err.contains("not measured here"), codes.err);
     assertTrue(codes.json().path("notes").toString().contains("int8 runs no faster"), codes.out);
     Outcome weights = tersor(with(quantize, "q4_0", "--backend", "jvm"));
     assertEquals(0, weights.exit, weights.err);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -30,6 +31,11 @@ import org.tersor.runtime.Tensor;
  */
 class IntegerExecutionTest {
   private static final int LAYERS = 6;
+
+  /** Bytes, and codes of fewer bits, which become bytes when they are loaded. */
+  private static final List<String> WEIGHTS =
+      List.of(
+          "s8_symmetric_channel", "s8_affine_tensor", "s4_symmetric_channel", "u3_affine_channel");
 
   /** Kinds of layers. */
   enum Kind {
@@ -127,9 +133,14 @@ class IntegerExecutionTest {
       for (int i = 0; i < 3; i++) {
         samples.add(Map.of("x", normal(random, shape)));
       }
-      for (String weights : List.of("s8_symmetric_channel", "s8_affine_tensor")) {
+      for (String weights : WEIGHTS) {
         Quantizer.Options options =
-            quantizer.options(weights, new Calibrator.MinMax(), "interpreter", compile);
+            new Quantizer.Options(
+                compiler.registry().format(weights).id(),
+                Optional.of("u8_affine_tensor"),
+                new Calibrator.MinMax(),
+                "interpreter",
+                compile);
         Quantizer.Quantized quantized = quantizer.quantize(graph, samples, options);
         integer +=
             (int)
@@ -158,7 +169,8 @@ class IntegerExecutionTest {
     }
     boolean transposed = kind == Kind.CONV_TRANSPOSE || kind == Kind.CONV_TRANSPOSE_GROUPED;
     // ONNX has no integer ConvTranspose: its weights are decoded and its results stay floats.
-    assertEquals(transposed ? 0 : 2 * LAYERS, integer, kind + ": layers with integer kernels");
+    assertEquals(
+        transposed ? 0 : WEIGHTS.size() * LAYERS, integer, kind + ": layers with integer kernels");
   }
 
   /** Of the result's codes; where it stays float a ten-thousandth of its largest number. */

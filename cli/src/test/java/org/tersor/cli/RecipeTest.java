@@ -66,6 +66,7 @@ class RecipeTest {
         "mnist",
         "--calibration-samples",
         10,
+        "--no-timing",
         "--save-plan",
         folder.resolve("plan.txt"));
     return to;

@@ -107,12 +107,17 @@ public final class Pipelines {
         new TypeInference());
   }
 
-  private static List<Pass> kernels() {
+  /** From a graph with quantizers to one in which integer kernels are chosen. */
+  public static List<Pass> integerKernels() {
     List<Pass> passes = new ArrayList<>(beforeKernels());
+    passes.addAll(List.of(new IntegerKernels(), new TypeInference()));
+    return passes;
+  }
+
+  private static List<Pass> kernels() {
+    List<Pass> passes = new ArrayList<>(integerKernels());
     passes.addAll(
         List.of(
-            new IntegerKernels(),
-            new TypeInference(),
             new DeadCode(),
             new Decompose(),
             new FoldConstants(),

@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.tersor.conformance.RandomInputs;
+import org.tersor.passes.quant.SampleSet;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Npy;
 import org.tersor.runtime.Tensor;
@@ -36,6 +37,18 @@ public final class Samples {
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
+    }
+
+    /** The same data; samples that are read are noted. */
+    public Data noting(SampleSet noted) {
+      return new Data(
+          count,
+          labels,
+          (from, batch) -> {
+            Map<String, Tensor> call = reader.read(from, batch);
+            noted.add(call, batch);
+            return call;
+          });
     }
 
     /** Calls with one sample each. */

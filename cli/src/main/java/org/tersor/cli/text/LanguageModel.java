@@ -1,5 +1,6 @@
 package org.tersor.cli.text;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -9,7 +10,9 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Executable;
 import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Session;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -120,16 +123,25 @@ public record LanguageModel(
     return inputs(tokens, 0, emptyCache());
   }
 
-  /** The cache that a call left, as the next one takes it. */
-  public Map<String, Tensor> cached(Map<String, Tensor> outputs) {
-    Map<String, Tensor> next = new LinkedHashMap<>();
-    cache.forEach((input, output) -> {
-      Tensor tensor = outputs.get(output.name());
-      if (tensor == null) {
-        throw new TersorException("TSR-0909", "the model gave no output '" + output.name() + "'");
+  /** A stream of calls that keeps the cache, as the model declares it or its ports' names say. */
+  public Session session(Executable model) {
+    List<Executable.State> states = new ArrayList<>(model.states());
+    if (states.isEmpty()) {
+      cache.forEach(
+          (input, output) -> states.add(new Executable.State(output.name(), input.name())));
+    }
+    return new Session(model, states, beginning(model, states));
+  }
+
+  /** One sequence, of which nothing has been seen. */
+  private Map<String, Long> beginning(Executable model, List<Executable.State> states) {
+    Map<String, Long> dims = new LinkedHashMap<>();
+    for (Port port : model.inputs()) {
+      if (states.stream().anyMatch(state -> state.input().equals(port.name()))) {
+        port.shape().forEach(dim -> dim.symbols().forEach(symbol -> dims.put(symbol, 0L)));
       }
-      next.put(input.name(), tensor);
-    });
-    return next;
+    }
+    ids.shape().getFirst().symbols().forEach(symbol -> dims.put(symbol, 1L));
+    return dims;
   }
 }

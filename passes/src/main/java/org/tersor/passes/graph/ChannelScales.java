@@ -23,6 +23,10 @@ public final class ChannelScales {
   private static final Set<String> HOMOGENEOUS =
       Set.of("Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool");
 
+  /** Functions with f(x - c) = f(x) - c, the first where x is above c. */
+  private static final Set<String> SHIFTS =
+      Set.of("Relu", "MaxPool", "GlobalMaxPool", "GlobalAveragePool", "Flatten", "Reshape");
+
   private final Value value;
   private final List<Node> readers;
   private final Maker maker;
@@ -185,6 +189,57 @@ public final class ChannelScales {
   /** Whether constant gains give the factors, else a layer. */
   public boolean ofGains() {
     return maker.gain() >= 0;
+  }
+
+  /**
+   * Why a number for each channel cannot be taken from the value and given to the biases of its
+   * readers; empty, where it can.
+   */
+  public Optional<String> shiftObstacle(Graph graph) {
+    if (maker.gain() >= 0) {
+      return Optional.of("no layer with a bias makes it");
+    }
+    Rewrite rewrite = new Rewrite(graph);
+    for (Node reader : readers) {
+      if (!LinearLayer.startingAt(rewrite, reader).orElseThrow().takesShift()) {
+        return Optional.of(reader.label() + " pads it: a shift would be missing at the border");
+      }
+    }
+    for (Value at = value; !at.equals(maker.end().output(0)); ) {
+      Node node = graph.producer(at).orElseThrow();
+      if (!SHIFTS.contains(node.op().type())) {
+        return Optional.of("a shift does not pass through " + node.op().type());
+      }
+      at = node.input(0);
+    }
+    return Optional.empty();
+  }
+
+  /** What the layer that makes the value gives, before activation and pooling. */
+  public Value made() {
+    return maker.end().output(0);
+  }
+
+  /**
+   * The graph in which the layer gives less by a number for each channel and readers add it again:
+   * the same wherever the layer's results stay above these numbers. For places without a {@link
+   * #shiftObstacle}.
+   */
+  public Graph shift(Graph graph, double[] numbers) {
+    Rewrite rewrite = new Rewrite(graph);
+    double[] ones = new double[numbers.length];
+    Arrays.fill(ones, 1);
+    LinearLayer.endingAt(rewrite, maker.end())
+        .orElseThrow()
+        .scaleOutputs(rewrite, ones, Arrays.stream(numbers).map(x -> -x).toArray());
+    double[] spread = new double[numbers.length * repeat];
+    Arrays.setAll(spread, i -> numbers[i / repeat]);
+    double[] all = new double[spread.length];
+    Arrays.fill(all, 1);
+    for (Node reader : readers) {
+      LinearLayer.startingAt(rewrite, reader).orElseThrow().scaleInputs(rewrite, all, spread);
+    }
+    return rewrite.apply();
   }
 
   /** What gives the factors, for messages. */

@@ -81,6 +81,7 @@ public final class FoldConstants implements Pass {
         || operator.get().schema().tolerance() == OpSchema.Tolerance.RANDOM
         || !Graph.bodies(node).isEmpty()
         || node.op().type().equals("DequantizeLinear")
+        || unpacks(graph, node)
         || DecodeOperator.isDecode(node)) {
       return Optional.empty();
     }
@@ -116,6 +117,15 @@ public final class FoldConstants implements Pass {
           .accept("fold-constants: " + node.label() + " cannot be computed now: " + e.getMessage());
       return Optional.empty();
     }
+  }
+
+  /** Codes of less than a byte stay packed in the file, and are widened when it is loaded. */
+  private static boolean unpacks(Graph graph, Node node) {
+    return node.op().is("Cast")
+        && graph
+            .constant(node.input(0))
+            .filter(c -> c.dtype().isInteger() && c.dtype().bits() < Byte.SIZE)
+            .isPresent();
   }
 
   /** Only tensors can be constants. */

@@ -10,10 +10,12 @@ import java.util.Set;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OnnxTypes;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.runtime.DType;
@@ -49,24 +51,35 @@ public final class IntegerKernels implements Pass {
   public Graph run(Graph graph, PassContext context) {
     Rewrite rewrite = new Rewrite(graph);
     List<Choice> choices = choose(rewrite, context);
-    if (!choices.isEmpty()) {
-      List<Choice> decoded = choices.stream().filter(c -> c.kernel().isEmpty()).toList();
-      context
-          .note()
-          .accept(
-              "integer-kernels: "
-                  + (choices.size() - decoded.size())
-                  + " layers compute with integers, "
-                  + decoded.size()
-                  + " decode their weights to floats"
-                  + (decoded.isEmpty() ? "" : ": ")
-                  + String.join(
-                      "; ",
-                      decoded.stream()
-                          .map(c -> c.layer().label() + " (" + c.why() + ")")
-                          .toList()));
+    if (choices.isEmpty()) {
+      return rewrite.apply();
     }
-    return rewrite.apply();
+    List<Choice> decoded = choices.stream().filter(c -> c.kernel().isEmpty()).toList();
+    String floats =
+        String.join(
+            "; ", decoded.stream().map(c -> c.layer().label() + " (" + c.why() + ")").toList());
+    context
+        .note()
+        .accept(
+            "integer-kernels: "
+                + (choices.size() - decoded.size())
+                + " layers compute with integers, "
+                + decoded.size()
+                + " decode their weights to floats"
+                + (decoded.isEmpty() ? "" : ": ")
+                + floats);
+    Map<String, String> facts = new LinkedHashMap<>();
+    facts.put(
+        ModelMetadata.TERSOR + "layers in integers",
+        String.join(
+            "; ",
+            choices.stream()
+                .filter(c -> c.kernel().isPresent())
+                .map(c -> c.layer().label())
+                .toList()));
+    facts.put(ModelMetadata.TERSOR + "layers in float", floats);
+    facts.values().removeIf(String::isEmpty);
+    return ModelMetadata.with(rewrite.apply(), facts);
   }
 
   /** What {@link #run} does to each layer with coded weights, in order of the graph. */
@@ -122,7 +135,11 @@ public final class IntegerKernels implements Pass {
     if (obstacle.isPresent()) {
       return obstacle.get();
     }
-    if (graph.producer(node.input(0)).filter(QuantParams::isDequantize).isEmpty()) {
+    Optional<Node> input = graph.producer(node.input(0));
+    if (input.filter(n -> n.op().is(OpKey.TERSOR, DynamicFakeQuant.TYPE)).isPresent()) {
+      return "the grid of its input is chosen for each row when it runs";
+    }
+    if (input.filter(QuantParams::isDequantize).isEmpty()) {
       return "its input is not quantized";
     }
     return graph.isOutput(node.output(0))
@@ -237,7 +254,7 @@ public final class IntegerKernels implements Pass {
               .flatMap(n -> QuantParams.of(graph, n))
               .filter(p -> p.perTensor() && isByte(p.codes()));
       Optional<QuantParams> w =
-          weight.flatMap(n -> QuantParams.of(graph, n)).filter(p -> isByte(p.codes()));
+          weight.flatMap(n -> QuantParams.of(graph, n)).filter(p -> fitsByte(p.codes()));
       if (x.isEmpty() || w.isEmpty()) {
         why =
             weight.isEmpty()
@@ -287,6 +304,43 @@ public final class IntegerKernels implements Pass {
 
     private static boolean isByte(DType type) {
       return type == DType.U8 || type == DType.I8;
+    }
+
+    /** Whether codes are bytes, or fewer bits that a byte holds. */
+    private static boolean fitsByte(DType type) {
+      return type.isInteger() && type.bits() <= Byte.SIZE;
+    }
+
+    /** Codes of fewer bits become bytes when the model is loaded: the file keeps them packed. */
+    private Value widened(Value codes) {
+      DType type = rewrite.tensorType(codes).orElseThrow().dtype();
+      if (isByte(type)) {
+        return codes;
+      }
+      DType wide = type.isSigned() ? DType.I8 : DType.U8;
+      Value output = rewrite.edit().value("", rewrite.tensorType(codes).get().withDtype(wide));
+      rewrite
+          .edit()
+          .add(
+              new Node(
+                  rewrite.edit().freshId(),
+                  "",
+                  new OpKey("", "Cast", LowerDecode.TWO_BITS),
+                  List.of(codes),
+                  List.of(output),
+                  Map.of("to", new Attribute.IntAttr(OnnxTypes.code(wide)))));
+      return output;
+    }
+
+    private Value widened(Tensor zero) {
+      if (isByte(zero.dtype())) {
+        return rewrite.edit().constant("", Constant.of(zero));
+      }
+      Tensor wide = Tensor.zeros(zero.dtype().isSigned() ? DType.I8 : DType.U8, zero.shape());
+      for (int i = 0; i < wide.size(); i++) {
+        wide.setLong(i, zero.getLong(i));
+      }
+      return rewrite.edit().constant("", Constant.of(wide));
     }
 
     /**
@@ -454,11 +508,11 @@ public final class IntegerKernels implements Pass {
           input.input(0),
           input.input(1),
           zero(input),
-          weight.input(0),
+          widened(weight.input(0)),
           weight.input(1),
-          weight.input(2).isPresent()
+          weight.input(2).isPresent() && isByte(w.codes())
               ? weight.input(2)
-              : rewrite.edit().constant("", Constant.of(w.zeroPoint())),
+              : widened(w.zeroPoint()),
           quantize.input(1),
           quantize.input(2).isPresent()
               ? quantize.input(2)

@@ -162,7 +162,7 @@ public final class LowerDecode implements Pass {
       boolean asInteger =
           affine
               .filter(a ->
-                  a.decode.codeType().bits() == 8
+                  (a.decode.codeType().bits() == 8 || meetsCodes(graph, node))
                       && a.decode.level() != FormatDef.Level.BLOCK
                       && (a.decode.level() == FormatDef.Level.TENSOR
                           || a.scheme.layout().rows().size() == 1))
@@ -172,12 +172,25 @@ public final class LowerDecode implements Pass {
           && (asInteger || export)
           && graph.opset("") >= UpgradeOpset.SUFFICIENT) {
         boolean two = isOn(context, INT2) && graph.opset("") >= TWO_BITS;
-        new Writer(rewrite, node, affine.orElseThrow(), zeros.get(), two).write();
+        int version =
+            export || affine.orElseThrow().decode.codeType().bits() == 8
+                ? graph.opset("")
+                : Math.max(graph.opset(""), BLOCKED);
+        new Writer(rewrite, node, affine.orElseThrow(), zeros.get(), two, version).write();
       } else if (export) {
         floats(rewrite, node, types, context);
       }
     }
     return export ? LowerFakeQuant.withoutDomain(rewrite.apply()) : rewrite.apply();
+  }
+
+  /**
+   * Whether weights are multiplied with codes: then fewer bits than 8 are for integer kernels, too.
+   */
+  private static boolean meetsCodes(Graph graph, Node node) {
+    return graph.consumers(node.output(0)).stream()
+        .flatMap(user -> graph.producer(user.input(0)).stream())
+        .anyMatch(n -> n.op().is(OpKey.TERSOR, FakeQuant.TYPE) || QuantParams.isDequantize(n));
   }
 
   private static void floats(Rewrite rewrite, Node node, OpContext types, PassContext context) {
@@ -243,14 +256,15 @@ public final class LowerDecode implements Pass {
 
     /**
      * @param two write codes of 2 bits as such
+     * @param version of the operators that are written
      */
-    Writer(Rewrite rewrite, Node node, Affine affine, Tensor zeros, boolean two) {
+    Writer(Rewrite rewrite, Node node, Affine affine, Tensor zeros, boolean two, int version) {
       this.rewrite = rewrite;
       this.node = node;
       this.affine = affine;
       this.two = two && affine.decode.codeBits() <= 2 && fits(zeros);
       this.zeros = this.two ? narrow(zeros) : zeros;
-      this.version = rewrite.graph().opset("");
+      this.version = version;
     }
 
     void write() {

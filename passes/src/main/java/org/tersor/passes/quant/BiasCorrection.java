@@ -141,6 +141,21 @@ final class BiasCorrection {
         && type.dims().get(axis).isConst(constant.elements());
   }
 
+  /** Whether {@link #apply} can give a layer a bias. */
+  static boolean takes(Graph graph, Node node) {
+    return place(graph, node).isPresent();
+  }
+
+  /** Biases that {@link #apply} can replace, by name of the layer. */
+  static Map<String, Tensor> biases(Graph graph) {
+    Names names = new Names(graph);
+    Map<String, Tensor> biases = new TreeMap<>();
+    for (Node node : graph.nodes()) {
+      place(graph, node).flatMap(Place::bias).ifPresent(bias -> biases.put(names.of(node), bias));
+    }
+    return biases;
+  }
+
   /** The graph with other biases. */
   static Graph apply(Graph base, Map<String, Tensor> biases) {
     if (biases.isEmpty()) {
@@ -358,8 +373,18 @@ final class BiasCorrection {
 
   /** Power of the error of all outputs by their power, over the samples. */
   private double noise(Map<String, Tensor> biases) {
-    var exact = compiler.link(base, options.backend(), Quantizer.quiet(options));
-    var coded = compiler.link(coded(biases), options.backend(), Quantizer.quiet(options));
+    return noise(compiler, options, base, coded(biases), samples);
+  }
+
+  /** The same of any two graphs. */
+  static double noise(
+      Compiler compiler,
+      Quantizer.Options options,
+      Graph float32,
+      Graph other,
+      Iterable<Map<String, Tensor>> samples) {
+    var exact = compiler.link(float32, options.backend(), Quantizer.quiet(options));
+    var coded = compiler.link(other, options.backend(), Quantizer.quiet(options));
     double signal = 0;
     double noise = 0;
     for (Map<String, Tensor> sample : samples) {

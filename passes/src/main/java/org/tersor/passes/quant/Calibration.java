@@ -1,7 +1,5 @@
 package org.tersor.passes.quant;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.util.HexFormat;
@@ -59,13 +57,15 @@ final class Calibration {
    * Runs the samples.
    *
    * @param header takes facts
+   * @param used takes samples that were seen before, too
    */
   Map<String, QuantPlan.Activation> run(
       NumberFormat format,
       Iterable<Map<String, Tensor>> samples,
       Optional<CalibrationCache> before,
       Consumer<CalibrationCache> keep,
-      Map<String, String> header) {
+      Map<String, String> header,
+      SampleSet used) {
     List<Value> observed =
         selection.activations().stream().filter(v -> !selection.sharing().containsKey(v)).toList();
     CalibrationCache cache = CalibrationCache.of(model());
@@ -85,7 +85,7 @@ final class Calibration {
         new Observed(compiler, base, observed, options.backend(), Quantizer.quiet(options));
     int count = known.size();
     for (Map<String, Tensor> sample : samples) {
-      String hash = hash(sample);
+      String hash = SampleSet.hash(sample, 0, 1);
       if (known.contains(hash)) {
         continue;
       }
@@ -125,8 +125,7 @@ final class Calibration {
       activations.put(names.of(value), ActivationGrid.fit(format, range.min(), range.max()));
     }
     header.put("calibrator", options.calibrator().text());
-    header.put("calibration.samples", Integer.toString(count));
-    header.put("calibration.sha256", hash(cache.samples()));
+    used.addAll(cache.samples());
     return activations;
   }
 
@@ -142,28 +141,6 @@ final class Calibration {
         digest.update(Checksums.of(entry.getValue().load()).getBytes(StandardCharsets.UTF_8));
       }
     }
-    return HexFormat.of().formatHex(digest.digest());
-  }
-
-  private static String hash(Set<String> hashes) {
-    MessageDigest digest = Checksums.sha256();
-    hashes.forEach(hash -> digest.update(hash.getBytes(StandardCharsets.UTF_8)));
-    return HexFormat.of().formatHex(digest.digest());
-  }
-
-  private static String hash(Map<String, Tensor> sample) {
-    MessageDigest digest = Checksums.sha256();
-    new TreeMap<>(sample)
-        .forEach((name, tensor) -> {
-          digest.update(name.getBytes(StandardCharsets.UTF_8));
-          ByteBuffer buffer =
-              ByteBuffer.allocate(Math.multiplyExact(8, Math.max(1, tensor.size())))
-                  .order(ByteOrder.LITTLE_ENDIAN);
-          for (int i = 0; i < tensor.size(); i++) {
-            buffer.putDouble(tensor.getDouble(i));
-          }
-          digest.update(buffer.flip());
-        });
     return HexFormat.of().formatHex(digest.digest());
   }
 }

@@ -58,29 +58,33 @@ public sealed interface ChannelFactors {
    * Cross-layer equalization (Nagel et al., 2019): {@code sqrt(largest weight of the channel's
    * maker / largest weight of its readers)}, so that both ranges become equal; repeated until
    * nothing changes. Needs no data.
+   *
+   * @param absorbs whether high biases then move to the next layer ({@link Absorption}), for which
+   *     samples are looked at
    */
-  record CrossLayer() implements ChannelFactors {
+  record CrossLayer(boolean absorbs) implements ChannelFactors {
     @Override
     public String text() {
-      return "cle";
+      return absorbs ? "cle:absorb" : "cle";
     }
 
     @Override
     public boolean needsInputs() {
-      return false;
+      return absorbs;
     }
   }
 
   /**
    * {@code none}, {@code awq}, {@code smooth} (0.5), {@code smooth:0.85}, {@code smooth:search},
-   * {@code cle}.
+   * {@code cle}, {@code cle:absorb}.
    */
   static ChannelFactors parse(String text) {
     String lower = text.strip().toLowerCase(Locale.ROOT);
     return switch (lower) {
       case "none" -> new None();
       case "awq" -> new ActivationAware();
-      case "cle" -> new CrossLayer();
+      case "cle" -> new CrossLayer(false);
+      case "cle:absorb" -> new CrossLayer(true);
       case "smooth" -> new Smooth(0.5);
       case "smooth:search" -> new Smooth(-1);
       default -> smooth(lower, text);
@@ -106,6 +110,6 @@ public sealed interface ChannelFactors {
         "TSR-0422",
         "unknown equalization '"
             + text
-            + "'; there are none, awq, smooth, smooth:ALPHA (0 to 1), smooth:search and cle");
+            + "'; there are none, awq, smooth, smooth:ALPHA (0 to 1), smooth:search, cle and cle:absorb");
   }
 }

@@ -106,7 +106,7 @@ final class FactorSearch {
       factors.put(entry.getKey(), tensor(entry.getValue()));
       report(
           entry.getKey(),
-          new ChannelFactors.CrossLayer(),
+          new ChannelFactors.CrossLayer(false),
           text(entry.getValue()) + " after " + round + " rounds");
     }
   }

@@ -9,13 +9,30 @@ import java.util.Optional;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Backend;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.Pipelines;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 
-/** Time of layers alone, each a model of its own, on what reaches it in one sample. */
-final class LayerTimes {
-  private static final double WARM_UP_NANOS = 2e8;
+/**
+ * Time of layers alone, each a model of its own, on what reaches it in one sample. A layer that an
+ * integer kernel computes is timed from codes to codes: in a model its neighbours make and take
+ * them.
+ */
+public final class LayerTimes {
+  private static final double WINDOW_NANOS = 5e7;
+
+  /** HotSpot compiles a kernel after some hundred milliseconds of running it, one after another. */
+  private static final double JVM_WINDOW_NANOS = 5e8;
+
+  /** Two windows in a row that gain less end the warm-up. */
+  private static final double STEADY = .95;
+
+  private static final int WINDOWS = 20;
   private static final int ROUNDS = 9;
 
   private final Compiler compiler;
@@ -25,7 +42,12 @@ final class LayerTimes {
   private final Names names;
   private final Map<Value, Tensor> seen = new LinkedHashMap<>();
 
-  LayerTimes(Compiler compiler, Graph base, Quantizer.Options options, Map<String, Tensor> sample) {
+  /**
+   * @param base the float graph
+   * @param sample one call of it
+   */
+  public LayerTimes(
+      Compiler compiler, Graph base, Quantizer.Options options, Map<String, Tensor> sample) {
     this.compiler = compiler;
     this.base = base;
     this.options = options;
@@ -34,12 +56,12 @@ final class LayerTimes {
   }
 
   /** Nanoseconds of one call of each of these float layers, added up. */
-  double nanos(List<Node> layers) {
+  public double nanos(List<Node> layers) {
     return layers.stream().mapToDouble(layer -> nanos(base, layer, layer)).sum();
   }
 
   /** The same where they are coded as decided. */
-  double nanos(List<Node> layers, Quantizer.Decisions decisions) {
+  public double nanos(List<Node> layers, Quantizer.Decisions decisions) {
     double sum = 0;
     for (Node layer : layers) {
       String name = names.of(layer);
@@ -55,11 +77,35 @@ final class LayerTimes {
               Map.of(name, Objects.requireNonNull(decisions.plan().weights().get(name))));
       // Plain codes: they take the same time as chosen ones.
       Graph coded = new Quantizer(compiler).apply(base, plan, Quantizer.quiet(options));
+      Graph kernels = compiler.run(Pipelines.integerKernels(), coded, Quantizer.quiet(options));
+      Optional<Node> integer =
+          kernels.nodes().stream()
+              .filter(n -> n.id() == layer.id() && !dtype(kernels, n.input(0)).isFloat())
+              .findFirst();
       Node node =
           coded.nodes().stream().filter(n -> n.id() == layer.id()).findFirst().orElseThrow();
-      sum += nanos(coded, layer, node);
+      sum += integer.isPresent() ? codes(kernels, integer.get()) : nanos(coded, layer, node);
     }
     return sum;
+  }
+
+  /** Time of an integer kernel on any codes: it does not depend on them. */
+  private double codes(Graph kernels, Node node) {
+    Graph cut = LayerCut.of(kernels, node.name(), List.of(node.input(0)), node.output(0));
+    Tensor codes = Tensor.zeros(dtype(kernels, node.input(0)), shape(node));
+    for (int i = 0; i < codes.size(); i++) {
+      codes.setLong(i, i * 37 % 101);
+    }
+    return time(cut, Map.of(cut.inputs().getFirst().name(), codes));
+  }
+
+  private static DType dtype(Graph graph, Value value) {
+    return graph.type(value) instanceof TensorType type ? type.dtype() : DType.F32;
+  }
+
+  private long[] shape(Node layer) {
+    Node exact = base.nodes().stream().filter(n -> n.id() == layer.id()).findFirst().orElseThrow();
+    return value(exact.input(0)).shape();
   }
 
   private double nanos(Graph graph, Node layer, Node node) {
@@ -71,25 +117,45 @@ final class LayerTimes {
             .distinct()
             .toList();
     Graph cut = LayerCut.of(graph, node.name(), from, end);
-    Executable executable = compiler.link(cut, options.backend(), Quantizer.quiet(options));
     Map<String, Tensor> call = new LinkedHashMap<>();
     for (int i = 0; i < from.size(); i++) {
       call.put(cut.inputs().get(i).name(), value(from.get(i)));
     }
-    long start = System.nanoTime();
+    return time(cut, call);
+  }
+
+  private boolean isJvm() {
+    return compiler.registry().backend(options.backend()) instanceof Backend.OfProgram program
+        && Compiler.target(program, options.compile()).kind() == Target.Kind.JVM;
+  }
+
+  private double time(Graph cut, Map<String, Tensor> call) {
+    Executable executable = compiler.link(cut, options.backend(), Quantizer.quiet(options));
+    Map<String, Tensor> results = executable.run(call);
+    double length = isJvm() ? JVM_WINDOW_NANOS : WINDOW_NANOS;
+    double best = Double.POSITIVE_INFINITY;
     int runs = 0;
-    do {
-      executable.run(call);
-      runs++;
-    } while (System.nanoTime() - start < WARM_UP_NANOS);
-    int each = Math.max(1, runs / 20);
+    int steady = 0;
+    for (int window = 0; window < WINDOWS && steady < 2; window++) {
+      double before = best;
+      long start = System.nanoTime();
+      runs = 0;
+      do {
+        long one = System.nanoTime();
+        executable.run(call, results);
+        best = Math.min(best, (double) (System.nanoTime() - one));
+        runs++;
+      } while (System.nanoTime() - start < length);
+      steady = best > STEADY * before ? steady + 1 : 0;
+    }
+    int each = (int) Math.max(1, runs * 1e7 / length);
     double[] times = new double[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
-      long from0 = System.nanoTime();
+      long start = System.nanoTime();
       for (int i = 0; i < each; i++) {
-        executable.run(call);
+        executable.run(call, results);
       }
-      times[round] = (System.nanoTime() - from0) / (double) each;
+      times[round] = (System.nanoTime() - start) / (double) each;
     }
     Arrays.sort(times);
     return times[ROUNDS / 2];

@@ -518,9 +518,17 @@ public final class MixedSearch {
     return best;
   }
 
+  /** The samples that choose. */
+  public SampleSet samples() {
+    SampleSet set = new SampleSet();
+    samples.forEach(set::add);
+    return set;
+  }
+
   /** The decisions of a combination: an ordinary plan. */
   public Quantizer.Decisions decisions(Point point) {
     Map<String, String> header = new TreeMap<>(uniform.values().iterator().next().plan().header());
+    header.putAll(samples().header());
     header.put("search", point.name());
     Map<String, String> weights = new TreeMap<>();
     Map<String, QuantPlan.Choice> choices = new TreeMap<>();

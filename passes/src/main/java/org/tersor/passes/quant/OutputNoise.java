@@ -16,7 +16,7 @@ public final class OutputNoise {
   private long positions;
 
   /** Takes one call's output. */
-  void add(Tensor exact, Tensor coded) {
+  public void add(Tensor exact, Tensor coded) {
     if (exact.size() != coded.size()) {
       throw new TersorException("TSR-0906", "the outputs differ in size: " + exact + ", " + coded);
     }

@@ -75,9 +75,16 @@ public record QuantPlan(
     this(header, activations, weights, choices, scales, Map.of());
   }
 
-  /** The same with corrected biases. */
+  /** The same with corrected biases; they replace those of the same layers. */
   QuantPlan withBiases(Map<String, Choice> corrected) {
-    return new QuantPlan(header, activations, weights, choices, scales, corrected);
+    Map<String, Choice> all = new TreeMap<>(biases);
+    all.putAll(corrected);
+    return new QuantPlan(header, activations, weights, choices, scales, all);
+  }
+
+  /** The same with other factors between channels. */
+  QuantPlan withScales(Map<String, Choice> other) {
+    return new QuantPlan(header, activations, weights, choices, other, biases);
   }
 
   public QuantPlan {

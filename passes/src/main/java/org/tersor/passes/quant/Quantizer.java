@@ -103,6 +103,14 @@ public final class Quantizer {
         List<String> reports) {
       this(plan, codes, factors, Map.of(), reports);
     }
+
+    /** The same with other biases of some layers. */
+    private Decisions with(
+        Map<String, QuantPlan.Choice> choices, Map<String, Tensor> moved, List<String> told) {
+      Map<String, Tensor> all = new TreeMap<>(biases);
+      all.putAll(moved);
+      return new Decisions(plan.withBiases(choices), codes, factors, all, told);
+    }
   }
 
   /**
@@ -159,12 +167,53 @@ public final class Quantizer {
                 parsed.name().toLowerCase(java.util.Locale.ROOT), Checksums.of(bias))));
     List<String> reports = new ArrayList<>(decisions.reports());
     reports.addAll(correction.reports());
+    return decisions.with(choices, biases, reports);
+  }
+
+  /**
+   * Moves high biases to the next layer and decides anew, on the graph where they have moved; the
+   * old decisions stay where the coded model's outputs would be farther from the float model's.
+   *
+   * @param old with the factors of cross-layer equalization
+   */
+  private Decisions absorbed(
+      Graph given, Decisions old, Iterable<Map<String, Tensor>> samples, Options options) {
+    Graph equal = equalized(given, old);
+    Absorption absorption = new Absorption(compiler, options, samples);
+    Map<String, Tensor> biases = absorption.find(equal, old.plan().weights().keySet());
+    List<String> reports = new ArrayList<>(old.reports());
+    reports.addAll(absorption.reports());
+    if (biases.isEmpty()) {
+      return old.with(Map.of(), Map.of(), reports);
+    }
+    Map<String, QuantPlan.Choice> choices = new TreeMap<>();
+    biases.forEach(
+        (name, bias) -> choices.put(name, new QuantPlan.Choice("absorb", Checksums.of(bias))));
+    Graph moved = BiasCorrection.apply(equal, biases);
+    Decisions anew =
+        decide(moved, samples, options.with(options.method(), new ChannelFactors.None()));
+    CompileOptions quiet = quiet(options);
+    double change = BiasCorrection.noise(compiler, options, equal, moved, samples);
+    double before =
+        BiasCorrection.noise(compiler, options, given, apply(equal, old, quiet), samples);
+    double after =
+        BiasCorrection.noise(compiler, options, given, apply(moved, anew, quiet), samples);
+    boolean better = after <= before;
+    reports.add(
+        String.format(
+            java.util.Locale.ROOT,
+            "absorption: noise by signal of the model's outputs %.4g, was %.4g (of the float model's %.2g)%s",
+            after,
+            before,
+            change,
+            better ? "" : ": all biases stay"));
+    if (!better) {
+      return old.with(Map.of(), Map.of(), reports);
+    }
+    reports.addAll(anew.reports());
     return new Decisions(
-        decisions.plan().withBiases(choices),
-        decisions.codes(),
-        decisions.factors(),
-        biases,
-        reports);
+            anew.plan().withScales(old.plan().scales()), anew.codes(), old.factors(), reports)
+        .with(choices, biases, reports);
   }
 
   /** Weights in a format, activations in the one that goes with it. */
@@ -250,10 +299,16 @@ public final class Quantizer {
    */
   public Decisions decide(
       Graph given,
-      Iterable<Map<String, Tensor>> samples,
+      Iterable<Map<String, Tensor>> data,
       Options options,
       Optional<CalibrationCache> before,
       Consumer<CalibrationCache> keep) {
+    if (options.equalization() instanceof ChannelFactors.CrossLayer cross && cross.absorbs()) {
+      Options without = options.with(options.method(), new ChannelFactors.CrossLayer(false));
+      return absorbed(given, decide(given, data, without, before, keep), data, options);
+    }
+    SampleSet used = new SampleSet();
+    Iterable<Map<String, Tensor>> samples = used.watching(data);
     NumberFormat weightFormat = compiler.registry().format(options.weights());
     Optional<NumberFormat> activationFormat =
         options.activations().map(compiler.registry()::format);
@@ -306,11 +361,12 @@ public final class Quantizer {
     Map<String, QuantPlan.Activation> activations =
         activationFormat.isPresent()
             ? new Calibration(compiler, base, selection, options, reports)
-                .run(activationFormat.get(), samples, before, keep, header)
+                .run(activationFormat.get(), samples, before, keep, header, used)
             : Map.of();
     Map<String, String> weights = new TreeMap<>();
     selection.weights().keySet().forEach(node -> weights.put(names.of(node), weightFormat.id()));
     if (options.method() instanceof Rounding rounding && !rounding.search()) {
+      header.putAll(used.header());
       return new Decisions(
           new QuantPlan(header, activations, weights, Map.of(), scales),
           Map.of(),
@@ -330,6 +386,7 @@ public final class Quantizer {
     WeightTuner tuner = new WeightTuner(compiler, base, options, options.method(), samples);
     WeightTuner.Tuned tuned = tuner.tune(selection.weights(), formats, inputScales);
     reports.addAll(tuned.reports());
+    header.putAll(used.header());
     return new Decisions(
         new QuantPlan(header, activations, weights, tuned.choices(), scales),
         tuned.codes(),
@@ -380,6 +437,11 @@ public final class Quantizer {
   /** The name of a value in plans. */
   public static String name(Graph base, Value value) {
     return new Names(base).of(value);
+  }
+
+  /** The name of a layer in plans. */
+  public static String name(Graph base, Node node) {
+    return new Names(base).of(node);
   }
 
   /** Replays a plan. */

@@ -9,11 +9,13 @@ import java.util.Optional;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -157,7 +159,21 @@ final class LlamaGraph {
         List.of(logits));
     graph.output(logits);
     present.forEach(graph::output);
-    return graph.build(file.text("general.name").orElse("llama"), metadata(vocabulary));
+    return ModelMetadata.withStates(
+        graph.build(file.text("general.name").orElse("llama"), metadata(vocabulary)),
+        states(layers));
+  }
+
+  /** The cache: what a call gives, the next one takes. */
+  private static List<Executable.State> states(int layers) {
+    List<Executable.State> states = new ArrayList<>();
+    for (int n = 0; n < layers; n++) {
+      for (String part : List.of("key", "value")) {
+        states.add(
+            new Executable.State("present." + n + "." + part, "past_key_values." + n + "." + part));
+      }
+    }
+    return states;
   }
 
   private Value cache(String name, DimExpr past, int size) {
