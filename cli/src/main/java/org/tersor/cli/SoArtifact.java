@@ -142,11 +142,12 @@ final class SoArtifact implements Executable {
       String why =
           switch ((int) result) {
             case -1 -> "a pointer is missing";
-            case -2 -> "a dimension is negative or a size overflows";
+            case -2 -> "a dimension is negative, sizes contradict each other, or one overflows";
             case -3 -> "the arena is too small";
             case -4 ->
                 "this processor can run none of the instruction sets that the library was compiled for";
             case CANCELLED -> "the call was cancelled";
+            case -8 -> "an index in the data is out of the range of its tensor";
             case -6 -> "the inputs choose a branch that the model's shapes do not allow";
             default -> "error " + result;
           };

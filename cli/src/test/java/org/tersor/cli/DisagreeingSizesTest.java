@@ -47,7 +47,7 @@ class DisagreeingSizesTest {
     return TensorType.of(DType.F32, List.of(DimExpr.symbol(rows), DimExpr.symbol(columns)));
   }
 
-  private static void check(Executable model) {
+  private static void check(Executable model, String refusal) {
     Tensor a = Tensor.of(new float[] {1, 2, 3}, 1, 3);
     Tensor fits = Tensor.of(new float[] {1, 10, 100}, 3, 1);
     Map<String, Tensor> results = model.run(Map.of("a", a, "b", fits));
@@ -56,7 +56,14 @@ class DisagreeingSizesTest {
     Tensor longer = Tensor.of(new float[] {1, 10, 100, 1000}, 4, 1);
     TersorException e =
         assertThrows(TersorException.class, () -> model.run(Map.of("a", a, "b", longer)));
-    assertEquals("TSR-0703", e.code());
+    assertEquals(refusal, e.code());
+    Tensor shorter = Tensor.of(new float[] {1, 10}, 2, 1);
+    e = assertThrows(TersorException.class, () -> model.run(Map.of("a", a, "b", shorter)));
+    assertEquals(refusal, e.code());
+    // No row takes part in the wrong product; it is one all the same.
+    Tensor none = Tensor.zeros(DType.F32, 0, 3);
+    e = assertThrows(TersorException.class, () -> model.run(Map.of("a", none, "b", shorter)));
+    assertEquals(refusal, e.code());
   }
 
   @ParameterizedTest
@@ -64,13 +71,23 @@ class DisagreeingSizesTest {
   void nothingIsReadBeyond(String backend) {
     var unavailable = COMPILER.registry().backend(backend).unavailable();
     assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
-    check(COMPILER.executable(product(), backend, CompileOptions.defaults()));
+    check(COMPILER.executable(product(), backend, CompileOptions.defaults()), "TSR-0703");
   }
 
   @Test
   void norInAJar() throws IOException {
     Path jar = folder.resolve("product.jar");
     COMPILER.artifact(product(), "jvm", List.of(), jar, CompileOptions.defaults());
-    check(JarArtifact.open(jar, 1));
+    check(JarArtifact.open(jar, 1), "TSR-0703");
+  }
+
+  /** The sizes are looked at by C code here, before it looks at anything else. */
+  @Test
+  void norInALibrary() throws IOException {
+    var unavailable = COMPILER.registry().backend("native").unavailable();
+    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Path library = folder.resolve("product.so");
+    COMPILER.artifact(product(), "native", List.of(), library, CompileOptions.defaults());
+    check(new SoArtifact(library), "TSR-0604");
   }
 }

@@ -20,11 +20,6 @@ record HostileCase(String name, Answer answer, List<Tensor> operands, Nodes node
   enum Answer {
     /** Only a diagnostic. */
     REFUSED,
-    /**
-     * A diagnostic by evaluation; generated code may take the nearest index that exists, as it
-     * cannot stop in the middle of a kernel. It must not read or write anywhere else.
-     */
-    INDEX,
     /** A diagnostic or a value: the specification says nothing, or it is well defined. */
     ANY
   }

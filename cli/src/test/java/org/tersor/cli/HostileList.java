@@ -117,10 +117,6 @@ abstract class HostileList {
     add(Answer.REFUSED, name, node("", type, attributes, 1), operands);
   }
 
-  void index(String name, String type, Map<String, Attribute> attributes, Tensor... operands) {
-    add(Answer.INDEX, name, node("", type, attributes, 1), operands);
-  }
-
   void any(String name, String type, Map<String, Attribute> attributes, Tensor... operands) {
     add(Answer.ANY, name, node("", type, attributes, 1), operands);
   }

@@ -86,7 +86,7 @@ final class HostileModelOperators extends HostileList {
         floats(4));
     for (long index : new long[] {2, -3, FAR}) {
       microsoft(
-          Answer.INDEX,
+          Answer.REFUSED,
           "gathers blocks at " + index,
           "GatherBlockQuantized",
           Map.of("block_size", integer(16), "gather_axis", integer(0), "quantize_axis", integer(1)),
@@ -134,7 +134,7 @@ final class HostileModelOperators extends HostileList {
 
   /** Minus one is the last where an operator stands on Gather; the specification says nothing. */
   private static Answer fromEnd(long index) {
-    return index == -1 ? Answer.ANY : Answer.INDEX;
+    return index == -1 ? Answer.ANY : Answer.REFUSED;
   }
 
   private void transformers() {
@@ -166,7 +166,7 @@ final class HostileModelOperators extends HostileList {
     }
     for (int length : new int[] {99, -5, Integer.MIN_VALUE}) {
       add(
-          Answer.INDEX,
+          Answer.REFUSED,
           "cache length " + length,
           node(
               "com.microsoft",
@@ -190,7 +190,7 @@ final class HostileModelOperators extends HostileList {
           floats(8, 2),
           floats(8, 2),
           Tensor.of(new long[] {position}, 1, 1));
-      index(
+      refused(
           "writes cache at " + position,
           "TensorScatter",
           Map.of("axis", integer(2)),
@@ -314,7 +314,7 @@ final class HostileModelOperators extends HostileList {
           ints(DType.I32, new long[] {1}, length));
     }
     refused("frames of step 0", "STFT", Map.of(), floats(1, 8, 1), scalar(0), floats(4));
-    index("frames of step -1", "STFT", Map.of(), floats(1, 8, 1), scalar(-1), floats(4));
+    refused("frames of step -1", "STFT", Map.of(), floats(1, 8, 1), scalar(-1), floats(4));
     refused(
         "regions far",
         "RoiAlign",
@@ -339,6 +339,6 @@ final class HostileModelOperators extends HostileList {
         floats(1, 2, 5, 5),
         floats(2, 2, 3, 3),
         floats(1, 18, 3, 3));
-    index("entropy label", "SoftmaxCrossEntropyLoss", Map.of(), floats(1, 3), longs(FAR));
+    refused("entropy label", "SoftmaxCrossEntropyLoss", Map.of(), floats(1, 3), longs(FAR));
   }
 }

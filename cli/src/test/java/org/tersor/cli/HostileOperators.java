@@ -31,7 +31,7 @@ final class HostileOperators extends HostileList {
     refused("reshape wraps", "Reshape", NONE, floats(4), longs(WRAPS, WRAPS));
     refused("reshape two unknown", "Reshape", NONE, floats(4), longs(-1, -1));
     refused("reshape negative", "Reshape", NONE, floats(4), longs(-2, -2));
-    index("reshape other size", "Reshape", NONE, floats(4), longs(3));
+    refused("reshape other size", "Reshape", NONE, floats(4), longs(3));
     refused("pad far", "Pad", NONE, floats(2), longs(FAR, FAR));
     refused("pad memory", "Pad", NONE, floats(2), longs(1 << 30, 1 << 30));
     refused("pad too negative", "Pad", NONE, floats(2), longs(-3, -3));
@@ -66,8 +66,8 @@ final class HostileOperators extends HostileList {
     refused("top-k negative", "TopK", NONE, floats(4), longs(-1));
     refused("center crop far", "CenterCropPad", NONE, floats(2), longs(HUGE));
     refused("dft far", "DFT", NONE, floats(1, 4, 1), scalar(HUGE), scalar(1));
-    index("unsqueeze axis", "Unsqueeze", NONE, floats(4), longs(HUGE));
-    index("squeeze axis", "Squeeze", NONE, floats(4), longs(0));
+    refused("unsqueeze axis", "Unsqueeze", NONE, floats(4), longs(HUGE));
+    refused("squeeze axis", "Squeeze", NONE, floats(4), longs(0));
     refused(
         "mel far",
         "MelWeightMatrix",
@@ -81,27 +81,27 @@ final class HostileOperators extends HostileList {
 
   private void indices() {
     for (long index : new long[] {2, -3, 1_000_000_000L, FAR, Long.MIN_VALUE}) {
-      index("gather " + index, "Gather", NONE, floats(2, 3), longs(index));
-      index(
+      refused("gather " + index, "Gather", NONE, floats(2, 3), longs(index));
+      refused(
           "gather elements " + index,
           "GatherElements",
           NONE,
           floats(2, 3),
           Tensor.of(new long[] {index}, 1, 1));
-      index(
+      refused(
           "gather tuples " + index,
           "GatherND",
           NONE,
           floats(2, 3),
           Tensor.of(new long[] {index}, 1, 1));
-      index(
+      refused(
           "scatter elements " + index,
           "ScatterElements",
           NONE,
           floats(2, 3),
           Tensor.of(new long[] {index}, 1, 1),
           floats(1, 1));
-      index(
+      refused(
           "scatter tuples " + index,
           "ScatterND",
           NONE,
@@ -110,7 +110,7 @@ final class HostileOperators extends HostileList {
           floats(1, 3));
     }
     refused("axis", "Softmax", Map.of("axis", integer(HUGE)), floats(2, 2));
-    index("cumulate axis", "CumSum", NONE, floats(2, 2), scalar(5));
+    refused("cumulate axis", "CumSum", NONE, floats(2, 2), scalar(5));
     refused("permutation", "Transpose", Map.of("perm", ints(0, 0)), floats(2, 2));
     refused("permutation far", "Transpose", Map.of("perm", ints(HUGE, 0)), floats(2, 2));
     any(
@@ -133,21 +133,21 @@ final class HostileOperators extends HostileList {
         longs(Long.MIN_VALUE));
     refused("slice without step", "Slice", NONE, floats(4), longs(0), longs(4), longs(0), longs(0));
     any("triangle", "Trilu", NONE, floats(3, 3), scalar(Long.MIN_VALUE));
-    index(
+    refused(
         "reversed lengths",
         "ReverseSequence",
         Map.of("batch_axis", integer(0), "time_axis", integer(1)),
         floats(2, 3),
         longs(99, -5));
-    index("region of no image", "RoiAlign", NONE, floats(1, 1, 4, 4), floats(1, 4), longs(99));
-    index("loss label", "NegativeLogLikelihoodLoss", NONE, floats(1, 3), longs(1_000_000_000L));
+    refused("region of no image", "RoiAlign", NONE, floats(1, 1, 4, 4), floats(1, 4), longs(99));
+    refused("loss label", "NegativeLogLikelihoodLoss", NONE, floats(1, 3), longs(1_000_000_000L));
     add(
-        Answer.INDEX,
+        Answer.REFUSED,
         "feature -10",
         node("ai.onnx.ml", "ArrayFeatureExtractor", NONE, 1),
         floats(1, 3),
         longs(-10));
-    index(
+    refused(
         "unpooled",
         "MaxUnpool",
         Map.of("kernel_shape", ints(2, 2), "strides", ints(2, 2)),

@@ -55,10 +55,7 @@ class HostileOperatorsTest {
       cases++;
       backends.add(fields[1]);
       boolean refused = DIAGNOSTIC.matcher(fields[3]).matches();
-      boolean lenient =
-          fields[0].equals("ANY")
-              || (fields[0].equals("INDEX") && !fields[1].equals("interpreter"));
-      if (!refused && !(fields[3].equals("VALUE") && lenient)) {
+      if (!refused && !(fields[3].equals("VALUE") && fields[0].equals("ANY"))) {
         bad.add(line);
       }
     }

@@ -2,6 +2,7 @@ package org.tersor.runtime;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What an executable does, without the code of its kernels: buffers, steps run once at load
@@ -118,7 +119,48 @@ public record Plan(
    * @param dims value of each dimension parameter
    * @param tasks extent of the parallel loop
    * @param origin the graph node(s) it computes, for reports
+   * @param demand looked at after the launch; the run ends where it is violated
    */
   public record Call(
-      int kernel, List<Integer> buffers, List<DimExpr> dims, DimExpr tasks, String origin) {}
+      int kernel,
+      List<Integer> buffers,
+      List<DimExpr> dims,
+      DimExpr tasks,
+      String origin,
+      Optional<Demand> demand) {
+    /** A launch that demands nothing. */
+    public Call(
+        int kernel, List<Integer> buffers, List<DimExpr> dims, DimExpr tasks, String origin) {
+      this(kernel, buffers, dims, tasks, origin, Optional.empty());
+    }
+  }
+
+  /**
+   * Indices that the data gave lie in {@code least..most}. A kernel has reduced them to one number,
+   * the largest of {@code index - least + Long.MIN_VALUE}.
+   *
+   * @param buffer holds that number, and nothing else in a call
+   * @param count indices at most; none are none outside, even of an empty range
+   */
+  public record Demand(int buffer, DimExpr least, DimExpr most, DimExpr count) {
+    /** What is wrong, if anything. */
+    public Optional<String> violation(long largest, Map<String, Long> dims) {
+      long low = least.eval(dims);
+      long high = most.eval(dims);
+      boolean violated =
+          low > high ? count.eval(dims) > 0 : largest > Long.MIN_VALUE + (high - low);
+      return violated
+          ? Optional.of(
+              "index " + (largest - Long.MIN_VALUE + low) + " is outside " + low + ".." + high)
+          : Optional.empty();
+    }
+
+    /** A diagnostic if it is violated. */
+    public void require(long largest, Map<String, Long> dims, String origin) {
+      violation(largest, dims)
+          .ifPresent(why -> {
+            throw new TersorException("TSR-0705", origin + ": " + why);
+          });
+    }
+  }
 }

@@ -2,13 +2,14 @@ package org.tersor.runtime;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Text form of a {@link Plan}: one line each, fields separated by tabs, lists after their length.
  * In names, backslash escapes backslash, tab and line ends.
  */
 public final class PlanCodec {
-  private static final String HEADER = "tersor-plan 1";
+  private static final String HEADER = "tersor-plan 2";
 
   private PlanCodec() {}
 
@@ -49,7 +50,13 @@ public final class PlanCodec {
   private static void call(String word, Plan.Call call, StringBuilder out) {
     CodecLine line = new CodecLine(word).number(call.kernel()).number(call.buffers().size());
     call.buffers().forEach(line::number);
-    line.dims(call.dims()).text(call.tasks().toString()).text(call.origin()).end(out);
+    line.dims(call.dims()).text(call.tasks().toString()).text(call.origin());
+    line.number(call.demand().isPresent() ? 1 : 0);
+    call.demand()
+        .ifPresent(demand ->
+            line.number(demand.buffer())
+                .dims(List.of(demand.least(), demand.most(), demand.count())));
+    line.end(out);
   }
 
   /** Reads {@link #write}'s text; anything else is a {@link TersorException}. */
@@ -128,7 +135,15 @@ public final class PlanCodec {
     for (int n = fields.number(); n > 0; n--) {
       buffers.add(fields.number());
     }
-    return new Plan.Call(
-        kernel, List.copyOf(buffers), fields.dims(), DimExpr.parse(fields.next()), fields.next());
+    List<DimExpr> dims = fields.dims();
+    DimExpr tasks = DimExpr.parse(fields.next());
+    String origin = fields.next();
+    Optional<Plan.Demand> demand = Optional.empty();
+    if (fields.number() != 0) {
+      int buffer = fields.number();
+      List<DimExpr> range = fields.dims();
+      demand = Optional.of(new Plan.Demand(buffer, range.get(0), range.get(1), range.get(2)));
+    }
+    return new Plan.Call(kernel, List.copyOf(buffers), dims, tasks, origin, demand);
   }
 }

@@ -101,7 +101,8 @@ public final class PlanExecutable implements Executable {
       for (Plan.Call call : calls) {
         if (call.kernel() < 0
             || call.kernel() >= kernelCount
-            || call.buffers().stream().anyMatch(b -> b < 0 || b >= plan.buffers().size())) {
+            || call.buffers().stream().anyMatch(b -> b < 0 || b >= plan.buffers().size())
+            || call.demand().filter(demand -> !isOneLong(demand, call)).isPresent()) {
           throw damaged(
               "step of "
                   + call.origin()
@@ -112,6 +113,11 @@ public final class PlanExecutable implements Executable {
         }
       }
     }
+  }
+
+  private boolean isOneLong(Plan.Demand demand, Plan.Call call) {
+    return call.buffers().contains(demand.buffer())
+        && plan.buffers().get(demand.buffer()).dtype() == DType.I64;
   }
 
   private TersorException damaged(String why) {
@@ -398,6 +404,9 @@ public final class PlanExecutable implements Executable {
         try {
           TaskPool.Tasks parts = bound ? inTiles(step, tasks, cancellation) : tasks;
           StepClock.time(plan, step.call(), dims, () -> pool.run(step.tasks(), workers, parts));
+          if (step.call().demand().isPresent()) {
+            look(step, step.call().demand().get(), arrays, dims);
+          }
         } catch (TersorException e) {
           throw e;
         } catch (RuntimeException e) {
@@ -418,6 +427,15 @@ public final class PlanExecutable implements Executable {
     } finally {
       if (workers) {
         pool.release();
+      }
+    }
+  }
+
+  private static void look(
+      PlanLayout.Step step, Plan.Demand demand, Object[] arrays, Map<String, Long> dims) {
+    for (int i = 0; i < arrays.length; i++) {
+      if (step.buffers()[i] == demand.buffer()) {
+        demand.require(((long[]) arrays[i])[step.offsets()[i]], dims, step.call().origin());
       }
     }
   }

@@ -152,7 +152,8 @@ final class Artifact {
             "ERROR_CPU",
             "ERROR_PACKED",
             "ERROR_BRANCH",
-            "ERROR_CANCELLED")) {
+            "ERROR_CANCELLED",
+            "ERROR_INDEX")) {
       out.append("#define ")
           .append(name)
           .append(' ')

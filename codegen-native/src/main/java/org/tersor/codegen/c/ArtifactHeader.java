@@ -155,12 +155,13 @@ final class ArtifactHeader {
       enum {
         @U@_OK = 0,
         @U@_ERROR_NULL = -1,   /* a pointer is missing */
-        @U@_ERROR_DIMS = -2,   /* a dimension is negative, or a size overflows */
+        @U@_ERROR_DIMS = -2,   /* a dimension is negative, sizes contradict each other, or one overflows */
         @U@_ERROR_ARENA = -3,  /* the arena is smaller than @P@_arena_size(dims) */
         @U@_ERROR_CPU = -4,    /* the processor can run none of the levels */
         @U@_ERROR_PACKED = -5, /* @P@_prepare was not called, or on another kind of processor */
         @U@_ERROR_BRANCH = -6, /* the inputs choose a branch that the model's shapes do not allow */
-        @U@_ERROR_CANCELLED = -7 /* the call was ended by its flag; outputs and arena hold anything */
+        @U@_ERROR_CANCELLED = -7, /* the call was ended by its flag; outputs and arena hold anything */
+        @U@_ERROR_INDEX = -8   /* an index in the data is out of range; outputs and arena hold anything */
       };
       enum { @U@_DIMS = @DIMS@, @U@_INPUTS = @INPUTS@, @U@_OUTPUTS = @OUTPUTS@ };
 

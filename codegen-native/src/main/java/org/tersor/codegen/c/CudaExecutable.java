@@ -237,6 +237,9 @@ final class CudaExecutable implements Executable {
     private final CudaLaunches launches;
     private final List<MemorySegment> in = new ArrayList<>();
     private final List<MemorySegment> out = new ArrayList<>();
+    private final List<Plan.Call> demanding =
+        plan.runSteps().stream().filter(call -> call.demand().isPresent()).toList();
+    private final MemorySegment found = arena.allocate(JAVA_LONG, Math.max(1, demanding.size()));
 
     Session(Map<String, Long> dims) {
       this.dims = dims;
@@ -290,10 +293,31 @@ final class CudaExecutable implements Executable {
             copies(Plan.Storage.INPUT);
             launches.enqueue(driver, stream);
             copies(Plan.Storage.OUTPUT);
+            numbers();
             return true;
           });
+      for (int i = 0; i < demanding.size(); i++) {
+        Plan.Call call = demanding.get(i);
+        call.demand().orElseThrow().require(found.getAtIndex(JAVA_LONG, i), dims, call.origin());
+      }
       for (int i = 0; i < results.size(); i++) {
         HeapSegments.of(results.get(i)).copyFrom(out.get(i));
+      }
+    }
+
+    /**
+     * What the demands of the plan are about. Kernels after them have run by then: they limit what
+     * they index with to their buffers.
+     */
+    private void numbers() {
+      for (int i = 0; i < demanding.size(); i++) {
+        driver.call(
+            Function.COPY_TO_HOST,
+            "copy a range of indices from the device",
+            found.asSlice(8L * i, 8),
+            address(demanding.get(i).demand().orElseThrow().buffer()),
+            8L,
+            stream.pointer());
       }
     }
 

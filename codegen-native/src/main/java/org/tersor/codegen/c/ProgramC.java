@@ -49,7 +49,9 @@ final class ProgramC implements LibraryCode {
         int64_t scratch_bytes;
         const int64_t *d;
         const int32_t *cancel;
+        int64_t *fault;
       } tsr_call;
+      #define TSR_FAULT(c) __atomic_load_n((c)->fault, __ATOMIC_RELAXED)
       #define TSR_CANCELLED(c) ((c)->cancel && __atomic_load_n((c)->cancel, __ATOMIC_RELAXED))
       """;
 
@@ -99,6 +101,7 @@ final class ProgramC implements LibraryCode {
               __asm__ volatile("syscall" : "+a"(r) : : "rcx", "r11", "memory");
             }
           }
+          if (TSR_FAULT(c)) return;
         }
       }
       """;
@@ -315,7 +318,10 @@ final class ProgramC implements LibraryCode {
           .append(kernel(call.kernel()))
           .append("(")
           .append(String.join(", ", args))
-          .append("); break;\n");
+          .append(");");
+      int step = i;
+      call.demand().ifPresent(demand -> out.append(demand(demand, step)));
+      out.append(" break;\n");
       all.append("  if (from <= ")
           .append(i)
           .append(" && ")
@@ -324,6 +330,9 @@ final class ProgramC implements LibraryCode {
           .append(i)
           .append(", ");
       all.append(dims.text(call.tasks(), false)).append(");\n");
+      if (call.demand().isPresent()) {
+        all.append("  if (TSR_FAULT(c)) return;\n");
+      }
       i++;
     }
     out.append("    default: break;\n  }\n}\n");
@@ -335,6 +344,20 @@ final class ProgramC implements LibraryCode {
     out.append(all).append("}\n");
     direct(out);
     out.append(WORK.replace("PREFIX", prefix));
+  }
+
+  /** Notes a step whose number is out of its range, and the number; the range is not empty. */
+  private String demand(Plan.Demand demand, int step) {
+    String number = "*(const int64_t *)" + pointer(plan.buffers().get(demand.buffer()));
+    return " if ("
+        + number
+        + " > INT64_MIN + "
+        + dims.text(demand.most().minus(demand.least()), false)
+        + ") { c->fault[1] = "
+        + number
+        + "; __atomic_store_n(c->fault, "
+        + (step + 1)
+        + ", __ATOMIC_RELAXED); }";
   }
 
   /** All steps, with the addresses of inputs and outputs as arguments. */

@@ -215,7 +215,7 @@ final class ScriptC implements LibraryCode {
                 + constantBase.get(i)
                 + ", c->packed + "
                 + packedBase.get(i)
-                + ", c->arena, c->offsets, c->scratch, c->scratch_bytes, ds, c->cancel};\n");
+                + ", c->arena, c->offsets, c->scratch, c->scratch_bytes, ds, c->cancel, c->fault};\n");
         out.append(
             "    "
                 + segments.get(i).prefix()
@@ -373,7 +373,7 @@ final class ScriptC implements LibraryCode {
             + packedBase.get(run.segment())
             + ", c->arena + c->offsets["
             + slots
-            + "], o, c->scratch, c->scratch_bytes, ds, c->cancel};\n");
+            + "], o, c->scratch, c->scratch_bytes, ds, c->cancel, c->fault};\n");
     out.append(
         "    "
             + segment.prefix()
@@ -381,7 +381,7 @@ final class ScriptC implements LibraryCode {
             + segment.loadSteps()
             + ", "
             + (segment.loadSteps() + segment.runSteps())
-            + ");\n");
+            + ");\n    if (TSR_FAULT(c)) return TSR_INDEX;\n");
     run.outputs().forEach(i -> out.append("    r[" + i + "] = " + own(i) + ";\n"));
     out.append("  }\n");
   }

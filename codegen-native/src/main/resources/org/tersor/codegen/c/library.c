@@ -70,7 +70,8 @@ API int FN(prepare)(void *packed) {
   if (!level) return ERROR_CPU;
   if (!packed) return ERROR_NULL;
   unsigned char *start = packed_start(packed);
-  tsr_call call = {0, 0, level->constants, start + 64, 0, 0, start + 64 + level->packed, 0, no_dims, 0};
+  int64_t fault[2] = {0, 0};
+  tsr_call call = {0, 0, level->constants, start + 64, 0, 0, start + 64 + level->packed, 0, no_dims, 0, fault};
   level->steps(&call, 0, level->load);
   *(uint64_t *)start = MARK + (uint64_t)(level - levels);
   return OK;
@@ -94,6 +95,7 @@ static void part(void *data, int64_t from, int64_t to, int32_t worker) {
 /* What a call that went through its steps gives. */
 static int result(const tsr_level *level, const tsr_call *call) {
   if (TSR_CANCELLED(call)) return ERROR_CANCELLED;
+  if (TSR_FAULT(call)) return ERROR_INDEX;
   return level->status ? (int)level->status(call) : OK;
 }
 
@@ -117,7 +119,8 @@ API int FN(run_cancellable)(const void *const *inputs, void *const *outputs, con
   int64_t *offsets = (int64_t *)base, *tasks = (int64_t *)(base + round64(8 * (int64_t)level->slots));
   unsigned char *slots = base + head(level);
   int64_t size = level->layout(dims, offsets);
-  tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each, dims, cancel};
+  int64_t fault[2] = {0, 0};
+  tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each, dims, cancel, fault};
   if (!parallel) {
     level->steps(&call, level->load, level->load + level->run);
     return result(level, &call);
@@ -125,7 +128,7 @@ API int FN(run_cancellable)(const void *const *inputs, void *const *outputs, con
   uint64_t more = each > 0 ? (arena_bytes - (uint64_t)need) / (uint64_t)each : 0;
   int32_t workers = 1 + (int32_t)(more > 1023 ? 1023 : more);
   level->tasks(dims, tasks);
-  for (int32_t step = level->load; step < level->load + level->run && !TSR_CANCELLED(&call); step++) {
+  for (int32_t step = level->load; step < level->load + level->run && !TSR_CANCELLED(&call) && !TSR_FAULT(&call); step++) {
     tsr_part p = {level, &call, step};
     if (tasks[step] <= 1) {
       level->step(&call, step, 0, tasks[step], 0);

@@ -2,6 +2,7 @@
 #define TSR_DIMS (-2)
 #define TSR_BRANCH (-6)
 #define TSR_STOPPED (-7)
+#define TSR_INDEX (-8)
 
 TSR_DIM void tsr_copy(unsigned char *to, const unsigned char *from, int64_t n) {
   for (int64_t i = 0; i < n; i++) to[i] = from[i];

@@ -319,6 +319,13 @@ final class KernTyper {
         }
         throw e.at().error("TSR-1004", "bits(TYPE, value) needs the name of a type");
       }
+      case "within" -> {
+        List<Ast> args = arguments(e, 3);
+        yield new KExpr.Within(
+            type(args.getFirst(), scope, Optional.empty()),
+            KernNumbers.dim(args.get(1)),
+            KernNumbers.dim(args.get(2)));
+      }
       case "dim" -> new KExpr.Dim(KernNumbers.dim(arguments(e, 1).getFirst()));
       case "relu" -> {
         KExpr a = type(arguments(e, 1).getFirst(), scope, wanted);

@@ -185,6 +185,8 @@ public final class KernelPrinter {
       case KExpr.To e ->
           e.scalar().text() + (e.inRange() ? "!" : "") + "(" + expr(e.a(), 0, axes) + ")";
       case KExpr.BitsAs e -> "bits(" + e.scalar().text() + ", " + expr(e.a(), 0, axes) + ")";
+      case KExpr.Within e ->
+          "within(" + expr(e.value(), 0, axes) + ", " + dim(e.least()) + ", " + dim(e.most()) + ")";
       case KExpr.Fold e -> {
         Map<String, Axis> inner = new LinkedHashMap<>(axes);
         String op =

@@ -116,6 +116,26 @@ public sealed interface KExpr {
     }
   }
 
+  /**
+   * An index that the model's data give, INDEX: {@code value}, which lies in {@code least..most},
+   * or the run fails. {@link IndexDemands} makes the kernels that look before the one that reads.
+   * Loops do not look again: what uses the index as one of a buffer limits it to that buffer, as
+   * memory may change in between.
+   *
+   * @param value of any integer or float type; of floats the integer part counts
+   */
+  record Within(KExpr value, DimExpr least, DimExpr most) implements KExpr {
+    @Override
+    public Scalar scalar() {
+      return Scalar.INDEX;
+    }
+
+    /** The index for code that comes after the check. */
+    public KExpr unchecked() {
+      return K.cast(Scalar.INDEX, value);
+    }
+  }
+
   private static void same(Object what, KExpr a, KExpr b) {
     if (a.scalar() != b.scalar()) {
       throw new IllegalArgumentException(what + " of " + a.scalar() + " and " + b.scalar());

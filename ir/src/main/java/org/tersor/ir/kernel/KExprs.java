@@ -32,6 +32,7 @@ public final class KExprs {
       case KExpr.To e -> new KExpr.To(e.scalar(), map.apply(e.a()), e.inRange());
       case KExpr.BitsAs e -> new KExpr.BitsAs(e.scalar(), map.apply(e.a()));
       case KExpr.Fold e -> new KExpr.Fold(e.op(), e.axes(), map.apply(e.body()));
+      case KExpr.Within e -> new KExpr.Within(map.apply(e.value()), e.least(), e.most());
     };
   }
 
@@ -47,6 +48,7 @@ public final class KExprs {
       case KExpr.To e -> List.of(e.a());
       case KExpr.BitsAs e -> List.of(e.a());
       case KExpr.Fold e -> List.of(e.body());
+      case KExpr.Within e -> List.of(e.value());
     };
   }
 

@@ -12,6 +12,7 @@ import org.tersor.ir.loop.ScalarSemantics;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
 
 /**
  * The definition of the kernel IR: every stage as plain loops over its axes, every expression
@@ -211,6 +212,20 @@ public final class KernelInterpreter {
         yield point -> ScalarSemantics.canon(e.scalar(), a.at(point));
       }
       case KExpr.Fold e -> fold(e);
+      case KExpr.Within e -> {
+        Code value = code(K.cast(Scalar.I64, e.value()));
+        long least = value(e.least());
+        long most = value(e.most());
+        yield point -> {
+          long index = value.at(point);
+          if (index < least || index > most) {
+            throw new TersorException(
+                "TSR-0705",
+                kernel.name() + ": index " + index + " is outside " + least + ".." + most);
+          }
+          return index;
+        };
+      }
     };
   }
 

@@ -117,6 +117,18 @@ public abstract class OpContext {
     return expression;
   }
 
+  /**
+   * Notes what dimensions must fulfil when the model runs: {@code size} is at least {@code least}.
+   * Types cannot tell where symbols stand for them; what is called here ends such a run.
+   */
+  public void demand(DimExpr size, DimExpr least) {}
+
+  /** Both are the same number when the model runs. */
+  public final void demandEqual(DimExpr a, DimExpr b) {
+    demand(a, b);
+    demand(b, a);
+  }
+
   public Optional<Attribute> attribute(String name) {
     return Optional.ofNullable(node.attributes().get(name));
   }

@@ -6,7 +6,6 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
-import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -72,11 +71,10 @@ final class ArrayFeatureExtractor extends OpBase {
     for (Axis axis : y) {
       flat = K.add(K.mul(flat, K.dim(axis.extent())), K.axis(axis));
     }
-    KExpr number = K.cast(Scalar.INDEX, K.at(kernel.in(1), Shapes.refs(y)));
-    KExpr last = K.sub(K.dim(x.getLast()), K.index(1));
+    KExpr number = Moves.inside(K.at(kernel.in(1), Shapes.refs(y)), x.getLast());
     List<KExpr> from = new ArrayList<>(Shapes.refs(axes));
     List<KExpr> to = new ArrayList<>(x.size() == 1 ? List.of(K.index(0)) : from);
-    from.add(K.max(K.min(number, last), K.index(0)));
+    from.add(number);
     to.add(flat);
     List<Axis> all = new ArrayList<>(axes);
     all.addAll(y);

@@ -224,7 +224,7 @@ final class AxisOperators {
       // The sums along every axis, of which the input chooses one.
       Buf axis = new Buf("in1", Scalar.of(c.dtype(1)), c.dims(1));
       List<KExpr> origin = java.util.Collections.nCopies(c.rank(1), K.index(0));
-      KExpr chosen = Moves.position(K.at(axis, origin), K.index(c.rank(0)));
+      KExpr chosen = Moves.position(K.at(axis, origin), DimExpr.of(c.rank(0)));
       KExpr value = sum(c, x, axes, 0);
       for (int d = 1; d < axes.size(); d++) {
         value = K.select(K.eq(chosen, K.index(d)), sum(c, x, axes, d), value);

@@ -314,7 +314,7 @@ final class DataSizedOperators {
       List<Axis> axes = Shapes.axes(out.shape());
       List<KExpr> from = Shapes.refs(axes);
       // A wrong count reads nothing that is not there.
-      from.set(0, Moves.position(from.getFirst(), K.dim(x.shape().getFirst())));
+      from.set(0, Moves.nearest(from.getFirst(), x.shape().getFirst()));
       return compute(List.of(x), out, List.of(Stage.of(out, axes, K.at(x, from))));
     }
   }

@@ -113,8 +113,7 @@ final class GatherOperators {
       List<KExpr> all = Shapes.refs(axes);
       int middle = axis + indices.shape().size();
       List<KExpr> from = new ArrayList<>(all.subList(0, axis));
-      from.add(
-          Moves.position(K.at(indices, all.subList(axis, middle)), K.dim(x.shape().get(axis))));
+      from.add(Moves.position(K.at(indices, all.subList(axis, middle)), x.shape().get(axis)));
       from.addAll(all.subList(middle, all.size()));
       return compute(List.of(x, indices), out, List.of(Stage.of(out, axes, K.at(x, from))));
     }
@@ -182,7 +181,7 @@ final class GatherOperators {
       Buf out = out(c, 0, outType(c, 0));
       List<Axis> axes = Shapes.axes(out.shape());
       List<KExpr> from = Shapes.refs(axes);
-      from.set(axis, Moves.position(K.at(indices, Shapes.refs(axes)), K.dim(x.shape().get(axis))));
+      from.set(axis, Moves.position(K.at(indices, Shapes.refs(axes)), x.shape().get(axis)));
       return compute(List.of(x, indices), out, List.of(Stage.of(out, axes, K.at(x, from))));
     }
   }
@@ -271,7 +270,7 @@ final class GatherOperators {
       for (int k = 0; k < tuple; k++) {
         List<KExpr> which = new ArrayList<>(all.subList(0, points));
         which.add(K.index(k));
-        from.add(Moves.position(K.at(indices, which), K.dim(x.shape().get(batch + k))));
+        from.add(Moves.position(K.at(indices, which), x.shape().get(batch + k)));
       }
       from.addAll(all.subList(points, all.size()));
       return compute(List.of(x, indices), out, List.of(Stage.of(out, axes, K.at(x, from))));

@@ -200,17 +200,19 @@ final class Loss extends OpBase {
     KExpr zero = K.literal(type, 0.0);
     KExpr label = K.at(kernel.in(1), Shapes.refs(points));
     List<KExpr> picked = Shapes.refs(all);
-    picked.set(1, Moves.position(label, K.dim(channel.extent())));
+    Optional<KExpr> counts =
+        ignored(c).map(label0 -> K.ne(K.cast(Scalar.I64, label), K.literal(Scalar.I64, label0)));
+    KExpr place = Moves.position(label, channel.extent());
+    picked.set(1, counts.map(is -> K.select(is, place, K.index(0))).orElse(place));
     KExpr log =
         kind == Kind.SCORES
             ? logProbability(kernel, c, all, points, channel, picked)
             : kernel.value(0, picked);
     KExpr weight = c.hasInput(WEIGHT) ? kernel.value(WEIGHT, picked.get(1)) : K.literal(type, 1.0);
     KExpr loss = K.neg(c.hasInput(WEIGHT) ? K.mul(weight, log) : log);
-    if (ignored(c).isPresent()) {
-      KExpr counts = K.ne(K.cast(Scalar.I64, label), K.literal(Scalar.I64, ignored(c).get()));
-      loss = K.select(counts, loss, zero);
-      weight = K.select(counts, weight, zero);
+    if (counts.isPresent()) {
+      loss = K.select(counts.get(), loss, zero);
+      weight = K.select(counts.get(), weight, zero);
     }
     Combine reduction = reduction(c);
     if (reduction == Combine.NONE) {

@@ -115,8 +115,7 @@ final class MaxRoiPool extends OpBase {
     Axis r = axes.getFirst();
     Axis y = new Axis("y", c.dims(0).get(2));
     Axis x = new Axis("x", c.dims(0).get(3));
-    KExpr image =
-        Moves.position(kernel.value(1, K.axis(r), K.index(0)), K.dim(c.dims(0).getFirst()));
+    KExpr image = Moves.position(kernel.value(1, K.axis(r), K.index(0)), c.dims(0).getFirst());
     KExpr element = kernel.value(0, image, K.axis(axes.get(1)), K.axis(y), K.axis(x));
     KExpr none = K.literal(type, Double.NEGATIVE_INFINITY);
     KExpr inRow = cell(kernel, c, r, axes.get(2), y, 2);

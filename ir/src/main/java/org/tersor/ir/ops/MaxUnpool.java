@@ -8,7 +8,6 @@ import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
-import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -135,9 +134,7 @@ final class MaxUnpool extends OpBase {
     Buf target = direct ? out : kernel.temp("full", out.element(), full);
     kernel.stage(target, Shapes.axes("z", full), Moves.literal(out.element(), 0));
     List<Axis> axes = Shapes.axes(c.dims(0));
-    KExpr last = K.cast(Scalar.I64, K.sub(K.dim(DimExpr.product(full)), K.index(1)));
-    KExpr position = K.cast(Scalar.I64, K.at(kernel.in(1), Shapes.refs(axes)));
-    KExpr rest = K.cast(Scalar.INDEX, K.max(K.min(position, last), K.literal(Scalar.I64, 0L)));
+    KExpr rest = Moves.inside(K.at(kernel.in(1), Shapes.refs(axes)), DimExpr.product(full));
     List<KExpr> index = new ArrayList<>();
     for (int d = full.size() - 1; d > 0; d--) {
       index.addFirst(K.floorMod(rest, K.dim(full.get(d))));

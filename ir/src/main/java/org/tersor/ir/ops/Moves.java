@@ -3,6 +3,7 @@ package org.tersor.ir.ops;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.loop.Scalar;
+import org.tersor.runtime.DimExpr;
 
 /**
  * Kernel expressions that move elements without looking at them, of types without arithmetic, too.
@@ -53,11 +54,20 @@ final class Moves {
 
   /**
    * An element of an integer tensor as an index in 0..extent-1: negative ones count from the end,
-   * wrong ones are clamped.
+   * others end the run.
    */
-  static KExpr position(KExpr index, KExpr extent) {
-    KExpr at = K.cast(Scalar.INDEX, index);
-    KExpr counted = K.select(K.lt(at, K.index(0)), K.add(at, extent), at);
-    return K.max(K.min(counted, K.sub(extent, K.index(1))), K.index(0));
+  static KExpr position(KExpr index, DimExpr extent) {
+    KExpr at = new KExpr.Within(index, extent.times(-1), extent.minus(DimExpr.ONE));
+    return nearest(K.select(K.lt(at, K.index(0)), K.add(at, K.dim(extent)), at), extent);
+  }
+
+  /** The same where nothing counts from the end. */
+  static KExpr inside(KExpr index, DimExpr extent) {
+    return nearest(new KExpr.Within(index, DimExpr.ZERO, extent.minus(DimExpr.ONE)), extent);
+  }
+
+  /** The index in 0..extent-1 that is nearest. */
+  static KExpr nearest(KExpr index, DimExpr extent) {
+    return K.max(K.min(index, K.sub(K.dim(extent), K.index(1))), K.index(0));
   }
 }

@@ -317,8 +317,9 @@ final class PositionOperators {
       List<Axis> axes = Shapes.axes(out.shape());
       List<KExpr> from = Shapes.refs(axes);
       KExpr extent = K.dim(x.shape().get(time));
-      KExpr length =
-          K.max(K.min(K.cast(Scalar.INDEX, K.at(lengths, from.get(batch(c)))), extent), K.index(0));
+      KExpr given =
+          new KExpr.Within(K.at(lengths, from.get(batch(c))), DimExpr.ZERO, x.shape().get(time));
+      KExpr length = K.max(K.min(given, extent), K.index(0));
       KExpr t = from.get(time);
       from.set(time, K.select(K.lt(t, length), K.sub(K.sub(length, K.index(1)), t), t));
       return compute(List.of(x, lengths), out, List.of(Stage.of(out, axes, K.at(x, from))));

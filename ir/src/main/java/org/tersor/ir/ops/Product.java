@@ -41,6 +41,7 @@ record Product(List<DimExpr> out, List<Axis> axes, Axis k, List<KExpr> a, List<K
     if (ka.isConst() && kb.isConst() && !ka.equals(kb)) {
       throw c.error("TSR-0303", "the contracted dimensions " + ka + " and " + kb + " differ");
     }
+    c.demandEqual(ka, kb);
     List<DimExpr> batchA = row ? List.of() : a.subList(0, ra - 2);
     List<DimExpr> batchB = column ? List.of() : b.subList(0, rb - 2);
     List<DimExpr> batch = Shapes.broadcast(c, List.of(batchA, batchB));

@@ -300,7 +300,14 @@ final class RoiAlign extends OpBase {
     private KExpr parts(Sample row, Sample column, KExpr channel) {
       DimExpr h = c.dims(0).get(2);
       DimExpr w = c.dims(0).get(3);
-      KExpr image = Moves.position(K.at(kernel.in(2), K.axis(r)), K.dim(c.dims(0).getFirst()));
+      // A table: the index must be right also where no sample lies inside the image.
+      Buf images = kernel.temp("image", Scalar.I32, List.of(r.extent()));
+      kernel.stage(
+          images,
+          List.of(r),
+          K.cast(Scalar.I32, Moves.position(K.at(kernel.in(2), K.axis(r)), c.dims(0).getFirst())));
+      KExpr image =
+          Moves.nearest(K.cast(Scalar.INDEX, K.at(images, K.axis(r))), c.dims(0).getFirst());
       KExpr inside = K.and(inside(row.at, h), inside(column.at, w));
       KExpr y = clipped(row.at, h);
       KExpr x = clipped(column.at, w);

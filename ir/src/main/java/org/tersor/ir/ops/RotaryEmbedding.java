@@ -167,7 +167,7 @@ final class RotaryEmbedding extends OpBase {
     List<KExpr> row = List.of(K.axis(b), K.axis(s), pair);
     if (c.hasInput(POSITIONS)) {
       KExpr position = K.at(kernel.in(POSITIONS), K.axis(b), K.axis(s));
-      row = List.of(Moves.position(position, K.dim(c.dims(COS).getFirst())), pair);
+      row = List.of(Moves.position(position, c.dims(COS).getFirst()), pair);
     }
     KExpr x = kernel.value(0, index(plan, b, h, s, element));
     KExpr sine = K.mul(kernel.value(SIN, row), kernel.value(0, index(plan, b, h, s, partner)));

@@ -194,13 +194,13 @@ final class ScatterOperators extends OpBase {
       for (int k = 0; k < tuple(c); k++) {
         List<KExpr> which = new ArrayList<>(at.subList(0, points));
         which.add(K.index(k));
-        to.add(Moves.position(K.at(indices, which), K.dim(data.shape().get(k))));
+        to.add(Moves.position(K.at(indices, which), data.shape().get(k)));
       }
       to.addAll(at.subList(points, at.size()));
     } else {
       int axis = c.axis(c.intAttr("axis", 0), c.rank(0));
       to.addAll(at);
-      to.set(axis, Moves.position(K.at(indices, at), K.dim(data.shape().get(axis))));
+      to.set(axis, Moves.position(K.at(indices, at), data.shape().get(axis)));
     }
     return compute(
         List.of(data, indices, updates),
@@ -242,7 +242,7 @@ final class ScatterOperators extends OpBase {
         inside = K.and(inside, K.lt(at.get(d), K.dim(extent)));
       }
     }
-    KExpr position = Moves.position(K.at(indices, from), K.dim(data.shape().get(axis)));
+    KExpr position = Moves.position(K.at(indices, from), data.shape().get(axis));
     KExpr hit = K.select(inside, K.eq(position, at.get(axis)), K.bool(false));
     KExpr update = K.select(hit, K.cast(type, K.at(updates, from)), identity(op, type));
     KExpr value =
@@ -262,10 +262,7 @@ final class ScatterOperators extends OpBase {
     for (int k = 0; k < tuple; k++) {
       List<KExpr> which = Shapes.refs(points);
       which.add(K.index(k));
-      hit =
-          K.and(
-              hit,
-              K.eq(Moves.position(K.at(indices, which), K.dim(data.shape().get(k))), at.get(k)));
+      hit = K.and(hit, K.eq(Moves.position(K.at(indices, which), data.shape().get(k)), at.get(k)));
     }
     List<KExpr> from = Shapes.refs(points);
     from.addAll(at.subList(tuple, at.size()));

@@ -7,7 +7,6 @@ import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
-import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -116,11 +115,14 @@ final class TensorScatter extends OpBase {
     List<Axis> axes = Shapes.axes("u", c.dims(1));
     List<KExpr> to = new ArrayList<>(Shapes.refs(axes));
     KExpr limit = K.dim(c.dims(0).get(axis));
+    DimExpr extent = c.dims(0).get(axis);
+    DimExpr most = extent.minus(circular(c) ? DimExpr.ONE : c.dims(1).get(axis));
     KExpr start =
         c.hasInput(POSITIONS)
-            ? K.cast(Scalar.INDEX, K.at(kernel.in(POSITIONS), K.axis(axes.getFirst())))
+            ? new KExpr.Within(
+                K.at(kernel.in(POSITIONS), K.axis(axes.getFirst())), DimExpr.ZERO, most)
             : K.index(0);
-    KExpr last = circular(c) ? K.sub(limit, K.index(1)) : K.sub(limit, K.dim(c.dims(1).get(axis)));
+    KExpr last = K.dim(most);
     KExpr position = K.add(K.max(K.min(start, last), K.index(0)), K.axis(axes.get(axis)));
     to.set(
         axis,

@@ -282,7 +282,11 @@ final class ViewOperator extends OpBase implements Differentiable {
 
   @Override
   List<ValueType> types(OpContext c) {
-    return List.of(type(c.dtype(0), shape.of(c)));
+    Optional<List<DimExpr>> dims = shape.of(c);
+    if (c.in(0).isRanked()) {
+      dims.ifPresent(known -> c.demandEqual(DimExpr.product(known), c.in(0).elements()));
+    }
+    return List.of(type(c.dtype(0), dims));
   }
 
   @Override

@@ -319,6 +319,7 @@ final class NestEmitter {
         yield new Expr.Bits(a.type().withScalar(e.scalar()), a);
       }
       case KExpr.Fold e -> folds.emit(e, guard);
+      case KExpr.Within e -> lower(e.unchecked(), guard);
     };
   }
 

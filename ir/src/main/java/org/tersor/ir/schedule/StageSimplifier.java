@@ -71,6 +71,7 @@ final class StageSimplifier {
                       new KExpr.At(
                           flat(at.buffer()),
                           List.of(Affine.of(flatIndex(at.buffer(), at.index())).toKExpr()));
+                  case KExpr.Within index -> index.unchecked();
                   case KExpr.Fold fold ->
                       K.fold(
                           fold.op(),

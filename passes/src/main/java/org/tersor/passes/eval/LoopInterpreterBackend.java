@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.loop.LoopInterpreter;
@@ -12,6 +13,7 @@ import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.Program;
 import org.tersor.runtime.Arguments;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.KernelCode;
 import org.tersor.runtime.Plan;
@@ -109,7 +111,18 @@ public final class LoopInterpreterBackend implements Backend.OfProgram {
           case CONSTANT, PACKED -> {}
         }
       }
-      plan.runSteps().forEach(step -> run(step, arrays, dims));
+      for (Plan.Call step : plan.runSteps()) {
+        run(step, arrays, dims);
+        step.demand()
+            .ifPresent(demand -> {
+              Tensor number =
+                  new Tensor(
+                      DType.I64,
+                      new long[] {1},
+                      Objects.requireNonNull(arrays.get(demand.buffer())));
+              demand.require(number.getLong(0), dims, step.origin());
+            });
+      }
       Map<String, Tensor> byName = new LinkedHashMap<>();
       for (int i = 0; i < results.size(); i++) {
         Port port = plan.outputs().get(i);

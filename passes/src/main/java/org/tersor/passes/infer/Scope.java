@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BiConsumer;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -105,7 +106,15 @@ public final class Scope {
 
   /** The node as its operator sees it. */
   public OpContext context(Node node) {
-    return new Context(node);
+    return new Context(node, (size, least) -> {});
+  }
+
+  /**
+   * The same, and who hears of its demands ({@link OpContext#demand}) that types do not decide:
+   * {@code demands} gets a size and the least that it must be.
+   */
+  public OpContext context(Node node, BiConsumer<DimExpr, DimExpr> demands) {
+    return new Context(node, demands);
   }
 
   Map<Value, ValueType> types() {
@@ -137,8 +146,19 @@ public final class Scope {
   }
 
   private final class Context extends OpContext {
-    Context(Node node) {
+    private final BiConsumer<DimExpr, DimExpr> demands;
+
+    Context(Node node, BiConsumer<DimExpr, DimExpr> demands) {
       super(graph, node);
+      this.demands = demands;
+    }
+
+    @Override
+    public void demand(DimExpr size, DimExpr least) {
+      boolean known = size.isConst() && least.isConst() && size.constValue() >= least.constValue();
+      if (!known && !size.equals(least)) {
+        demands.accept(size, least);
+      }
     }
 
     @Override

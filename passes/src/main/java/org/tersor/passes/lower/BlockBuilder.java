@@ -18,6 +18,7 @@ import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.Lowering;
 import org.tersor.passes.infer.Faults;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Plan;
 import org.tersor.runtime.Script;
 import org.tersor.runtime.TersorException;
 
@@ -81,7 +82,7 @@ final class BlockBuilder {
               wanted.add(root);
             }
           }
-          stages.elements(KernelSymbols.of(call.kernel())).forEach(e -> wanted.add(e.source()));
+          stages.elements(call.symbols()).forEach(e -> wanted.add(e.source()));
         }
         case LoweredStep.View view -> {
           Value root = root(view.value());
@@ -91,6 +92,11 @@ final class BlockBuilder {
           stages
               .elements(GraphLowering.symbols(model.type(view.value())))
               .forEach(e -> wanted.add(e.source()));
+        }
+        case LoweredStep.Require require -> {
+          if (stage >= 0) {
+            stages.elements(require.symbols()).forEach(e -> wanted.add(e.source()));
+          }
         }
         case LoweredStep.Control control -> wanted.addAll(control.reads());
       }
@@ -131,13 +137,14 @@ final class BlockBuilder {
     Set<Value> read = new LinkedHashSet<>();
     Set<String> symbols = new TreeSet<>();
     List<KernelCall> calls = new ArrayList<>();
+    List<Plan.Check> checks = new ArrayList<>();
     for (LoweredStep member : members) {
       switch (member) {
         case KernelCall call -> {
           calls.add(call);
           call.reads().forEach(value -> read.add(root(value)));
           made.addAll(call.writes());
-          symbols.addAll(KernelSymbols.of(call.kernel()));
+          symbols.addAll(call.symbols());
         }
         case LoweredStep.View view -> {
           made.add(view.value());
@@ -146,11 +153,17 @@ final class BlockBuilder {
             symbols.addAll(GraphLowering.symbols(model.type(view.value())));
           }
         }
+        case LoweredStep.Require require -> {
+          checks.add(require.check());
+          symbols.addAll(require.symbols());
+        }
         case LoweredStep.Control _ -> throw new IllegalStateException(member.toString());
       }
     }
     List<Value> outputs = made.stream().filter(wanted::contains).toList();
-    if (outputs.isEmpty()) {
+    if (outputs.isEmpty()
+        && checks.isEmpty()
+        && calls.stream().allMatch(call -> call.demand().isEmpty())) {
       return Optional.empty();
     }
     List<Value> inputs =
@@ -175,7 +188,7 @@ final class BlockBuilder {
     int number =
         script.segment(
             new ScriptBuilder.Segment(
-                new LoweredGraph(ports, calls, views, model.constants()), symbols));
+                new LoweredGraph(ports, calls, views, model.constants(), checks), symbols));
     List<Script.Element> elements =
         stages.elements(symbols).stream()
             .map(e -> new Script.Element(e.symbol(), registerFor(e.source()), e.index()))

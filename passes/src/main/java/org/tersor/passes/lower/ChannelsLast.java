@@ -222,7 +222,7 @@ public final class ChannelsLast {
         }
       }
     }
-    calls.add(new KernelCall(kernel, operands, call.origin(), call.foldable()));
+    calls.add(new KernelCall(kernel, operands, call.origin(), call.foldable(), call.demand()));
     calls.addAll(after);
   }
 

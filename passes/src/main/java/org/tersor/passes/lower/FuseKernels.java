@@ -5,9 +5,11 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.IndexDemands;
 import org.tersor.ir.kernel.KernelFusion;
 
 /** Applies {@link KernelFusion} to the kernels of a graph. */
@@ -17,12 +19,14 @@ public final class FuseKernels {
   public static LoweredGraph fuse(LoweredGraph lowered) {
     Map<Integer, Value> values = new HashMap<>();
     Set<Integer> random = new HashSet<>();
+    Map<Integer, IndexDemands.Demand> demands = new HashMap<>();
     Set<Integer> varying = new HashSet<>(ids(lowered, lowered.graph().inputs(), values));
     Set<Integer> constant = new HashSet<>();
     List<KernelFusion.Unit> units = new ArrayList<>();
     for (KernelCall call : lowered.calls()) {
       List<Integer> inputs = ids(lowered, call.reads(), values);
       List<Integer> outputs = ids(lowered, call.writes(), values);
+      call.demand().ifPresent(demand -> demands.put(outputs.getFirst(), demand));
       if (!call.foldable()) {
         random.addAll(outputs);
       }
@@ -40,7 +44,9 @@ public final class FuseKernels {
       bind(unit.kernel().inputs(), unit.inputs(), values, operands);
       bind(unit.kernel().outputs(), unit.outputs(), values, operands);
       boolean foldable = unit.outputs().stream().noneMatch(random::contains);
-      calls.add(new KernelCall(unit.kernel(), operands, unit.origin(), foldable));
+      Optional<IndexDemands.Demand> demand =
+          Optional.ofNullable(demands.get(unit.outputs().getFirst()));
+      calls.add(new KernelCall(unit.kernel(), operands, unit.origin(), foldable, demand));
     }
     return lowered.withCalls(calls);
   }

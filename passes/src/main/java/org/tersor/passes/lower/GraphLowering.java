@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,7 +17,9 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.IndexDemands;
 import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.KernelInterpreter;
 import org.tersor.ir.op.ElementSymbols;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -26,6 +29,7 @@ import org.tersor.ir.op.Operator;
 import org.tersor.passes.infer.Scope;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Plan;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -36,6 +40,9 @@ import org.tersor.runtime.TersorException;
  */
 final class GraphLowering {
   private static final int REPORTED = 40;
+
+  /** Indices that are looked at while compiling; more are at run time. */
+  private static final long MOST_CHECKED_NOW = 1 << 16;
 
   private final OpRegistry operators;
   private final Graph graph;
@@ -122,8 +129,18 @@ final class GraphLowering {
 
   private void lower(Node node) {
     Operator operator = operators.get(node);
-    OpContext context = scope.context(node);
-    switch (operator.lower(context)) {
+    Set<LoweredStep.Require> demands = new LinkedHashSet<>();
+    OpContext context =
+        scope.context(
+            node,
+            (size, least) ->
+                demands.add(new LoweredStep.Require(new Plan.Check(size, least, node.label()))));
+    Lowering lowering = operator.lower(context);
+    if (lowering instanceof Lowering.View || lowering instanceof Lowering.Compute) {
+      // Operators say what they demand where they tell their types.
+      var _ = operator.infer(context);
+    }
+    switch (lowering) {
       case Lowering.View view -> {
         steps.add(new LoweredStep.View(node.output(0), node.input(view.input())));
         need(node.input(view.input()));
@@ -134,9 +151,13 @@ final class GraphLowering {
           throw context.error("TSR-0505", "the node must be expanded before lowering");
       case Lowering.Host _, Lowering.Branch _, Lowering.Iterate _ -> {
         List<Value> reads = Graph.usedValues(node);
-        steps.add(new LoweredStep.Control(node, operator.lower(context), reads));
+        steps.add(new LoweredStep.Control(node, lowering, reads));
         reads.forEach(this::need);
       }
+    }
+    for (LoweredStep.Require demand : demands) {
+      steps.add(demand);
+      needElements(demand.symbols());
     }
   }
 
@@ -155,6 +176,51 @@ final class GraphLowering {
     boolean foldable = operator.schema().tolerance() != OpSchema.Tolerance.RANDOM;
     steps.add(new KernelCall(kernel, operands, node.label(), foldable));
     needElements(KernelSymbols.of(kernel));
+    // Steps are collected from the last to the first: these run before it.
+    for (IndexDemands.Demand demand : IndexDemands.of(kernel)) {
+      if (!holds(demand, operands)) {
+        Map<String, Value> bound = new HashMap<>();
+        demand
+            .kernel()
+            .inputs()
+            .forEach(buffer -> bound.put(buffer.name(), operands.get(buffer.name())));
+        bound.put(demand.kernel().outputs().getFirst().name(), new Value(nextSpare++, ""));
+        // At load it would also end models that never run this node.
+        KernelCall check =
+            new KernelCall(demand.kernel(), bound, node.label(), false, Optional.of(demand));
+        steps.add(check);
+        needElements(check.symbols());
+      }
+    }
+  }
+
+  /** Whether indices and range are known now, and fit. */
+  private boolean holds(IndexDemands.Demand demand, Map<String, Value> operands) {
+    List<Tensor> indices = new ArrayList<>();
+    for (Buf buffer : demand.kernel().inputs()) {
+      Constant constant = constants.get(operands.get(buffer.name()));
+      if (constant == null || constant.elements() > MOST_CHECKED_NOW) {
+        return false;
+      }
+      indices.add(constant.load());
+    }
+    if (!demand.least().isConst()
+        || !demand.most().isConst()
+        || !demand.count().isConst()
+        || demand.count().constValue() > MOST_CHECKED_NOW
+        || !KernelSymbols.of(demand.kernel()).isEmpty()) {
+      return false;
+    }
+    try {
+      long largest =
+          KernelInterpreter.run(demand.kernel(), indices, Map.of()).getFirst().getLong(0);
+      return new Plan.Demand(0, demand.least(), demand.most(), demand.count())
+          .violation(largest, Map.of())
+          .isEmpty();
+    } catch (TersorException e) {
+      // Another index that it reads with is out of range. If the node runs, that is found, too.
+      return false;
+    }
   }
 
   static Set<String> symbols(ValueType type) {

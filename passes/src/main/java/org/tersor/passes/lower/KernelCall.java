@@ -2,9 +2,12 @@ package org.tersor.passes.lower;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.IndexDemands;
 import org.tersor.ir.kernel.Kernel;
 
 /**
@@ -14,12 +17,33 @@ import org.tersor.ir.kernel.Kernel;
  * @param origin the node or nodes that it computes, for reports
  * @param foldable whether it may run once at load when all its inputs are constants (not so for
  *     random numbers)
+ * @param demand what its output must be for the run to go on
  */
 public record KernelCall(
-    Kernel kernel, Map<String, Value> operands, String origin, boolean foldable)
+    Kernel kernel,
+    Map<String, Value> operands,
+    String origin,
+    boolean foldable,
+    Optional<IndexDemands.Demand> demand)
     implements LoweredStep {
+  /** A call that demands nothing. */
+  public KernelCall(Kernel kernel, Map<String, Value> operands, String origin, boolean foldable) {
+    this(kernel, operands, origin, foldable, Optional.empty());
+  }
+
   public KernelCall {
     operands = java.util.Collections.unmodifiableMap(new TreeMap<>(operands));
+  }
+
+  /** Symbols whose values it needs. */
+  Set<String> symbols() {
+    Set<String> symbols = KernelSymbols.of(kernel);
+    demand.ifPresent(d -> {
+      symbols.addAll(d.least().symbols());
+      symbols.addAll(d.most().symbols());
+      symbols.addAll(d.count().symbols());
+    });
+    return symbols;
   }
 
   /** Values read, in the order of the kernel's inputs. */

@@ -7,17 +7,24 @@ import java.util.Map;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
+import org.tersor.runtime.Plan;
 
 /**
  * A graph as kernels in topological order. Kernel fusion maps one of these to another.
  *
  * @param views values that are another value under another shape or type: no code
  * @param constants values that are known: the graph's, and what inference found out
+ * @param checks what must hold for the dimensions
  */
 public record LoweredGraph(
-    Graph graph, List<KernelCall> calls, Map<Value, Value> views, Map<Value, Constant> constants) {
+    Graph graph,
+    List<KernelCall> calls,
+    Map<Value, Value> views,
+    Map<Value, Constant> constants,
+    List<Plan.Check> checks) {
   public LoweredGraph {
     calls = List.copyOf(calls);
+    checks = List.copyOf(checks);
     views = Collections.unmodifiableMap(new LinkedHashMap<>(views));
     constants = Collections.unmodifiableMap(new LinkedHashMap<>(constants));
   }
@@ -32,6 +39,6 @@ public record LoweredGraph(
   }
 
   public LoweredGraph withCalls(List<KernelCall> newCalls) {
-    return new LoweredGraph(graph, newCalls, views, constants);
+    return new LoweredGraph(graph, newCalls, views, constants, checks);
   }
 }

@@ -1,5 +1,6 @@
 package org.tersor.passes.lower;
 
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -9,6 +10,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.passes.infer.Scope;
+import org.tersor.runtime.Plan;
 
 /**
  * What the nodes of a graph became, in topological order.
@@ -41,6 +43,12 @@ record LoweredModel(
   LoweredGraph straight() {
     List<KernelCall> calls =
         steps.stream().filter(KernelCall.class::isInstance).map(KernelCall.class::cast).toList();
-    return new LoweredGraph(graph, calls, views(), constants);
+    List<Plan.Check> checks = new ArrayList<>();
+    for (LoweredStep step : steps) {
+      if (step instanceof LoweredStep.Require require) {
+        checks.add(require.check());
+      }
+    }
+    return new LoweredGraph(graph, calls, views(), constants, checks);
   }
 }

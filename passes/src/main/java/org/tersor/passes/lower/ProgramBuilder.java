@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -16,6 +17,7 @@ import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.IndexDemands;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.Stage;
@@ -79,6 +81,7 @@ public final class ProgramBuilder {
           graphInputs.get(i),
           add(port.dtype(), DimExpr.product(port.shape()), Plan.Storage.INPUT, i));
     }
+    checks.addAll(lowered.checks());
     List<Value> copied = claimOutputs();
     for (KernelCall call : lowered.calls()) {
       schedule(call);
@@ -182,7 +185,7 @@ public final class ProgramBuilder {
         return false;
       }
     }
-    return KernelSymbols.of(call.kernel()).isEmpty();
+    return call.symbols().isEmpty();
   }
 
   private void schedule(KernelCall call) {
@@ -249,6 +252,31 @@ public final class ProgramBuilder {
     }
     for (Scheduled.Launch launch : scheduled.run()) {
       (folded ? loadSteps : runSteps).add(call(call, launch, names));
+    }
+    call.demand().ifPresent(demand -> demand(call, demand, names));
+  }
+
+  /** The last launch of a call gives the number that its demand is about. */
+  private void demand(KernelCall call, IndexDemands.Demand demand, Map<String, Integer> names) {
+    Plan.Call last = runSteps.removeLast();
+    Integer result = names.get(call.kernel().outputs().getFirst().name());
+    if (result == null || !last.tasks().isConst(1) || !last.buffers().contains(result)) {
+      throw new TersorException(
+          "TSR-0506",
+          "the schedule of " + call.origin() + " gives no range: a bug of the scheduler");
+    }
+    runSteps.add(
+        new Plan.Call(
+            last.kernel(),
+            last.buffers(),
+            last.dims(),
+            last.tasks(),
+            last.origin(),
+            Optional.of(new Plan.Demand(result, demand.least(), demand.most(), demand.count()))));
+    // Of an empty range nothing may be read, which kernels that limit an index do not know.
+    DimExpr extent = demand.most().minus(demand.least()).plus(DimExpr.ONE);
+    if (!extent.isConst() || extent.constValue() <= 0) {
+      checks.add(new Plan.Check(extent, demand.count().min(DimExpr.ONE), call.origin()));
     }
   }
 
@@ -360,6 +388,12 @@ public final class ProgramBuilder {
         spans.get(buffer)[0] = Math.min(spans.get(buffer)[0], step);
         spans.get(buffer)[1] = step;
       }
+    }
+    // Threads may look at such a number when others have gone on.
+    for (Plan.Call call : runSteps) {
+      call.demand()
+          .flatMap(demand -> Optional.ofNullable(spans.get(demand.buffer())))
+          .ifPresent(span -> span[1] = runSteps.size() - 1);
     }
     List<MemoryPlanner.Lifetime> lifetimes = new ArrayList<>();
     for (int b = 0; b < buffers.size(); b++) {

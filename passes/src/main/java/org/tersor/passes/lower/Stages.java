@@ -54,7 +54,7 @@ final class Stages {
     int stage =
         switch (step) {
           case KernelCall call -> {
-            int earliest = segment(call.reads(), KernelSymbols.of(call.kernel()), call.origin());
+            int earliest = segment(call.reads(), call.symbols(), call.origin());
             call.writes().forEach(value -> made(value, earliest));
             yield earliest;
           }
@@ -70,6 +70,12 @@ final class Stages {
                     view.value().name());
             made(view.value(), earliest);
             yield earliest;
+          }
+          case LoweredStep.Require require -> {
+            if (!areKnown(require.symbols())) {
+              yield BEFORE;
+            }
+            yield segment(List.of(), require.symbols(), require.check().origin());
           }
           case LoweredStep.Control control -> {
             int earliest = 1;
@@ -92,6 +98,17 @@ final class Stages {
         };
     stageOfStep.add(stage);
     last = Math.max(last, stage);
+  }
+
+  /** Whether something says what each of them is by now. */
+  private boolean areKnown(Set<String> symbols) {
+    return expanded(symbols).stream()
+        .allMatch(symbol ->
+            model.scope().definitions().containsKey(symbol)
+                || stageOfSymbol.containsKey(symbol)
+                || ElementSymbols.parse(symbol)
+                    .filter(e -> byId.containsKey(e.value()))
+                    .isPresent());
   }
 
   private void made(Value value, int stage) {

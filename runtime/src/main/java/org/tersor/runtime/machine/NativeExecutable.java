@@ -217,6 +217,7 @@ public final class NativeExecutable implements Executable {
         && !StepClock.isRunning()
         && areDistinct(inputs, results)) {
       session.runInPlace(from, to, inputs, results);
+      session.look(bound);
     } else {
       session.stage(inputs, results);
       if (Cancellation.isBound() || StepClock.isRunning()) {
@@ -225,9 +226,11 @@ public final class NativeExecutable implements Executable {
           Plan.Call call = plan.runSteps().get(step - from);
           int at = step;
           StepClock.time(plan, call, bound, () -> session.run(at, call.origin(), cancellation));
+          session.look(bound);
         }
       } else {
         session.run(from, to);
+        session.look(bound);
       }
       session.deliver(results);
     }
@@ -287,6 +290,10 @@ public final class NativeExecutable implements Executable {
     private final MemorySegment call;
     private final MemorySegment extents;
     private final MemorySegment counters;
+
+    /** Number of the step that found an index out of range, from 1, and what it found. */
+    private final MemorySegment fault;
+
     private final MemorySegment inputs;
     private final MemorySegment outputs;
     private final List<MemorySegment> in = new ArrayList<>();
@@ -304,8 +311,9 @@ public final class NativeExecutable implements Executable {
       this.counters = arena.allocate(16L * Math.max(1, count), 64);
       this.inputs = arena.allocate(ADDRESS, Math.max(1, plan.inputs().size()));
       this.outputs = arena.allocate(ADDRESS, Math.max(1, plan.outputs().size()));
-      // The last field, a flag for cancelling, stays null.
-      this.call = arena.allocate(80, 64);
+      // The last field but one, a flag for cancelling, stays null.
+      this.call = arena.allocate(88, 64);
+      this.fault = arena.allocate(16, 16);
       try {
         long bytes = (long) layout.invokeExact(d, offsets);
         // Steps of the load know no dimensions and use no arena.
@@ -331,6 +339,7 @@ public final class NativeExecutable implements Executable {
         set(6, arena.allocate(Math.multiplyExact(each, (long) threads), 64));
         call.set(JAVA_LONG, 56, each);
         set(8, d);
+        set(10, fault);
       } catch (RuntimeException | Error e) {
         throw e;
       } catch (Throwable e) {
@@ -340,6 +349,16 @@ public final class NativeExecutable implements Executable {
 
     private void set(int field, MemorySegment value) {
       call.set(ADDRESS, field * 8L, value);
+    }
+
+    /** A diagnostic if a step found an index out of range. */
+    void look(Map<String, Long> dims) {
+      long step = fault.getAtIndex(JAVA_LONG, 0);
+      if (step != 0) {
+        fault.setAtIndex(JAVA_LONG, 0, 0);
+        Plan.Call call = plan.runSteps().get((int) step - 1 - plan.loadSteps().size());
+        call.demand().orElseThrow().require(fault.getAtIndex(JAVA_LONG, 1), dims, call.origin());
+      }
     }
 
     void stage(List<Tensor> given, List<Tensor> results) {
