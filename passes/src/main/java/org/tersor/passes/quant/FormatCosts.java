@@ -1,0 +1,303 @@
+package org.tersor.passes.quant;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import org.tersor.ir.format.NumberFormat;
+import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.op.WeightLayout;
+import org.tersor.passes.Compiler;
+import org.tersor.passes.infer.TypeInference;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/**
+ * What formats cost: each group of layers is coded alone in every format and the model run; then
+ * combinations of them are. The weights are inputs of the model that runs, so it is compiled once.
+ */
+final class FormatCosts {
+  private static final int PROBES = 2;
+
+  private final Compiler compiler;
+  private final Graph base;
+  private final Map<String, Quantizer.Decisions> uniform;
+  private final Quantizer.Options options;
+  private final boolean floats;
+  private final boolean distribution;
+  private final List<Map<String, Tensor>> samples;
+  private final Names names;
+  private final Map<Node, WeightLayout> layers = new LinkedHashMap<>();
+  private final List<Ties.Group> groups;
+  private final List<List<Map<Node, Tensor>>> decoded = new ArrayList<>();
+  private final List<MixedSearch.Item> items = new ArrayList<>();
+  private final long otherBytes;
+  private double floatNanos;
+  private Optional<WeightRuns> combined = Optional.empty();
+  private final List<Tensor> exact = new ArrayList<>();
+
+  /**
+   * @param uniform decisions for every layer, by label: the formats to choose from
+   * @param floats whether layers may also stay as they are
+   * @param layer names of the layers that may be coded
+   * @param distribution whether the first output holds scores: the measure is then KL divergence,
+   *     else noise by signal
+   * @param samples calls
+   */
+  FormatCosts(
+      Compiler compiler,
+      Graph base,
+      Map<String, Quantizer.Decisions> uniform,
+      boolean floats,
+      Predicate<String> layer,
+      Quantizer.Options options,
+      boolean distribution,
+      List<Map<String, Tensor>> samples) {
+    this.compiler = compiler;
+    this.base = base;
+    this.uniform = uniform;
+    this.options = options;
+    this.floats = floats;
+    this.distribution = distribution;
+    this.samples = samples;
+    this.names = new Names(base);
+    if (samples.isEmpty()) {
+      throw new TersorException("TSR-0413", "the search runs the model: it needs samples");
+    }
+    TypeInference.Inferred inferred =
+        TypeInference.infer(base, compiler.registry().operators(), note -> {});
+    for (Node node : base.nodes()) {
+      boolean coded =
+          uniform.values().stream().anyMatch(d -> d.plan().weights().containsKey(names.of(node)));
+      if (coded && layer.test(names.of(node))) {
+        compiler
+            .registry()
+            .operators()
+            .find(node.op())
+            .flatMap(o -> o.weights(inferred.scope().context(node)))
+            .ifPresent(layout -> layers.put(node, layout));
+      }
+    }
+    if (layers.isEmpty()) {
+      throw new TersorException("TSR-0412", "no layer of '" + base.name() + "' can be coded");
+    }
+    this.groups = Ties.of(base, layers);
+    this.otherBytes = staying();
+  }
+
+  /**
+   * Measures every item in every format.
+   *
+   * @param times measure the time of each layer in each format, too
+   * @param step called after each measurement; {@link MixedSearch#steps} says how many there will
+   *     be at most
+   */
+  void measureItems(boolean times, Runnable step) {
+    WeightRuns alone = runs(base);
+    exact.addAll(alone.run(Map.of()));
+    combined =
+        Optional.of(
+            activations().isEmpty()
+                ? alone
+                : runs(new Quantizer(compiler).apply(base, activationPlan(), options.compile())));
+    LayerTimes timer = new LayerTimes(compiler, base, options, samples.getFirst());
+    Curvature curvature = new Curvature(alone, exact, distribution);
+    double floating = 0;
+    for (Ties.Group group : groups) {
+      floating += times ? timer.nanos(group.layers()) : 0;
+      List<MixedSearch.Option> choices = new ArrayList<>();
+      List<Map<Node, Tensor>> weights = new ArrayList<>();
+      for (Map.Entry<String, Quantizer.Decisions> entry : uniform.entrySet()) {
+        Quantizer.Decisions decisions = entry.getValue();
+        if (!covers(decisions, group)) {
+          continue;
+        }
+        Map<Node, Tensor> coded = new LinkedHashMap<>();
+        group.layers().forEach(node -> coded.put(node, decode(node, decisions)));
+        OutputNoise noise = noise(alone.run(coded));
+        choices.add(
+            new MixedSearch.Option(
+                entry.getKey(),
+                bytes(group, decisions),
+                times ? timer.nanos(group.layers(), decisions) : 0,
+                noise.kl(),
+                noise.sqnr(),
+                cost(noise)));
+        weights.add(coded);
+        step.run();
+      }
+      if (floats || choices.isEmpty()) {
+        choices.add(
+            new MixedSearch.Option(
+                MixedSearch.FLOAT,
+                floatBytes(group),
+                times ? timer.nanos(group.layers()) : 0,
+                0,
+                Double.POSITIVE_INFINITY,
+                0));
+        weights.add(Map.of());
+      }
+      double trace = curvature.trace(group.layers(), PROBES, 17);
+      step.run();
+      items.add(
+          new MixedSearch.Item(
+              group.layers().stream().map(names::of).toList(),
+              group.why(),
+              trace,
+              List.copyOf(choices)));
+      decoded.add(weights);
+    }
+    this.floatNanos = floating;
+  }
+
+  double floatNanos() {
+    return floatNanos;
+  }
+
+  List<MixedSearch.Item> items() {
+    return items;
+  }
+
+  /** Bytes of constants that stay whatever is chosen. */
+  long otherBytes() {
+    return otherBytes;
+  }
+
+  Names names() {
+    return names;
+  }
+
+  private WeightRuns runs(Graph graph) {
+    return new WeightRuns(
+        compiler, graph, base, layers, options.backend(), options.compile(), samples);
+  }
+
+  Map<String, QuantPlan.Activation> activations() {
+    return uniform.values().iterator().next().plan().activations();
+  }
+
+  private QuantPlan activationPlan() {
+    return new QuantPlan(Map.of(), activations(), Map.of());
+  }
+
+  private double cost(OutputNoise noise) {
+    return Math.max(0, distribution ? noise.kl() : noise.relative());
+  }
+
+  private OutputNoise noise(List<Tensor> results) {
+    OutputNoise noise = new OutputNoise();
+    for (int i = 0; i < results.size(); i++) {
+      noise.add(exact.get(i), results.get(i));
+    }
+    return noise;
+  }
+
+  private Tensor decode(Node node, Quantizer.Decisions decisions) {
+    String name = names.of(node);
+    WeightLayout layout = Objects.requireNonNull(layers.get(node));
+    Tensor weight = base.constant(node.input(layout.input())).orElseThrow().load();
+    NumberFormat format = format(decisions, name);
+    List<Tensor> codes = decisions.codes().get(name);
+    WeightEncoding encoding =
+        codes == null
+            ? WeightEncoding.of(format, weight, layout, 0, Optional.empty())
+            : WeightEncoding.of(format, codes, layout.encodedShape(weight.shape()), name);
+    return WeightEncoding.decoded(format, encoding, layout, weight.shape());
+  }
+
+  private NumberFormat format(Quantizer.Decisions decisions, String name) {
+    return compiler.registry().format(Objects.requireNonNull(decisions.plan().weights().get(name)));
+  }
+
+  private Map<Value, Node> weights(Ties.Group group) {
+    Map<Value, Node> values = new LinkedHashMap<>();
+    group
+        .layers()
+        .forEach(n -> values.put(n.input(Objects.requireNonNull(layers.get(n)).input()), n));
+    return values;
+  }
+
+  private long bytes(Ties.Group group, Quantizer.Decisions decisions) {
+    long bytes = 0;
+    for (Map.Entry<Value, Node> weight : weights(group).entrySet()) {
+      bytes +=
+          WeightEncoding.bytes(
+              format(decisions, names.of(weight.getValue())).definition(),
+              Objects.requireNonNull(layers.get(weight.getValue())),
+              base.constant(weight.getKey()).orElseThrow().shape());
+    }
+    return bytes;
+  }
+
+  private long floatBytes(Ties.Group group) {
+    return weights(group).keySet().stream()
+        .mapToLong(v -> 4 * base.constant(v).orElseThrow().elements())
+        .sum();
+  }
+
+  /** Constants that stay whatever is chosen; a weight that something else reads, too, is one. */
+  private long staying() {
+    Set<Integer> coded = layers.keySet().stream().map(Node::id).collect(Collectors.toSet());
+    Set<Value> weights = new java.util.LinkedHashSet<>();
+    groups.forEach(g -> weights.addAll(weights(g).keySet()));
+    long bytes = 0;
+    for (Map.Entry<Value, Constant> entry : base.constants().entrySet()) {
+      boolean goes =
+          weights.contains(entry.getKey())
+              && base.consumers(entry.getKey()).stream().allMatch(n -> coded.contains(n.id()));
+      bytes += goes ? 0 : 4 * entry.getValue().elements();
+    }
+    return bytes;
+  }
+
+  /** Runs a combination. */
+  MixedSearch.Point measure(String name, List<Integer> chosen) {
+    Map<Node, Tensor> weights = new LinkedHashMap<>();
+    long bytes = otherBytes;
+    double nanos = 0;
+    double predicted = 0;
+    for (int i = 0; i < items.size(); i++) {
+      MixedSearch.Option option = items.get(i).options().get(chosen.get(i));
+      weights.putAll(decoded.get(i).get(chosen.get(i)));
+      bytes += option.bytes();
+      nanos += option.nanos();
+      predicted += option.cost();
+    }
+    OutputNoise noise = noise(combined.orElseThrow().run(weights));
+    return new MixedSearch.Point(
+        name, bytes, nanos, predicted, cost(noise), noise.kl(), noise.sqnr(), List.copyOf(chosen));
+  }
+
+  /** The least and the most bytes that can be chosen; known before anything is measured. */
+  long[] sizes() {
+    long least = otherBytes;
+    long most = otherBytes;
+    for (Ties.Group group : groups) {
+      List<Long> bytes = new ArrayList<>();
+      for (Quantizer.Decisions decisions : uniform.values()) {
+        if (covers(decisions, group)) {
+          bytes.add(bytes(group, decisions));
+        }
+      }
+      if (floats || bytes.isEmpty()) {
+        bytes.add(floatBytes(group));
+      }
+      least += bytes.stream().mapToLong(b -> b).min().orElse(0);
+      most += bytes.stream().mapToLong(b -> b).max().orElse(0);
+    }
+    return new long[] {least, most};
+  }
+
+  private boolean covers(Quantizer.Decisions decisions, Ties.Group group) {
+    return group.layers().stream()
+        .allMatch(n -> decisions.plan().weights().containsKey(names.of(n)));
+  }
+}
