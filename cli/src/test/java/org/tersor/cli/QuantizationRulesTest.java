@@ -84,43 +84,6 @@ class QuantizationRulesTest {
         graph, calls, quantizer.options(scheme, new Calibrator.MinMax(), "interpreter", compile));
   }
 
-  /**
-   * A layer with large results and a SiLU of two nodes.
-   *
-   * @param watched whether something else reads the layer's results, too
-   * @return the least number that has a code
-   */
-  private double leastBeforeSilu(boolean watched) {
-    Value x = input(8, 6);
-    Tensor weight = normal(6, 5);
-    for (int i = 0; i < weight.size(); i++) {
-      weight.floats()[i] *= 30;
-    }
-    Value y = b.value("y", org.tersor.ir.graph.ValueType.UNKNOWN);
-    b.addNode("layer", "", "Gemm", Map.of(), List.of(x, constant(weight)), List.of(y));
-    Value gate = b.value("gate", org.tersor.ir.graph.ValueType.UNKNOWN);
-    b.addNode("sigmoid", "", "Sigmoid", Map.of(), List.of(y), List.of(gate));
-    node("silu", "Mul", Map.of(), gate, y);
-    if (watched) {
-      node("neg", "Neg", Map.of(), y);
-    }
-    QuantPlan.Activation range =
-        Objects.requireNonNull(
-            quantize(INT8, normal(8, 6), normal(8, 6)).plan().activations().get("y"));
-    return -Objects.requireNonNull(range.parameters().get("zero"))
-        * Objects.requireNonNull(range.parameters().get("scale"));
-  }
-
-  @Test
-  void whatASiluMakesZeroGetsNoCodes() {
-    assertEquals(-8, leastBeforeSilu(false), .5);
-  }
-
-  @Test
-  void whatSomethingElseReadsKeepsItsRange() {
-    assertTrue(leastBeforeSilu(true) < -40);
-  }
-
   private static List<Node> of(Graph graph, String type) {
     return graph.nodes().stream().filter(n -> n.op().type().equals(type)).toList();
   }

@@ -121,11 +121,6 @@ final class Calibration {
                     + "' are left out of its range");
       }
       Calibrator.Range range = options.calibrator().range(histogram, codes);
-      Optional<Double> floor = FlatBelow.floor(base, source);
-      if (floor.isPresent() && range.min() < floor.get() && range.max() > floor.get()) {
-        range = new Calibrator.Range(floor.get(), range.max());
-        reports.add(names.of(value) + ": cut at " + floor.get() + ": what reads it is flat below");
-      }
       reports.add(report(names.of(value), format, range, histogram));
       activations.put(names.of(value), ActivationGrid.fit(format, range.min(), range.max()));
     }
