@@ -50,7 +50,87 @@ final class KnownRefusals {
                         "MaxPool",
                         "LpPool")
                     && emptyResult(e)
-                    && e.in(0).size() > 0),
+                    && (e.in(0).size() > 0
+                        || e.says("Invalid input shape")
+                        || e.says("Computed output dimension is <= 0"))),
+        new Known(
+            "operands-of-nothing",
+            "DeformConv, AffineGrid, ArrayFeatureExtractor, EmbedLayerNormalization, SkipLayerNormalization,"
+                + " SkipSimplifiedLayerNormalization, StringNormalizer",
+            "An operand without elements, or a size of 0 that is asked for.",
+            "Operators.md names no smallest size. ONNX Runtime's kernels refuse a size of 0 by name;"
+                + " Tersor gives the empty result, or what the bias alone gives.",
+            e ->
+                (e.is(Kind.REFERENCE_REFUSES, "DeformConv")
+                        && e.says("must be positive")
+                        && empty(e))
+                    || (e.is(Kind.REFERENCE_REFUSES, "AffineGrid")
+                        && e.says("must be positive")
+                        && holdsZero(e.in(1)))
+                    || (e.is(Kind.REFERENCE_REFUSES, "ArrayFeatureExtractor")
+                        && e.says("num_indices = 0")
+                        && e.in(1).size() == 0)
+                    || (e.is(Kind.REFERENCE_REFUSES, "EmbedLayerNormalization")
+                        && e.says("should have 2 dimensions")
+                        && e.in(2).size() == 0)
+                    || (e.is(
+                            Kind.REFERENCE_REFUSES,
+                            "SkipLayerNormalization",
+                            "SkipSimplifiedLayerNormalization",
+                            "StringNormalizer")
+                        && (e.says("must be positive") || e.says("must be greater than 0"))
+                        && empty(e))),
+        new Known(
+            "split-into-empty-parts",
+            "Split",
+            "num_outputs parts of ceil(size / num_outputs) are more than there is.",
+            "Operators.md, Split-18: if the tensor is not equally splittable into num_outputs, the last"
+                + " chunk is smaller. Tersor takes what is left, which may be nothing; ONNX Runtime"
+                + " subtracts a whole chunk too many and refuses.",
+            e ->
+                e.is(Kind.REFERENCE_REFUSES, "Split")
+                    && e.has("num_outputs")
+                    && (e.says("Cannot split using values")
+                        || e.says("Invalid num_outputs value"))),
+        new Known(
+            "crashes-on-nothing",
+            "BiasGelu, LpNormalization, GroupQueryAttention, RoiAlign, DFT, LSTM,"
+                + " DynamicQuantizeLSTM",
+            "An operand without elements ends ONNX Runtime's process.",
+            "Nothing in the specification forbids a dimension of size 0; its kernels divide by one, or"
+                + " never end.",
+            e ->
+                e.is(
+                        Kind.REFERENCE_CRASHES,
+                        "BiasGelu",
+                        "LpNormalization",
+                        "GroupQueryAttention",
+                        "RoiAlign",
+                        "DFT",
+                        "LSTM",
+                        "DynamicQuantizeLSTM")
+                    && empty(e)),
+        new Known(
+            "functions-in-old-models",
+            "LayerNormalization, Gelu",
+            "A type for which ONNX Runtime has no kernel, in a model of an opset before 17.",
+            "ONNX Runtime writes the function body of opset 17 into the model, whose opset lacks the"
+                + " operators of that body (it accepts LayerNormalization from version 1 on). The"
+                + " operator means the same in every model.",
+            e ->
+                e.is(Kind.REFERENCE_REFUSES, "LayerNormalization", "Gelu")
+                    && e.says("_inlfunc_")
+                    && (e.says("No Op registered") || e.says("Mismatched attribute type"))),
+        new Known(
+            "division-by-zero",
+            "Div, Mod",
+            "Integers divided by 0.",
+            "Operators.md defines no quotient by 0. ONNX Runtime ends the run, Tersor gives a number.",
+            e ->
+                e.is(Kind.REFERENCE_REFUSES, "Div", "Mod")
+                    && e.type().isInteger()
+                    && e.says("zero")
+                    && holdsZero(e.in(1))),
         new Known(
             "pooling-of-nothing",
             "GlobalAveragePool, GlobalMaxPool, GlobalLpPool, AveragePool, MaxPool, LpPool,"
@@ -176,13 +256,14 @@ final class KnownRefusals {
         new Known(
             "reflection-of-one",
             "Pad",
-            "mode=reflect with an axis of one element.",
+            "mode=reflect with an axis of one element, or pads as wide as the axis.",
             "Operators.md, Pad: reflect mirrors without the edge, which numpy does for one element by"
-                + " repeating it. ONNX Runtime refuses an axis shorter than 2.",
+                + " repeating it, and for wider pads by going on; the text sets no bound. ONNX Runtime"
+                + " refuses both.",
             e ->
                 e.is(Kind.REFERENCE_REFUSES, "Pad")
                     && e.word("mode", "constant").equals("reflect")
-                    && e.says("requires axis length >= 2")),
+                    && (e.says("requires axis length >= 2") || e.says("exceeds maximum allowed"))),
         new Known(
             "softmax-of-vector",
             "Softmax, LogSoftmax, Hardmax",
@@ -194,6 +275,17 @@ final class KnownRefusals {
                 e.is(Kind.REFERENCE_REFUSES, "Softmax", "LogSoftmax", "Hardmax")
                     && e.version() < 13
                     && e.number("axis", 1) >= e.in(0).rank()));
+  }
+
+  /** Whether an operand has no elements. */
+  private static boolean empty(Evidence e) {
+    return java.util.stream.IntStream.range(0, e.node().inputs().size())
+        .anyMatch(i -> e.input(i).map(tensor -> tensor.size() == 0).orElse(false));
+  }
+
+  private static boolean holdsZero(org.tersor.runtime.Tensor numbers) {
+    return java.util.stream.IntStream.range(0, numbers.size())
+        .anyMatch(i -> numbers.getDouble(i) == 0);
   }
 
   private static boolean emptyResult(Evidence e) {

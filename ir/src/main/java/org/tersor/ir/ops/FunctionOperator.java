@@ -78,11 +78,20 @@ abstract class FunctionOperator extends OpBase {
 
     /** A node with several outputs. */
     List<Value> all(String type, Map<String, Attribute> attributes, int outputs, Value... inputs) {
+      return all("", type, attributes, outputs, inputs);
+    }
+
+    List<Value> all(
+        String domain,
+        String type,
+        Map<String, Attribute> attributes,
+        int outputs,
+        Value... inputs) {
       List<Value> results =
           java.util.stream.IntStream.range(0, outputs)
               .mapToObj(i -> builder.value("", org.tersor.ir.graph.ValueType.UNKNOWN))
               .toList();
-      builder.addNode("", type, attributes, List.of(inputs), results);
+      builder.addNode(domain, type, attributes, List.of(inputs), results);
       return results;
     }
 

@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
@@ -31,11 +32,11 @@ final class IntegerProducts {
         new MatMulIntegerToFloat(), new DynamicQuantizeMatMul(), new DynamicQuantizeLstm());
   }
 
-  private static List<ValueType> product(OpContext c) {
+  private static List<ValueType> product(OpContext c, DType result) {
     boolean known = c.in(0).isRanked() && c.in(1).isRanked();
     return List.of(
         OpBase.type(
-            DType.F32,
+            result,
             known
                 ? Optional.of(Product.of(c, c.dims(0), c.dims(1), false, false).out())
                 : Optional.empty()));
@@ -58,20 +59,26 @@ final class IntegerProducts {
               .output("Y", "T3")
               .types("T1", BYTES)
               .types("T2", BYTES)
-              .types("T3", F32));
+              .types("T3", Types.set(DType.F32, DType.F16)));
     }
 
     @Override
     List<ValueType> types(OpContext c) {
-      return product(c);
+      return product(c, c.dtype(2));
     }
 
+    /** In float32, whatever the type of the scales is. */
     @Override
     List<Value> build(OpContext c, Parts b) {
       Value sum = b.add("MatMulInteger", b.in(0), b.in(1), b.in(4), b.in(5));
-      Value scale = b.add("Mul", b.in(2), b.in(3));
+      Value scale = b.add("Mul", real(c, b, 2), real(c, b, 3));
       Value y = b.add("Mul", b.cast(sum, DType.F32), scale);
-      return List.of(c.hasInput(6) ? b.add("Add", y, b.in(6)) : y);
+      y = c.hasInput(6) ? b.add("Add", y, real(c, b, 6)) : y;
+      return List.of(c.dtype(2) == DType.F32 ? y : b.cast(y, c.dtype(2)));
+    }
+
+    private static Value real(OpContext c, Parts b, int at) {
+      return c.dtype(at) == DType.F32 ? b.in(at) : b.cast(b.in(at), DType.F32);
     }
   }
 
@@ -94,7 +101,7 @@ final class IntegerProducts {
 
     @Override
     List<ValueType> types(OpContext c) {
-      return product(c);
+      return product(c, DType.F32);
     }
 
     @Override
@@ -116,8 +123,9 @@ final class IntegerProducts {
 
   /**
    * An LSTM with W [directions, input, 4 * hidden] and R [directions, hidden, 4 * hidden] as bytes,
-   * one scale and zero point per direction or per column. X is quantized to U8 as a whole; the
-   * hidden state, which the operator leaves to the implementation, stays real.
+   * one scale and zero point per direction or per column. X is quantized to U8 as a whole, and
+   * before each step so is the hidden state of all samples. The operator's documentation leaves
+   * both open; this is what ONNX Runtime does ({@code ComputeGemm} of its recurrent kernels).
    */
   private static final class DynamicQuantizeLstm extends FunctionOperator {
     DynamicQuantizeLstm() {
@@ -172,6 +180,7 @@ final class IntegerProducts {
       Map<String, Attribute> attributes = c.node().attributes();
       List<Value> outputs =
           b.all(
+              OpKey.TERSOR,
               "LSTM",
               attributes,
               3,

@@ -3,6 +3,7 @@ package org.tersor.ir.ops;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.EvalContext;
@@ -52,14 +53,33 @@ final class Recurrent extends OpBase {
 
   private final Kind kind;
 
+  private final boolean quantizes;
+
   Recurrent(Kind kind) {
-    super(schema(kind));
+    super(schema("", kind));
     this.kind = kind;
+    this.quantizes = false;
   }
 
-  private static OpSchema.Builder schema(Kind kind) {
+  private Recurrent() {
+    super(schema(OpKey.TERSOR, Kind.LSTM));
+    this.kind = Kind.LSTM;
+    this.quantizes = true;
+  }
+
+  /**
+   * The LSTM of domain org.tersor: before each step the hidden states of all samples are quantized
+   * to U8, as DynamicQuantizeLinear does, and the product with R takes these. What leaves the step
+   * and the initial state are real.
+   */
+  static Recurrent quantizing() {
+    return new Recurrent();
+  }
+
+  private static OpSchema.Builder schema(String domain, Kind kind) {
+    int[] versions = domain.isEmpty() ? kind.versions() : new int[] {1};
     OpSchema.Builder schema =
-        OpSchema.of("", kind.name(), kind.versions())
+        OpSchema.of(domain, kind.name(), versions)
             .input("X", "T")
             .input("W", "T")
             .input("R", "T")
@@ -78,8 +98,12 @@ final class Recurrent extends OpBase {
             .attribute("output_sequence", AttributeKind.INT)
             .types("T", Types.FLOATS)
             .types("T1", Types.set(DType.I32))
-            .sample(sample(kind, 1, "forward|reverse") + " || " + sample(kind, 2, "bidirectional"))
             .tolerance(OpSchema.Tolerance.ACCUMULATION);
+    if (domain.isEmpty()) {
+      schema =
+          schema.sample(
+              sample(kind, 1, "forward|reverse") + " || " + sample(kind, 2, "bidirectional"));
+    }
     return switch (kind) {
       case RNN -> schema;
       case GRU -> schema.attribute("linear_before_reset", AttributeKind.INT);
@@ -225,9 +249,7 @@ final class Recurrent extends OpBase {
         out.add(Shapes.allocate(c, c.dtype(0), type.tensor().staticShape()));
       }
       for (int d = 0; d < p.directions.size(); d++) {
-        for (int b = 0; b < batch; b++) {
-          sequence(d, b, out);
-        }
+        direction(d, out);
       }
       return out;
     }
@@ -244,30 +266,71 @@ final class Recurrent extends OpBase {
       return state;
     }
 
-    private void sequence(int d, int b, List<Tensor> out) {
-      double[] h = initial(5, d, b);
-      double[] cell = kind == Kind.LSTM ? initial(6, d, b) : new double[hidden];
-      int length = c.hasInput(4) ? Math.clamp(c.input(4).getLong(b), 0, time) : time;
-      for (int s = 0; s < length; s++) {
-        int t = p.directions.get(d) ? length - 1 - s : s;
-        h = step(d, t, b, h, cell);
-        int at =
-            (p.batchFirst
-                    ? (b * time + t) * p.directions.size() + d
-                    : (t * p.directions.size() + d) * batch + b)
-                * hidden;
+    private int length(int b) {
+      return c.hasInput(4) ? Math.clamp(c.input(4).getLong(b), 0, time) : time;
+    }
+
+    private void direction(int d, List<Tensor> out) {
+      double[][] h = new double[batch][];
+      double[][] cell = new double[batch][];
+      for (int b = 0; b < batch; b++) {
+        h[b] = initial(5, d, b);
+        cell[b] = kind == Kind.LSTM ? initial(6, d, b) : new double[hidden];
+      }
+      for (int s = 0; s < time; s++) {
+        double[][] seen = quantizes ? quantized(h) : h;
+        for (int b = 0; b < batch; b++) {
+          int length = length(b);
+          if (s < length) {
+            int t = p.directions.get(d) ? length - 1 - s : s;
+            h[b] = step(d, t, b, seen[b], cell[b]);
+            deliver(d, t, b, h[b], out.getFirst());
+          }
+        }
+      }
+      for (int b = 0; b < batch; b++) {
         for (int i = 0; i < hidden; i++) {
-          out.getFirst().setDouble(at + i, h[i]);
+          if (out.size() > 1) {
+            out.get(1).setDouble(state(d, b) + i, h[b][i]);
+          }
+          if (out.size() > 2) {
+            out.get(2).setDouble(state(d, b) + i, cell[b][i]);
+          }
         }
       }
+    }
+
+    private void deliver(int d, int t, int b, double[] h, Tensor out) {
+      int at =
+          (p.batchFirst
+                  ? (b * time + t) * p.directions.size() + d
+                  : (t * p.directions.size() + d) * batch + b)
+              * hidden;
       for (int i = 0; i < hidden; i++) {
-        if (out.size() > 1) {
-          out.get(1).setDouble(state(d, b) + i, h[i]);
-        }
-        if (out.size() > 2) {
-          out.get(2).setDouble(state(d, b) + i, cell[i]);
+        out.setDouble(at + i, h[i]);
+      }
+    }
+
+    /** To 8 bits over the range of all, and back. */
+    private double[][] quantized(double[][] h) {
+      double[][] result = new double[batch][hidden];
+      float min = 0;
+      float max = 0;
+      for (double[] state : h) {
+        for (double value : state) {
+          min = Math.min(min, (float) value);
+          max = Math.max(max, (float) value);
         }
       }
+      float scale = max == min ? 1 : (max - min) / 255;
+      long zero = Quant.saturate(DType.U8, -min / scale, 0);
+      for (int b = 0; b < batch; b++) {
+        for (int i = 0; i < hidden; i++) {
+          long code = Quant.saturate(DType.U8, (float) h[b][i] / scale, zero);
+          result[b][i] = (double) (code - zero) * scale;
+        }
+      }
+      return result;
     }
 
     private double fromInput(int d, int t, int b, int row) {
@@ -350,6 +413,6 @@ final class Recurrent extends OpBase {
 
   @Override
   Lowering code(OpContext c) {
-    return new RecurrentKernel(this, kind, c, plan(c)).build();
+    return new RecurrentKernel(this, kind, c, plan(c), quantizes).build();
   }
 }

@@ -7,9 +7,11 @@ import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 
 /**
@@ -29,8 +31,15 @@ final class RecurrentKernel {
   private final Axis h;
   private final Axis k;
   private final int steps;
+  private final boolean quantizes;
 
-  RecurrentKernel(OpBase operator, Recurrent.Kind kind, OpContext context, Recurrent.Plan plan) {
+  RecurrentKernel(
+      OpBase operator,
+      Recurrent.Kind kind,
+      OpContext context,
+      Recurrent.Plan plan,
+      boolean quantizes) {
+    this.quantizes = quantizes;
     this.context = context;
     this.kind = kind;
     this.plan = plan;
@@ -163,9 +172,9 @@ final class RecurrentKernel {
     Axis g = new Axis("g", DimExpr.of((long) (to - from) * plan.hidden()));
     KExpr row = K.add(K.axis(g), K.index((long) from * plan.hidden()));
     Buf result = temp(name, plan.batch(), g.extent());
+    Optional<Buf> seen = quantizes ? state.map(s -> quantized(name, s)) : state;
     KExpr value =
-        state
-            .<KExpr>map(s ->
+        seen.<KExpr>map(s ->
                 K.sum(
                     List.of(k),
                     K.mul(
@@ -179,6 +188,27 @@ final class RecurrentKernel {
     }
     kernel.stage(result, List.of(b, g), value);
     return result;
+  }
+
+  /** A state as 8 bits over the range of all samples hold it. */
+  private Buf quantized(String name, Buf state) {
+    KExpr value = K.at(state, K.axis(b), K.axis(h));
+    List<Axis> all = List.of(b, h);
+    KExpr min = scalar(name + "least", K.min(K.fold(ReduceOp.MIN, all, value), zero()));
+    KExpr max = scalar(name + "most", K.max(K.fold(ReduceOp.MAX, all, value), zero()));
+    KExpr range = K.div(K.sub(max, min), K.literal(type, 255.0));
+    KExpr scale = scalar(name + "scale", K.select(K.eq(max, min), K.literal(type, 1.0), range));
+    KExpr zero = K.cast(Scalar.I32, Quant.saturated(DType.U8, K.div(K.neg(min), scale), K.i32(0)));
+    KExpr code = K.cast(Scalar.I32, Quant.saturated(DType.U8, K.div(value, scale), zero));
+    Buf result = temp(name + "seen", plan.batch(), h.extent());
+    kernel.stage(result, all, K.mul(K.cast(type, K.sub(code, zero)), scale));
+    return result;
+  }
+
+  private KExpr scalar(String name, KExpr value) {
+    Buf one = temp(name);
+    kernel.stage(one, List.of(), value);
+    return K.at(one);
   }
 
   private KExpr gate(Buf buffer, int number) {

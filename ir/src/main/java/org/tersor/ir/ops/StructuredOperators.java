@@ -67,6 +67,7 @@ public final class StructuredOperators implements OperatorProvider {
     all.add(new Recurrent(Recurrent.Kind.RNN));
     all.add(new Recurrent(Recurrent.Kind.GRU));
     all.add(new Recurrent(Recurrent.Kind.LSTM));
+    all.add(Recurrent.quantizing());
     all.add(new Attention());
     return List.copyOf(all);
   }

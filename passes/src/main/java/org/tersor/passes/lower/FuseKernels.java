@@ -45,7 +45,9 @@ public final class FuseKernels {
       bind(unit.kernel().outputs(), unit.outputs(), values, operands);
       boolean foldable = unit.outputs().stream().noneMatch(random::contains);
       Optional<IndexDemands.Demand> demand =
-          Optional.ofNullable(demands.get(unit.outputs().getFirst()));
+          unit.outputs().stream()
+              .flatMap(output -> Optional.ofNullable(demands.get(output)).stream())
+              .findFirst();
       calls.add(new KernelCall(unit.kernel(), operands, unit.origin(), foldable, demand));
     }
     return lowered.withCalls(calls);
