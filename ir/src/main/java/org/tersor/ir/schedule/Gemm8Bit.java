@@ -2,6 +2,7 @@ package org.tersor.ir.schedule;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -69,11 +70,15 @@ final class Gemm8Bit {
     return plus(factor.value(), shift(factor, isUnsigned(factor)));
   }
 
-  /** Whether {@link #code} is the stored byte itself. */
-  boolean isStored(Contraction.Factor factor) {
-    return shift(factor, isUnsigned(factor)) == 0
-        && factor.value() instanceof KExpr.To to
-        && to.a() instanceof KExpr.At;
+  /**
+   * What makes codes of four stored bytes by exclusive or: adding 128 to a byte, or taking it away,
+   * is to change its highest bit. Empty if the factor is not as stored.
+   */
+  OptionalInt flip(Contraction.Factor factor) {
+    if (!(factor.value() instanceof KExpr.To to && to.a() instanceof KExpr.At)) {
+      return OptionalInt.empty();
+    }
+    return OptionalInt.of(shift(factor, isUnsigned(factor)) == 0 ? 0 : 0x80808080);
   }
 
   private KExpr zero(Contraction.Factor factor) {

@@ -97,7 +97,8 @@ record GemmSums(
       vectors[v] = nest.let("c", at.load(nest, k, v, type));
     }
     for (int i = 0; i < tile.rows(); i++) {
-      Expr scalarOfRow = nest.let("a", widen(access.load(nest, i, k, type), lanes));
+      Expr read = nest.let("a", widen(access.load(nest, i, k, type), lanes));
+      Expr scalarOfRow = nest.let("a", panels.codes(read));
       for (int v = 0; v < vectors.length; v++) {
         Expr.Var sum = sums[i][v];
         nest.emit(new Stmt.Assign(sum.name(), multiplyAdd.apply(scalarOfRow, vectors[v], sum)));

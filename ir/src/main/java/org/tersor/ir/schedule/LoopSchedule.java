@@ -262,7 +262,7 @@ final class LoopSchedule {
     return work;
   }
 
-  private static int widestElement(Stage stage) {
+  static int widestElement(Stage stage) {
     int widest = stage.target().element().bytes();
     for (KExpr.At at : KExprs.all(stage.value(), KExpr.At.class)) {
       widest = Math.max(widest, at.scalar().bytes());

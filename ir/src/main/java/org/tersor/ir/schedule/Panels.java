@@ -83,7 +83,7 @@ final class Panels {
 
   /** Steps of all inner loops together. */
   DimExpr steps() {
-    return c.extentK().ceilDiv(group);
+    return DimExpr.product(outerRuns().stream().map(Axis::extent).toList()).times(runSteps());
   }
 
   /** Steps of one inner loop. */
@@ -115,7 +115,9 @@ final class Panels {
       return true;
     }
     DimExpr run = inPlace.inner().extent();
-    if (!integers.isStored(c.row()) || !(run.isConst() && run.constValue() % group == 0)) {
+    boolean whole = run.isConst() && run.constValue() % group == 0;
+    boolean overlaps = columnAtLoad && run.isConst() && run.constValue() >= group;
+    if (integers.flip(c.row()).isEmpty() || !(whole || overlaps)) {
       return false;
     }
     Affine index =
@@ -152,6 +154,33 @@ final class Panels {
     return K.castInRange(element, factor.whole());
   }
 
+  /** A k and whether its product belongs to the sum. */
+  private record Place(KExpr k, KExpr counts) {}
+
+  /** What stands at one part of a step. */
+  private Place place(KExpr step, KExpr part) {
+    KExpr steps = K.index(group);
+    if (!overlaps()) {
+      KExpr k = K.add(K.mul(step, steps), part);
+      return new Place(k, K.lt(k, K.dim(c.extentK())));
+    }
+    // The last step of a run begins early, so as to read nothing beyond it: what the step before
+    // has seen does not count again.
+    KExpr perRun = K.dim(runSteps());
+    long length = runs.inner().extent().constValue();
+    KExpr first = K.mul(K.floorMod(step, perRun), steps);
+    KExpr moved = K.min(first, K.index(length - group));
+    KExpr at = K.add(moved, part);
+    return new Place(
+        K.add(K.mul(K.floorDiv(step, perRun), K.index(length)), at), K.ge(at, first));
+  }
+
+  /** Whether the last step of a run reads elements that the step before has read. */
+  private boolean overlaps() {
+    DimExpr run = runs.inner().extent();
+    return rowInPlace && group > 1 && run.isConst() && run.constValue() % group != 0;
+  }
+
   /** A stage writes [batch][x / width][steps][width][group], zero where x or k is outside. */
   private Buf pack(
       String name,
@@ -166,11 +195,11 @@ final class Panels {
     Axis lane = new Axis(name + "_lane", DimExpr.of(width));
     Axis part = new Axis(name + "_part", DimExpr.of(group));
     KExpr position = K.add(K.mul(K.axis(block), K.index(width)), K.axis(lane));
-    KExpr k = K.add(K.mul(K.axis(step), K.index(group)), K.axis(part));
+    Place place = place(K.axis(step), K.axis(part));
     Map<Axis, KExpr> replacement = new HashMap<>();
     Positions.decompose(position, x, replacement);
-    Positions.decompose(k, c.k(), replacement);
-    KExpr inside = K.and(K.lt(position, K.dim(extent)), K.lt(k, K.dim(c.extentK())));
+    Positions.decompose(place.k, c.k(), replacement);
+    KExpr inside = K.and(K.lt(position, K.dim(extent)), place.counts);
     boolean bytes = group > 1;
     KExpr value = KExprs.substitute(bytes ? integers.code(factor) : stored(factor), replacement);
     KExpr outside = K.literal(bytes ? Scalar.I32 : element, 0L);
@@ -282,6 +311,14 @@ final class Panels {
     return plus(plus(batch, times(block, nest.dim(perBlock))), inside);
   }
 
+  /** Four codes of the row factor as Dot4 takes them, from what {@link RowAccess} reads. */
+  Expr codes(Expr read) {
+    int flip = rowInPlace && group > 1 ? integers.flip(c.row()).orElseThrow() : 0;
+    return flip == 0
+        ? read
+        : new Expr.Binary(BinaryOp.XOR, read, new Expr.IntConst(read.type(), flip));
+  }
+
   private Expr inPlace(NestEmitter nest, int row, Expr k, Type type) {
     Map<Axis, KExpr> replacement =
         c.m().isPresent()
@@ -300,9 +337,14 @@ final class Panels {
         KExprs.all(Affine.canonical(KExprs.substitute(codes, replacement)), KExpr.At.class)
             .getFirst();
     Axis step = new Axis(inner.name() + "#step", runSteps());
+    KExpr grouped = K.mul(new KExpr.AxisRef(step), K.index(group));
+    KExpr first =
+        overlaps()
+            ? K.min(grouped, K.index(inner.extent().constValue() - group))
+            : grouped;
     KExpr index =
         KExprs.substitute(
-            at.index().getFirst(), Map.of(inner, K.mul(new KExpr.AxisRef(step), K.index(group))));
+            at.index().getFirst(), Map.of(inner, first));
     nest.with(step, k, 1, () -> result[0] = nest.lower(Affine.of(index).toKExpr()));
     return new Expr.Load(type.withLanes(1), at.buffer().name(), result[0], Optional.empty());
   }

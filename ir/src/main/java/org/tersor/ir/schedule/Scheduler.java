@@ -115,9 +115,28 @@ public final class Scheduler {
       CudaSchedule.apply(this, simple, packed);
       return;
     }
-    if (packed || !GemmSchedule.apply(this, simple)) {
-      launch(simple, new LoopSchedule(steering.order(simple), target).emit(), packed);
+    if (packed) {
+      launch(simple, loops(simple), true);
+      return;
     }
+    Stage rest =
+        steering.isSilent()
+            ? ConstantParts.extract(
+                simple,
+                this::isConstant,
+                () -> stage.target().name() + "_part" + temporaries.size(),
+                part -> auxiliary(part, true))
+            : simple;
+    if (!GemmSchedule.apply(this, rest)) {
+      launch(rest, loops(rest), false);
+    }
+  }
+
+  private LoopSchedule.Result loops(Stage simple) {
+    Stage ordered = steering.order(simple);
+    Optional<LoopSchedule.Result> turned =
+        ordered.equals(simple) ? TransposeSchedule.emit(simple, target) : Optional.empty();
+    return turned.orElseGet(() -> new LoopSchedule(ordered, target).emit());
   }
 
   /** Whether a stage can run at load: nothing in it depends on inputs or on their dimensions. */
@@ -146,7 +165,7 @@ public final class Scheduler {
     if (target.kind() == Target.Kind.CUDA) {
       CudaSchedule.apply(this, simple, atLoad);
     } else {
-      launch(simple, new LoopSchedule(simple, target).emit(), atLoad);
+      launch(simple, loops(simple), atLoad);
     }
   }
 

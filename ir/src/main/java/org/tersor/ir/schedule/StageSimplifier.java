@@ -15,6 +15,7 @@ import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
 
@@ -115,12 +116,19 @@ final class StageSimplifier {
         : KExprs.mapOperands(expr, e -> mapIndices(e, change));
   }
 
-  private static void visitIndices(KExpr expr, Consumer<Affine> visitor) {
+  private static void visitIndices(
+      KExpr expr, Consumer<Affine> visitor, Consumer<KExpr.Cmp> guards) {
     if (expr.scalar() == Scalar.INDEX) {
       visitor.accept(Affine.of(expr));
+    } else if (isGuard(expr)) {
+      guards.accept((KExpr.Cmp) expr);
     } else {
-      KExprs.operands(expr).forEach(e -> visitIndices(e, visitor));
+      KExprs.operands(expr).forEach(e -> visitIndices(e, visitor, guards));
     }
+  }
+
+  private static boolean isGuard(KExpr expr) {
+    return expr instanceof KExpr.Cmp cmp && cmp.a().scalar() == Scalar.INDEX;
   }
 
   private static Stage mergeAxes(Stage stage, Predicate<Axis> keep) {
@@ -136,8 +144,19 @@ final class StageSimplifier {
 
   private static Optional<Merge> findMerge(Stage stage, Predicate<Axis> keep) {
     List<Affine> indices = new ArrayList<>();
-    visitIndices(stage.index().getFirst(), indices::add);
-    visitIndices(stage.value(), indices::add);
+    List<KExpr.Cmp> guards = new ArrayList<>();
+    visitIndices(stage.index().getFirst(), indices::add, guards::add);
+    // Windows at the border are told apart by the axis that decides it: it stays alone.
+    boolean elementwise = KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
+    visitIndices(
+        stage.value(),
+        indices::add,
+        elementwise
+            ? guards::add
+            : guard -> {
+              indices.add(Affine.of(guard.a()));
+              indices.add(Affine.of(guard.b()));
+            });
     List<List<Axis>> nests = new ArrayList<>();
     nests.add(stage.axes());
     folds(stage.value(), fold -> nests.add(fold.axes()));
@@ -146,7 +165,8 @@ final class StageSimplifier {
         Merge merge = new Merge(nest.get(i), nest.get(i + 1));
         if (!keep.test(merge.outer)
             && !keep.test(merge.inner)
-            && indices.stream().allMatch(merge::fits)) {
+            && indices.stream().allMatch(merge::fits)
+            && guards.stream().allMatch(merge::fits)) {
           return Optional.of(merge);
         }
       }
@@ -173,6 +193,44 @@ final class StageSimplifier {
           && index.coefficient(outer).equals(index.coefficient(inner).times(inner.extent()));
     }
 
+    boolean fits(KExpr.Cmp guard) {
+      return (fits(Affine.of(guard.a())) && fits(Affine.of(guard.b())))
+          || scaled(guard).isPresent();
+    }
+
+    /**
+     * A comparison that the outer axis alone decides, as one of the merged axis: {@code outer + r <
+     * 0} is {@code outer * n + inner + r * n < 0} for n inner positions.
+     */
+    private Optional<KExpr.Cmp> scaled(KExpr.Cmp guard) {
+      Affine difference = Affine.of(K.sub(guard.a(), guard.b()));
+      boolean ofOuter =
+          difference.isLinearIn(outer)
+              && difference.isLinearIn(inner)
+              && difference.coefficient(outer).isConst(1)
+              && difference.coefficient(inner).isConst(0);
+      if (!ofOuter || (guard.op() != CompareOp.LT && guard.op() != CompareOp.GE)) {
+        return Optional.empty();
+      }
+      Affine rest = difference.without(outer).times(inner.extent());
+      Affine at = new Affine(Map.of(new KExpr.AxisRef(merged()), DimExpr.ONE), DimExpr.ZERO);
+      return Optional.of(new KExpr.Cmp(guard.op(), at.plus(rest).toKExpr(), K.index(0)));
+    }
+
+    /** A value over the merged axis. */
+    private KExpr change(KExpr expr) {
+      if (expr.scalar() == Scalar.INDEX) {
+        return change(Affine.of(expr)).toKExpr();
+      }
+      if (isGuard(expr) && expr instanceof KExpr.Cmp guard) {
+        boolean together = fits(Affine.of(guard.a())) && fits(Affine.of(guard.b()));
+        if (!together) {
+          return scaled(guard).orElseThrow();
+        }
+      }
+      return KExprs.mapOperands(expr, this::change);
+    }
+
     Axis merged() {
       return new Axis(outer.name() + "_" + inner.name(), outer.extent().times(inner.extent()));
     }
@@ -187,7 +245,7 @@ final class StageSimplifier {
     }
 
     Stage apply(Stage stage) {
-      KExpr value = mapIndices(stage.value(), this::change);
+      KExpr value = change(stage.value());
       value =
           KExprs.rewrite(
               value,
@@ -198,7 +256,7 @@ final class StageSimplifier {
       return new Stage(
           stage.target(),
           stage.axes().contains(outer) ? replace(stage.axes()) : stage.axes(),
-          List.of(mapIndices(stage.index().getFirst(), this::change)),
+          List.of(change(stage.index().getFirst())),
           value);
     }
 

@@ -97,6 +97,11 @@ final class Steering {
             });
   }
 
+  /** Whether no line asks for anything. */
+  boolean isSilent() {
+    return hint.isEmpty();
+  }
+
   private static boolean has(List<Axis> axes, String name) {
     return axes.stream().anyMatch(axis -> axis.name().equals(name));
   }

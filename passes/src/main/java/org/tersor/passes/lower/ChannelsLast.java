@@ -78,20 +78,38 @@ public final class ChannelsLast {
       }
     }
     pinned.addAll(constants);
+    Set<KernelCall> convolutions = new LinkedHashSet<>();
+    lowered.calls().stream().filter(this::isConvolution).forEach(convolutions::add);
     Set<KernelCall> seeds = new LinkedHashSet<>();
-    lowered.calls().stream().filter(this::isConvolution).forEach(seeds::add);
-    if (seeds.stream().noneMatch(ChannelsLast::isWide)) {
+    convolutions.stream().filter(this::gains).forEach(seeds::add);
+    if (seeds.isEmpty()) {
       return lowered;
     }
     flood(seeds);
+    convolutions.stream()
+        .filter(call -> values(call).stream().anyMatch(moved::contains))
+        .forEach(seeds::add);
     lowered.calls().forEach(call -> emit(call, seeds.contains(call)));
     return lowered.withCalls(calls);
   }
 
-  /** Whether the channels of a result fill vectors; in small networks rows of pixels do better. */
-  private static boolean isWide(KernelCall call) {
+  /**
+   * Whether a convolution alone is worth the copies: it is a matrix product with the channels of
+   * its result as contiguous columns (a depthwise one is none), and they fill vectors; in small
+   * networks rows of pixels do better.
+   */
+  private boolean gains(KernelCall call) {
     DimExpr channels = call.kernel().outputs().getFirst().shape().get(1);
-    return !channels.isConst() || channels.constValue() >= WIDE;
+    if (channels.isConst() && channels.constValue() < WIDE) {
+      return false;
+    }
+    Set<String> data = new HashSet<>();
+    for (Buf buffer : buffers(call)) {
+      if (!constants.contains(value(call, buffer)) && KernelLayout.matters(buffer)) {
+        data.add(buffer.name());
+      }
+    }
+    return Scheduler.isContraction(KernelLayout.channelsLast(call.kernel(), data));
   }
 
   private void pin(Value value) {
