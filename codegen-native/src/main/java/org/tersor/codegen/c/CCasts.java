@@ -2,8 +2,11 @@ package org.tersor.codegen.c;
 
 import java.util.List;
 import java.util.Optional;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Type;
+import org.tersor.ir.loop.UnaryOp;
 
 /** Conversions between numbers (those from and to bool are the caller's). */
 final class CCasts {
@@ -15,6 +18,73 @@ final class CCasts {
     this.unit = unit;
     this.scalars = scalars;
     this.lift = lift;
+  }
+
+  /**
+   * A float brought into the range of an 8-bit integer and converted.
+   *
+   * @param value before that
+   * @param rounds whether it is rounded half to even first; else it is cut off
+   */
+  record Narrowing(Expr value, boolean rounds) {
+    static Optional<Narrowing> of(Expr.Cast cast) {
+      Scalar to = cast.type().scalar();
+      boolean isByte = to == Scalar.U8 || to == Scalar.I8;
+      if (!isByte
+          || !cast.inRange()
+          || !(cast.a() instanceof Expr.Binary low)
+          || low.op() != BinaryOp.MIN
+          || !(low.a() instanceof Expr.Binary high)
+          || high.op() != BinaryOp.MAX
+          || !isConst(low.b(), to == Scalar.U8 ? 255 : 127)
+          || !isConst(high.b(), to == Scalar.U8 ? 0 : -128)) {
+        return Optional.empty();
+      }
+      return Optional.of(
+          high.a() instanceof Expr.Unary round && round.op() == UnaryOp.RINT
+              ? new Narrowing(round.a(), true)
+              : new Narrowing(high.a(), false));
+    }
+
+    private static boolean isConst(Expr e, double value) {
+      return e instanceof Expr.FloatConst c && c.value() == value;
+    }
+  }
+
+  /** Whether {@link #narrow} has instructions for it. */
+  boolean narrows(Type from, Scalar to) {
+    int bytes = from.lanes() * 4;
+    return from.scalar() == Scalar.F32
+        && from.lanes() >= 4
+        && unit.isa().bitMasks()
+        && unit.isa().registers(bytes);
+  }
+
+  /**
+   * Saturating instructions do the upper bound of unsigned bytes: what is too large for 32 bits is
+   * 2^31 there. NaN becomes 0 as in the plain steps, by the order of the operands.
+   */
+  String narrow(Type from, Scalar to, boolean rounds, String a) {
+    int lanes = from.lanes();
+    String name = "tsr_narrow" + (rounds ? "_rint" : "") + "_" + to.text();
+    String vector = name + "_x" + lanes;
+    String result = unit.type(new Type(to, lanes));
+    String p = CLift.prefix(lanes * 4);
+    String x = "(" + CLift.register(Scalar.F32, lanes * 4) + ")a";
+    String clamped =
+        to == Scalar.U8
+            ? "%1$s_max_ps(%2$s, %1$s_setzero_ps())".formatted(p, x)
+            : "%1$s_max_ps(%1$s_set1_ps(-128), %1$s_min_ps(%1$s_set1_ps(127), %2$s))"
+                .formatted(p, x);
+    String bytes =
+        "%1$s_cvt%2$sepi32_epi8(%1$s_cvt%3$sps_epi32(%4$s))"
+            .formatted(p, to == Scalar.U8 ? "us" : "", rounds ? "" : "t", clamped);
+    unit.helper(
+        vector,
+        result,
+        unit.type(from) + " a",
+        () -> "return (%s)%s;".formatted(result, ofRegister(bytes, lanes)));
+    return vector + "(" + a + ")";
   }
 
   String cast(Type from, Scalar to, boolean inRange, String a) {

@@ -275,6 +275,10 @@ final class CExprs {
   private String cast(Expr.Cast c) {
     Type from = c.a().type();
     Scalar to = c.type().scalar();
+    Optional<CCasts.Narrowing> narrowing = CCasts.Narrowing.of(c);
+    if (narrowing.isPresent() && casts.narrows(from, to)) {
+      return casts.narrow(from, to, narrowing.get().rounds(), value(narrowing.get().value()));
+    }
     if (to == Scalar.BOOL) {
       return from.scalar() == Scalar.BOOL
           ? value(c.a())

@@ -311,7 +311,7 @@ final class NestEmitter {
         yield new Expr.Select(widen(condition, lanes), widen(then, lanes), widen(otherwise, lanes));
       }
       case KExpr.To e -> {
-        Expr a = lower(e.a(), guard);
+        Expr a = e.inRange() ? clamped(e.a(), guard) : lower(e.a(), guard);
         yield new Expr.Cast(a.type().withScalar(e.scalar()), a, e.inRange());
       }
       case KExpr.BitsAs e -> {
@@ -321,6 +321,22 @@ final class NestEmitter {
       case KExpr.Fold e -> folds.emit(e, guard);
       case KExpr.Within e -> lower(e.unchecked(), guard);
     };
+  }
+
+  /**
+   * A value that is rounded and brought into the range of an integer stays one expression with the
+   * conversion: some targets have instructions for several of its steps.
+   */
+  private Expr clamped(KExpr value, Optional<Guard> guard) {
+    if (value instanceof KExpr.Bin bin
+        && (bin.op() == BinaryOp.MIN || bin.op() == BinaryOp.MAX)
+        && bin.b() instanceof KExpr.FloatLit) {
+      Expr a = clamped(bin.a(), guard);
+      return new Expr.Binary(bin.op(), a, widen(lower(bin.b()), a.type().lanes()));
+    }
+    return value instanceof KExpr.Un un && un.op() == UnaryOp.RINT
+        ? new Expr.Unary(un.op(), lower(un.a(), guard))
+        : lower(value, guard);
   }
 
   private static Expr axisValue(Binding binding) {

@@ -171,8 +171,7 @@ final class Panels {
     KExpr first = K.mul(K.floorMod(step, perRun), steps);
     KExpr moved = K.min(first, K.index(length - group));
     KExpr at = K.add(moved, part);
-    return new Place(
-        K.add(K.mul(K.floorDiv(step, perRun), K.index(length)), at), K.ge(at, first));
+    return new Place(K.add(K.mul(K.floorDiv(step, perRun), K.index(length)), at), K.ge(at, first));
   }
 
   /** Whether the last step of a run reads elements that the step before has read. */
@@ -339,12 +338,8 @@ final class Panels {
     Axis step = new Axis(inner.name() + "#step", runSteps());
     KExpr grouped = K.mul(new KExpr.AxisRef(step), K.index(group));
     KExpr first =
-        overlaps()
-            ? K.min(grouped, K.index(inner.extent().constValue() - group))
-            : grouped;
-    KExpr index =
-        KExprs.substitute(
-            at.index().getFirst(), Map.of(inner, first));
+        overlaps() ? K.min(grouped, K.index(inner.extent().constValue() - group)) : grouped;
+    KExpr index = KExprs.substitute(at.index().getFirst(), Map.of(inner, first));
     nest.with(step, k, 1, () -> result[0] = nest.lower(Affine.of(index).toKExpr()));
     return new Expr.Load(type.withLanes(1), at.buffer().name(), result[0], Optional.empty());
   }

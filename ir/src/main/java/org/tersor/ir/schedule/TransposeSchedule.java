@@ -2,14 +2,12 @@ package org.tersor.ir.schedule;
 
 import static org.tersor.ir.schedule.LoopExprs.index;
 import static org.tersor.ir.schedule.LoopExprs.min;
-import static org.tersor.ir.schedule.LoopExprs.minus;
 import static org.tersor.ir.schedule.LoopExprs.plus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 import static org.tersor.ir.schedule.LoopExprs.widen;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.KExpr;
@@ -168,8 +166,7 @@ final class TransposeSchedule {
                   written,
                   writtenAt,
                   lanes,
-                  () ->
-                      nest.store(stage.target().name(), stage.index().getFirst(), value));
+                  () -> nest.store(stage.target().name(), stage.index().getFirst(), value));
       nest.with(
           read,
           plus(readAt, index(p)),
@@ -182,7 +179,9 @@ final class TransposeSchedule {
     return type.scalar().isFloat() ? new Expr.FloatConst(type, 0) : new Expr.IntConst(type, 0);
   }
 
-  /** Few rows whose elements follow one another at every position: vector by vector of the result. */
+  /**
+   * Few rows whose elements follow one another at every position: vector by vector of the result.
+   */
   private void interleaved(List<Expr> vectors, Expr readAt, int rows) {
     KExpr first = stage.index().getFirst();
     List<Expr> results = new ArrayList<>();
@@ -227,7 +226,8 @@ final class TransposeSchedule {
         if ((i & half) == 0) {
           next.set(i, nest.let("t", exchanged(current.get(i), current.get(i + half), half, false)));
           next.set(
-              i + half, nest.let("t", exchanged(current.get(i), current.get(i + half), half, true)));
+              i + half,
+              nest.let("t", exchanged(current.get(i), current.get(i + half), half, true)));
         }
       }
       current = next;

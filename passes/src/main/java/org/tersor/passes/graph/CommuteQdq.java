@@ -7,12 +7,14 @@ import java.util.Set;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 
 /**
- * DequantizeLinear, an operator that only moves or compares elements, QuantizeLinear of the same
- * codes: the operator works on codes.
+ * Operators that only move or compare elements work on codes: between DequantizeLinear and
+ * QuantizeLinear of the same codes, and where a DequantizeLinear can go behind one that changes the
+ * shape alone. A QuantizeLinear behind Concat goes before it, to where the parts are computed.
  */
 public final class CommuteQdq implements Pass {
   private static final Set<String> MOVES =
@@ -26,6 +28,8 @@ public final class CommuteQdq implements Pass {
           "Slice",
           "Concat",
           "Gather");
+
+  private static final Set<String> VIEWS = Set.of("Reshape", "Flatten", "Squeeze", "Unsqueeze");
 
   @Override
   public String id() {
@@ -83,11 +87,101 @@ public final class CommuteQdq implements Pass {
         rewrite.edit().replace(mover.get(), List.of(moved));
         rewrite.edit().remove(quantize);
         count++;
+      } else if (mover.get().op().is("Concat") && anyCodes(graph, mover.get())) {
+        quantizeParts(rewrite, mover.get(), quantize, params.get());
+        count++;
+      }
+    }
+    for (Node view : graph.nodes()) {
+      if (view.op().domain().isEmpty()
+          && VIEWS.contains(view.op().type())
+          && !rewrite.isTouched(view)
+          && dequantizeAfter(rewrite, view)) {
+        count++;
       }
     }
     if (count > 0) {
       context.note().accept("commute-qdq: " + count + " operators work on codes");
     }
     return rewrite.apply();
+  }
+
+  private static boolean anyCodes(Graph graph, Node node) {
+    return node.inputs().stream()
+        .anyMatch(value -> graph.producer(value).filter(QuantParams::isDequantize).isPresent());
+  }
+
+  private static void quantizeParts(
+      Rewrite rewrite, Node concat, Node quantize, QuantParams params) {
+    Graph graph = rewrite.graph();
+    List<Node> nodes = new ArrayList<>();
+    List<Value> codes = new ArrayList<>();
+    for (Value part : concat.inputs()) {
+      Optional<Node> same =
+          graph
+              .producer(part)
+              .filter(n -> QuantParams.of(graph, n).filter(params::same).isPresent());
+      if (same.filter(QuantParams::isDequantize).isPresent()) {
+        codes.add(same.get().input(0));
+        continue;
+      }
+      Value code = rewrite.edit().value("", new TensorType(params.codes(), Optional.empty()));
+      List<Value> inputs = new ArrayList<>(quantize.inputs());
+      inputs.set(0, part);
+      nodes.add(
+          new Node(
+              rewrite.edit().freshId(),
+              quantize.name(),
+              quantize.op(),
+              inputs,
+              List.of(code),
+              quantize.attributes()));
+      codes.add(code);
+    }
+    nodes.add(
+        new Node(
+            concat.id(),
+            concat.name(),
+            concat.op(),
+            codes,
+            quantize.outputs(),
+            concat.attributes()));
+    rewrite.edit().replace(concat, nodes);
+    rewrite.edit().remove(quantize);
+  }
+
+  private static boolean dequantizeAfter(Rewrite rewrite, Node view) {
+    Graph graph = rewrite.graph();
+    Optional<Node> dequantize =
+        graph
+            .producer(view.input(0))
+            .filter(QuantParams::isDequantize)
+            .filter(n -> !rewrite.isTouched(n) && graph.constant(n.input(0)).isEmpty());
+    Optional<QuantParams> params = dequantize.flatMap(n -> QuantParams.of(graph, n));
+    // The first versions of Flatten took floats only.
+    boolean floatsOnly = view.op().is("Flatten") && view.op().version() < 9;
+    if (params.isEmpty() || !params.get().perTensor() || floatsOnly) {
+      return false;
+    }
+    Value code = rewrite.edit().value("", new TensorType(params.get().codes(), Optional.empty()));
+    List<Value> shaped = new ArrayList<>(view.inputs());
+    shaped.set(0, dequantize.get().input(0));
+    List<Value> inputs = new ArrayList<>(dequantize.get().inputs());
+    inputs.set(0, code);
+    rewrite
+        .edit()
+        .replace(
+            view,
+            List.of(
+                new Node(
+                    view.id(), view.name(), view.op(), shaped, List.of(code), view.attributes()),
+                new Node(
+                    rewrite.edit().freshId(),
+                    dequantize.get().name(),
+                    dequantize.get().op(),
+                    inputs,
+                    view.outputs(),
+                    dequantize.get().attributes())));
+    return true;
   }
 }
