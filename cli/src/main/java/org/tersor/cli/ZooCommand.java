@@ -85,6 +85,38 @@ final class ZooCommand implements Callable<Integer> {
       description = "A zero point for every column of B (matmul, int8).")
   boolean columnZeroPoints;
 
+  @Option(
+      names = {"--sequence", "--prefill"},
+      paramLabel = "N",
+      description =
+          "Tokens of a call of a transformer (default: 128; with --past 1). bert-base takes up to 512.")
+  Optional<Integer> sequence = Optional.empty();
+
+  @Option(
+      names = "--past",
+      paramLabel = "N",
+      description = "Tokens that a decoder has seen before: decodes the next one (e.g. 127).")
+  Optional<Integer> past = Optional.empty();
+
+  @Option(
+      names = "--dynamic",
+      description =
+          "Products of a transformer on int8 weights, activations quantized when they are known.")
+  boolean dynamic;
+
+  @Option(
+      names = "--matmulnbits",
+      paramLabel = "2|4|8",
+      description = "Weights of a transformer in blocks of 32, as com.microsoft MatMulNBits.")
+  Optional<Integer> bits = Optional.empty();
+
+  @Option(
+      names = "--accuracy-level",
+      defaultValue = "0",
+      paramLabel = "0..4",
+      description = "accuracy_level of these: 0 and 1 float32, 4 int8 (default: 0).")
+  int accuracy;
+
   @Override
   public Integer call() throws IOException {
     Optional<DType> activations = qdq.map(q -> q == Quantized.S8 ? DType.I8 : DType.U8);
@@ -92,7 +124,18 @@ final class ZooCommand implements Callable<Integer> {
         Zoo.build(
             name,
             new Zoo.Options(
-                batch, seed, activations, dtype == Elements.INT8, zeroPoint, columnZeroPoints));
+                batch,
+                seed,
+                activations,
+                dtype == Elements.INT8,
+                zeroPoint,
+                columnZeroPoints,
+                new Zoo.Text(
+                    sequence.orElse(past.isPresent() ? 1 : 128),
+                    past.orElse(0),
+                    dynamic,
+                    bits.orElse(0),
+                    accuracy)));
     common.compiler().write(graph, output, Map.of());
     long parameters = graph.constants().values().stream().mapToLong(Constant::elements).sum();
     Map<String, Object> json = new LinkedHashMap<>();

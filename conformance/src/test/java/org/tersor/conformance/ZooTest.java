@@ -60,7 +60,7 @@ class ZooTest {
   void onnxRuntimeRunsThemAndNothingExplodes(String name, String qdq) {
     Optional<DType> activations =
         qdq.equals("none") ? Optional.empty() : Optional.of(DType.valueOf(qdq));
-    Graph graph = Zoo.build(name, new Zoo.Options(1, 1, activations, false, 128, false));
+    Graph graph = Zoo.build(name, Zoo.Options.DEFAULT.withQdq(activations));
     Path file = folder.resolve(name + qdq + ".onnx");
     Compiler.standard().write(graph, file, Map.of());
     Tensor image = Tensor.zeros(DType.F32, 1, 3, 224, 224);
@@ -82,7 +82,7 @@ class ZooTest {
   void integerMatmulIsExact() {
     Path file = folder.resolve("matmul.onnx");
     Graph graph =
-        Zoo.build("matmul-3x5x7", new Zoo.Options(1, 1, Optional.empty(), true, 128, true));
+        Zoo.build("matmul-3x5x7", new Zoo.Options(1, 1, Optional.empty(), true, 128, true, Zoo.Text.DEFAULT));
     Compiler.standard().write(graph, file, Map.of());
     Tensor a = Tensor.zeros(DType.U8, 3, 7);
     SeededRandom random = new SeededRandom(5);

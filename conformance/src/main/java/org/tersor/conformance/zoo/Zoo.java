@@ -23,7 +23,7 @@ import org.tersor.runtime.TersorException;
 /**
  * Models by name. Architectures as published and as torchvision builds them: MobileNetV2 (Sandler
  * 2018), SqueezeNet 1.1 (Iandola 2016), ResNet-18 and -50 (He 2015, stride in the 3x3 convolution),
- * all 224 x 224, 1000 classes.
+ * all 224 x 224, 1000 classes; {@link Transformers}.
  */
 public final class Zoo {
   private static final Pattern MATMUL = Pattern.compile("matmul-(\\d{1,5})x(\\d{1,5})x(\\d{1,5})");
@@ -40,6 +40,7 @@ public final class Zoo {
    * @param int8 whether matmul and conv are MatMulInteger and ConvInteger
    * @param zeroPoint zero point of their u8 input
    * @param columnZeroPoints whether each column of B has a zero point of its own (MatMulInteger)
+   * @param text of a transformer
    */
   public record Options(
       int batch,
@@ -47,8 +48,28 @@ public final class Zoo {
       Optional<DType> qdq,
       boolean int8,
       int zeroPoint,
-      boolean columnZeroPoints) {
-    public static final Options DEFAULT = new Options(1, 1, Optional.empty(), false, 128, false);
+      boolean columnZeroPoints,
+      Text text) {
+    public static final Options DEFAULT =
+        new Options(1, 1, Optional.empty(), false, 128, false, Text.DEFAULT);
+
+    /** These for networks of quantized activations. */
+    public Options withQdq(Optional<DType> activations) {
+      return new Options(batch, seed, activations, int8, zeroPoint, columnZeroPoints, text);
+    }
+  }
+
+  /**
+   * Of a transformer.
+   *
+   * @param sequence tokens of a call
+   * @param past tokens that a decoder has seen before
+   * @param dynamic products of integers: int8 weights, activations quantized when they are known
+   * @param bits weights of products in blocks of 32 with com.microsoft MatMulNBits; 0 for float
+   * @param accuracy accuracy_level of these
+   */
+  public record Text(int sequence, int past, boolean dynamic, int bits, int accuracy) {
+    public static final Text DEFAULT = new Text(128, 0, false, 0, 0);
   }
 
   /** Names that can be built. */
@@ -58,6 +79,8 @@ public final class Zoo {
         "squeezenet11",
         "resnet18",
         "resnet50",
+        Transformers.BERT,
+        Transformers.DECODER,
         "matmul-MxNxK",
         "conv-CxHxW-OxKxK[-sS][-pP][-gG]");
   }
@@ -72,6 +95,13 @@ public final class Zoo {
     Matcher conv = CONV.matcher(key);
     if (conv.matches()) {
       return conv(key, conv, options);
+    }
+    if (Transformers.has(key)) {
+      if (options.qdq().isPresent()) {
+        throw new TersorException(
+            "TSR-0905", key + " is quantized by 'tersor quantize', or built with dynamic products");
+      }
+      return Transformers.build(key, options.batch(), options.seed(), options.text());
     }
     NetBuilder net = new NetBuilder(options.seed(), options.qdq());
     Layer x =
