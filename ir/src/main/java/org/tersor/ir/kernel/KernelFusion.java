@@ -44,6 +44,86 @@ public final class KernelFusion {
     return new KernelFusion(units).run(escaping);
   }
 
+  /**
+   * Moves elementwise producers into one kernel, and theirs, whatever they cost there.
+   *
+   * @param producers by the value that they give; each has one output
+   */
+  public static Unit pull(Unit into, Map<Integer, Unit> producers) {
+    Unit unit = into;
+    for (int i = 0; i < unit.inputs.size(); i++) {
+      int value = unit.inputs.get(i);
+      Unit producer = producers.get(value);
+      Optional<Unit> fused =
+          producer == null || hasFold(producer.kernel)
+              ? Optional.empty()
+              : join(producer, seen(unit, value, producer.kernel.outputs().getFirst()), value, true);
+      if (fused.isPresent()) {
+        unit = fused.get();
+        i = -1;
+      }
+    }
+    Kernel kernel =
+        new Kernel(
+            into.kernel.name(), unit.kernel.inputs(), unit.kernel.outputs(), unit.kernel.stages());
+    return unit == into ? into : new Unit(kernel, unit.inputs, unit.outputs, into.origin);
+  }
+
+  /** The unit as it reads a value in the shape that the value was written in. */
+  private static Unit seen(Unit unit, int value, Buf written) {
+    Kernel kernel = unit.kernel;
+    Map<String, Buf> changed = new HashMap<>();
+    List<Buf> inputs = new ArrayList<>(kernel.inputs());
+    for (int i = 0; i < inputs.size(); i++) {
+      Buf buffer = inputs.get(i);
+      if (unit.inputs.get(i) == value
+          && !buffer.shape().equals(written.shape())
+          && buffer.elements().equals(written.elements())) {
+        inputs.set(i, new Buf(buffer.name(), buffer.element(), written.shape()));
+        changed.put(buffer.name(), inputs.get(i));
+      }
+    }
+    if (changed.isEmpty()) {
+      return unit;
+    }
+    List<Stage> stages = new ArrayList<>();
+    for (Stage stage : kernel.stages()) {
+      KExpr seen =
+          KExprs.rewrite(
+              stage.value(),
+              e ->
+                  e instanceof KExpr.At at && changed.get(at.buffer().name()) != null
+                      ? at(changed.getOrDefault(at.buffer().name(), at.buffer()), at)
+                      : e);
+      stages.add(new Stage(stage.target(), stage.axes(), stage.index(), seen));
+    }
+    return new Unit(
+        new Kernel(kernel.name(), inputs, kernel.outputs(), stages),
+        unit.inputs,
+        unit.outputs,
+        unit.origin);
+  }
+
+  /** The same element of a buffer of another shape. */
+  private static KExpr at(Buf buffer, KExpr.At at) {
+    KExpr flat = K.index(0);
+    for (int d = 0; d < at.index().size(); d++) {
+      flat = K.add(K.mul(flat, K.dim(at.buffer().shape().get(d))), at.index().get(d));
+    }
+    List<KExpr> index = new ArrayList<>();
+    for (int d = buffer.shape().size() - 1; d >= 0; d--) {
+      KExpr extent = K.dim(buffer.shape().get(d));
+      index.addFirst(d == 0 ? flat : K.floorMod(flat, extent));
+      flat = K.floorDiv(flat, extent);
+    }
+    return new KExpr.At(buffer, index);
+  }
+
+  private static boolean hasFold(Kernel kernel) {
+    return kernel.stages().size() != 1
+        || !KExprs.all(kernel.stages().getFirst().value(), KExpr.Fold.class).isEmpty();
+  }
+
   /** Units by their place in the execution order; one that went into another leaves its place. */
   private final TreeMap<Integer, Unit> alive = new TreeMap<>();
 
@@ -81,7 +161,7 @@ public final class KernelFusion {
             || producer.outputs.size() != 1) {
           continue;
         }
-        Optional<Unit> fused = join(producer, unit, value);
+        Optional<Unit> fused = join(producer, unit, value, false);
         if (fused.isPresent()) {
           replace(from, producer, place, unit, fused.get());
           unit = fused.get();
@@ -101,7 +181,10 @@ public final class KernelFusion {
     fused.inputs.forEach(v -> consumers(v).add(place));
   }
 
-  private static Optional<Unit> join(Unit producer, Unit consumer, int value) {
+  /**
+   * @param any whether a producer may move into a sum whatever it costs there
+   */
+  private static Optional<Unit> join(Unit producer, Unit consumer, int value, boolean any) {
     Kernel p = producer.kernel;
     if (p.program().isPresent() || consumer.kernel.program().isPresent()) {
       return Optional.empty();
@@ -129,7 +212,7 @@ public final class KernelFusion {
     // Work of earlier stages of the producer stays where it is: only a producer of one stage moves
     // into a consumer of several.
     for (Stage stage : c.stages()) {
-      if (!canInline(stage, names, last, hasFold)) {
+      if (!canInline(stage, names, last, hasFold, any)) {
         return Optional.empty();
       }
     }
@@ -145,7 +228,7 @@ public final class KernelFusion {
   }
 
   private static boolean canInline(
-      Stage stage, Set<String> names, Stage producer, boolean hasFold) {
+      Stage stage, Set<String> names, Stage producer, boolean hasFold, boolean any) {
     List<KExpr.At> ats =
         KExprs.all(stage.value(), KExpr.At.class).stream()
             .filter(at -> names.contains(at.buffer().name()))
@@ -173,7 +256,7 @@ public final class KernelFusion {
       return pointwise && !inFold && !otherFold;
     }
     // Inside a fold a producer is evaluated once per use: only what costs next to nothing.
-    return !inFold || size <= 3;
+    return any || !inFold || size <= 3;
   }
 
   /**

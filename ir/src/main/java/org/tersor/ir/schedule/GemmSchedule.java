@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -57,6 +58,8 @@ final class GemmSchedule {
   private final GemmTile tile;
   private final Gemm8Bit integers;
   private final Panels panels;
+  private final Optional<CodedColumn> coded;
+  private Optional<CodedPanels> codes = Optional.empty();
   private final NestEmitter nest;
 
   /** The contiguous output axes as one. */
@@ -84,12 +87,20 @@ final class GemmSchedule {
                 c.extentN(),
                 target.lanes(elementBytes)));
     this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
+    this.coded =
+        mode == Mode.FLOAT && isWeight(scheduler, c.column())
+            ? CodedColumn.of(c)
+            : Optional.empty();
     this.panels =
         new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);
     this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
     this.fused = c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
     this.accumulator = new KExpr.At(result, List.of(K.index(0)));
+  }
+
+  private static boolean isWeight(Scheduler scheduler, Contraction.Factor factor) {
+    return factor.buffers().stream().allMatch(scheduler::isConstant);
   }
 
   private Scalar panelElement() {
@@ -179,7 +190,8 @@ final class GemmSchedule {
     KExpr epilogue = split.epilogue();
     Optional<KExpr> start = split.start();
     steering.started(start);
-    panels.prepare();
+    panels.prepare(coded.isEmpty());
+    codes = coded.map(column -> new CodedPanels(scheduler, c, tile, column));
     LoopSchedule.Result code = tasks(epilogue, start);
     StageSimplifier.buffers(epilogue).stream()
         .filter(b -> !b.name().startsWith("#"))
@@ -274,14 +286,33 @@ final class GemmSchedule {
     return Math.min(Math.ceilDiv(rows, tile.rows()), Math.ceilDiv(m, tile.rows())) * tile.rows();
   }
 
+  /** Whether a stage is a product that reads codes, if what {@code constant} says are weights. */
+  static boolean readsCodes(Stage stage, Predicate<Buf> constant) {
+    return Contraction.match(stage)
+        .filter(c -> c.column().buffers().stream().allMatch(constant))
+        .flatMap(CodedColumn::of)
+        .isPresent();
+  }
+
   private void task(
       KExpr epilogue, Optional<KExpr> start, Expr rowBlock, long rowsPerTask, Expr columnTile) {
     Expr n0 = nest.let("n", times(columnTile, index(tile.width())));
-    Panels.Column column = panels.column(nest, columnTile, n0);
-    if (panels.columnInTask()) {
-      panels.columnReads().forEach(this::read);
+    Sums sums;
+    if (codes.isPresent()) {
+      CodedPanels reads = codes.get();
+      reads.reads(this::read);
+      sums =
+          (registers, first) ->
+              reads.emit(
+                  registers, nest, panels, columnTile, this::multiplyAdd, this::read, first);
     } else {
-      read(column.buffer());
+      Panels.Column column = panels.column(nest, columnTile, n0);
+      if (panels.columnInTask()) {
+        panels.columnReads().forEach(this::read);
+      } else {
+        read(column.buffer());
+      }
+      sums = (registers, first) -> sums(registers, column, first);
     }
     Expr begin = nest.let("mb", times(rowBlock, index(rowsPerTask)));
     Expr rows = nest.dim(c.extentM());
@@ -295,7 +326,7 @@ final class GemmSchedule {
           begin,
           full,
           tile.rows(),
-          m0 -> tile(epilogue, start, m0, tile.rows(), n0, column));
+          m0 -> tile(epilogue, start, m0, tile.rows(), n0, sums));
     }
     if (multiple) {
       return;
@@ -304,9 +335,9 @@ final class GemmSchedule {
       int tail = (int) (c.extentM().constValue() % tile.rows());
       // Only the last block has the tail: a loop of at most one turn.
       nest.loop(
-          Stmt.LoopKind.SERIAL, full, end, tail, m0 -> tile(epilogue, start, m0, tail, n0, column));
+          Stmt.LoopKind.SERIAL, full, end, tail, m0 -> tile(epilogue, start, m0, tail, n0, sums));
     } else {
-      nest.loop(Stmt.LoopKind.SERIAL, full, end, 1, m0 -> tile(epilogue, start, m0, 1, n0, column));
+      nest.loop(Stmt.LoopKind.SERIAL, full, end, 1, m0 -> tile(epilogue, start, m0, 1, n0, sums));
     }
   }
 
@@ -319,10 +350,9 @@ final class GemmSchedule {
   }
 
   private void tile(
-      KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Panels.Column column) {
+      KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Sums sums) {
     RegisterTile registers = new RegisterTile(nest, c, tile, fused, m0, rows, n0);
-    GemmSums sums = new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read);
-    Expr[][] finished = sums(registers, sums, start.map(this::fusedStart));
+    Expr[][] finished = sums.of(registers, start.map(this::fusedStart));
     registers.forEach((i, v) ->
         registers.at(
             i,
@@ -338,7 +368,13 @@ final class GemmSchedule {
                             nest.lower(move.apply(epilogue))))));
   }
 
-  private Expr[][] sums(RegisterTile registers, GemmSums sums, Optional<KExpr> start) {
+  /** Emits the sums of a tile. */
+  private interface Sums {
+    Expr[][] of(RegisterTile registers, Optional<KExpr> start);
+  }
+
+  private Expr[][] sums(RegisterTile registers, Panels.Column column, Optional<KExpr> start) {
+    GemmSums sums = new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read);
     Scalar scalar = c.fold().scalar();
     boolean isLong = scalar == Scalar.F32 && sizeOr(c.extentK(), Long.MAX_VALUE) > FLOAT_BLOCK;
     return switch (mode) {

@@ -125,9 +125,13 @@ final class Panels {
     return index.isLinearIn(inPlace.inner()) && index.coefficient(inPlace.inner()).isConst(1);
   }
 
-  /** Declares and fills the panels that exist outside tasks. */
-  void prepare() {
-    if (columnAtLoad) {
+  /**
+   * Declares and fills the panels that exist outside tasks.
+   *
+   * @param columns whether tiles read the column factor here
+   */
+  void prepare(boolean columns) {
+    if (columnAtLoad && columns) {
       columnPanel =
           Optional.of(
               pack("columns", c.column(), columnBatch, c.n(), c.extentN(), tile.width(), true));

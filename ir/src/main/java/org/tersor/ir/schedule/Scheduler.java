@@ -91,6 +91,19 @@ public final class Scheduler {
         .anyMatch(c -> c.isPresent() && c.get().isInteger());
   }
 
+  /**
+   * Whether a kernel has a product that reads weights as codes and decodes them as it goes.
+   *
+   * @param constantInputs names of the inputs that are weights
+   */
+  public static boolean readsCodes(Kernel kernel, Set<String> constantInputs) {
+    return kernel.program().isEmpty()
+        && kernel.stages().stream()
+            .map(StageSimplifier::simplify)
+            .anyMatch(
+                stage -> GemmSchedule.readsCodes(stage, b -> constantInputs.contains(b.name())));
+  }
+
   /** Whether a kernel is a matrix product or a convolution, whatever its sizes. */
   public static boolean isContraction(Kernel kernel) {
     return PadOperands.apply(kernel, (stage, padded) -> false).stages().stream()

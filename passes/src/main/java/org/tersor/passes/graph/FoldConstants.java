@@ -22,10 +22,14 @@ import org.tersor.runtime.Tensor;
 
 /**
  * Computes nodes whose inputs are constants, and shape arithmetic that inference worked out. A
- * result over 64 MiB, a random operator and the decoding of quantized weights are left alone.
+ * result over 64 MiB, a random operator and the decoding of quantized weights are left alone: codes
+ * stay codes, in the artifact and in memory.
  */
 public final class FoldConstants implements Pass {
   private static final long MAX_BYTES = 64L << 20;
+
+  /** Codes may become larger up to this. */
+  private static final long SMALL_BYTES = 64L << 10;
 
   @Override
   public String id() {
@@ -97,8 +101,9 @@ public final class FoldConstants implements Pass {
         return Optional.empty();
       }
     }
+    long limit = limit(graph, node, folded);
     for (Value output : node.outputs()) {
-      if (output.isPresent() && !fits(graph.type(output))) {
+      if (output.isPresent() && !fits(graph.type(output), limit)) {
         return Optional.empty();
       }
     }
@@ -135,14 +140,30 @@ public final class FoldConstants implements Pass {
         : Optional.empty();
   }
 
-  private static boolean fits(ValueType type) {
+  /** What is made of integers of 8 bits or less is no larger than these, but for small ones. */
+  private static long limit(Graph graph, Node node, Map<Value, Tensor> folded) {
+    long bytes = 0;
+    boolean codes = false;
+    for (Value input : node.inputs()) {
+      if (input.isPresent() && graph.type(input) instanceof ValueType.TensorType tensor) {
+        Tensor known = folded.get(input);
+        long elements =
+            known != null ? known.size() : graph.constant(input).map(Constant::elements).orElse(0L);
+        bytes += elements * tensor.dtype().memoryBytes();
+        codes |= !tensor.dtype().isFloat() && tensor.dtype().bits() <= 8;
+      }
+    }
+    return codes ? Math.min(MAX_BYTES, Math.max(SMALL_BYTES, bytes)) : MAX_BYTES;
+  }
+
+  private static boolean fits(ValueType type, long limit) {
     if (!(type instanceof ValueType.TensorType tensor) || !tensor.isStatic()) {
       return false;
     }
     try {
       return Math.multiplyExact(
               Tensor.count(tensor.staticShape()), (long) Math.max(1, tensor.dtype().memoryBytes()))
-          <= MAX_BYTES;
+          <= limit;
     } catch (ArithmeticException e) {
       return false;
     }

@@ -11,6 +11,7 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.IndexDemands;
 import org.tersor.ir.kernel.KernelFusion;
+import org.tersor.ir.schedule.Scheduler;
 
 /** Applies {@link KernelFusion} to the kernels of a graph. */
 public final class FuseKernels {
@@ -37,7 +38,11 @@ public final class FuseKernels {
     }
     Set<Integer> escaping = new HashSet<>(random);
     escaping.addAll(constant);
-    escaping.addAll(ids(lowered, lowered.graph().outputs(), values));
+    Set<Integer> weights = new HashSet<>(constant);
+    weights.addAll(ids(lowered, List.copyOf(lowered.constants().keySet()), values));
+    Set<Integer> outputs = new HashSet<>(ids(lowered, lowered.graph().outputs(), values));
+    units = withCodes(units, constant, weights, outputs);
+    escaping.addAll(outputs);
     List<KernelCall> calls = new ArrayList<>();
     for (KernelFusion.Unit unit : KernelFusion.fuse(units, escaping)) {
       Map<String, Value> operands = new HashMap<>();
@@ -51,6 +56,52 @@ public final class FuseKernels {
       calls.add(new KernelCall(unit.kernel(), operands, unit.origin(), foldable, demand));
     }
     return lowered.withCalls(calls);
+  }
+
+  /**
+   * Products that can read codes get what decodes their weights; what nobody else needs then is not
+   * computed.
+   */
+  private static List<KernelFusion.Unit> withCodes(
+      List<KernelFusion.Unit> units,
+      Set<Integer> constant,
+      Set<Integer> weights,
+      Set<Integer> outputs) {
+    Map<Integer, KernelFusion.Unit> producers = new HashMap<>();
+    List<KernelFusion.Unit> result = new ArrayList<>();
+    for (KernelFusion.Unit unit : units) {
+      boolean once = constant.containsAll(unit.outputs());
+      if (once && unit.outputs().size() == 1 && unit.kernel().program().isEmpty()) {
+        producers.put(unit.outputs().getFirst(), unit);
+      }
+      KernelFusion.Unit pulled = unit;
+      if (!once && unit.inputs().stream().anyMatch(producers::containsKey)) {
+        KernelFusion.Unit all = KernelFusion.pull(unit, producers);
+        Set<String> names = new HashSet<>();
+        for (int i = 0; i < all.inputs().size(); i++) {
+          if (weights.contains(all.inputs().get(i))) {
+            names.add(all.kernel().inputs().get(i).name());
+          }
+        }
+        pulled = Scheduler.readsCodes(all.kernel(), names) ? all : unit;
+      }
+      result.add(pulled);
+    }
+    return withoutUnused(result, constant, outputs);
+  }
+
+  private static List<KernelFusion.Unit> withoutUnused(
+      List<KernelFusion.Unit> units, Set<Integer> constant, Set<Integer> outputs) {
+    Set<Integer> used = new HashSet<>(outputs);
+    List<KernelFusion.Unit> kept = new ArrayList<>();
+    for (KernelFusion.Unit unit : units.reversed()) {
+      if (!constant.containsAll(unit.outputs())
+          || unit.outputs().stream().anyMatch(used::contains)) {
+        used.addAll(unit.inputs());
+        kept.addFirst(unit);
+      }
+    }
+    return kept;
   }
 
   private static List<Integer> ids(
