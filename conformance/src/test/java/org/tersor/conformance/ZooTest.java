@@ -82,7 +82,9 @@ class ZooTest {
   void integerMatmulIsExact() {
     Path file = folder.resolve("matmul.onnx");
     Graph graph =
-        Zoo.build("matmul-3x5x7", new Zoo.Options(1, 1, Optional.empty(), true, 128, true, Zoo.Text.DEFAULT));
+        Zoo.build(
+            "matmul-3x5x7",
+            new Zoo.Options(1, 1, Optional.empty(), true, 128, true, Zoo.Text.DEFAULT));
     Compiler.standard().write(graph, file, Map.of());
     Tensor a = Tensor.zeros(DType.U8, 3, 7);
     SeededRandom random = new SeededRandom(5);

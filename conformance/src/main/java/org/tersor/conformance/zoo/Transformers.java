@@ -34,8 +34,7 @@ final class Transformers {
 
   private static final int BLOCK = 32;
 
-  private final GraphBuilder g =
-      new GraphBuilder(Map.of("", 23, "com.microsoft", 1), 0);
+  private final GraphBuilder g = new GraphBuilder(Map.of("", 23, "com.microsoft", 1), 0);
   private final SeededRandom random;
   private final int batch;
   private final Zoo.Text options;
@@ -151,8 +150,7 @@ final class Transformers {
       present.add(value);
       Value scores = g.add("MatMul", query, transpose(repeated(key, groups), 0, 1, 3, 2));
       scores = g.add("Mul", scores, g.scalar((float) (1 / Math.sqrt(SIZE))));
-      Value context =
-          g.add("MatMul", softmax(g.add("Add", scores, mask)), repeated(value, groups));
+      Value context = g.add("MatMul", softmax(g.add("Add", scores, mask)), repeated(value, groups));
       Value joined = reshape(transpose(context, 0, 2, 1, 3), batch, sequence, WIDTH);
       x = g.add("Add", x, linear(layer + "o", operand(joined), WIDTH));
       Operand fed = operand(rmsNorm(layer + "post_norm", x));
@@ -289,8 +287,7 @@ final class Transformers {
         g.constant(
             name + ".weight_blocks",
             Constant.of(
-                new Tensor(
-                    DType.U8, new long[] {out, count, BLOCK * options.bits() / 8}, codes))),
+                new Tensor(DType.U8, new long[] {out, count, BLOCK * options.bits() / 8}, codes))),
         g.constant(name + ".weight_scales", Constant.of(Tensor.of(scales, (long) out * count))));
   }
 

@@ -57,7 +57,8 @@ public final class KernelFusion {
       Optional<Unit> fused =
           producer == null || hasFold(producer.kernel)
               ? Optional.empty()
-              : join(producer, seen(unit, value, producer.kernel.outputs().getFirst()), value, true);
+              : join(
+                  producer, seen(unit, value, producer.kernel.outputs().getFirst()), value, true);
       if (fused.isPresent()) {
         unit = fused.get();
         i = -1;
@@ -66,7 +67,7 @@ public final class KernelFusion {
     Kernel kernel =
         new Kernel(
             into.kernel.name(), unit.kernel.inputs(), unit.kernel.outputs(), unit.kernel.stages());
-    return unit == into ? into : new Unit(kernel, unit.inputs, unit.outputs, into.origin);
+    return unit.equals(into) ? into : new Unit(kernel, unit.inputs, unit.outputs, into.origin);
   }
 
   /** The unit as it reads a value in the shape that the value was written in. */

@@ -95,8 +95,8 @@ record CodedColumn(
     long low = range.get().low;
     KExpr code = to.a().scalar() == Scalar.I32 ? to.a() : K.cast(Scalar.I32, to.a());
     Optional<KExpr> offset =
-        zero.map(z -> low == 0 ? z : K.sub(z, K.f32(low)))
-            .or(() -> low == 0 ? Optional.empty() : Optional.of(K.f32(-low)));
+        zero.map(z -> low == 0 ? z : K.sub(z, K.f32((double) low)))
+            .or(() -> low == 0 ? Optional.empty() : Optional.of(K.f32((double) -low)));
     boolean nibble = range.get().high - low <= 15 && length % 2 == 0;
     return Optional.of(new CodedColumn(blocks, inside, code, low, nibble, offset, scale));
   }
@@ -126,7 +126,8 @@ record CodedColumn(
         case KExpr.IntLit e -> Optional.of(new Range(e.value(), e.value()));
         case KExpr.At e -> ofElement(e.scalar());
         case KExpr.To e ->
-            of(e.a()).filter(r -> ofElement(e.scalar()).map(r::isWithin).orElse(isWide(e.scalar())));
+            of(e.a())
+                .filter(r -> ofElement(e.scalar()).map(r::isWithin).orElse(isWide(e.scalar())));
         case KExpr.If e ->
             of(e.then())
                 .flatMap(a ->
@@ -175,8 +176,7 @@ record CodedColumn(
         // Flipping the bits below a power of two stays below it.
         case XOR ->
             literal && x.low >= 0 && y.low >= 0
-                ? Optional.of(
-                    new Range(0, Math.max(1, Long.highestOneBit(x.high | y.low)) * 2 - 1))
+                ? Optional.of(new Range(0, Math.max(1, Long.highestOneBit(x.high | y.low)) * 2 - 1))
                 : Optional.empty();
         default -> Optional.empty();
       };

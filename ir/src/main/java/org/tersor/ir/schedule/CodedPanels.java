@@ -79,8 +79,7 @@ final class CodedPanels {
     for (int part = group - 1; part >= 0; part--) {
       KExpr k = K.add(K.mul(K.axis(step), K.index(group)), K.index(part));
       KExpr code =
-          K.sub(
-              KExprs.substitute(column.code(), Map.of(column.inside(), k)), K.i32(column.low()));
+          K.sub(KExprs.substitute(column.code(), Map.of(column.inside(), k)), K.i32(column.low()));
       stored = K.binary(BinaryOp.OR, K.binary(BinaryOp.SHL, stored, K.i32(4)), code);
     }
     return pack("codes", Scalar.U8, inner, stored, K.i32(0));
@@ -140,7 +139,8 @@ final class CodedPanels {
                 1,
                 at -> {
                   Expr ofBlock = nest.let("bb", plus(blockBase, times(at, index(tile.width()))));
-                  Expr from = nest.let("cf", plus(codeBase, times(at, index(steps * tile.width()))));
+                  Expr from =
+                      nest.let("cf", plus(codeBase, times(at, index(steps * tile.width()))));
                   Expr first = nest.let("kf", times(at, index(length)));
                   Expr.Var[][] parts = registers.accumulators(Scalar.F32, Optional.empty());
                   Expr.Var[] rowSums = rowSums(registers, nest, type);
@@ -151,7 +151,15 @@ final class CodedPanels {
                       1,
                       step ->
                           step(
-                              registers, nest, from, first, step, parts, rowSums, access, multiplyAdd));
+                              registers,
+                              nest,
+                              from,
+                              first,
+                              step,
+                              parts,
+                              rowSums,
+                              access,
+                              multiplyAdd));
                   scale(registers, nest, type, ofBlock, parts, rowSums, totals, multiplyAdd);
                 }));
     return totals;
@@ -233,8 +241,7 @@ final class CodedPanels {
       GemmSums.MultiplyAdd multiplyAdd) {
     Expr[] zero = new Expr[rowSums.length > 0 ? tile.columns() : 0];
     for (int v = 0; v < zero.length; v++) {
-      zero[v] =
-          nest.let("z", new Expr.Unary(UnaryOp.NEG, zero(nest, type, ofBlock, v)));
+      zero[v] = nest.let("z", new Expr.Unary(UnaryOp.NEG, zero(nest, type, ofBlock, v)));
     }
     Expr[] factors = new Expr[tile.columns()];
     for (int v = 0; v < factors.length && scales.isPresent(); v++) {

@@ -303,8 +303,7 @@ final class GemmSchedule {
       reads.reads(this::read);
       sums =
           (registers, first) ->
-              reads.emit(
-                  registers, nest, panels, columnTile, this::multiplyAdd, this::read, first);
+              reads.emit(registers, nest, panels, columnTile, this::multiplyAdd, this::read, first);
     } else {
       Panels.Column column = panels.column(nest, columnTile, n0);
       if (panels.columnInTask()) {
@@ -349,8 +348,7 @@ final class GemmSchedule {
     return nest.let("mf", plus(begin, times(tiles, index(tile.rows()))));
   }
 
-  private void tile(
-      KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Sums sums) {
+  private void tile(KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Sums sums) {
     RegisterTile registers = new RegisterTile(nest, c, tile, fused, m0, rows, n0);
     Expr[][] finished = sums.of(registers, start.map(this::fusedStart));
     registers.forEach((i, v) ->

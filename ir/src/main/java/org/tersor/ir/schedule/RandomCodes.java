@@ -28,7 +28,7 @@ final class RandomCodes {
   private RandomCodes(Random random) {
     this.random = random;
     this.block = 16 << random.nextInt(3);
-    this.n = new Axis("n", DimExpr.of(random.nextInt(1, 6) * random.nextInt(5, 40)));
+    this.n = new Axis("n", DimExpr.of((long) random.nextInt(1, 6) * random.nextInt(5, 40)));
     this.k = new Axis("k", DimExpr.of((long) block * random.nextInt(1, 5)));
   }
 
@@ -59,12 +59,12 @@ final class RandomCodes {
       value = K.max(value, K.f32(0));
     }
     Buf y = new Buf("y", Scalar.F32, List.of(rows, n.extent()));
-    Kernel kernel = new Kernel("codes", inputs, List.of(y), List.of(Stage.of(y, List.of(m, n), value)));
+    Kernel kernel =
+        new Kernel("codes", inputs, List.of(y), List.of(Stage.of(y, List.of(m, n), value)));
     if (!Scheduler.readsCodes(kernel, weights)) {
       throw new IllegalStateException("decoded at load: " + kernel);
     }
-    return KernelTestKit.of(
-        kernel, Map.of("M", (long) random.nextInt(0, 20)), weights, random);
+    return KernelTestKit.of(kernel, Map.of("M", (long) random.nextInt(0, 20)), weights, random);
   }
 
   private Buf weight(String name, Scalar element, DimExpr... shape) {
@@ -76,29 +76,25 @@ final class RandomCodes {
 
   /** An integer code: of 8 bits, or one of two or four in a byte. */
   private KExpr code() {
-    switch (random.nextInt(4)) {
-      case 0 -> {
-        return K.at(weight("w", Scalar.I8, n.extent(), k.extent()), K.axis(n), K.axis(k));
-      }
-      case 1 -> {
-        return K.at(weight("w", Scalar.U8, k.extent(), n.extent()), K.axis(k), K.axis(n));
-      }
-      default -> {
-        int bits = random.nextBoolean() ? 4 : 2;
-        KExpr per = K.index(8 / bits);
-        Buf w = weight("w", Scalar.U8, n.extent(), DimExpr.of(k.extent().constValue() * bits / 8));
-        KExpr packed = K.cast(Scalar.I32, K.at(w, K.axis(n), K.floorDiv(K.axis(k), per)));
-        KExpr place = K.mul(K.cast(Scalar.I32, K.floorMod(K.axis(k), per)), K.i32(bits));
-        KExpr code =
-            K.binary(
-                BinaryOp.AND, K.binary(BinaryOp.SHR, packed, place), K.i32((1 << bits) - 1));
-        // With a sign: the form (code ^ half) - half.
-        long half = 1L << (bits - 1);
-        return random.nextBoolean()
-            ? code
-            : K.sub(K.binary(BinaryOp.XOR, code, K.i32(half)), K.i32(half));
-      }
-    }
+    return switch (random.nextInt(4)) {
+      case 0 -> K.at(weight("w", Scalar.I8, n.extent(), k.extent()), K.axis(n), K.axis(k));
+      case 1 -> K.at(weight("w", Scalar.U8, k.extent(), n.extent()), K.axis(k), K.axis(n));
+      default -> packed(random.nextBoolean() ? 4 : 2);
+    };
+  }
+
+  private KExpr packed(int bits) {
+    KExpr per = K.index(8 / bits);
+    Buf w = weight("w", Scalar.U8, n.extent(), DimExpr.of(k.extent().constValue() * bits / 8));
+    KExpr bytes = K.cast(Scalar.I32, K.at(w, K.axis(n), K.floorDiv(K.axis(k), per)));
+    KExpr place = K.mul(K.cast(Scalar.I32, K.floorMod(K.axis(k), per)), K.i32(bits));
+    KExpr shifted = K.binary(BinaryOp.SHR, bytes, place);
+    KExpr code = K.binary(BinaryOp.AND, shifted, K.i32((1 << bits) - 1));
+    // With a sign: the form (code ^ half) - half.
+    long half = 1L << (bits - 1);
+    return random.nextBoolean()
+        ? code
+        : K.sub(K.binary(BinaryOp.XOR, code, K.i32(half)), K.i32(half));
   }
 
   private KExpr blockOf() {
@@ -128,8 +124,7 @@ final class RandomCodes {
       case 0 -> weight;
       case 1 -> K.mul(K.at(weight("s", Scalar.F32, n.extent()), K.axis(n)), weight);
       default ->
-          K.mul(
-              weight, K.at(weight("s", Scalar.F32, blocks(), n.extent()), blockOf(), K.axis(n)));
+          K.mul(weight, K.at(weight("s", Scalar.F32, blocks(), n.extent()), blockOf(), K.axis(n)));
     };
   }
 }
