@@ -2,6 +2,7 @@ package org.tersor.ir.op;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
@@ -127,6 +128,18 @@ public abstract class OpContext {
   public final void demandEqual(DimExpr a, DimExpr b) {
     demand(a, b);
     demand(b, a);
+  }
+
+  /** The same of numbers that are long to work out: only where somebody hears of it. */
+  public final void demandEqual(Supplier<DimExpr> a, Supplier<DimExpr> b) {
+    if (hearsDemands()) {
+      demandEqual(a.get(), b.get());
+    }
+  }
+
+  /** Whether demands are collected. */
+  protected boolean hearsDemands() {
+    return false;
   }
 
   public Optional<Attribute> attribute(String name) {

@@ -44,8 +44,7 @@ final class Shapes {
       throw c.error("TSR-0303", "dimensions " + a + " and " + b + " cannot be broadcast together");
     }
     // One is 1 or both are equal; of 0 and 1 the result would be 0, which is refused, too.
-    DimExpr small = a.min(b);
-    c.demandEqual(small.minus(1).times(a.max(b).minus(small)), DimExpr.ZERO);
+    c.demandEqual(() -> a.min(b).minus(1).times(a.max(b).minus(a.min(b))), () -> DimExpr.ZERO);
     // A symbol against a number other than 1 is that number or 1; two symbols: the larger, one of
     // them being 1 or both equal.
     return a.isConst() ? a : b.isConst() ? b : a.max(b);

@@ -284,7 +284,8 @@ final class ViewOperator extends OpBase implements Differentiable {
   List<ValueType> types(OpContext c) {
     Optional<List<DimExpr>> dims = shape.of(c);
     if (c.in(0).isRanked()) {
-      dims.ifPresent(known -> c.demandEqual(DimExpr.product(known), c.in(0).elements()));
+      dims.ifPresent(
+          known -> c.demandEqual(() -> DimExpr.product(known), () -> c.in(0).elements()));
     }
     return List.of(type(c.dtype(0), dims));
   }

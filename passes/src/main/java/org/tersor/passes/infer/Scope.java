@@ -106,7 +106,7 @@ public final class Scope {
 
   /** The node as its operator sees it. */
   public OpContext context(Node node) {
-    return new Context(node, (size, least) -> {});
+    return new Context(node, Optional.empty());
   }
 
   /**
@@ -114,7 +114,7 @@ public final class Scope {
    * {@code demands} gets a size and the least that it must be.
    */
   public OpContext context(Node node, BiConsumer<DimExpr, DimExpr> demands) {
-    return new Context(node, demands);
+    return new Context(node, Optional.of(demands));
   }
 
   Map<Value, ValueType> types() {
@@ -146,18 +146,23 @@ public final class Scope {
   }
 
   private final class Context extends OpContext {
-    private final BiConsumer<DimExpr, DimExpr> demands;
+    private final Optional<BiConsumer<DimExpr, DimExpr>> demands;
 
-    Context(Node node, BiConsumer<DimExpr, DimExpr> demands) {
+    Context(Node node, Optional<BiConsumer<DimExpr, DimExpr>> demands) {
       super(graph, node);
       this.demands = demands;
+    }
+
+    @Override
+    protected boolean hearsDemands() {
+      return demands.isPresent();
     }
 
     @Override
     public void demand(DimExpr size, DimExpr least) {
       boolean known = size.isConst() && least.isConst() && size.constValue() >= least.constValue();
       if (!known && !size.equals(least)) {
-        demands.accept(size, least);
+        demands.ifPresent(hearer -> hearer.accept(size, least));
       }
     }
 
