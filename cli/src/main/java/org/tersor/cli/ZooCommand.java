@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
     name = "zoo",
     description = {
       "Writes a published architecture with seeded random weights, for timing.",
-      "NAME: mobilenetv2, squeezenet11, resnet18, resnet50, matmul-MxNxK, conv-CxHxW-OxKxK[-sS][-pP][-gG]."
+      "NAME: mobilenetv2, squeezenet11, resnet18, resnet50, bert-base, decoder-768x12, matmul-MxNxK, conv-CxHxW-OxKxK[-sS][-pP][-gG]."
     })
 final class ZooCommand implements Callable<Integer> {
   /** Element types of quantized activations. */
