@@ -30,6 +30,7 @@ import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.machine.HeapSegments;
 
 /**
  * A compiled shared library, called through its C interface as any program would, on one thread.
@@ -219,7 +220,7 @@ final class SoArtifact implements Executable {
     }
 
     private static MemorySegment buffer(Arena arena, Tensor tensor) {
-      return arena.allocate(Math.max(64, heap(tensor).byteSize()), 64);
+      return arena.allocate(Math.max(64, HeapSegments.of(tensor).byteSize()), 64);
     }
 
     private static MemorySegment pointers(Arena arena, List<MemorySegment> buffers) {
@@ -232,7 +233,7 @@ final class SoArtifact implements Executable {
 
     void call(List<Tensor> given, List<Tensor> results) {
       for (int i = 0; i < inputs.size(); i++) {
-        MemorySegment source = heap(given.get(i));
+        MemorySegment source = HeapSegments.of(given.get(i));
         MemorySegment.copy(source, 0, inputs.get(i), 0, source.byteSize());
       }
       int result;
@@ -262,21 +263,9 @@ final class SoArtifact implements Executable {
       }
       check("run", result);
       for (int i = 0; i < outputs.size(); i++) {
-        MemorySegment target = heap(results.get(i));
+        MemorySegment target = HeapSegments.of(results.get(i));
         MemorySegment.copy(outputs.get(i), 0, target, 0, target.byteSize());
       }
     }
-  }
-
-  private static MemorySegment heap(Tensor tensor) {
-    return switch (tensor.dtype().slot()) {
-      case BYTE -> MemorySegment.ofArray(tensor.bytes());
-      case SHORT -> MemorySegment.ofArray(tensor.shorts());
-      case INT -> MemorySegment.ofArray(tensor.ints());
-      case LONG -> MemorySegment.ofArray(tensor.longs());
-      case FLOAT -> MemorySegment.ofArray(tensor.floats());
-      case DOUBLE -> MemorySegment.ofArray(tensor.doubles());
-      case STRING -> throw new TersorException("TSR-0703", "strings cannot enter a library");
-    };
   }
 }
