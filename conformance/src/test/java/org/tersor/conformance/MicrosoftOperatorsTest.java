@@ -91,6 +91,23 @@ class MicrosoftOperatorsTest {
       nodes.add(start.apply("symmetric"));
       nodes.add(start.apply("zero").weight(bytes(DType.U8, 4, 5L * ((3 * bits + 7) / 8))));
     }
+    // ONNX Runtime rounds the rows to 255 levels here, too.
+    for (int bits : new int[] {4, 8}) {
+      Function<String, NodeModel> rounded =
+          name ->
+              new NodeModel(name + bits, "MatMulNBits")
+                  .in(reals(1, 3, 70))
+                  .weight(bytes(DType.U8, 2, 21, 3, 32 * bits / 8))
+                  .weight(positive(3, 63))
+                  .attr("K", 70)
+                  .attr("N", 21)
+                  .attr("block_size", 32)
+                  .attr("bits", bits)
+                  .attr("accuracy_level", 4);
+      nodes.add(rounded.apply("rounded"));
+      nodes.add(
+          rounded.apply("roundedzero").weight(bytes(DType.U8, 4, 21L * ((3 * bits + 7) / 8))));
+    }
     for (int type : new int[] {0, 1}) {
       nodes.add(
           new NodeModel("type" + type, "MatMulBnb4")

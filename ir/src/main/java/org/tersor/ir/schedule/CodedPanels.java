@@ -27,8 +27,9 @@ import org.tersor.ir.loop.UnaryOp;
 import org.tersor.runtime.DimExpr;
 
 /**
- * Panels of a {@link CodedColumn}, made at load: codes [n / width][k][width] in bytes, or [n /
- * width][k / 2][width] with the code of the next k in the high bits; scales and zero points [n /
+ * Panels of a {@link CodedColumn}, made at load: codes [n / width][k / run][width][run] in bytes,
+ * where a run is one code, or four where products of bytes are summed; or [n / width][k / run /
+ * 2][width][run] with the codes of the next run in the high bits. Scales and zero points [n /
  * width][blocks][width]. A block is summed in registers as if its codes were the weights; then the
  * zero point times the sum of the row factor is taken away, and the rest scaled into the total.
  */
@@ -37,6 +38,11 @@ final class CodedPanels {
   private final Contraction c;
   private final GemmTile tile;
   private final CodedColumn column;
+  private final Optional<CodedDots> dots;
+
+  /** Codes in a lane of a panel that stand in successive bytes, and codes in a byte. */
+  private final int run;
+
   private final int group;
   private final Buf codes;
   private final Optional<Buf> scales;
@@ -51,14 +57,16 @@ final class CodedPanels {
     this.c = c;
     this.tile = tile;
     this.column = column;
-    this.group = column.nibble() ? 2 : 1;
+    boolean bytes = column.sumsBytes(scheduler.target());
+    this.run = bytes ? 4 : 1;
+    this.group = column.nibbles(2 * run) ? 2 : 1;
     this.codes = packCodes();
-    this.scales = column.scale().map(value -> packBlocks("scales", value));
-    this.zeroNumber = column.zero().filter(z -> KExprs.freeAxes(z).isEmpty() && isNumber(z));
+    this.scales = column.column().scale().map(value -> packBlocks("scales", value));
+    Optional<KExpr> zero = column.column().offset();
+    this.zeroNumber = zero.filter(z -> KExprs.freeAxes(z).isEmpty() && isNumber(z));
     this.zeros =
-        zeroNumber.isPresent()
-            ? Optional.empty()
-            : column.zero().map(value -> packBlocks("zeros", value));
+        zeroNumber.isPresent() ? Optional.empty() : zero.map(value -> packBlocks("zeros", value));
+    this.dots = bytes ? Optional.of(new CodedDots(scheduler, c, column)) : Optional.empty();
   }
 
   private static boolean isNumber(KExpr expr) {
@@ -70,27 +78,38 @@ final class CodedPanels {
     read.accept(codes);
     scales.ifPresent(read);
     zeros.ifPresent(read);
+    dots.ifPresent(d -> d.reads(read));
   }
 
   private Buf packCodes() {
-    Axis step = new Axis("codes_step", DimExpr.of(column.length() / group));
-    List<Axis> inner = List.of(column.blocks(), step);
+    Axis step = new Axis("codes_step", DimExpr.of(column.length() / (group * run)));
+    Axis part = new Axis("codes_part", DimExpr.of(run));
     KExpr stored = K.i32(0);
-    for (int part = group - 1; part >= 0; part--) {
-      KExpr k = K.add(K.mul(K.axis(step), K.index(group)), K.index(part));
+    for (int half = group - 1; half >= 0; half--) {
+      KExpr first = K.add(K.mul(K.axis(step), K.index(group * run)), K.index(half * run));
+      KExpr k = K.add(first, K.axis(part));
       KExpr code =
-          K.sub(KExprs.substitute(column.code(), Map.of(column.inside(), k)), K.i32(column.low()));
+          K.sub(
+              KExprs.substitute(column.column().code(), Map.of(column.inside(), k)),
+              K.i32(column.column().low()));
       stored = K.binary(BinaryOp.OR, K.binary(BinaryOp.SHL, stored, K.i32(4)), code);
     }
-    return pack("codes", Scalar.U8, inner, stored, K.i32(0));
+    List<Axis> inner = List.of(column.blocks(), step);
+    return pack("codes", Scalar.U8, inner, List.of(part), stored, K.i32(0));
   }
 
   private Buf packBlocks(String name, KExpr value) {
-    return pack(name, Scalar.F32, List.of(column.blocks()), value, K.f32(0));
+    return pack(name, Scalar.F32, List.of(column.blocks()), List.of(), value, K.f32(0));
   }
 
-  /** A stage writes [n / width][inner...][width], zero where n is outside. */
-  private Buf pack(String name, Scalar element, List<Axis> inner, KExpr value, KExpr outside) {
+  /** A stage writes [n / width][inner...][width][innermost...], zero where n is outside. */
+  private Buf pack(
+      String name,
+      Scalar element,
+      List<Axis> inner,
+      List<Axis> innermost,
+      KExpr value,
+      KExpr outside) {
     Axis block = new Axis(name + "_block", c.extentN().ceilDiv(tile.width()));
     Axis lane = new Axis(name + "_lane", DimExpr.of(tile.width()));
     KExpr position = K.add(K.mul(K.axis(block), K.index(tile.width())), K.axis(lane));
@@ -101,6 +120,7 @@ final class CodedPanels {
     List<Axis> axes = new ArrayList<>(List.of(block));
     axes.addAll(inner);
     axes.add(lane);
+    axes.addAll(innermost);
     Buf buffer =
         new Buf(
             c.stage().target().name() + "_" + name,
@@ -122,16 +142,12 @@ final class CodedPanels {
     Type type = new Type(Scalar.F32, tile.lanes());
     Expr.Var[][] totals = registers.accumulators(Scalar.F32, start);
     long blocks = column.blocks().extent().constValue();
-    long length = column.length();
-    long steps = length / group;
-    Expr codeBase = nest.let("cb", times(columnTile, index(blocks * steps * tile.width())));
+    long steps = column.length() / (group * run);
+    long stepBytes = (long) tile.width() * run;
+    Expr codeBase = nest.let("cb", times(columnTile, index(blocks * steps * stepBytes)));
     Expr blockBase = nest.let("sb", times(columnTile, index(blocks * tile.width())));
-    panels.rows(
-        nest,
-        registers.m0(),
-        registers.rows(),
-        read,
-        access ->
+    Consumer<Summing> each =
+        summing ->
             nest.loop(
                 Stmt.LoopKind.SERIAL,
                 index(0),
@@ -139,35 +155,87 @@ final class CodedPanels {
                 1,
                 at -> {
                   Expr ofBlock = nest.let("bb", plus(blockBase, times(at, index(tile.width()))));
-                  Expr from =
-                      nest.let("cf", plus(codeBase, times(at, index(steps * tile.width()))));
-                  Expr first = nest.let("kf", times(at, index(length)));
-                  Expr.Var[][] parts = registers.accumulators(Scalar.F32, Optional.empty());
-                  Expr.Var[] rowSums = rowSums(registers, nest, type);
-                  nest.loop(
-                      Stmt.LoopKind.SERIAL,
-                      index(0),
-                      index(steps),
-                      1,
-                      step ->
-                          step(
-                              registers,
-                              nest,
-                              from,
-                              first,
-                              step,
-                              parts,
-                              rowSums,
-                              access,
-                              multiplyAdd));
-                  scale(registers, nest, type, ofBlock, parts, rowSums, totals, multiplyAdd);
-                }));
+                  Expr from = nest.let("cf", plus(codeBase, times(at, index(steps * stepBytes))));
+                  Part part = summing.of(at, from);
+                  scale(registers, nest, type, ofBlock, part, totals, multiplyAdd);
+                });
+    if (dots.isPresent()) {
+      dots.get()
+          .rows(
+              registers,
+              nest,
+              rows -> each.accept((at, from) -> integers(rows, nest, from, at, steps)));
+    } else {
+      panels.rows(
+          nest,
+          registers.m0(),
+          registers.rows(),
+          read,
+          access ->
+              each.accept(
+                  (at, from) -> floats(registers, nest, from, at, steps, access, multiplyAdd)));
+    }
     return totals;
+  }
+
+  /** Sums a block whose codes begin at {@code from}. */
+  private interface Summing {
+    Part of(Expr block, Expr from);
+  }
+
+  /**
+   * What a block gives before its columns' zero points and scales.
+   *
+   * @param sums of codes times the row factor, F32
+   * @param rowSums sums of the row factor, one for each row; none if there are no zero points
+   * @param scales of the rows' codes; none if they are numbers
+   */
+  record Part(Expr[][] sums, Expr[] rowSums, Expr[] scales) {}
+
+  private Part floats(
+      RegisterTile registers,
+      NestEmitter nest,
+      Expr from,
+      Expr at,
+      long steps,
+      Panels.RowAccess access,
+      GemmSums.MultiplyAdd multiplyAdd) {
+    Type type = new Type(Scalar.F32, tile.lanes());
+    Expr first = nest.let("kf", times(at, index(column.length())));
+    Expr.Var[][] parts = registers.accumulators(Scalar.F32, Optional.empty());
+    Expr.Var[] rowSums = rowSums(registers, nest, type);
+    nest.loop(
+        Stmt.LoopKind.SERIAL,
+        index(0),
+        index(steps),
+        1,
+        step -> step(registers, nest, from, first, step, parts, rowSums, access, multiplyAdd));
+    return new Part(parts, rowSums, new Expr[0]);
+  }
+
+  private Part integers(CodedDots.Rows rows, NestEmitter nest, Expr from, Expr at, long steps) {
+    rows.begin(at);
+    nest.loop(
+        Stmt.LoopKind.SERIAL,
+        index(0),
+        index(steps),
+        1,
+        step -> {
+          Expr[] words = words(nest, from, step);
+          for (int part = 0; part < group; part++) {
+            Expr[] vectors = new Expr[words.length];
+            for (int v = 0; v < vectors.length; v++) {
+              vectors[v] = nest.let("c", half(words[v], part));
+            }
+            rows.add(vectors, step, group, part);
+          }
+        });
+    return rows.finish();
   }
 
   /** Sums of the row factor, one for each row: what a zero point is multiplied with. */
   private Expr.Var[] rowSums(RegisterTile registers, NestEmitter nest, Type type) {
-    Expr.Var[] sums = new Expr.Var[column.zero().isPresent() ? registers.rows() : 0];
+    Expr.Var[] sums = new Expr.Var[column.column().offset().isPresent() ? registers.rows() : 0];
     for (int i = 0; i < sums.length; i++) {
       sums[i] = new Expr.Var(type, nest.fresh("x"));
       nest.emit(new Stmt.Local(sums[i].name(), LoopExprs.identity(ReduceOp.SUM, type)));
@@ -186,6 +254,37 @@ final class CodedPanels {
     return new Expr.Load(type, buffer.name(), at, Optional.empty());
   }
 
+  /** The codes of a step for each vector of the tile, in lanes of I32. */
+  Expr[] words(NestEmitter nest, Expr from, Expr step) {
+    Type bytes = new Type(Scalar.U8, tile.lanes());
+    Type words = new Type(Scalar.I32, tile.lanes());
+    Expr row = plus(from, times(step, index((long) tile.width() * run)));
+    Expr[] loaded = new Expr[tile.columns()];
+    for (int v = 0; v < loaded.length; v++) {
+      Expr at = plus(row, index((long) v * tile.lanes() * run));
+      Expr word =
+          run == 4
+              ? new Expr.Load(words, codes.name(), at, Optional.empty())
+              : new Expr.Cast(
+                  words, new Expr.Load(bytes, codes.name(), at, Optional.empty()), true);
+      loaded[v] = nest.let("w", word);
+    }
+    return loaded;
+  }
+
+  /** One of the {@code group} codes of each byte. */
+  private Expr half(Expr word, int part) {
+    if (group == 1) {
+      return word;
+    }
+    Type type = word.type();
+    Expr low = part == 0 ? word : new Expr.Binary(BinaryOp.SHR, word, new Expr.IntConst(type, 4));
+    // What is alone in its lane has nothing above it.
+    return run == 1 && part == 1
+        ? low
+        : new Expr.Binary(BinaryOp.AND, low, new Expr.IntConst(type, run == 4 ? 0x0f0f0f0f : 15));
+  }
+
   private void step(
       RegisterTile registers,
       NestEmitter nest,
@@ -196,24 +295,12 @@ final class CodedPanels {
       Expr.Var[] rowSums,
       Panels.RowAccess access,
       GemmSums.MultiplyAdd multiplyAdd) {
-    Type bytes = new Type(Scalar.U8, tile.lanes());
-    Type words = new Type(Scalar.I32, tile.lanes());
     Type type = new Type(Scalar.F32, tile.lanes());
-    Expr row = plus(from, times(step, index(tile.width())));
-    Expr[] loaded = new Expr[tile.columns()];
-    for (int v = 0; v < loaded.length; v++) {
-      loaded[v] = nest.let("w", new Expr.Cast(words, load(codes, bytes, row, v), true));
-    }
+    Expr[] words = words(nest, from, step);
     for (int part = 0; part < group; part++) {
-      Expr[] vectors = new Expr[tile.columns()];
+      Expr[] vectors = new Expr[words.length];
       for (int v = 0; v < vectors.length; v++) {
-        Expr code =
-            group == 1
-                ? loaded[v]
-                : part == 0
-                    ? new Expr.Binary(BinaryOp.AND, loaded[v], new Expr.IntConst(words, 15))
-                    : new Expr.Binary(BinaryOp.SHR, loaded[v], new Expr.IntConst(words, 4));
-        vectors[v] = nest.let("c", new Expr.Cast(type, code, true));
+        vectors[v] = nest.let("c", new Expr.Cast(type, half(words[v], part), true));
       }
       Expr k = plus(first, plus(times(step, index(group)), index(part)));
       for (int i = 0; i < registers.rows(); i++) {
@@ -235,11 +322,10 @@ final class CodedPanels {
       NestEmitter nest,
       Type type,
       Expr ofBlock,
-      Expr.Var[][] parts,
-      Expr.Var[] rowSums,
+      Part part,
       Expr.Var[][] totals,
       GemmSums.MultiplyAdd multiplyAdd) {
-    Expr[] zero = new Expr[rowSums.length > 0 ? tile.columns() : 0];
+    Expr[] zero = new Expr[part.rowSums.length > 0 ? tile.columns() : 0];
     for (int v = 0; v < zero.length; v++) {
       zero[v] = nest.let("z", new Expr.Unary(UnaryOp.NEG, zero(nest, type, ofBlock, v)));
     }
@@ -249,15 +335,18 @@ final class CodedPanels {
     }
     registers.forEach((i, v) -> {
       Expr.Var total = totals[i][v];
-      Expr part =
-          zero.length == 0
-              ? parts[i][v]
-              : nest.let("p", multiplyAdd.apply(rowSums[i], zero[v], parts[i][v]));
-      Expr sum =
+      Expr sum = part.sums[i][v];
+      if (zero.length > 0) {
+        sum = nest.let("p", multiplyAdd.apply(part.rowSums[i], zero[v], sum));
+      }
+      if (part.scales.length > 0) {
+        sum = nest.let("p", new Expr.Binary(BinaryOp.MUL, sum, part.scales[i]));
+      }
+      Expr added =
           scales.isPresent()
-              ? multiplyAdd.apply(part, factors[v], total)
-              : new Expr.Binary(BinaryOp.ADD, total, part);
-      nest.emit(new Stmt.Assign(total.name(), sum));
+              ? multiplyAdd.apply(sum, factors[v], total)
+              : new Expr.Binary(BinaryOp.ADD, total, sum);
+      nest.emit(new Stmt.Assign(total.name(), added));
     });
   }
 }

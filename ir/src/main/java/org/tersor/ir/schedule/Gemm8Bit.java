@@ -120,14 +120,6 @@ final class Gemm8Bit {
     Buf buffer = new Buf(c.stage().target().name() + "_" + name, Scalar.I32, shape);
     boolean atLoad = StageSimplifier.buffers(value).stream().allMatch(scheduler::isConstant);
     scheduler.auxiliary(Stage.of(buffer, axes, value), atLoad);
-    return new KExpr.At(StageSimplifier.flat(buffer), List.of(flatIndex(axes)));
-  }
-
-  private static KExpr flatIndex(List<Axis> axes) {
-    KExpr index = K.index(0);
-    for (Axis axis : axes) {
-      index = K.add(K.mul(index, K.dim(axis.extent())), K.axis(axis));
-    }
-    return Affine.of(index).toKExpr();
+    return new KExpr.At(StageSimplifier.flat(buffer), List.of(Positions.flat(axes)));
   }
 }

@@ -77,20 +77,23 @@ final class GemmSchedule {
     this.mode = !c.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
     int elementBytes = c.fold().scalar().bytes();
     this.steering = scheduler.steering();
+    this.coded =
+        mode == Mode.FLOAT && isWeight(scheduler, c.column())
+            ? CodedColumn.of(c)
+                .filter(match -> match.sumsBytes(target) || CodedColumn.waitsForMemory(c))
+            : Optional.empty();
+    boolean dots = mode == Mode.DOT4 || coded.filter(match -> match.sumsBytes(target)).isPresent();
     this.tile =
         steering.tile(
             c,
             GemmTile.choose(
                 target,
-                mode == Mode.DOT4 && !target.has(Target.Feature.DOT4),
+                dots && !target.has(Target.Feature.DOT4),
+                coded.isPresent() ? 2 : 1,
                 c.extentM(),
                 c.extentN(),
                 target.lanes(elementBytes)));
     this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
-    this.coded =
-        mode == Mode.FLOAT && isWeight(scheduler, c.column())
-            ? CodedColumn.of(c)
-            : Optional.empty();
     this.panels =
         new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);
     this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
@@ -286,12 +289,15 @@ final class GemmSchedule {
     return Math.min(Math.ceilDiv(rows, tile.rows()), Math.ceilDiv(m, tile.rows())) * tile.rows();
   }
 
-  /** Whether a stage is a product that reads codes, if what {@code constant} says are weights. */
-  static boolean readsCodes(Stage stage, Predicate<Buf> constant) {
+  /** What a stage reads as codes, if what {@code constant} says are weights. */
+  static Scheduler.Codes codes(Stage stage, Predicate<Buf> constant) {
     return Contraction.match(stage)
         .filter(c -> c.column().buffers().stream().allMatch(constant))
-        .flatMap(CodedColumn::of)
-        .isPresent();
+        .flatMap(c ->
+            CodedColumn.of(c)
+                .filter(match -> match.row().isPresent() || CodedColumn.waitsForMemory(c)))
+        .map(match -> match.row().isPresent() ? Scheduler.Codes.BOTH : Scheduler.Codes.WEIGHTS)
+        .orElse(Scheduler.Codes.NONE);
   }
 
   private void task(

@@ -20,14 +20,16 @@ record GemmTile(int rows, int columns, int lanes) {
    * spills an accumulator otherwise), one broadcast in C.
    *
    * @param pairs whether byte products are summed as pairs of 16 bits: every vector is two then
+   * @param sums accumulators of an element: 2 where sums of blocks join totals
    */
-  static GemmTile choose(Target target, boolean pairs, DimExpr m, DimExpr n, int lanes) {
+  static GemmTile choose(Target target, boolean pairs, int sums, DimExpr m, DimExpr n, int lanes) {
     GemmTile best = new GemmTile(1, 1, lanes);
     double bestCost = Double.POSITIVE_INFINITY;
     for (int columns = 1; columns <= 6; columns++) {
       for (int rows = 1; rows <= MOST_ROWS; rows++) {
         GemmTile tile = new GemmTile(rows, columns, lanes);
-        if (pairs ? !tile.fitsPairs(target) : !tile.fits(target)) {
+        int totals = (sums - 1) * rows * columns;
+        if (!(pairs ? tile.fitsPairs(target, totals) : tile.fits(target, totals))) {
           continue;
         }
         double cost = tile.cost(m, n, pairs);
@@ -46,12 +48,16 @@ record GemmTile(int rows, int columns, int lanes) {
   }
 
   boolean fits(Target target) {
-    return registers(target) <= target.registers() - 1;
+    return fits(target, 0);
+  }
+
+  private boolean fits(Target target, int others) {
+    return registers(target) + others <= target.registers() - 1;
   }
 
   /** Halves of the column vectors and of one broadcast, a product and a mask. */
-  private boolean fitsPairs(Target target) {
-    return rows * columns + 2 * columns + 4 <= target.registers() - 1;
+  private boolean fitsPairs(Target target, int others) {
+    return rows * columns + 2 * columns + 4 + others <= target.registers() - 1;
   }
 
   private double cost(DimExpr m, DimExpr n, boolean pairs) {

@@ -61,4 +61,13 @@ final class Positions {
       into.put(axes.getFirst(), rest);
     }
   }
+
+  /** Position of the axes' point in memory of their extents. */
+  static KExpr flat(List<Axis> axes) {
+    KExpr index = K.index(0);
+    for (Axis axis : axes) {
+      index = K.add(K.mul(index, K.dim(axis.extent())), K.axis(axis));
+    }
+    return Affine.of(index).toKExpr();
+  }
 }

@@ -43,12 +43,15 @@ final class RandomCodes {
             ? DimExpr.ONE
             : kind == 1 ? DimExpr.symbol("M") : DimExpr.of(random.nextInt(2, 9));
     Axis m = new Axis("m", rows);
-    Buf x = new Buf("x", Scalar.F32, List.of(rows, k.extent()));
-    inputs.add(x);
+    boolean rowCodes = random.nextBoolean();
+    KExpr row =
+        rowCodes
+            ? rowCode(m)
+            : K.at(input("x", Scalar.F32, rows, k.extent()), K.axis(m), K.axis(k));
     KExpr weight = K.cast(Scalar.F32, code());
     weight = zero(weight);
     weight = scale(weight);
-    KExpr sum = K.sum(List.of(k), K.mul(K.at(x, K.axis(m), K.axis(k)), weight));
+    KExpr sum = K.sum(List.of(k), K.mul(row, weight));
     KExpr value = sum;
     if (random.nextBoolean()) {
       Buf bias = new Buf("bias", Scalar.F32, List.of(n.extent()));
@@ -61,17 +64,31 @@ final class RandomCodes {
     Buf y = new Buf("y", Scalar.F32, List.of(rows, n.extent()));
     Kernel kernel =
         new Kernel("codes", inputs, List.of(y), List.of(Stage.of(y, List.of(m, n), value)));
-    if (!Scheduler.readsCodes(kernel, weights)) {
+    Scheduler.Codes expected = rowCodes ? Scheduler.Codes.BOTH : Scheduler.Codes.WEIGHTS;
+    if (Scheduler.codes(kernel, weights) != expected) {
       throw new IllegalStateException("decoded at load: " + kernel);
     }
     return KernelTestKit.of(kernel, Map.of("M", (long) random.nextInt(0, 20)), weights, random);
   }
 
-  private Buf weight(String name, Scalar element, DimExpr... shape) {
+  private Buf input(String name, Scalar element, DimExpr... shape) {
     Buf buffer = new Buf(name, element, List.of(shape));
     inputs.add(buffer);
-    weights.add(name);
     return buffer;
+  }
+
+  /** Rows as codes of 8 bits, with or without scales of their blocks. */
+  private KExpr rowCode(Axis m) {
+    Buf x = input("x", Scalar.I8, m.extent(), k.extent());
+    KExpr number = K.cast(Scalar.F32, K.at(x, K.axis(m), K.axis(k)));
+    return random.nextInt(3) == 0
+        ? number
+        : K.mul(number, K.at(input("sx", Scalar.F32, m.extent(), blocks()), K.axis(m), blockOf()));
+  }
+
+  private Buf weight(String name, Scalar element, DimExpr... shape) {
+    weights.add(name);
+    return input(name, element, shape);
   }
 
   /** An integer code: of 8 bits, or one of two or four in a byte. */

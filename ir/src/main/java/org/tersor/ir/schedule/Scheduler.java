@@ -91,17 +91,27 @@ public final class Scheduler {
         .anyMatch(c -> c.isPresent() && c.get().isInteger());
   }
 
+  /** What a product reads as codes and decodes as it goes. */
+  public enum Codes {
+    NONE,
+    WEIGHTS,
+    /** Weights, and rows of I8 that a decode of theirs precedes. */
+    BOTH
+  }
+
   /**
-   * Whether a kernel has a product that reads weights as codes and decodes them as it goes.
+   * What the products of a kernel read as codes.
    *
    * @param constantInputs names of the inputs that are weights
    */
-  public static boolean readsCodes(Kernel kernel, Set<String> constantInputs) {
-    return kernel.program().isEmpty()
-        && kernel.stages().stream()
+  public static Codes codes(Kernel kernel, Set<String> constantInputs) {
+    return kernel.program().isPresent()
+        ? Codes.NONE
+        : kernel.stages().stream()
             .map(StageSimplifier::simplify)
-            .anyMatch(
-                stage -> GemmSchedule.readsCodes(stage, b -> constantInputs.contains(b.name())));
+            .map(stage -> GemmSchedule.codes(stage, b -> constantInputs.contains(b.name())))
+            .max(Codes::compareTo)
+            .orElse(Codes.NONE);
   }
 
   /** Whether a kernel is a matrix product or a convolution, whatever its sizes. */

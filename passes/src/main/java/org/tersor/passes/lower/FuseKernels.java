@@ -10,7 +10,9 @@ import java.util.Set;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.IndexDemands;
+import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.KernelFusion;
+import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.schedule.Scheduler;
 
 /** Applies {@link KernelFusion} to the kernels of a graph. */
@@ -41,7 +43,7 @@ public final class FuseKernels {
     Set<Integer> weights = new HashSet<>(constant);
     weights.addAll(ids(lowered, List.copyOf(lowered.constants().keySet()), values));
     Set<Integer> outputs = new HashSet<>(ids(lowered, lowered.graph().outputs(), values));
-    units = withCodes(units, constant, weights, outputs);
+    units = withCodes(units, constant, weights, demands.keySet(), outputs);
     escaping.addAll(outputs);
     List<KernelCall> calls = new ArrayList<>();
     for (KernelFusion.Unit unit : KernelFusion.fuse(units, escaping)) {
@@ -59,44 +61,79 @@ public final class FuseKernels {
   }
 
   /**
-   * Products that can read codes get what decodes their weights; what nobody else needs then is not
-   * computed.
+   * Products that can read codes get what decodes their weights, and what decodes the other factor
+   * where products of bytes come of it; what nobody else needs then is not computed.
    */
   private static List<KernelFusion.Unit> withCodes(
       List<KernelFusion.Unit> units,
       Set<Integer> constant,
       Set<Integer> weights,
+      Set<Integer> demanded,
       Set<Integer> outputs) {
-    Map<Integer, KernelFusion.Unit> producers = new HashMap<>();
+    Map<Integer, KernelFusion.Unit> ofWeights = new HashMap<>();
+    Map<Integer, KernelFusion.Unit> ofRows = new HashMap<>();
     List<KernelFusion.Unit> result = new ArrayList<>();
     for (KernelFusion.Unit unit : units) {
       boolean once = constant.containsAll(unit.outputs());
-      if (once && unit.outputs().size() == 1 && unit.kernel().program().isEmpty()) {
-        producers.put(unit.outputs().getFirst(), unit);
-      }
-      KernelFusion.Unit pulled = unit;
-      if (!once && unit.inputs().stream().anyMatch(producers::containsKey)) {
-        KernelFusion.Unit all = KernelFusion.pull(unit, producers);
-        Set<String> names = new HashSet<>();
-        for (int i = 0; i < all.inputs().size(); i++) {
-          if (weights.contains(all.inputs().get(i))) {
-            names.add(all.kernel().inputs().get(i).name());
-          }
+      if (unit.outputs().size() == 1 && unit.kernel().program().isEmpty()) {
+        if (once) {
+          ofWeights.put(unit.outputs().getFirst(), unit);
+        } else if (isDecode(unit, ofRows.keySet()) && !demanded.containsAll(unit.outputs())) {
+          ofRows.put(unit.outputs().getFirst(), unit);
         }
-        pulled = Scheduler.readsCodes(all.kernel(), names) ? all : unit;
       }
-      result.add(pulled);
+      result.add(once ? unit : pulled(unit, ofWeights, ofRows, weights));
     }
-    return withoutUnused(result, constant, outputs);
+    return withoutUnused(result, constant, ofRows.keySet(), outputs);
+  }
+
+  /** Whether a unit may be one that makes numbers of codes, or the second or third of them. */
+  private static boolean isDecode(KernelFusion.Unit unit, Set<Integer> decoded) {
+    Kernel kernel = unit.kernel();
+    return kernel.outputs().getFirst().element() == Scalar.F32
+        && (kernel.inputs().stream().anyMatch(b -> b.element() == Scalar.I8)
+            || unit.inputs().stream().anyMatch(decoded::contains));
+  }
+
+  private static KernelFusion.Unit pulled(
+      KernelFusion.Unit unit,
+      Map<Integer, KernelFusion.Unit> ofWeights,
+      Map<Integer, KernelFusion.Unit> ofRows,
+      Set<Integer> weights) {
+    if (unit.inputs().stream().noneMatch(ofWeights::containsKey)) {
+      return unit;
+    }
+    KernelFusion.Unit decoding = KernelFusion.pull(unit, ofWeights);
+    if (unit.inputs().stream().anyMatch(ofRows::containsKey)) {
+      KernelFusion.Unit both = KernelFusion.pull(decoding, ofRows);
+      if (codes(both, weights) == Scheduler.Codes.BOTH) {
+        return both;
+      }
+    }
+    return codes(decoding, weights) == Scheduler.Codes.NONE ? unit : decoding;
+  }
+
+  private static Scheduler.Codes codes(KernelFusion.Unit unit, Set<Integer> weights) {
+    Set<String> names = new HashSet<>();
+    for (int i = 0; i < unit.inputs().size(); i++) {
+      if (weights.contains(unit.inputs().get(i))) {
+        names.add(unit.kernel().inputs().get(i).name());
+      }
+    }
+    return Scheduler.codes(unit.kernel(), names);
   }
 
   private static List<KernelFusion.Unit> withoutUnused(
-      List<KernelFusion.Unit> units, Set<Integer> constant, Set<Integer> outputs) {
+      List<KernelFusion.Unit> units,
+      Set<Integer> constant,
+      Set<Integer> decoded,
+      Set<Integer> outputs) {
     Set<Integer> used = new HashSet<>(outputs);
     List<KernelFusion.Unit> kept = new ArrayList<>();
     for (KernelFusion.Unit unit : units.reversed()) {
-      if (!constant.containsAll(unit.outputs())
-          || unit.outputs().stream().anyMatch(used::contains)) {
+      boolean needed = unit.outputs().stream().anyMatch(used::contains);
+      boolean pure = constant.containsAll(unit.outputs()) || decoded.containsAll(unit.outputs());
+      if (needed || !pure) {
         used.addAll(unit.inputs());
         kept.addFirst(unit);
       }

@@ -1,0 +1,166 @@
+package org.tersor.ir.schedule;
+
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.widen;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.KExprs;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.Stmt;
+import org.tersor.ir.loop.Type;
+
+/**
+ * The row factor of a {@link CodedColumn} as codes: a block is a sum of products of bytes, with
+ * four successive k in a lane. What a zero point of all columns takes from it is where the sum
+ * starts; where columns have their own, the sums of the rows' codes are told.
+ */
+final class CodedDots {
+  private final Contraction c;
+  private final CodedColumn column;
+  private final KExpr.At codes;
+  private final Optional<KExpr> scale;
+
+  /** I32 where the sum starts, or F32 the sum of the codes; over rows and blocks. */
+  private final Optional<KExpr.At> term;
+
+  CodedDots(Scheduler scheduler, Contraction c, CodedColumn column) {
+    this.c = c;
+    this.column = column;
+    BlockCode row = column.row().orElseThrow();
+    this.codes = row.stored().orElseThrow();
+    this.scale = row.scale();
+    this.term = column.column().offset().map(zero -> term(scheduler, row.code(), zero));
+  }
+
+  private KExpr.At term(Scheduler scheduler, KExpr code, KExpr zero) {
+    KExpr sum = K.sum(List.of(column.inside()), code);
+    boolean whole = zero instanceof KExpr.FloatLit z && z.value() == (byte) z.value();
+    KExpr value =
+        whole
+            ? K.mul(sum, K.i32(-(long) ((KExpr.FloatLit) zero).value()))
+            : K.cast(Scalar.F32, sum);
+    List<Axis> axes = new ArrayList<>(c.stage().axes());
+    axes.retainAll(KExprs.freeAxes(code));
+    axes.add(column.blocks());
+    Buf buffer =
+        new Buf(
+            c.stage().target().name() + "_rowterm",
+            value.scalar(),
+            axes.stream().map(Axis::extent).toList());
+    scheduler.auxiliary(Stage.of(buffer, axes, value), false);
+    return new KExpr.At(StageSimplifier.flat(buffer), List.of(Positions.flat(axes)));
+  }
+
+  void reads(Consumer<Buf> read) {
+    read.accept(codes.buffer());
+    term.ifPresent(t -> read.accept(t.buffer()));
+    scale.ifPresent(s -> StageSimplifier.buffers(s).forEach(read));
+  }
+
+  /** Runs {@code body} with the rows of a tile. */
+  void rows(RegisterTile registers, NestEmitter nest, Consumer<Rows> body) {
+    Runnable run = () -> body.accept(new Rows(registers, nest));
+    if (c.m().isPresent()) {
+      nest.with(c.m().get(), registers.m0(), 1, run);
+    } else {
+      run.run();
+    }
+  }
+
+  /** Rows of a tile, one block after another. */
+  final class Rows {
+    private final RegisterTile registers;
+    private final NestEmitter nest;
+    private final int lanes;
+    private final Expr.Var[][] sums;
+    private final Expr[] rowSums;
+    private Expr block = index(0);
+
+    private Rows(RegisterTile registers, NestEmitter nest) {
+      this.registers = registers;
+      this.nest = nest;
+      this.lanes = registers.shape().lanes();
+      this.sums = new Expr.Var[registers.rows()][registers.shape().columns()];
+      this.rowSums =
+          new Expr[term.filter(t -> t.scalar() == Scalar.F32).isPresent() ? registers.rows() : 0];
+    }
+
+    /** A value of row i in the block, where {@code step} is {@code at}. */
+    private Expr of(int i, KExpr value, Axis step, Expr at) {
+      Map<Axis, KExpr> moved = new HashMap<>();
+      c.m().ifPresent(m -> moved.put(m, K.add(K.axis(m), K.index(i))));
+      KExpr there = Affine.canonical(KExprs.substitute(value, moved));
+      Expr[] result = new Expr[1];
+      nest.with(
+          column.blocks(),
+          block,
+          1,
+          () -> nest.with(step, at, 1, () -> result[0] = nest.lower(there)));
+      return result[0];
+    }
+
+    private Expr ofBlock(int i, KExpr value) {
+      return nest.let("x", widen(of(i, value, column.inside(), index(0)), lanes));
+    }
+
+    /** Declares the sums of a block. */
+    void begin(Expr at) {
+      block = at;
+      Type type = new Type(Scalar.I32, lanes);
+      for (int i = 0; i < sums.length; i++) {
+        Expr start = new Expr.IntConst(type, 0);
+        if (rowSums.length > 0) {
+          rowSums[i] = ofBlock(i, term.orElseThrow());
+        } else if (term.isPresent()) {
+          start = ofBlock(i, term.get());
+        }
+        for (int v = 0; v < sums[i].length; v++) {
+          sums[i][v] = new Expr.Var(type, nest.fresh("d"));
+          nest.emit(new Stmt.Local(sums[i][v].name(), start));
+        }
+      }
+    }
+
+    /** Adds the products of four k, which are part {@code part} of {@code parts} in a step. */
+    void add(Expr[] vectors, Expr step, int parts, int part) {
+      Axis axis = new Axis(column.inside().name() + "#step", column.inside().extent());
+      KExpr k = K.add(K.mul(K.axis(axis), K.index(4L * parts)), K.index(4L * part));
+      KExpr place = KExprs.substitute(codes.index().getFirst(), Map.of(column.inside(), k));
+      for (int i = 0; i < sums.length; i++) {
+        Expr at = of(i, place, axis, step);
+        Expr four =
+            nest.let(
+                "a",
+                widen(new Expr.Load(Type.I32, codes.buffer().name(), at, Optional.empty()), lanes));
+        for (int v = 0; v < vectors.length; v++) {
+          Expr.Var sum = sums[i][v];
+          nest.emit(new Stmt.Assign(sum.name(), new Expr.Dot4(sum, vectors[v], four)));
+        }
+      }
+    }
+
+    /** What the block gives. */
+    CodedPanels.Part finish() {
+      Type type = new Type(Scalar.F32, lanes);
+      Expr[][] result = new Expr[sums.length][registers.shape().columns()];
+      registers.forEach(
+          (i, v) -> result[i][v] = nest.let("p", new Expr.Cast(type, sums[i][v], true)));
+      Expr[] scales = new Expr[scale.isPresent() ? sums.length : 0];
+      for (int i = 0; i < scales.length; i++) {
+        scales[i] = ofBlock(i, scale.orElseThrow());
+      }
+      return new CodedPanels.Part(result, rowSums, scales);
+    }
+  }
+}
