@@ -92,7 +92,7 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
   }
 
   /** Whether {@code codes} of them, four bits each, fit the bytes of half as many. */
-  boolean nibbles(int codes) {
+  boolean nibbles(long codes) {
     return column.high() - column.low() <= 15 && length() % codes == 0;
   }
 }

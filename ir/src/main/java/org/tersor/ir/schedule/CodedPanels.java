@@ -41,9 +41,9 @@ final class CodedPanels {
   private final Optional<CodedDots> dots;
 
   /** Codes in a lane of a panel that stand in successive bytes, and codes in a byte. */
-  private final int run;
+  private final long run;
 
-  private final int group;
+  private final long group;
   private final Buf codes;
   private final Optional<Buf> scales;
 
@@ -85,7 +85,7 @@ final class CodedPanels {
     Axis step = new Axis("codes_step", DimExpr.of(column.length() / (group * run)));
     Axis part = new Axis("codes_part", DimExpr.of(run));
     KExpr stored = K.i32(0);
-    for (int half = group - 1; half >= 0; half--) {
+    for (long half = group - 1; half >= 0; half--) {
       KExpr first = K.add(K.mul(K.axis(step), K.index(group * run)), K.index(half * run));
       KExpr k = K.add(first, K.axis(part));
       KExpr code =
@@ -227,7 +227,7 @@ final class CodedPanels {
             for (int v = 0; v < vectors.length; v++) {
               vectors[v] = nest.let("c", half(words[v], part));
             }
-            rows.add(vectors, step, group, part);
+            rows.add(vectors, step, (int) group, part);
           }
         });
     return rows.finish();
