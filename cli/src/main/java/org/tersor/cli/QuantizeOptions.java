@@ -29,7 +29,9 @@ import org.tersor.passes.quant.CostTable;
 import org.tersor.passes.quant.Culprits;
 import org.tersor.passes.quant.Diagnosis;
 import org.tersor.passes.quant.Diagnostician;
+import org.tersor.passes.quant.Keep;
 import org.tersor.passes.quant.Quantizer;
+import org.tersor.passes.quant.RepairGoal;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
@@ -139,6 +141,24 @@ final class QuantizeOptions {
         "layer by layer. Where errors on the samples would grow the old biases stay (default: none)."
       })
   String biasCorrection = "none";
+
+  @Option(
+      names = "--keep",
+      paramLabel = "REGEX|name:NAME|type:OPERATOR|value:REGEX",
+      description = {
+        "What stays float: layers whose names an expression finds, a layer or value of a name, all nodes of an operator,",
+        "or values (activations) whose names an expression finds. Can be given more than once; names as --explain has them."
+      })
+  List<String> keep = new ArrayList<>();
+
+  @Option(
+      names = "--repair",
+      paramLabel = "sqnr=DB[,as=FORMAT]",
+      description = {
+        "Take the codes of those activations away that cost the most, until the worst output has this signal to noise in dB",
+        "on calibration samples; they stay float, or take FORMAT (e.g. u16_affine_tensor)."
+      })
+  Optional<String> repair = Optional.empty();
 
   @Option(
       names = "--calibration-samples",
@@ -253,7 +273,8 @@ final class QuantizeOptions {
         model.backend,
         compile,
         WeightMethod.parse(method),
-        ChannelFactors.parse(equalize));
+        ChannelFactors.parse(equalize),
+        Keep.parse(keep));
   }
 
   /**
@@ -276,6 +297,7 @@ final class QuantizeOptions {
             });
       }
     }
+    Optional<RepairGoal> goal = repair.map(RepairGoal::parse);
     boolean corrects = plan.isEmpty() && !biasCorrection.equals("none");
     boolean calibrates = plan.isEmpty() && (options.needsData() || corrects);
     if (calibrates || calibrate.isPresent()) {
@@ -319,6 +341,16 @@ final class QuantizeOptions {
         WholeFile.write(
             calibrationCache.getFirst(), file -> Files.writeString(file, seen.getFirst().text()));
       }
+    }
+    if (goal.isPresent() && plan.isEmpty() && options.activations().isPresent()) {
+      Quantizer.Decisions whole = made.removeFirst();
+      model.common.withProgress(
+          "repairing",
+          whole.plan().activations().size(),
+          step ->
+              made.add(
+                  quantizer.repaired(
+                      quantizer.equalized(base, whole), whole, few, goal.get(), options, step)));
     }
     Quantizer.Decisions decided =
         corrects

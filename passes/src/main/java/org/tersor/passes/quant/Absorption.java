@@ -11,6 +11,7 @@ import java.util.TreeMap;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
+import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.ChannelScales;
 import org.tersor.runtime.Tensor;
@@ -35,8 +36,49 @@ final class Absorption {
     this.samples = samples;
   }
 
-  List<String> reports() {
-    return reports;
+  /**
+   * Moves high biases to the next layer and decides anew, on the graph where they have moved; the
+   * old decisions stay where the coded model's outputs would be farther from the float model's.
+   *
+   * @param old with the factors of cross-layer equalization
+   */
+  Quantizer.Decisions decided(Graph given, Quantizer.Decisions old) {
+    Quantizer quantizer = new Quantizer(compiler);
+    Graph equal = quantizer.equalized(given, old);
+    Map<String, Tensor> biases = find(equal, old.plan().weights().keySet());
+    List<String> all = new ArrayList<>(old.reports());
+    all.addAll(reports);
+    if (biases.isEmpty()) {
+      return old.with(Map.of(), Map.of(), all);
+    }
+    Map<String, QuantPlan.Choice> choices = new TreeMap<>();
+    biases.forEach(
+        (name, bias) -> choices.put(name, new QuantPlan.Choice("absorb", Checksums.of(bias))));
+    Graph moved = BiasCorrection.apply(equal, biases);
+    Quantizer.Decisions anew =
+        quantizer.decide(moved, samples, options.with(options.method(), new ChannelFactors.None()));
+    CompileOptions quiet = Quantizer.quiet(options);
+    double change = OutputNoise.of(compiler, options, equal, moved, samples);
+    double before =
+        OutputNoise.of(compiler, options, given, quantizer.apply(equal, old, quiet), samples);
+    double after =
+        OutputNoise.of(compiler, options, given, quantizer.apply(moved, anew, quiet), samples);
+    boolean better = after <= before;
+    all.add(
+        String.format(
+            Locale.ROOT,
+            "absorption: noise by signal of the model's outputs %.4g, was %.4g (of the float model's %.2g)%s",
+            after,
+            before,
+            change,
+            better ? "" : ": all biases stay"));
+    if (!better) {
+      return old.with(Map.of(), Map.of(), all);
+    }
+    all.addAll(anew.reports());
+    return new Quantizer.Decisions(
+            anew.plan().withScales(old.plan().scales()), anew.codes(), old.factors(), all)
+        .with(choices, biases, all);
   }
 
   /**
@@ -45,7 +87,7 @@ final class Absorption {
    * @param base with its factors
    * @param layers names of the layers that are coded
    */
-  Map<String, Tensor> find(Graph base, Iterable<String> layers) {
+  private Map<String, Tensor> find(Graph base, Iterable<String> layers) {
     Names names = new Names(base);
     Map<Value, ChannelScales> places = new LinkedHashMap<>();
     Map<String, Node> nodes = new LinkedHashMap<>();

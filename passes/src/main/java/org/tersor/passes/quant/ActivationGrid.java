@@ -102,6 +102,16 @@ record ActivationGrid(DType codes, float scale, long zero, long least, long larg
     return (code - zero) * scale;
   }
 
+  /** What the least code stands for. */
+  double lowest() {
+    return (least - zero) * (double) scale;
+  }
+
+  /** What the largest code stands for. */
+  double highest() {
+    return (largest - zero) * (double) scale;
+  }
+
   /** Whether every number of the type of codes is one. */
   boolean fillsType() {
     return least == codes.minValue() && largest == codes.maxValue();

@@ -373,32 +373,6 @@ final class BiasCorrection {
 
   /** Power of the error of all outputs by their power, over the samples. */
   private double noise(Map<String, Tensor> biases) {
-    return noise(compiler, options, base, coded(biases), samples);
-  }
-
-  /** The same of any two graphs. */
-  static double noise(
-      Compiler compiler,
-      Quantizer.Options options,
-      Graph float32,
-      Graph other,
-      Iterable<Map<String, Tensor>> samples) {
-    var exact = compiler.link(float32, options.backend(), Quantizer.quiet(options));
-    var coded = compiler.link(other, options.backend(), Quantizer.quiet(options));
-    double signal = 0;
-    double noise = 0;
-    for (Map<String, Tensor> sample : samples) {
-      Map<String, Tensor> got = coded.run(sample);
-      for (Map.Entry<String, Tensor> output : exact.run(sample).entrySet()) {
-        Tensor x = output.getValue();
-        Tensor y = got.getOrDefault(output.getKey(), x);
-        for (int i = 0; i < x.size() && x.dtype().isFloat(); i++) {
-          double e = x.getDouble(i) - y.getDouble(i);
-          signal += x.getDouble(i) * x.getDouble(i);
-          noise += e * e;
-        }
-      }
-    }
-    return signal == 0 ? noise : noise / signal;
+    return OutputNoise.of(compiler, options, base, coded(biases), samples);
   }
 }

@@ -104,7 +104,8 @@ public record CostTable(String target, String processor, List<Row> rows) {
             base,
             compiler.registry().operators(),
             compiler.registry().format(weights).definition(),
-            true);
+            true,
+            Keep.NONE);
     return predict(base, compiler.registry().operators(), selection.integer()::contains);
   }
 

@@ -228,8 +228,7 @@ public final class Diagnostician {
 
   private static Diagnosis.Range range(ActivationGrid grid) {
     return new Diagnosis.Range(
-        (grid.codes().minValue() - grid.zero()) * (double) grid.scale(),
-        (grid.codes().maxValue() - grid.zero()) * (double) grid.scale());
+        grid.lowest(), grid.highest());
   }
 
   /** What the model's float outputs lose. */

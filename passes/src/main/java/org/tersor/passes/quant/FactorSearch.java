@@ -13,6 +13,8 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.WeightLayout;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.ChannelScales;
 import org.tersor.passes.quant.method.LayerInputs;
 import org.tersor.passes.quant.method.WeightMethod;
@@ -351,5 +353,41 @@ final class FactorSearch {
       current = place.get().apply(current, numbers);
     }
     return current;
+  }
+
+  /** How far results change by factors that should not change them, on the first sample. */
+  static String unchanged(
+      Compiler compiler,
+      Graph given,
+      Graph scaled,
+      Iterable<Map<String, Tensor>> samples,
+      Quantizer.Options options) {
+    for (Map<String, Tensor> sample : samples) {
+      CompileOptions compile = Quantizer.quiet(options);
+      Map<String, Tensor> before = compiler.link(given, options.backend(), compile).run(sample);
+      Map<String, Tensor> after = compiler.link(scaled, options.backend(), compile).run(sample);
+      double worst = 0;
+      for (Map.Entry<String, Tensor> output : before.entrySet()) {
+        Tensor x = output.getValue();
+        Tensor y = after.getOrDefault(output.getKey(), x);
+        double largest = 0;
+        double difference = 0;
+        for (int i = 0; i < x.size() && x.dtype().isFloat(); i++) {
+          largest = Math.max(largest, Math.abs(x.getDouble(i)));
+          difference = Math.max(difference, Math.abs(x.getDouble(i) - y.getDouble(i)));
+        }
+        worst = largest == 0 ? worst : Math.max(worst, difference / largest);
+      }
+      if (!(worst <= 1e-3)) {
+        throw new TersorException(
+            "TSR-0422",
+            "factors between channels changed the float model's results by "
+                + worst
+                + " of the largest; this is an error of Tersor: leave out the equalization");
+      }
+      return String.format(
+          java.util.Locale.ROOT, "factors change the float results by %.2g of the largest", worst);
+    }
+    return "factors were not checked on data: there is none";
   }
 }

@@ -1,5 +1,9 @@
 package org.tersor.passes.quant;
 
+import java.util.Map;
+import org.tersor.ir.graph.Graph;
+import org.tersor.passes.Compiler;
+import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -15,8 +19,34 @@ public final class OutputNoise {
   private double divergence;
   private long positions;
 
-  /** Takes one call's output. */
-  public void add(Tensor exact, Tensor coded) {
+  /**
+   * Of all outputs of two graphs, power of the error by power of the first one's results.
+   *
+   * @param other with outputs of the same names
+   */
+  static double of(
+      Compiler compiler,
+      Quantizer.Options options,
+      Graph exact,
+      Graph other,
+      Iterable<Map<String, Tensor>> samples) {
+    Executable left = compiler.link(exact, options.backend(), Quantizer.quiet(options));
+    Executable right = compiler.link(other, options.backend(), Quantizer.quiet(options));
+    OutputNoise sum = new OutputNoise();
+    for (Map<String, Tensor> sample : samples) {
+      Map<String, Tensor> coded = right.run(sample);
+      left.run(sample)
+          .forEach((name, tensor) -> {
+            if (tensor.dtype().isFloat()) {
+              sum.power(tensor, coded.getOrDefault(name, tensor));
+            }
+          });
+    }
+    return sum.relative();
+  }
+
+  /** Takes the power of one call's output and of its error; it need not hold scores. */
+  void power(Tensor exact, Tensor coded) {
     if (exact.size() != coded.size()) {
       throw new TersorException("TSR-0906", "the outputs differ in size: " + exact + ", " + coded);
     }
@@ -26,6 +56,11 @@ public final class OutputNoise {
       signal += x * x;
       noise += e * e;
     }
+  }
+
+  /** Takes one call's output. */
+  public void add(Tensor exact, Tensor coded) {
+    power(exact, coded);
     int classes = classes(exact);
     double[] p = new double[classes];
     double[] q = new double[classes];

@@ -82,6 +82,11 @@ public record QuantPlan(
     return new QuantPlan(header, activations, weights, choices, scales, all);
   }
 
+  /** The same with other activations. */
+  QuantPlan withActivations(Map<String, Activation> other) {
+    return new QuantPlan(header, other, weights, choices, scales, biases);
+  }
+
   /** The same with other factors between channels. */
   QuantPlan withScales(Map<String, Choice> other) {
     return new QuantPlan(header, activations, weights, choices, other, biases);

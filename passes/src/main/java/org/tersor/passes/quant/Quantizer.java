@@ -43,6 +43,7 @@ public final class Quantizer {
    *     would take days)
    * @param method chooses codes of weights
    * @param equalization chooses factors between channels before
+   * @param keep what stays float
    */
   public record Options(
       String weights,
@@ -51,7 +52,20 @@ public final class Quantizer {
       String backend,
       CompileOptions compile,
       WeightMethod method,
-      ChannelFactors equalization) {
+      ChannelFactors equalization,
+      Keep keep) {
+    /** Nothing is kept. */
+    public Options(
+        String weights,
+        Optional<String> activations,
+        Calibrator calibrator,
+        String backend,
+        CompileOptions compile,
+        WeightMethod method,
+        ChannelFactors equalization) {
+      this(weights, activations, calibrator, backend, compile, method, equalization, Keep.NONE);
+    }
+
     /** Weights are rounded to the nearest codes. */
     public Options(
         String weights,
@@ -71,7 +85,13 @@ public final class Quantizer {
 
     /** The same with a method for the codes of weights and factors between channels. */
     public Options with(WeightMethod other, ChannelFactors factors) {
-      return new Options(weights, activations, calibrator, backend, compile, other, factors);
+      return new Options(weights, activations, calibrator, backend, compile, other, factors, keep);
+    }
+
+    /** The same with other things that stay float. */
+    public Options keeping(Keep other) {
+      return new Options(
+          weights, activations, calibrator, backend, compile, method, equalization, other);
     }
 
     /** Whether calibration data is needed. */
@@ -105,7 +125,7 @@ public final class Quantizer {
     }
 
     /** The same with other biases of some layers. */
-    private Decisions with(
+    Decisions with(
         Map<String, QuantPlan.Choice> choices, Map<String, Tensor> moved, List<String> told) {
       Map<String, Tensor> all = new TreeMap<>(biases);
       all.putAll(moved);
@@ -171,49 +191,21 @@ public final class Quantizer {
   }
 
   /**
-   * Moves high biases to the next layer and decides anew, on the graph where they have moved; the
-   * old decisions stay where the coded model's outputs would be farther from the float model's.
+   * Takes the codes of the activations that cost the most away, until the outputs are as near to the
+   * float model's on samples as asked for; reports say which and what was measured.
    *
-   * @param old with the factors of cross-layer equalization
+   * @param base with the factors of the decisions, as {@link #equalized} gives it
+   * @param step called for each activation
    */
-  private Decisions absorbed(
-      Graph given, Decisions old, Iterable<Map<String, Tensor>> samples, Options options) {
-    Graph equal = equalized(given, old);
-    Absorption absorption = new Absorption(compiler, options, samples);
-    Map<String, Tensor> biases = absorption.find(equal, old.plan().weights().keySet());
-    List<String> reports = new ArrayList<>(old.reports());
-    reports.addAll(absorption.reports());
-    if (biases.isEmpty()) {
-      return old.with(Map.of(), Map.of(), reports);
-    }
-    Map<String, QuantPlan.Choice> choices = new TreeMap<>();
-    biases.forEach(
-        (name, bias) -> choices.put(name, new QuantPlan.Choice("absorb", Checksums.of(bias))));
-    Graph moved = BiasCorrection.apply(equal, biases);
-    Decisions anew =
-        decide(moved, samples, options.with(options.method(), new ChannelFactors.None()));
-    CompileOptions quiet = quiet(options);
-    double change = BiasCorrection.noise(compiler, options, equal, moved, samples);
-    double before =
-        BiasCorrection.noise(compiler, options, given, apply(equal, old, quiet), samples);
-    double after =
-        BiasCorrection.noise(compiler, options, given, apply(moved, anew, quiet), samples);
-    boolean better = after <= before;
-    reports.add(
-        String.format(
-            java.util.Locale.ROOT,
-            "absorption: noise by signal of the model's outputs %.4g, was %.4g (of the float model's %.2g)%s",
-            after,
-            before,
-            change,
-            better ? "" : ": all biases stay"));
-    if (!better) {
-      return old.with(Map.of(), Map.of(), reports);
-    }
-    reports.addAll(anew.reports());
-    return new Decisions(
-            anew.plan().withScales(old.plan().scales()), anew.codes(), old.factors(), reports)
-        .with(choices, biases, reports);
+  public Decisions repaired(
+      Graph base,
+      Decisions decisions,
+      List<Map<String, Tensor>> samples,
+      RepairGoal goal,
+      Options options,
+      Runnable step) {
+    return new ActivationRepair(compiler, options, base, decisions, samples)
+        .repaired(goal.decibels(), goal.format().map(compiler.registry()::format), step);
   }
 
   /** Weights in a format, activations in the one that goes with it. */
@@ -305,8 +297,10 @@ public final class Quantizer {
       Consumer<CalibrationCache> keep) {
     if (options.equalization() instanceof ChannelFactors.CrossLayer cross && cross.absorbs()) {
       Options without = options.with(options.method(), new ChannelFactors.CrossLayer(false));
-      return absorbed(given, decide(given, data, without, before, keep), data, options);
+      return new Absorption(compiler, options, data)
+          .decided(given, decide(given, data, without, before, keep));
     }
+    options.keep().check(given);
     SampleSet used = new SampleSet();
     Iterable<Map<String, Tensor>> samples = used.watching(data);
     NumberFormat weightFormat = compiler.registry().format(options.weights());
@@ -317,7 +311,8 @@ public final class Quantizer {
             given,
             compiler.registry().operators(),
             weightFormat.definition(),
-            activationFormat.isPresent());
+            activationFormat.isPresent(),
+            options.keep());
     if (selection.weights().isEmpty()) {
       throw new TersorException(
           "TSR-0412",
@@ -352,8 +347,9 @@ public final class Quantizer {
               base,
               compiler.registry().operators(),
               weightFormat.definition(),
-              activationFormat.isPresent());
-      reports.add(unchanged(given, base, samples, options));
+              activationFormat.isPresent(),
+              options.keep());
+      reports.add(FactorSearch.unchanged(compiler, given, base, samples, options));
     }
     Names names = new Names(base);
     Map<String, String> header = new TreeMap<>();
@@ -394,38 +390,6 @@ public final class Quantizer {
         reports);
   }
 
-  /** How far results change by factors that should not change them, on the first sample. */
-  private String unchanged(
-      Graph given, Graph scaled, Iterable<Map<String, Tensor>> samples, Options options) {
-    for (Map<String, Tensor> sample : samples) {
-      CompileOptions compile = quiet(options.compile());
-      Map<String, Tensor> before = compiler.link(given, options.backend(), compile).run(sample);
-      Map<String, Tensor> after = compiler.link(scaled, options.backend(), compile).run(sample);
-      double worst = 0;
-      for (Map.Entry<String, Tensor> output : before.entrySet()) {
-        Tensor x = output.getValue();
-        Tensor y = after.getOrDefault(output.getKey(), x);
-        double largest = 0;
-        double difference = 0;
-        for (int i = 0; i < x.size() && x.dtype().isFloat(); i++) {
-          largest = Math.max(largest, Math.abs(x.getDouble(i)));
-          difference = Math.max(difference, Math.abs(x.getDouble(i) - y.getDouble(i)));
-        }
-        worst = largest == 0 ? worst : Math.max(worst, difference / largest);
-      }
-      if (!(worst <= 1e-3)) {
-        throw new TersorException(
-            "TSR-0422",
-            "factors between channels changed the float model's results by "
-                + worst
-                + " of the largest; this is an error of Tersor: leave out the equalization");
-      }
-      return String.format(
-          java.util.Locale.ROOT, "factors change the float results by %.2g of the largest", worst);
-    }
-    return "factors were not checked on data: there is none";
-  }
-
   private static List<String> reasons(Graph base, Map<Node, String> left) {
     Names names = new Names(base);
     return left.entrySet().stream()
@@ -464,67 +428,13 @@ public final class Quantizer {
     return quiet(options.compile());
   }
 
-  private static CompileOptions quiet(CompileOptions options) {
+  static CompileOptions quiet(CompileOptions options) {
     return options.withNote(note -> {});
   }
 
   /** What became of every layer that has weights, in order of the graph. */
   public List<Layer> layers(Quantized quantized, CompileOptions options) {
-    Graph base = quantized.base();
-    Graph lowered = compiler.run(Pipelines.beforeKernels(), quantized.graph(), quiet(options));
-    Map<Integer, IntegerKernels.Choice> choices = new HashMap<>();
-    PassContext context =
-        new PassContext(compiler.registry().operators(), options.settings(), note -> {});
-    for (IntegerKernels.Choice choice : IntegerKernels.choices(lowered, context)) {
-      choices.put(choice.layer().id(), choice);
-    }
-    TypeInference.Inferred inferred = TypeInference.infer(base, context.operators(), note -> {});
-    Names names = new Names(base);
-    List<Layer> layers = new ArrayList<>();
-    for (Node node : base.nodes()) {
-      String name = names.of(node);
-      boolean weighted =
-          context
-              .operators()
-              .find(node.op())
-              .flatMap(o -> o.weights(inferred.scope().context(node)))
-              .filter(l -> base.constant(node.input(l.input())).isPresent())
-              .isPresent();
-      IntegerKernels.Choice choice = choices.get(node.id());
-      if (choice != null && quantized.plan().weights().containsKey(name)) {
-        Optional<String> format = Optional.ofNullable(quantized.plan().weights().get(name));
-        boolean coded = !quantized.plan().activations().isEmpty();
-        layers.add(
-            new Layer(
-                name,
-                node.op().type(),
-                format,
-                choice.kernel(),
-                choice.kernel().isPresent() || coded ? choice.why() : FLOAT_ACTIVATIONS));
-      } else if (weighted) {
-        String why = left(base, node, quantized.plan());
-        layers.add(new Layer(name, node.op().type(), Optional.empty(), Optional.empty(), why));
-      }
-    }
-    return layers;
-  }
-
-  /** Why a weight has no line in a plan. */
-  private String left(Graph base, Node node, QuantPlan plan) {
-    return plan.weights().values().stream()
-        .distinct()
-        .flatMap(format ->
-            Optional.ofNullable(
-                Selection.of(
-                        base,
-                        compiler.registry().operators(),
-                        compiler.registry().format(format).definition(),
-                        !plan.activations().isEmpty())
-                    .left()
-                    .get(node))
-                .stream())
-        .findFirst()
-        .orElse("the plan leaves it out");
+    return new LayerReport(compiler, quantized, options).layers();
   }
 
   /**
@@ -534,51 +444,7 @@ public final class Quantizer {
    */
   public List<LayerError> errors(
       Quantized quantized, Iterable<Map<String, Tensor>> samples, Options options) {
-    Graph base = quantized.base();
-    Names names = new Names(base);
-    Map<Value, Value> executed = new LinkedHashMap<>();
-    Map<Value, String> layers = new LinkedHashMap<>();
-    for (Node node : base.nodes()) {
-      if (!quantized.plan().weights().containsKey(names.of(node))) {
-        continue;
-      }
-      Value result = Selection.tail(base, node);
-      Optional<Value> quantizer =
-          Shadows.quantizer(quantized.graph(), result).map(n -> n.output(0));
-      Value output = quantizer.isPresent() ? result : node.output(0);
-      if (base.type(output) instanceof TensorType type && type.dtype() == DType.F32) {
-        layers.put(output, names.of(node));
-        executed.put(output, quantizer.orElse(output));
-      }
-    }
-    CompileOptions compile = quiet(options.compile());
-    Observed exact = new Observed(compiler, base, layers.keySet(), options.backend(), compile);
-    Observed coded =
-        new Observed(compiler, quantized.graph(), executed.values(), options.backend(), compile);
-    Map<Value, double[]> sums = new LinkedHashMap<>();
-    for (Map<String, Tensor> sample : samples) {
-      Map<Value, Tensor> results = coded.run(sample);
-      exact
-          .run(sample)
-          .forEach((value, tensor) -> {
-            Tensor actual = results.getOrDefault(executed.getOrDefault(value, value), tensor);
-            double[] sum = sums.computeIfAbsent(value, v -> new double[2]);
-            for (int i = 0; i < tensor.size(); i++) {
-              double x = tensor.getDouble(i);
-              double e = x - actual.getDouble(i);
-              sum[0] += x * x;
-              sum[1] += e * e;
-            }
-          });
-    }
-    List<LayerError> errors = new ArrayList<>();
-    sums.forEach((value, sum) ->
-        errors.add(
-            new LayerError(
-                names.of(value),
-                layers.getOrDefault(value, ""),
-                10 * Math.log10(sum[0] / sum[1]))));
-    errors.sort(java.util.Comparator.comparingDouble(LayerError::sqnr));
-    return errors;
+    return new LayerReport(compiler, quantized, options.compile())
+        .errors(samples, options.backend());
   }
 }

@@ -45,8 +45,11 @@ record Selection(
    *
    * @param format of the weights
    * @param coded whether activations are quantized too
+   * @param keep what stays float
    */
-  static Selection of(Graph graph, OpRegistry operators, FormatDef format, boolean coded) {
+  static Selection of(
+      Graph graph, OpRegistry operators, FormatDef format, boolean coded, Keep keep) {
+    Names names = new Names(graph);
     Map<Node, WeightLayout> weights = new LinkedHashMap<>();
     Set<Node> integer = new LinkedHashSet<>();
     Map<Node, String> left = new LinkedHashMap<>();
@@ -59,7 +62,9 @@ record Selection(
       if (layout.isEmpty()) {
         continue;
       }
-      Optional<String> obstacle = obstacle(graph, node, layout.get(), format, coded);
+      Optional<String> obstacle =
+          keep.obstacle(node, names.of(node))
+              .or(() -> obstacle(graph, node, layout.get(), format, coded));
       if (obstacle.isPresent()) {
         left.put(node, obstacle.get());
         continue;
@@ -67,7 +72,9 @@ record Selection(
       weights.put(node, layout.get());
       if (coded && IntegerKernels.obstacle(graph, node).isEmpty()) {
         integer.add(node);
-        activations.add(node.input(0));
+        if (!keep.value(names.of(node.input(0)))) {
+          activations.add(node.input(0));
+        }
       }
     }
     for (Node node : graph.nodes()) {
@@ -76,7 +83,11 @@ record Selection(
       }
       String type = node.op().type();
       Value output = tail(graph, node);
-      boolean used = !graph.consumers(output).isEmpty() && !graph.isOutput(output);
+      boolean used =
+          !graph.consumers(output).isEmpty()
+              && !graph.isOutput(output)
+              && !keep.value(names.of(output))
+              && !keep.node(node, names.of(node));
       if (integer.contains(node)) {
         if (used) {
           activations.add(output);

@@ -1,0 +1,276 @@
+package org.tersor.passes.quant;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import org.tersor.ir.format.NumberFormat;
+import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.FakeQuant;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Executable;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/**
+ * Finds the activations whose codes cost the outputs the most and takes them away, no more than it
+ * needs. Each is measured with nothing but its own codes and those of the weights; the worst leave
+ * together, as many as reach the goal, and those that turn out not to be needed come back. Every
+ * quantizer has a switch that is an input of the model, so it is compiled once.
+ */
+final class ActivationRepair {
+  private final Compiler compiler;
+  private final Quantizer.Options options;
+  private final Graph base;
+  private final Quantizer.Decisions decisions;
+  private final List<Map<String, Tensor>> samples;
+  private final List<Map<String, Tensor>> exact = new ArrayList<>();
+  private final Executable switched;
+
+  /** Inputs that switch the quantizer of a value, by its name in plans. */
+  private final Map<String, String> switches = new LinkedHashMap<>();
+
+  /** What leaves together: a value, and those that take its grid because they move its elements. */
+  private final Map<String, Set<String>> units = new LinkedHashMap<>();
+
+  /**
+   * @param base with the factors of the decisions
+   */
+  ActivationRepair(
+      Compiler compiler,
+      Quantizer.Options options,
+      Graph base,
+      Quantizer.Decisions decisions,
+      List<Map<String, Tensor>> samples) {
+    this.compiler = compiler;
+    this.options = options;
+    this.base = base;
+    this.decisions = decisions;
+    this.samples = samples;
+    if (samples.isEmpty()) {
+      throw new TersorException("TSR-0413", "a repair runs the model: it needs samples");
+    }
+    Executable reference =
+        compiler.link(base, options.backend(), Quantizer.quiet(options));
+    samples.forEach(sample -> exact.add(reference.run(sample)));
+    this.switched =
+        compiler.link(
+            switched(new Quantizer(compiler).apply(base, decisions, Quantizer.quiet(options))),
+            options.backend(),
+            Quantizer.quiet(options));
+    Names names = new Names(base);
+    Selection selection =
+        Selection.of(
+            base,
+            compiler.registry().operators(),
+            compiler.registry().format(options.weights()).definition(),
+            true,
+            options.keep());
+    Map<String, String> sources = new TreeMap<>();
+    selection
+        .sharing()
+        .forEach((value, source) -> sources.put(names.of(value), names.of(source)));
+    for (String name : switches.keySet()) {
+      String source = name;
+      while (sources.containsKey(source)) {
+        source = sources.getOrDefault(source, source);
+      }
+      units.computeIfAbsent(source, s -> new LinkedHashSet<>()).add(name);
+    }
+  }
+
+  /** The coded graph with a choice behind each quantizer. */
+  private Graph switched(Graph coded) {
+    Names names = new Names(base);
+    int[] id = {coded.maxId()};
+    List<Value> inputs = new ArrayList<>(coded.inputs());
+    List<Node> nodes = new ArrayList<>();
+    Map<Value, ValueType> types = new LinkedHashMap<>(coded.types());
+    Map<Value, Value> instead = new LinkedHashMap<>();
+    for (Node node : coded.nodes()) {
+      nodes.add(
+          node.withInputs(node.inputs().stream().map(v -> instead.getOrDefault(v, v)).toList()));
+      if (!node.op().is(OpKey.TERSOR, FakeQuant.TYPE)) {
+        continue;
+      }
+      Value condition = new Value(++id[0], "_coded_" + node.input(0).id());
+      Value chosen = new Value(++id[0], "");
+      inputs.add(condition);
+      types.put(condition, TensorType.of(DType.BOOL));
+      types.put(chosen, coded.type(node.input(0)));
+      nodes.add(
+          new Node(
+              ++id[0],
+              "",
+              new OpKey("", "Where", coded.opset("")),
+              List.of(condition, node.output(0), node.input(0)),
+              List.of(chosen),
+              Map.of()));
+      instead.put(node.output(0), chosen);
+      switches.put(names.of(node.input(0)), condition.name());
+    }
+    return new Graph(
+        coded.name(),
+        inputs,
+        coded.outputs(),
+        nodes,
+        coded.constants(),
+        types,
+        coded.opsets(),
+        coded.metadata());
+  }
+
+  /**
+   * The repaired decisions.
+   *
+   * @param goal signal to noise in dB of the worst output
+   * @param wider what the activations take instead; empty: they stay float
+   */
+  Quantizer.Decisions repaired(double goal, Optional<NumberFormat> wider, Runnable step) {
+    List<String> reports = new ArrayList<>(decisions.reports());
+    double before = decibels(units.keySet());
+    if (before >= goal) {
+      reports.add(
+          String.format(
+              Locale.ROOT, "repair: the worst output keeps %.1f dB: nothing to do", before));
+      return with(decisions.plan(), reports);
+    }
+    double most = decibels(Set.of());
+    if (most < goal) {
+      throw new TersorException(
+          "TSR-0426",
+          String.format(
+              Locale.ROOT,
+              "with all activations in float the worst output of '%s' keeps %.1f dB, not %.1f: its weights need more bits"
+                  + " or another method, or the goal is too high",
+              base.name(),
+              most,
+              goal));
+    }
+    Map<String, Double> alone = new LinkedHashMap<>();
+    for (String unit : units.keySet()) {
+      alone.put(unit, decibels(Set.of(unit)));
+      step.run();
+    }
+    List<String> order =
+        alone.entrySet().stream()
+            .sorted(Comparator.comparingDouble(Map.Entry::getValue))
+            .map(Map.Entry::getKey)
+            .toList();
+    int enough = order.size();
+    for (int low = 1; low < enough; ) {
+      int middle = (low + enough) / 2;
+      if (decibels(without(order.subList(0, middle))) >= goal) {
+        enough = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    List<String> left = new ArrayList<>(order.subList(0, enough));
+    for (String unit : order.subList(0, enough).reversed()) {
+      List<String> fewer = left.stream().filter(u -> !u.equals(unit)).toList();
+      if (decibels(without(fewer)) >= goal) {
+        left = new ArrayList<>(fewer);
+      }
+    }
+    QuantPlan plan = decisions.plan().withActivations(changed(left, wider));
+    for (String unit : left) {
+      reports.add(
+          String.format(
+              Locale.ROOT,
+              "%s: repair: %s; coded alone it leaves the worst output %.1f dB, nothing coded but weights %.1f dB",
+              unit,
+              wider.map(f -> "in " + f.id()).orElse("stays float"),
+              alone.getOrDefault(unit, most),
+              most));
+    }
+    Quantizer.Decisions repaired = with(plan, reports);
+    Graph graph = new Quantizer(compiler).apply(base, repaired, Quantizer.quiet(options));
+    Executable executed = compiler.link(graph, options.backend(), Quantizer.quiet(options));
+    double after = decibels(samples.stream().map(executed::run).toList());
+    reports.add(
+        String.format(
+            Locale.ROOT,
+            "repair: the worst output keeps %.1f dB, was %.1f: %d of %d activations %s",
+            after,
+            before,
+            left.size(),
+            order.size(),
+            wider.map(f -> "take " + f.id()).orElse("stay float")));
+    return with(plan, reports);
+  }
+
+  private Quantizer.Decisions with(QuantPlan plan, List<String> reports) {
+    return new Quantizer.Decisions(
+        plan, decisions.codes(), decisions.factors(), decisions.biases(), List.copyOf(reports));
+  }
+
+  private Set<String> without(List<String> left) {
+    Set<String> rest = new LinkedHashSet<>(units.keySet());
+    left.forEach(rest::remove);
+    return rest;
+  }
+
+  private Map<String, QuantPlan.Activation> changed(
+      List<String> left, Optional<NumberFormat> wider) {
+    Map<String, QuantPlan.Activation> activations = new TreeMap<>(decisions.plan().activations());
+    for (String unit : left) {
+      for (String name : units.getOrDefault(unit, Set.of())) {
+        QuantPlan.Activation old = activations.remove(name);
+        if (wider.isPresent() && old != null) {
+          ActivationGrid grid = ActivationGrid.of(compiler.registry().format(old.format()), old);
+          activations.put(name, ActivationGrid.fit(wider.get(), grid.lowest(), grid.highest()));
+        }
+      }
+    }
+    return activations;
+  }
+
+  /** Signal to noise of the worst output if some units are coded. */
+  private double decibels(Set<String> coded) {
+    Map<String, Tensor> positions = new LinkedHashMap<>();
+    units.forEach((unit, names) -> {
+      Tensor on = Tensor.zeros(DType.BOOL);
+      on.setLong(0, coded.contains(unit) ? 1 : 0);
+      names.forEach(name -> positions.put(switches.getOrDefault(name, name), on));
+    });
+    List<Map<String, Tensor>> results = new ArrayList<>();
+    for (Map<String, Tensor> sample : samples) {
+      Map<String, Tensor> call = new LinkedHashMap<>(sample);
+      call.putAll(positions);
+      results.add(switched.run(call));
+    }
+    return decibels(results);
+  }
+
+  private double decibels(List<Map<String, Tensor>> results) {
+    Map<String, OutputNoise> noise = new LinkedHashMap<>();
+    for (int i = 0; i < results.size(); i++) {
+      Map<String, Tensor> got = results.get(i);
+      exact
+          .get(i)
+          .forEach((name, tensor) -> {
+            Tensor other = got.get(name);
+            if (other != null && tensor.dtype().isFloat()) {
+              noise.computeIfAbsent(name, n -> new OutputNoise()).power(tensor, other);
+            }
+          });
+    }
+    return noise.values().stream()
+        .mapToDouble(OutputNoise::sqnr)
+        .min()
+        .orElse(Double.POSITIVE_INFINITY);
+  }
+}
