@@ -94,8 +94,8 @@ record DropSearch(
 
   /** Share of the samples that became wrong, less those that became right. */
   static PairedDrop accuracy(Executable model, Executable reference, Samples.Data labelled, int n) {
-    double[] losses = new double[n];
-    double[] sizes = new double[n];
+    int goodToBad = 0;
+    int badToGood = 0;
     for (int i = 0; i < n; i++) {
       Map<String, Tensor> call = labelled.read(i, 1);
       Tensor here = model.run(call).values().iterator().next();
@@ -103,9 +103,9 @@ record DropSearch(
       int label = labelled.labels().get(i);
       boolean right = PairedOutcomes.best(here, 0, here.size()) == label;
       boolean wasRight = PairedOutcomes.best(there, 0, there.size()) == label;
-      losses[i] = (wasRight ? 1 : 0) - (right ? 1 : 0);
-      sizes[i] = 1;
+      goodToBad += wasRight && !right ? 1 : 0;
+      badToGood += right && !wasRight ? 1 : 0;
     }
-    return PairedDrop.of(losses, sizes);
+    return PairedDrop.ofFlips(goodToBad, badToGood, n);
   }
 }

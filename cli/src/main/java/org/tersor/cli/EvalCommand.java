@@ -38,6 +38,7 @@ import picocli.CommandLine.Option;
       "mnist: IDX files, pixels become (v/255 - .1307) / .3081 unless --preprocess says otherwise. images: pictures with labels.csv (file,label), else labels in the order of the file names.",
       "perplexity: of a language model on texts (.txt), e to the mean loss per token; with --reference also KL divergence and agreement.",
       "vad: speech in .wav files with .scv labels; samples in windows of the model's size, state as --state says. The value is the area under the ROC curve over frames.",
+      "psnr: of a model that makes pictures larger, on the brightness of photos; the value is the mean peak signal to noise in dB.",
       "cosine: the angle between the first outputs of MODEL and --reference on samples without labels; the value is the least of all.",
       "  Also signal and peak to noise in dB, and the share of numbers that differ by at most a 255th of the output's range."
     })
@@ -47,7 +48,7 @@ final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--task",
       required = true,
-      description = "mnist, images, vad, perplexity or cosine.")
+      description = "mnist, images, vad, psnr, perplexity or cosine.")
   String task = "";
 
   @Option(names = "--data", paramLabel = "DIR", required = true, description = "The data.")
@@ -144,6 +145,9 @@ final class EvalCommand implements Callable<Integer> {
     if (task.equalsIgnoreCase("vad")) {
       return voiceActivity(loaded);
     }
+    if (task.equalsIgnoreCase("psnr")) {
+      return pictures(compiler, loaded);
+    }
     SampleSet used = new SampleSet();
     Samples.Data samples =
         Samples.task(
@@ -154,14 +158,7 @@ final class EvalCommand implements Callable<Integer> {
                 options.preprocess.map(Preprocess::parse))
             .noting(used);
     int n = Math.min(limit, samples.count());
-    Optional<Executable> other = Optional.empty();
-    if (reference.isPresent()) {
-      boolean foreign = options.isArtifact() || options.backend.equals("ort");
-      other =
-          Optional.of(
-              compiled(compiler, reference.get(), foreign ? "jvm" : options.backend).executable());
-    }
-    Optional<Executable> beside = other;
+    Optional<Executable> beside = beside(compiler);
     PairedOutcomes paired = new PairedOutcomes();
     List<Result> results = new ArrayList<>();
     options.common.withProgress(
@@ -189,6 +186,61 @@ final class EvalCommand implements Callable<Integer> {
         100 * result.value(),
         result.n(),
         reference.map(r -> "; against " + r.getFileName() + ": " + paired).orElse(""));
+    return Exit.OK;
+  }
+
+  /** The model of --reference. */
+  private Optional<Executable> beside(Compiler compiler) {
+    boolean foreign = options.isArtifact() || options.backend.equals("ort");
+    return reference.map(
+        file -> compiled(compiler, file, foreign ? "jvm" : options.backend).executable());
+  }
+
+  private int pictures(Compiler compiler, LoadedModel loaded) throws IOException {
+    List<Path> all = Samples.pictures(data);
+    List<Path> photos = all.subList(0, Math.min(limit, all.size()));
+    Optional<Executable> beside = beside(compiler);
+    List<PictureQuality> results = new ArrayList<>();
+    options.common.withProgress(
+        "evaluating",
+        (long) photos.size() * (beside.isPresent() ? 2 : 1),
+        step -> {
+          try {
+            results.add(PictureQuality.measure(loaded.executable(), dims(loaded), photos, step));
+            if (beside.isPresent()) {
+              results.add(PictureQuality.measure(beside.get(), dims(loaded), photos, step));
+            }
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        });
+    PictureQuality result = results.getFirst();
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("metric", "psnr");
+    json.put("value", result.mean());
+    json.put("n", photos.size());
+    json.put("backend", loaded.backend());
+    json.put("perSample", result.decibels());
+    String against = "";
+    if (results.size() > 1) {
+      PictureQuality other = results.getLast();
+      double change = result.mean() - other.mean();
+      json.put("reference", other.mean());
+      json.put("change", change);
+      json.put("standardError", result.errorAgainst(other));
+      against =
+          String.format(
+              java.util.Locale.ROOT,
+              "; %s %.3f dB, change %+.3f, standard error %.3f",
+              reference.map(Path::getFileName).map(Path::toString).orElse(""),
+              other.mean(),
+              change,
+              result.errorAgainst(other));
+    }
+    options.common.sayJson(json);
+    options.common.say(
+        "%s on %s: peak signal to noise %.3f dB, mean of %d photos%s",
+        options.model.getFileName(), loaded.backend(), result.mean(), photos.size(), against);
     return Exit.OK;
   }
 

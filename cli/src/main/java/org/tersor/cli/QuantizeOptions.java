@@ -65,8 +65,11 @@ final class QuantizeOptions {
 
   @Option(
       names = "--activations",
-      paramLabel = "FORMAT|none",
-      description = "Number format of the activations, or none: they stay float.")
+      paramLabel = "FORMAT|none|dynamic_u8_tensor|dynamic_sN_row",
+      description = {
+        "Number format of the activations, or none: they stay float. dynamic: the grid of what a layer reads is chosen when the model",
+        "runs, for the tensor or (matrix products) for each row, with N bits; it needs no calibration."
+      })
   Optional<String> activations = Optional.empty();
 
   @Option(
@@ -478,7 +481,8 @@ final class QuantizeOptions {
           "calibration data is needed for ranges of activations and for methods that look at inputs:"
               + " --calibrate DIR or FILE.npz (or --calibrate random, to time but not to use). Without"
               + " data there are weights alone (--activations none with --method rtn, mse or hqq and"
-              + " --equalize cle), and per-token activations in recipes of language models (dynamic=8)");
+              + " --equalize cle), and activations coded when the model runs (--activations"
+              + " dynamic_u8_tensor, or dynamic_s8_row for each token)");
     }
     return samples(base, model, calibrate.get(), calibrationSamples, task);
   }

@@ -17,6 +17,7 @@ import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.equalize.SplitOutliers;
 import org.tersor.passes.graph.DynamicActivations;
+import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.ChannelFactors;
 import org.tersor.passes.quant.Equalization;
@@ -150,7 +151,8 @@ record Recipe(
               List.of(
                   new org.tersor.passes.infer.TypeInference(),
                   new DynamicActivations(
-                      dynamic.get(), node -> isLayer(layers, node) && !isKept(node))),
+                      DynamicGrid.rows(dynamic.get()),
+                      node -> isLayer(layers, node) && !isKept(node))),
               result,
               compile);
     }

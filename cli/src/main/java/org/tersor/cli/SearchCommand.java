@@ -29,6 +29,7 @@ import org.tersor.passes.quant.MixedSearch;
 import org.tersor.passes.quant.OutputNoise;
 import org.tersor.passes.quant.Quantizer;
 import org.tersor.passes.quant.SampleSet;
+import org.tersor.passes.quant.SearchProblem;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -54,7 +55,7 @@ final class SearchCommand implements Callable<Integer> {
       description = {
         "size: bytes of all constants, in parts of the float32 ones (x) or B, KB, MB.",
         "latency: sum of the layers' measured times on --backend, in parts of the float ones (x), or ms, us.",
-        "drop: the smallest plan whose loss of accuracy (pt) or rise of perplexity (%) is below this with 95 % confidence, by paired bootstrap over --data."
+        "drop: the smallest plan whose loss of accuracy (pt) or rise of perplexity (%) is below this with 95 % confidence, by changed answers or by paired bootstrap over texts of --data."
       })
   String budget = "";
 
@@ -165,14 +166,15 @@ final class SearchCommand implements Callable<Integer> {
     Pattern kept = pattern(keep.orElse("$^"));
     MixedSearch search =
         new MixedSearch(
-            compiler,
-            base,
-            uniform,
-            formats.contains(MixedSearch.FLOAT),
-            name -> !kept.matcher(name).find(),
-            how,
-            distribution,
-            samples);
+            new SearchProblem(
+                compiler,
+                base,
+                uniform,
+                formats.contains(MixedSearch.FLOAT),
+                name -> !kept.matcher(name).find(),
+                how,
+                distribution,
+                samples));
     boolean times = budget.startsWith("latency");
     if (Budget.parse(budget, floatBytes, () -> 1) instanceof Budget.Size size
         && size.bytes() < search.sizes()[0]) {

@@ -167,10 +167,53 @@ class IntegerExecutionTest {
         }
       }
     }
-    boolean transposed = kind == Kind.CONV_TRANSPOSE || kind == Kind.CONV_TRANSPOSE_GROUPED;
-    // ONNX has no integer ConvTranspose: its weights are decoded and its results stay floats.
-    assertEquals(
-        transposed ? 0 : WEIGHTS.size() * LAYERS, integer, kind + ": layers with integer kernels");
+    assertEquals(WEIGHTS.size() * LAYERS, integer, kind + ": layers with integer kernels");
+  }
+
+  private static boolean isTransposed(Kind kind) {
+    return kind == Kind.CONV_TRANSPOSE || kind == Kind.CONV_TRANSPOSE_GROUPED;
+  }
+
+  private static boolean isMatrix(Kind kind) {
+    return kind == Kind.MATMUL || kind == Kind.GEMM || kind == Kind.GEMM_TRANSPOSED;
+  }
+
+  /** Grids that are chosen when the model runs: integers give the same but for float rounding. */
+  @ParameterizedTest
+  @EnumSource(Kind.class)
+  @SuppressWarnings("EnumOrdinal") // only a seed
+  void codesMadeWhenTheModelRunsAreMultiplied(Kind kind) {
+    Random random = new Random(80 + kind.ordinal());
+    for (int n = 0; n < LAYERS; n++) {
+      Graph graph = graph(kind, random);
+      long[] shape = graph.type(graph.inputs().getFirst()).tensor().staticShape();
+      for (String activations : List.of("dynamic_u8_tensor", "dynamic_s8_row", "dynamic_s4_row")) {
+        String weights = WEIGHTS.get(n % WEIGHTS.size());
+        Quantizer.Options options =
+            new Quantizer.Options(
+                weights, Optional.of(activations), new Calibrator.MinMax(), "interpreter", compile);
+        Quantizer.Quantized quantized = quantizer.quantize(graph, List.of(), options);
+        assertEquals(
+            isMatrix(kind) || (activations.endsWith("tensor") && !isTransposed(kind)) ? 1 : 0,
+            quantizer.layers(quantized, compile).stream()
+                .filter(l -> l.kernel().isPresent())
+                .count(),
+            kind + " " + weights + " " + activations);
+        Map<String, Tensor> sample = Map.of("x", normal(random, shape));
+        Tensor floats = fake(quantized, sample);
+        Tensor codes =
+            compiler.link(quantized.graph(), "jvm", compile).run(sample).values().iterator().next();
+        double step = step(quantized, List.of(sample));
+        for (int i = 0; i < floats.size(); i++) {
+          assertEquals(
+              floats.getDouble(i),
+              codes.getDouble(i),
+              step,
+              kind + " " + weights + " " + activations);
+        }
+        assertEquals(quantized.plan(), QuantPlan.parse(quantized.plan().text()));
+      }
+    }
   }
 
   /** Of the result's codes; where it stays float a ten-thousandth of its largest number. */

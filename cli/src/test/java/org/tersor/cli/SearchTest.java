@@ -22,6 +22,7 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.MixedSearch;
 import org.tersor.passes.quant.Quantizer;
+import org.tersor.passes.quant.SearchProblem;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -93,7 +94,8 @@ class SearchTest {
                   format, Optional.empty(), new Calibrator.MinMax(), "interpreter", compile)));
     }
     MixedSearch search =
-        new MixedSearch(compiler, base, uniform, floats, name -> true, how, true, samples);
+        new MixedSearch(
+            new SearchProblem(compiler, base, uniform, floats, name -> true, how, true, samples));
     search.measureItems(false, () -> {});
     return search;
   }
@@ -186,14 +188,15 @@ class SearchTest {
             S4, Optional.empty(), new Calibrator.MinMax(), "interpreter", compile);
     MixedSearch search =
         new MixedSearch(
-            compiler,
-            base,
-            Map.of(S4, quantizer.decide(base, samples, how)),
-            false,
-            name -> true,
-            how,
-            false,
-            samples);
+            new SearchProblem(
+                compiler,
+                base,
+                Map.of(S4, quantizer.decide(base, samples, how)),
+                false,
+                name -> true,
+                how,
+                false,
+                samples));
     search.measureItems(false, () -> {});
     Tensor seen = samples.getFirst().values().iterator().next();
     Tensor y =
@@ -228,6 +231,36 @@ class SearchTest {
     assertEquals(0.01, small.value());
     assertTrue(!small.within(0.015), "one of a hundred may be three of a hundred");
     assertTrue(PairedDrop.of(many, ones).within(0.001));
+  }
+
+  /** By hand where nothing changed; against the bootstrap where much did; against drawn samples. */
+  @Test
+  void theBoundOfFlipsIsThatOfMcNemarsTest() {
+    double z = 1.6448536269514722;
+    assertEquals(z * z / (100 + z * z), PairedDrop.ofFlips(0, 0, 100).upper(), 1e-9);
+    // As many flips as make McNemar's statistic z: a drop of 0 is just excluded on the other side.
+    assertTrue(PairedDrop.ofFlips(20, 60, 10_000).upper() < 0);
+    assertTrue(PairedDrop.ofFlips(20, 24, 10_000).upper() > 0);
+    double[] losses = new double[10_000];
+    double[] ones = new double[10_000];
+    java.util.Arrays.fill(ones, 1);
+    java.util.Arrays.fill(losses, 0, 150, 1);
+    java.util.Arrays.fill(losses, 150, 250, -1);
+    assertEquals(
+        PairedDrop.of(losses, ones).upper(), PairedDrop.ofFlips(150, 100, 10_000).upper(), 3e-4);
+    int covered = 0;
+    int rounds = 2000;
+    for (int round = 0; round < rounds; round++) {
+      int bad = 0;
+      int good = 0;
+      for (int i = 0; i < 200; i++) {
+        double u = random.nextDouble();
+        bad += u < 0.03 ? 1 : 0;
+        good += u >= 0.03 && u < 0.04 ? 1 : 0;
+      }
+      covered += PairedDrop.ofFlips(bad, good, 200).upper() >= 0.02 ? 1 : 0;
+    }
+    assertTrue(covered > 0.93 * rounds && covered < 0.99 * rounds, "covered " + covered);
   }
 
   @Test

@@ -262,6 +262,15 @@ public final class Samples {
     return inputs.getFirst();
   }
 
+  /** The pictures of a folder, by name. */
+  public static List<Path> pictures(Path folder) throws IOException {
+    List<Path> files = list(folder).stream().filter(Samples::isPicture).toList();
+    if (files.isEmpty()) {
+      throw new TersorException("TSR-0902", folder + " holds no pictures (.png, .jpg, .gif, .bmp)");
+    }
+    return files;
+  }
+
   private static boolean isPicture(Path file) {
     return Stream.of(".png", ".jpg", ".jpeg", ".gif", ".bmp").anyMatch(name(file)::endsWith);
   }

@@ -1,10 +1,8 @@
 package org.tersor.ir.ops;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
-import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.op.EvalContext;
@@ -14,7 +12,6 @@ import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.ir.op.WeightVectors;
-import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -39,81 +36,6 @@ final class ConvTranspose extends OpBase {
             .tolerance(OpSchema.Tolerance.ACCUMULATION));
   }
 
-  /**
-   * Shapes of one node.
-   *
-   * @param out [N, M, out...]
-   * @param begin positions of the result that are cut off before it, one per spatial dimension
-   */
-  private record Plan(
-      List<DimExpr> out, long[] stride, long[] dilation, List<DimExpr> begin, long groups) {}
-
-  private static Plan plan(OpContext c) {
-    List<DimExpr> x = c.dims(0);
-    List<DimExpr> w = c.dims(1);
-    if (x.size() < 3 || w.size() != x.size()) {
-      throw c.error(
-          "TSR-0303",
-          "X [N, C, D...] and W [C, M / group, k...] must have the same rank, 3 or more");
-    }
-    int rank = x.size() - 2;
-    long groups = c.intAttr("group", 1);
-    if (groups < 1
-        || groups > Integer.MAX_VALUE
-        || (x.get(1).isConst() && x.get(1).constValue() % groups != 0)) {
-      throw c.error("TSR-0303", x.get(1) + " channels do not make " + groups + " groups");
-    }
-    if (x.get(1).isConst() && w.getFirst().isConst() && !x.get(1).equals(w.getFirst())) {
-      throw c.error("TSR-0303", "X has " + x.get(1) + " channels and W expects " + w.getFirst());
-    }
-    List<DimExpr> kernel = w.subList(2, w.size());
-    ConvPlan.checkKernelShape(c, kernel);
-    long[] stride = Window.positive(c, "strides", rank);
-    long[] dilation = Window.positive(c, "dilations", rank);
-    long[] pads = Window.longs(c, "pads", 2 * rank, 0);
-    long[] outputPadding = Window.longs(c, "output_padding", rank, 0);
-    Optional<long[]> given = c.intsAttr("output_shape").filter(s -> s.length > 0);
-    String autoPad = c.stringAttr("auto_pad", "NOTSET");
-    List<DimExpr> out = new ArrayList<>(List.of(x.getFirst(), w.get(1).times(groups)));
-    List<DimExpr> begin = new ArrayList<>();
-    for (int d = 0; d < rank; d++) {
-      DimExpr full =
-          x.get(2 + d)
-              .minus(1)
-              .times(stride[d])
-              .plus(outputPadding[d])
-              .plus(kernel.get(d).minus(1).times(dilation[d]))
-              .plus(1);
-      boolean same = autoPad.equals("SAME_UPPER") || autoPad.equals("SAME_LOWER");
-      if (given.isPresent() || same) {
-        DimExpr size =
-            given.isPresent()
-                ? DimExpr.of(outputSize(c, given.get(), d, rank))
-                : x.get(2 + d).times(stride[d]);
-        DimExpr total = full.minus(size).max(DimExpr.ZERO);
-        DimExpr half = total.floorDiv(2);
-        // The odd position goes to the end with SAME_UPPER, to the beginning otherwise.
-        begin.add(autoPad.equals("SAME_UPPER") ? half : total.minus(half));
-        out.add(size);
-      } else {
-        boolean explicit = autoPad.equals("NOTSET");
-        begin.add(DimExpr.of(explicit ? pads[d] : 0));
-        out.add(explicit ? full.minus(pads[d] + pads[rank + d]) : full);
-      }
-      if (out.getLast().isConst() && out.getLast().constValue() < 0) {
-        throw c.error("TSR-0303", "spatial dimension " + d + " of the result is negative");
-      }
-    }
-    return new Plan(List.copyOf(out), stride, dilation, begin, groups);
-  }
-
-  private static long outputSize(OpContext c, long[] given, int d, int rank) {
-    if (given.length != rank && given.length != rank + 2) {
-      throw c.error("TSR-0304", "output_shape must have " + rank + " numbers");
-    }
-    return given[given.length - rank + d];
-  }
-
   @Override
   public Optional<WeightLayout> weights(OpContext c) {
     // All groups share the rows of their outputs, as scales along axis 1 do.
@@ -124,7 +46,7 @@ final class ConvTranspose extends OpBase {
 
   @Override
   public void weightVectors(EvalContext c, WeightVectors vectors) {
-    Plan plan = plan(c);
+    ConvTransposePlan plan = ConvTransposePlan.of(c, 0, 1);
     Tensor x = c.input(0);
     long[] ws = c.input(1).shape();
     int rank = ws.length - 2;
@@ -172,12 +94,12 @@ final class ConvTranspose extends OpBase {
 
   @Override
   List<? extends ValueType> types(OpContext c) {
-    return List.of(type(c.dtype(0), shapes(c, 0, 2).map(s -> plan(c).out())));
+    return List.of(type(c.dtype(0), shapes(c, 0, 2).map(s -> ConvTransposePlan.of(c, 0, 1).out())));
   }
 
   @Override
   List<Tensor> values(EvalContext c) {
-    Plan plan = plan(c);
+    ConvTransposePlan plan = ConvTransposePlan.of(c, 0, 1);
     long[] out = Window.numbers(plan.out());
     Tensor y = Shapes.allocate(c, c.dtype(0), out);
     long[] xs = c.input(0).shape();
@@ -185,44 +107,8 @@ final class ConvTranspose extends OpBase {
     double[] x = Reals.of(c.input(0));
     double[] w = Reals.of(c.input(1));
     double[] sum = new double[y.size()];
-    int rank = xs.length - 2;
-    long[] spatial = java.util.Arrays.copyOfRange(xs, 2, xs.length);
-    long[] kernel = java.util.Arrays.copyOfRange(ws, 2, ws.length);
-    long[] windows = java.util.Arrays.copyOfRange(out, 2, out.length);
-    long[] begin = Window.numbers(plan.begin());
-    int plane = (int) Tensor.count(spatial);
-    int taps = (int) Tensor.count(kernel);
-    int outPlane = (int) Tensor.count(windows);
-    int channels = (int) xs[1];
-    int perGroup = (int) (channels / plan.groups());
-    int filters = (int) ws[1];
-    // Every input element is spread over its window of the result.
-    for (int p = 0; p < plane; p++) {
-      long[] at = Shapes.unravel(p, spatial);
-      for (int t = 0; t < taps; t++) {
-        long[] tap = Shapes.unravel(t, kernel);
-        long target = 0;
-        boolean inside = true;
-        for (int d = 0; d < rank; d++) {
-          long position = at[d] * plan.stride()[d] + tap[d] * plan.dilation()[d] - begin[d];
-          inside &= position >= 0 && position < windows[d];
-          target = target * windows[d] + position;
-        }
-        if (!inside) {
-          continue;
-        }
-        for (int n = 0; n < xs[0]; n++) {
-          for (int ic = 0; ic < channels; ic++) {
-            double value = x[(n * channels + ic) * plane + p];
-            int first = ic / perGroup * filters;
-            for (int m = 0; m < filters; m++) {
-              sum[(int) ((n * out[1] + first + m) * outPlane + target)] +=
-                  value * w[(ic * filters + m) * taps + t];
-            }
-          }
-        }
-      }
-    }
+    plan.forEach(xs, ws, (px, pw, filter, py) -> sum[py] += x[px] * w[pw]);
+    int outPlane = (int) Tensor.count(java.util.Arrays.copyOfRange(out, 2, out.length));
     for (int i = 0; i < sum.length; i++) {
       double bias = c.hasInput(2) ? c.input(2).getDouble((int) (i / outPlane % out[1])) : 0;
       y.setDouble(i, sum[i] + bias);
@@ -232,53 +118,18 @@ final class ConvTranspose extends OpBase {
 
   @Override
   Lowering code(OpContext c) {
-    Plan plan = plan(c);
-    List<DimExpr> xs = c.dims(0);
-    List<DimExpr> ws = c.dims(1);
+    ConvTransposePlan plan = ConvTransposePlan.of(c, 0, 1);
     KernelBuilder kernel = new KernelBuilder(this, c);
-    Axis n = new Axis("n", xs.getFirst());
-    Axis g = new Axis("g", DimExpr.of(plan.groups()));
-    Axis m = new Axis("m", ws.get(1));
-    DimExpr perGroup = xs.get(1).floorDiv(plan.groups());
-    Axis ic = new Axis("ic", perGroup);
-    List<Axis> o = Shapes.axes("o", plan.out().subList(2, plan.out().size()));
-    List<Axis> k = Shapes.axes("k", ws.subList(2, ws.size()));
-    KExpr channel = K.add(K.mul(K.axis(g), K.dim(perGroup)), K.axis(ic));
-    List<KExpr> xi = new ArrayList<>(List.of(K.axis(n), channel));
-    List<KExpr> wi = new ArrayList<>(List.of(channel, K.axis(m)));
-    KExpr inside = K.bool(true);
-    for (int d = 0; d < o.size(); d++) {
-      // The input position whose window holds this result at this tap, if there is one.
-      KExpr shifted =
-          K.sub(
-              K.add(K.axis(o.get(d)), K.dim(plan.begin().get(d))),
-              K.mul(K.axis(k.get(d)), K.index(plan.dilation()[d])));
-      KExpr stride = K.index(plan.stride()[d]);
-      if (plan.stride()[d] != 1) {
-        inside = K.and(inside, K.eq(K.floorMod(shifted, stride), K.index(0)));
-      }
-      KExpr position = K.floorDiv(shifted, stride);
-      inside =
-          K.and(K.and(inside, K.ge(shifted, K.index(0))), K.lt(position, K.dim(xs.get(2 + d))));
-      xi.add(position);
-      wi.add(K.axis(k.get(d)));
-    }
-    KExpr x = kernel.value(0, xi);
-    List<Axis> fold = new ArrayList<>(List.of(ic));
-    fold.addAll(k);
-    fold.removeIf(a -> a.extent().isConst(1));
+    ConvTransposePlan.Indices at = plan.indices(c, 0, 1);
+    KExpr x = kernel.value(0, at.x());
     KExpr value =
-        K.sum(fold, K.mul(K.select(inside, x, K.literal(x.scalar(), 0.0)), kernel.value(1, wi)));
-    KExpr filter = K.add(K.mul(K.axis(g), K.dim(ws.get(1))), K.axis(m));
+        K.sum(
+            at.fold(),
+            K.mul(K.select(at.inside(), x, K.literal(x.scalar(), 0.0)), kernel.value(1, at.w())));
     if (c.hasInput(2)) {
-      value = K.add(value, kernel.value(2, filter));
+      value = K.add(value, kernel.value(2, at.filter()));
     }
-    List<Axis> axes = new ArrayList<>(List.of(n, g, m));
-    axes.addAll(o);
-    axes.removeIf(a -> a.extent().isConst(1));
-    List<KExpr> target = new ArrayList<>(List.of(K.axis(n), filter));
-    target.addAll(Shapes.refs(o));
-    kernel.stage(kernel.out(0), axes, target, value);
+    kernel.stage(kernel.out(0), at.axes(), at.target(), value);
     return kernel.build();
   }
 }

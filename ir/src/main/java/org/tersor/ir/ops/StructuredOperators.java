@@ -40,6 +40,7 @@ public final class StructuredOperators implements OperatorProvider {
     all.add(new DequantizeLinear("com.microsoft"));
     all.add(new DynamicQuantizeLinear());
     all.add(new ConvTranspose());
+    all.add(new QLinearConvTranspose());
     all.add(new LayerNormalization(LayerNormalization.Kind.LAYER));
     all.add(new LayerNormalization(LayerNormalization.Kind.RMS));
     all.add(new LayerNormalization(LayerNormalization.Kind.SKIP));

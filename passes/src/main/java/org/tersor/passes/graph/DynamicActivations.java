@@ -9,7 +9,6 @@ import java.util.Set;
 import java.util.function.Predicate;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
-import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
@@ -17,18 +16,19 @@ import org.tersor.ir.spi.PassContext;
 import org.tersor.runtime.DType;
 
 /**
- * Puts a {@link DynamicFakeQuant} before layers: one for all that read a value, so that layers
- * beside each other multiply with the same codes.
+ * Gives what layers read codes when the model runs: each row on a grid of its own ({@link
+ * DynamicFakeQuant}), or the whole tensor on one (DynamicQuantizeLinear). There is one quantizer
+ * for all that read a value, so that layers beside each other multiply with the same codes.
  */
 public final class DynamicActivations implements Pass {
-  private final int bits;
+  private final DynamicGrid grid;
   private final Predicate<Node> layers;
 
   /**
-   * @param layers MatMul and Gemm nodes whose first operand is coded
+   * @param layers nodes whose first operand is coded, where the grid fits them
    */
-  public DynamicActivations(int bits, Predicate<Node> layers) {
-    this.bits = bits;
+  public DynamicActivations(DynamicGrid grid, Predicate<Node> layers) {
+    this.grid = grid;
     this.layers = layers;
   }
 
@@ -57,26 +57,17 @@ public final class DynamicActivations implements Pass {
         continue;
       }
       Value x = node.input(0);
-      boolean rows = node.op().is("MatMul") || node.op().is("Gemm");
-      if (!rows || !(graph.type(x) instanceof TensorType type && type.dtype() == DType.F32)) {
+      if (!grid.fits(node)
+          || !(graph.type(x) instanceof TensorType found && found.dtype() == DType.F32)) {
         left.add(node.label());
         continue;
       }
       Value y = coded.get(x);
       if (y == null) {
-        y = rewrite.edit().value("", graph.type(x));
+        TensorType type = rewrite.tensorType(x).orElseThrow();
+        y = rewrite.edit().value("", type);
         coded.put(x, y);
-        rewrite.edit().importDomain(OpKey.TERSOR, 1);
-        rewrite
-            .edit()
-            .add(
-                new Node(
-                    rewrite.edit().freshId(),
-                    "",
-                    new OpKey(OpKey.TERSOR, DynamicFakeQuant.TYPE, 1),
-                    List.of(x),
-                    List.of(y),
-                    DynamicFakeQuant.attributes(bits, graph.opset(""))));
+        grid.nodes(rewrite.edit(), graph.opset(""), x, type, y).forEach(rewrite.edit()::add);
       }
       List<Value> inputs = new ArrayList<>(node.inputs());
       inputs.set(0, y);
@@ -88,8 +79,7 @@ public final class DynamicActivations implements Pass {
             "dynamic-activations: "
                 + coded.size()
                 + " values get codes of "
-                + bits
-                + " bits for each row"
+                + grid.id()
                 + (left.isEmpty() ? "" : "; not those of " + left + ", which have no rows"));
     return rewrite.apply();
   }

@@ -3,6 +3,7 @@ package org.tersor.passes.graph;
 import java.util.List;
 import java.util.Map;
 import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.GraphBuilder;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
@@ -29,7 +30,7 @@ public final class DynamicFakeQuant implements Operator, OperatorProvider {
 
   @Override
   public List<Operator> operators() {
-    return List.of(this);
+    return List.of(this, new DynamicCodes());
   }
 
   /** Attributes of a node in a graph that imports a version of the standard's operators. */
@@ -50,7 +51,7 @@ public final class DynamicFakeQuant implements Operator, OperatorProvider {
         .build();
   }
 
-  private static float levels(OpContext c) {
+  static float levels(OpContext c) {
     long levels = c.intAttr("levels", 0);
     if (levels < 1 || levels > 32767) {
       throw c.error("TSR-0304", "levels must be 1 to 32767, not " + levels);
@@ -73,11 +74,7 @@ public final class DynamicFakeQuant implements Operator, OperatorProvider {
     Tensor y = Tensor.zeros(x.dtype(), x.shape());
     int columns = (int) x.shape()[x.rank() - 1];
     for (int from = 0; from < x.size(); from += columns) {
-      float largest = 0;
-      for (int i = from; i < from + columns; i++) {
-        largest = Math.max(largest, Math.abs((float) x.getDouble(i)));
-      }
-      float scale = Math.max(largest / levels(c), LEAST);
+      float scale = scale(x, from, columns, levels(c));
       for (int i = from; i < from + columns; i++) {
         y.setDouble(i, (float) Math.rint((float) x.getDouble(i) / scale) * scale);
       }
@@ -85,20 +82,31 @@ public final class DynamicFakeQuant implements Operator, OperatorProvider {
     return List.of(y);
   }
 
+  /** The scale of a row that begins at an element. */
+  static float scale(Tensor x, int from, int columns, float levels) {
+    float largest = 0;
+    for (int i = from; i < from + columns; i++) {
+      largest = Math.max(largest, Math.abs((float) x.getDouble(i)));
+    }
+    return Math.max(largest / levels, LEAST);
+  }
+
   @Override
   public Lowering lower(OpContext c) {
-    Value x = c.node().input(0);
-    float levels = levels(c);
-    boolean operand = c.intAttr("opset", 18) >= 18;
     return new Lowering.Decompose(build -> {
-      Value size = build.add("Abs", x);
-      Value largest =
-          operand
-              ? build.add("ReduceMax", size, build.longs(-1))
-              : build.add("ReduceMax", Map.of("axes", new Attribute.IntsAttr(List.of(-1L))), size);
-      Value scale =
-          build.add("Max", build.add("Div", largest, build.scalar(levels)), build.scalar(LEAST));
-      return List.of(build.add("Mul", build.add("Round", build.add("Div", x, scale)), scale));
+      Value scale = scale(build, c);
+      return List.of(build.add("Mul", DynamicCodes.rounded(build, c, scale), scale));
     });
+  }
+
+  /** Scales of the rows, [..., 1]. */
+  static Value scale(GraphBuilder build, OpContext c) {
+    Value size = build.add("Abs", c.node().input(0));
+    Value largest =
+        c.intAttr("opset", 18) >= 18
+            ? build.add("ReduceMax", size, build.longs(-1))
+            : build.add("ReduceMax", Map.of("axes", new Attribute.IntsAttr(List.of(-1L))), size);
+    return build.add(
+        "Max", build.add("Div", largest, build.scalar(levels(c))), build.scalar(LEAST));
   }
 }

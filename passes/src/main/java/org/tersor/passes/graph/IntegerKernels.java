@@ -15,7 +15,6 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
-import org.tersor.ir.op.OnnxTypes;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.runtime.DType;
@@ -23,8 +22,9 @@ import org.tersor.runtime.Tensor;
 
 /**
  * DequantizeLinear of both operands, Conv, Gemm or MatMul, bias, ReLU or Clip that saturation does
- * anyway, QuantizeLinear: one integer operator. The report says how many layers compute with
- * integers and how many do not.
+ * anyway, QuantizeLinear: one integer operator. Layers whose inputs get their codes when the model
+ * runs are {@link DynamicKernels}'. The report says how many layers compute with integers and how
+ * many do not.
  */
 public final class IntegerKernels implements Pass {
   private static final int VERSION = 13;
@@ -101,6 +101,14 @@ public final class IntegerKernels implements Pass {
         }
       }
     }
+    DynamicKernels dynamic = new DynamicKernels(rewrite);
+    for (Node node : graph.nodes()) {
+      switch (dynamic.choose(node)) {
+        case DynamicKernels.Found.Kernel kernel -> kernels.put(node.id(), kernel.operator());
+        case DynamicKernels.Found.Obstacle obstacle -> reasons.put(node.id(), obstacle.why());
+        case DynamicKernels.Found.Nothing nothing -> {}
+      }
+    }
     List<Choice> choices = new ArrayList<>();
     for (Node node : graph.nodes()) {
       Optional<Node> codes =
@@ -136,9 +144,6 @@ public final class IntegerKernels implements Pass {
       return obstacle.get();
     }
     Optional<Node> input = graph.producer(node.input(0));
-    if (input.filter(n -> n.op().is(OpKey.TERSOR, DynamicFakeQuant.TYPE)).isPresent()) {
-      return "the grid of its input is chosen for each row when it runs";
-    }
     if (input.filter(QuantParams::isDequantize).isEmpty()) {
       return "its input is not quantized";
     }
@@ -162,7 +167,7 @@ public final class IntegerKernels implements Pass {
     int rank = graph.type(node.input(1)) instanceof TensorType w && w.isRanked() ? w.rank() : -1;
     boolean bias = !node.input(2).isPresent() || isKnown(graph, node.input(2));
     return switch (node.op().type()) {
-      case "Conv" -> bias ? Optional.empty() : Optional.of("its bias is computed");
+      case "Conv", "ConvTranspose" -> bias ? Optional.empty() : Optional.of("its bias is computed");
       case "Gemm" ->
           !bias
               ? Optional.of("its bias is computed")
@@ -202,6 +207,7 @@ public final class IntegerKernels implements Pass {
     private final Graph graph;
     private final Node quantize;
     private final PassContext context;
+    private final ByteCodes bytes;
     private final List<Node> swallowed = new ArrayList<>();
 
     /** The layer that was tried, or -1; and what came of it. */
@@ -215,11 +221,12 @@ public final class IntegerKernels implements Pass {
       this.graph = rewrite.graph();
       this.quantize = quantize;
       this.context = context;
+      this.bytes = new ByteCodes(rewrite);
     }
 
     boolean apply() {
       Optional<QuantParams> out =
-          QuantParams.of(graph, quantize).filter(p -> p.perTensor() && isByte(p.codes()));
+          QuantParams.of(graph, quantize).filter(p -> p.perTensor() && ByteCodes.isByte(p.codes()));
       if (out.isEmpty()) {
         return false;
       }
@@ -252,9 +259,9 @@ public final class IntegerKernels implements Pass {
       Optional<QuantParams> x =
           input
               .flatMap(n -> QuantParams.of(graph, n))
-              .filter(p -> p.perTensor() && isByte(p.codes()));
+              .filter(p -> p.perTensor() && ByteCodes.isByte(p.codes()));
       Optional<QuantParams> w =
-          weight.flatMap(n -> QuantParams.of(graph, n)).filter(p -> fitsByte(p.codes()));
+          weight.flatMap(n -> QuantParams.of(graph, n)).filter(p -> ByteCodes.fitsByte(p.codes()));
       if (x.isEmpty() || w.isEmpty()) {
         why =
             weight.isEmpty()
@@ -266,8 +273,8 @@ public final class IntegerKernels implements Pass {
       Optional<Constant> codes = graph.constant(weight.get().input(0));
       return codes.isPresent()
           && switch (layer.op().type()) {
-            case "Conv" ->
-                conv(layer, input.get(), weight.get(), x.get(), w.get(), codes.get(), out.get());
+            case "Conv", "ConvTranspose" ->
+                conv(layer, input.get(), weight.get(), x.get(), w.get(), out.get());
             case "Gemm" ->
                 gemm(
                     layer,
@@ -300,47 +307,6 @@ public final class IntegerKernels implements Pass {
       return rewrite.onlyUser(value).isPresent()
           ? graph.producer(value).filter(n -> !rewrite.isTouched(n))
           : Optional.empty();
-    }
-
-    private static boolean isByte(DType type) {
-      return type == DType.U8 || type == DType.I8;
-    }
-
-    /** Whether codes are bytes, or fewer bits that a byte holds. */
-    private static boolean fitsByte(DType type) {
-      return type.isInteger() && type.bits() <= Byte.SIZE;
-    }
-
-    /** Codes of fewer bits become bytes when the model is loaded: the file keeps them packed. */
-    private Value widened(Value codes) {
-      DType type = rewrite.tensorType(codes).orElseThrow().dtype();
-      if (isByte(type)) {
-        return codes;
-      }
-      DType wide = type.isSigned() ? DType.I8 : DType.U8;
-      Value output = rewrite.edit().value("", rewrite.tensorType(codes).get().withDtype(wide));
-      rewrite
-          .edit()
-          .add(
-              new Node(
-                  rewrite.edit().freshId(),
-                  "",
-                  new OpKey("", "Cast", LowerDecode.TWO_BITS),
-                  List.of(codes),
-                  List.of(output),
-                  Map.of("to", new Attribute.IntAttr(OnnxTypes.code(wide)))));
-      return output;
-    }
-
-    private Value widened(Tensor zero) {
-      if (isByte(zero.dtype())) {
-        return rewrite.edit().constant("", Constant.of(zero));
-      }
-      Tensor wide = Tensor.zeros(zero.dtype().isSigned() ? DType.I8 : DType.U8, zero.shape());
-      for (int i = 0; i < wide.size(); i++) {
-        wide.setLong(i, zero.getLong(i));
-      }
-      return rewrite.edit().constant("", Constant.of(wide));
     }
 
     /**
@@ -402,30 +368,28 @@ public final class IntegerKernels implements Pass {
     }
 
     private boolean conv(
-        Node layer,
-        Node input,
-        Node weight,
-        QuantParams x,
-        QuantParams w,
-        Constant codes,
-        QuantParams out) {
-      int channels = (int) codes.shape()[0];
-      if ((!w.perTensor() && w.axis() != 0) || !exists("", "QLinearConv")) {
+        Node layer, Node input, Node weight, QuantParams x, QuantParams w, QuantParams out) {
+      boolean transposed = layer.op().is("ConvTranspose");
+      OpKey op =
+          transposed
+              ? new OpKey(OpKey.TERSOR, "QLinearConvTranspose", 1)
+              : new OpKey("", "QLinearConv", Math.max(VERSION, layer.op().version()));
+      int axis = transposed ? 1 : 0;
+      if ((!w.perTensor() && w.axis() != axis) || !exists(op.domain(), op.type())) {
         return false;
       }
       List<Value> inputs = new ArrayList<>(operands(input, weight, w, out));
       if (layer.input(2).isPresent()) {
-        Optional<Tensor> bias = real(layer.input(2)).flatMap(b -> biasCodes(b, channels, x, w));
+        Optional<Tensor> bias = real(layer.input(2)).flatMap(b -> biasCodes(b, b.size(), x, w));
         if (bias.isEmpty()) {
           return false;
         }
         inputs.add(rewrite.edit().constant("", Constant.of(bias.get())));
       }
-      return replace(
-          layer,
-          new OpKey("", "QLinearConv", Math.max(VERSION, layer.op().version())),
-          inputs,
-          layer.attributes());
+      if (transposed) {
+        rewrite.edit().importDomain(OpKey.TERSOR, 1);
+      }
+      return replace(layer, op, inputs, layer.attributes());
     }
 
     private boolean matMul(
@@ -508,11 +472,11 @@ public final class IntegerKernels implements Pass {
           input.input(0),
           input.input(1),
           zero(input),
-          widened(weight.input(0)),
+          bytes.widened(weight.input(0)),
           weight.input(1),
-          weight.input(2).isPresent() && isByte(w.codes())
+          weight.input(2).isPresent() && ByteCodes.isByte(w.codes())
               ? weight.input(2)
-              : widened(w.zeroPoint()),
+              : bytes.widened(w.zeroPoint()),
           quantize.input(1),
           quantize.input(2).isPresent()
               ? quantize.input(2)
@@ -536,7 +500,8 @@ public final class IntegerKernels implements Pass {
       }
       Tensor codes = Tensor.zeros(DType.I32, channels);
       for (int c = 0; c < channels; c++) {
-        double scale = x.scalarScale() * w.scale().getDouble(w.perTensor() ? 0 : c);
+        // Groups of a ConvTranspose share the scales of their channels.
+        double scale = x.scalarScale() * w.scale().getDouble(c % w.scale().size());
         double code = Math.rint(bias.getDouble(bias.size() == 1 ? 0 : c) / scale);
         if (!(Math.abs(code) <= Integer.MAX_VALUE)) {
           return Optional.empty();

@@ -190,7 +190,10 @@ public final class LowerDecode implements Pass {
   private static boolean meetsCodes(Graph graph, Node node) {
     return graph.consumers(node.output(0)).stream()
         .flatMap(user -> graph.producer(user.input(0)).stream())
-        .anyMatch(n -> n.op().is(OpKey.TERSOR, FakeQuant.TYPE) || QuantParams.isDequantize(n));
+        .anyMatch(n ->
+            n.op().is(OpKey.TERSOR, FakeQuant.TYPE)
+                || n.op().is(OpKey.TERSOR, DynamicFakeQuant.TYPE)
+                || QuantParams.isDequantize(n));
   }
 
   private static void floats(Rewrite rewrite, Node node, OpContext types, PassContext context) {

@@ -10,6 +10,8 @@ import org.tersor.ir.dsl.FormatField;
 import org.tersor.ir.format.BlockParameters;
 import org.tersor.ir.format.FormatCodec;
 import org.tersor.ir.format.NumberFormat;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.passes.graph.FakeQuant;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -100,6 +102,23 @@ record ActivationGrid(DType codes, float scale, long zero, long least, long larg
   double round(double x) {
     double code = Math.clamp(Math.rint(x / scale) + zero, (double) least, (double) largest);
     return (code - zero) * scale;
+  }
+
+  /** The scale as an operand. */
+  Tensor scaleTensor() {
+    return new Tensor(DType.F32, new long[0], new float[] {scale});
+  }
+
+  /** The zero point as an operand; its type is that of the codes. */
+  Tensor zeroTensor() {
+    Tensor operand = Tensor.zeros(codes);
+    operand.setLong(0, zero);
+    return operand;
+  }
+
+  /** Attributes of a quantizer. */
+  Map<String, Attribute> limits() {
+    return fillsType() ? Map.of() : FakeQuant.limits(least, largest);
   }
 
   /** What the least code stands for. */

@@ -7,10 +7,12 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import org.tersor.ir.format.NumberFormat;
+import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
@@ -38,6 +40,7 @@ final class ActivationRepair {
   private final List<Map<String, Tensor>> samples;
   private final List<Map<String, Tensor>> exact = new ArrayList<>();
   private final Executable switched;
+  private final Optional<NumberFormat> wider;
 
   /** Inputs that switch the quantizer of a value, by its name in plans. */
   private final Map<String, String> switches = new LinkedHashMap<>();
@@ -47,29 +50,38 @@ final class ActivationRepair {
 
   /**
    * @param base with the factors of the decisions
+   * @param wider what activations take instead of their codes; empty: they stay float
    */
   ActivationRepair(
       Compiler compiler,
       Quantizer.Options options,
       Graph base,
       Quantizer.Decisions decisions,
-      List<Map<String, Tensor>> samples) {
+      List<Map<String, Tensor>> samples,
+      Optional<NumberFormat> wider) {
     this.compiler = compiler;
     this.options = options;
     this.base = base;
     this.decisions = decisions;
     this.samples = samples;
+    this.wider = wider;
     if (samples.isEmpty()) {
       throw new TersorException("TSR-0413", "a repair runs the model: it needs samples");
     }
-    Executable reference =
-        compiler.link(base, options.backend(), Quantizer.quiet(options));
+    Executable reference = compiler.link(base, options.backend(), Quantizer.quiet(options));
     samples.forEach(sample -> exact.add(reference.run(sample)));
     this.switched =
         compiler.link(
             switched(new Quantizer(compiler).apply(base, decisions, Quantizer.quiet(options))),
             options.backend(),
             Quantizer.quiet(options));
+    if (switches.isEmpty()) {
+      throw new TersorException(
+          "TSR-0426",
+          "no activation of '"
+              + base.name()
+              + "' has codes that calibration found: nothing to repair");
+    }
     Names names = new Names(base);
     Selection selection =
         Selection.of(
@@ -79,9 +91,7 @@ final class ActivationRepair {
             true,
             options.keep());
     Map<String, String> sources = new TreeMap<>();
-    selection
-        .sharing()
-        .forEach((value, source) -> sources.put(names.of(value), names.of(source)));
+    selection.sharing().forEach((value, source) -> sources.put(names.of(value), names.of(source)));
     for (String name : switches.keySet()) {
       String source = name;
       while (sources.containsKey(source)) {
@@ -98,12 +108,31 @@ final class ActivationRepair {
     List<Value> inputs = new ArrayList<>(coded.inputs());
     List<Node> nodes = new ArrayList<>();
     Map<Value, ValueType> types = new LinkedHashMap<>(coded.types());
+    Map<Value, Constant> constants = new LinkedHashMap<>(coded.constants());
     Map<Value, Value> instead = new LinkedHashMap<>();
     for (Node node : coded.nodes()) {
       nodes.add(
           node.withInputs(node.inputs().stream().map(v -> instead.getOrDefault(v, v)).toList()));
       if (!node.op().is(OpKey.TERSOR, FakeQuant.TYPE)) {
         continue;
+      }
+      Value otherwise = node.input(0);
+      if (wider.isPresent()) {
+        ActivationGrid grid = ActivationGrid.of(wider.get(), widened(names.of(otherwise)));
+        Value scale = new Value(++id[0], "");
+        Value zero = new Value(++id[0], "");
+        constants.put(scale, Constant.of(grid.scaleTensor()));
+        constants.put(zero, Constant.of(grid.zeroTensor()));
+        otherwise = new Value(++id[0], "");
+        types.put(otherwise, coded.type(node.input(0)));
+        nodes.add(
+            new Node(
+                ++id[0],
+                "",
+                node.op(),
+                List.of(node.input(0), scale, zero),
+                List.of(otherwise),
+                grid.limits()));
       }
       Value condition = new Value(++id[0], "_coded_" + node.input(0).id());
       Value chosen = new Value(++id[0], "");
@@ -115,7 +144,7 @@ final class ActivationRepair {
               ++id[0],
               "",
               new OpKey("", "Where", coded.opset("")),
-              List.of(condition, node.output(0), node.input(0)),
+              List.of(condition, node.output(0), otherwise),
               List.of(chosen),
               Map.of()));
       instead.put(node.output(0), chosen);
@@ -126,7 +155,7 @@ final class ActivationRepair {
         inputs,
         coded.outputs(),
         nodes,
-        coded.constants(),
+        constants,
         types,
         coded.opsets(),
         coded.metadata());
@@ -136,9 +165,9 @@ final class ActivationRepair {
    * The repaired decisions.
    *
    * @param goal signal to noise in dB of the worst output
-   * @param wider what the activations take instead; empty: they stay float
+   * @param step called for each value that is measured
    */
-  Quantizer.Decisions repaired(double goal, Optional<NumberFormat> wider, Runnable step) {
+  Quantizer.Decisions repaired(double goal, Runnable step) {
     List<String> reports = new ArrayList<>(decisions.reports());
     double before = decibels(units.keySet());
     if (before >= goal) {
@@ -153,8 +182,9 @@ final class ActivationRepair {
           "TSR-0426",
           String.format(
               Locale.ROOT,
-              "with all activations in float the worst output of '%s' keeps %.1f dB, not %.1f: its weights need more bits"
+              "with all activations in %s the worst output of '%s' keeps %.1f dB, not %.1f: its weights need more bits"
                   + " or another method, or the goal is too high",
+              wider.map(NumberFormat::id).orElse("float"),
               base.name(),
               most,
               goal));
@@ -185,12 +215,12 @@ final class ActivationRepair {
         left = new ArrayList<>(fewer);
       }
     }
-    QuantPlan plan = decisions.plan().withActivations(changed(left, wider));
+    QuantPlan plan = decisions.plan().withActivations(changed(left));
     for (String unit : left) {
       reports.add(
           String.format(
               Locale.ROOT,
-              "%s: repair: %s; coded alone it leaves the worst output %.1f dB, nothing coded but weights %.1f dB",
+              "%s: repair: %s; its codes alone leave the worst output %.1f dB, without them it has %.1f dB",
               unit,
               wider.map(f -> "in " + f.id()).orElse("stays float"),
               alone.getOrDefault(unit, most),
@@ -223,19 +253,25 @@ final class ActivationRepair {
     return rest;
   }
 
-  private Map<String, QuantPlan.Activation> changed(
-      List<String> left, Optional<NumberFormat> wider) {
+  private Map<String, QuantPlan.Activation> changed(List<String> left) {
     Map<String, QuantPlan.Activation> activations = new TreeMap<>(decisions.plan().activations());
     for (String unit : left) {
       for (String name : units.getOrDefault(unit, Set.of())) {
-        QuantPlan.Activation old = activations.remove(name);
-        if (wider.isPresent() && old != null) {
-          ActivationGrid grid = ActivationGrid.of(compiler.registry().format(old.format()), old);
-          activations.put(name, ActivationGrid.fit(wider.get(), grid.lowest(), grid.highest()));
+        if (wider.isPresent()) {
+          activations.put(name, widened(name));
+        } else {
+          activations.remove(name);
         }
       }
     }
     return activations;
+  }
+
+  /** The range of a value's codes in the wider format. */
+  private QuantPlan.Activation widened(String name) {
+    QuantPlan.Activation old = Objects.requireNonNull(decisions.plan().activations().get(name));
+    ActivationGrid grid = ActivationGrid.of(compiler.registry().format(old.format()), old);
+    return ActivationGrid.fit(wider.orElseThrow(), grid.lowest(), grid.highest());
   }
 
   /** Signal to noise of the worst output if some units are coded. */

@@ -17,6 +17,7 @@ import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
@@ -194,6 +195,7 @@ public final class Diagnostician {
     String format = quantized.plan().weights().getOrDefault(name, "");
     Optional<ActivationGrid> grid =
         Optional.ofNullable(quantized.plan().activations().get(names.of(node.input(0))))
+            .filter(a -> DynamicGrid.parse(a.format()).isEmpty())
             .map(a -> ActivationGrid.of(compiler.registry().format(a.format()), a));
     Optional<Diagnosis.Range> clip = grid.map(Diagnostician::range);
     Optional<Double> executed = Optional.ofNullable(accumulated.get(name));
@@ -227,8 +229,7 @@ public final class Diagnostician {
   }
 
   private static Diagnosis.Range range(ActivationGrid grid) {
-    return new Diagnosis.Range(
-        grid.lowest(), grid.highest());
+    return new Diagnosis.Range(grid.lowest(), grid.highest());
   }
 
   /** What the model's float outputs lose. */

@@ -7,7 +7,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Constant;
@@ -27,13 +26,9 @@ import org.tersor.runtime.TersorException;
 final class FormatCosts {
   private static final int PROBES = 2;
 
+  private final SearchProblem problem;
   private final Compiler compiler;
   private final Graph base;
-  private final Map<String, Quantizer.Decisions> uniform;
-  private final Quantizer.Options options;
-  private final boolean floats;
-  private final boolean distribution;
-  private final List<Map<String, Tensor>> samples;
   private final Names names;
   private final Map<Node, WeightLayout> layers = new LinkedHashMap<>();
   private final List<Ties.Group> groups;
@@ -44,40 +39,22 @@ final class FormatCosts {
   private Optional<WeightRuns> combined = Optional.empty();
   private final List<Tensor> exact = new ArrayList<>();
 
-  /**
-   * @param uniform decisions for every layer, by label: the formats to choose from
-   * @param floats whether layers may also stay as they are
-   * @param layer names of the layers that may be coded
-   * @param distribution whether the first output holds scores: the measure is then KL divergence,
-   *     else noise by signal
-   * @param samples calls
-   */
-  FormatCosts(
-      Compiler compiler,
-      Graph base,
-      Map<String, Quantizer.Decisions> uniform,
-      boolean floats,
-      Predicate<String> layer,
-      Quantizer.Options options,
-      boolean distribution,
-      List<Map<String, Tensor>> samples) {
-    this.compiler = compiler;
-    this.base = base;
-    this.uniform = uniform;
-    this.options = options;
-    this.floats = floats;
-    this.distribution = distribution;
-    this.samples = samples;
+  FormatCosts(SearchProblem problem) {
+    this.problem = problem;
+    this.compiler = problem.compiler();
+    this.base = problem.base();
     this.names = new Names(base);
-    if (samples.isEmpty()) {
-      throw new TersorException("TSR-0413", "the search runs the model: it needs samples");
+    if (problem.samples().isEmpty()) {
+      throw new TersorException(
+          "TSR-0413", "the search runs the model: it needs samples");
     }
     TypeInference.Inferred inferred =
         TypeInference.infer(base, compiler.registry().operators(), note -> {});
     for (Node node : base.nodes()) {
       boolean coded =
-          uniform.values().stream().anyMatch(d -> d.plan().weights().containsKey(names.of(node)));
-      if (coded && layer.test(names.of(node))) {
+          problem.uniform().values().stream()
+              .anyMatch(d -> d.plan().weights().containsKey(names.of(node)));
+      if (coded && problem.layer().test(names.of(node))) {
         compiler
             .registry()
             .operators()
@@ -107,15 +84,18 @@ final class FormatCosts {
         Optional.of(
             activations().isEmpty()
                 ? alone
-                : runs(new Quantizer(compiler).apply(base, activationPlan(), options.compile())));
-    LayerTimes timer = new LayerTimes(compiler, base, options, samples.getFirst());
-    Curvature curvature = new Curvature(alone, exact, distribution);
+                : runs(
+                    new Quantizer(compiler)
+                        .apply(base, activationPlan(), problem.options().compile())));
+    LayerTimes timer =
+        new LayerTimes(compiler, base, problem.options(), problem.samples().getFirst());
+    Curvature curvature = new Curvature(alone, exact, problem.distribution());
     double floating = 0;
     for (Ties.Group group : groups) {
       floating += times ? timer.nanos(group.layers()) : 0;
       List<MixedSearch.Option> choices = new ArrayList<>();
       List<Map<Node, Tensor>> weights = new ArrayList<>();
-      for (Map.Entry<String, Quantizer.Decisions> entry : uniform.entrySet()) {
+      for (Map.Entry<String, Quantizer.Decisions> entry : problem.uniform().entrySet()) {
         Quantizer.Decisions decisions = entry.getValue();
         if (!covers(decisions, group)) {
           continue;
@@ -134,7 +114,7 @@ final class FormatCosts {
         weights.add(coded);
         step.run();
       }
-      if (floats || choices.isEmpty()) {
+      if (problem.floats() || choices.isEmpty()) {
         choices.add(
             new MixedSearch.Option(
                 MixedSearch.FLOAT,
@@ -177,11 +157,17 @@ final class FormatCosts {
 
   private WeightRuns runs(Graph graph) {
     return new WeightRuns(
-        compiler, graph, base, layers, options.backend(), options.compile(), samples);
+        compiler,
+        graph,
+        base,
+        layers,
+        problem.options().backend(),
+        problem.options().compile(),
+        problem.samples());
   }
 
   Map<String, QuantPlan.Activation> activations() {
-    return uniform.values().iterator().next().plan().activations();
+    return problem.uniform().values().iterator().next().plan().activations();
   }
 
   private QuantPlan activationPlan() {
@@ -189,7 +175,7 @@ final class FormatCosts {
   }
 
   private double cost(OutputNoise noise) {
-    return Math.max(0, distribution ? noise.kl() : noise.relative());
+    return Math.max(0, problem.distribution() ? noise.kl() : noise.relative());
   }
 
   private OutputNoise noise(List<Tensor> results) {
@@ -282,12 +268,12 @@ final class FormatCosts {
     long most = otherBytes;
     for (Ties.Group group : groups) {
       List<Long> bytes = new ArrayList<>();
-      for (Quantizer.Decisions decisions : uniform.values()) {
+      for (Quantizer.Decisions decisions : problem.uniform().values()) {
         if (covers(decisions, group)) {
           bytes.add(bytes(group, decisions));
         }
       }
-      if (floats || bytes.isEmpty()) {
+      if (problem.floats() || bytes.isEmpty()) {
         bytes.add(floatBytes(group));
       }
       least += bytes.stream().mapToLong(b -> b).min().orElse(0);

@@ -73,23 +73,25 @@ public record Keep(List<Rule> rules) {
   /** Whether a node stays as it is. */
   boolean node(Node node, String name) {
     return rules.stream()
-        .anyMatch(rule -> switch (rule) {
-          case Rule.Name n -> n.name().equals(name);
-          case Rule.Type t -> node.op().is(t.type()) || node.op().toString().equals(t.type());
-          case Rule.Nodes n -> n.found().matcher(name).find();
-          case Rule.Values v -> false;
-        });
+        .anyMatch(rule ->
+            switch (rule) {
+              case Rule.Name n -> n.name().equals(name);
+              case Rule.Type t -> node.op().is(t.type()) || node.op().toString().equals(t.type());
+              case Rule.Nodes n -> n.found().matcher(name).find();
+              case Rule.Values v -> false;
+            });
   }
 
   /** Whether a value has no codes. */
   boolean value(String name) {
     return rules.stream()
-        .anyMatch(rule -> switch (rule) {
-          case Rule.Name n -> n.name().equals(name);
-          case Rule.Values v -> v.found().matcher(name).find();
-          case Rule.Type t -> false;
-          case Rule.Nodes n -> false;
-        });
+        .anyMatch(rule ->
+            switch (rule) {
+              case Rule.Name n -> n.name().equals(name);
+              case Rule.Values v -> v.found().matcher(name).find();
+              case Rule.Type t -> false;
+              case Rule.Nodes n -> false;
+            });
   }
 
   /** A word that finds nothing is a slip of the pen, which would go unnoticed. */
@@ -120,8 +122,6 @@ public record Keep(List<Rule> rules) {
 
   /** Why a layer stays float. */
   Optional<String> obstacle(Node node, String name) {
-    return node(node, name)
-        ? Optional.of("it is kept as it is, as asked for")
-        : Optional.empty();
+    return node(node, name) ? Optional.of("it is kept as it is, as asked for") : Optional.empty();
   }
 }

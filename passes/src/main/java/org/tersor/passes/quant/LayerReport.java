@@ -25,7 +25,8 @@ record LayerReport(Compiler compiler, Quantizer.Quantized quantized, CompileOpti
   /** What became of every layer that has weights, in order of the graph. */
   List<Quantizer.Layer> layers() {
     Graph base = quantized.base();
-    Graph lowered = compiler.run(Pipelines.beforeKernels(), quantized.graph(), Quantizer.quiet(options));
+    Graph lowered =
+        compiler.run(Pipelines.beforeKernels(), quantized.graph(), Quantizer.quiet(options));
     Map<Integer, IntegerKernels.Choice> choices = new HashMap<>();
     PassContext context =
         new PassContext(compiler.registry().operators(), options.settings(), note -> {});
@@ -57,7 +58,8 @@ record LayerReport(Compiler compiler, Quantizer.Quantized quantized, CompileOpti
                 choice.kernel().isPresent() || coded ? choice.why() : Quantizer.FLOAT_ACTIVATIONS));
       } else if (weighted) {
         String why = left(base, node, quantized.plan());
-        layers.add(new Quantizer.Layer(name, node.op().type(), Optional.empty(), Optional.empty(), why));
+        layers.add(
+            new Quantizer.Layer(name, node.op().type(), Optional.empty(), Optional.empty(), why));
       }
     }
     return layers;
@@ -107,8 +109,7 @@ record LayerReport(Compiler compiler, Quantizer.Quantized quantized, CompileOpti
     }
     CompileOptions compile = Quantizer.quiet(options);
     Observed exact = new Observed(compiler, base, layers.keySet(), backend, compile);
-    Observed coded =
-        new Observed(compiler, quantized.graph(), executed.values(), backend, compile);
+    Observed coded = new Observed(compiler, quantized.graph(), executed.values(), backend, compile);
     Map<Value, double[]> sums = new LinkedHashMap<>();
     for (Map<String, Tensor> sample : samples) {
       Map<Value, Tensor> results = coded.run(sample);

@@ -22,6 +22,7 @@ import org.tersor.ir.op.WeightLayout;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.graph.DecodeOperator;
+import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.graph.FakeQuant;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.quant.method.WeightMethod;
@@ -91,6 +92,7 @@ public final class Materialize implements Pass {
     private final Names names;
     private final Map<Value, Value> quantized = new HashMap<>();
     private final Map<Value, ActivationGrid> grids = new LinkedHashMap<>();
+    private final Map<Value, DynamicGrid> dynamic = new HashMap<>();
     private final Map<Node, Map<Integer, Value>> newInputs = new LinkedHashMap<>();
     private final List<Node> added = new ArrayList<>();
     private final Map<List<Object>, Value> encoded = new HashMap<>();
@@ -119,7 +121,7 @@ public final class Materialize implements Pass {
         }
         for (int i = 0; i < node.inputs().size(); i++) {
           Value fq = quantized.get(node.input(i));
-          if (fq != null) {
+          if (fq != null && wants(node, i)) {
             newInputs.computeIfAbsent(node, n -> new HashMap<>()).put(i, fq);
           }
         }
@@ -155,6 +157,13 @@ public final class Materialize implements Pass {
       return result.withMetadata(metadata);
     }
 
+    /** Codes that are made when the model runs are for the products of layers alone. */
+    private boolean wants(Node node, int input) {
+      DynamicGrid grid = dynamic.get(node.input(input));
+      return grid == null
+          || (input == 0 && plan.weights().containsKey(names.of(node)) && grid.fits(node));
+    }
+
     private void quantize(Value value) {
       QuantPlan.Activation activation = plan.activations().get(names.of(value));
       if (activation == null
@@ -163,21 +172,26 @@ public final class Materialize implements Pass {
         return;
       }
       unused.remove(names.of(value));
+      Optional<DynamicGrid> whenRun = DynamicGrid.parse(activation.format());
+      if (whenRun.isPresent()) {
+        Value output = edit.value("", type);
+        added.addAll(whenRun.get().nodes(edit, graph.opset(""), value, type, output));
+        dynamic.put(value, whenRun.get());
+        quantized.put(value, output);
+        return;
+      }
       ActivationGrid grid = ActivationGrid.of(formats.apply(activation.format()), activation);
-      Value scale =
-          edit.constant(
-              "", Constant.of(new Tensor(DType.F32, new long[0], new float[] {grid.scale()})));
-      Tensor zero = Tensor.zeros(grid.codes());
-      zero.setLong(0, grid.zero());
+      Value scale = edit.constant("", Constant.of(grid.scaleTensor()));
+      Value zero = edit.constant("", Constant.of(grid.zeroTensor()));
       Value output = edit.value("", type);
       added.add(
           new Node(
               edit.freshId(),
               "",
               new OpKey(OpKey.TERSOR, FakeQuant.TYPE, 1),
-              List.of(value, scale, edit.constant("", Constant.of(zero))),
+              List.of(value, scale, zero),
               List.of(output),
-              grid.fillsType() ? Map.of() : FakeQuant.limits(grid.least(), grid.largest())));
+              grid.limits()));
       quantized.put(value, output);
       grids.put(value, grid);
     }

@@ -10,7 +10,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.function.Predicate;
 import org.tersor.ir.graph.Graph;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.Tensor;
@@ -63,37 +62,12 @@ public final class MixedSearch {
       double sqnr,
       List<Integer> chosen) {}
 
-  private final Compiler compiler;
-  private final Graph base;
-  private final Map<String, Quantizer.Decisions> uniform;
-  private final Quantizer.Options options;
-  private final List<Map<String, Tensor>> samples;
+  private final SearchProblem problem;
   private final FormatCosts costs;
 
-  /**
-   * @param uniform decisions for every layer, by label: the formats to choose from
-   * @param floats whether layers may also stay as they are
-   * @param layer names of the layers that may be coded
-   * @param distribution whether the first output holds scores: the measure is then KL divergence,
-   *     else noise by signal
-   * @param samples calls
-   */
-  public MixedSearch(
-      Compiler compiler,
-      Graph base,
-      Map<String, Quantizer.Decisions> uniform,
-      boolean floats,
-      Predicate<String> layer,
-      Quantizer.Options options,
-      boolean distribution,
-      List<Map<String, Tensor>> samples) {
-    this.compiler = compiler;
-    this.base = base;
-    this.uniform = uniform;
-    this.options = options;
-    this.samples = samples;
-    this.costs =
-        new FormatCosts(compiler, base, uniform, floats, layer, options, distribution, samples);
+  public MixedSearch(SearchProblem problem) {
+    this.problem = problem;
+    this.costs = new FormatCosts(problem);
   }
 
   /**
@@ -146,7 +120,7 @@ public final class MixedSearch {
   /** Every format for all layers that can have it; the others take what comes first. */
   public List<Point> uniform() {
     List<Point> points = new ArrayList<>();
-    Set<String> labels = new java.util.LinkedHashSet<>(uniform.keySet());
+    Set<String> labels = new java.util.LinkedHashSet<>(problem.uniform().keySet());
     items().forEach(item -> item.options().forEach(o -> labels.add(o.format())));
     for (String label : labels) {
       List<Integer> chosen = new ArrayList<>();
@@ -226,13 +200,14 @@ public final class MixedSearch {
   /** The samples that choose. */
   public SampleSet samples() {
     SampleSet set = new SampleSet();
-    samples.forEach(set::add);
+    problem.samples().forEach(set::add);
     return set;
   }
 
   /** The decisions of a combination: an ordinary plan. */
   public Quantizer.Decisions decisions(Point point) {
-    Map<String, String> header = new TreeMap<>(uniform.values().iterator().next().plan().header());
+    Map<String, String> header =
+        new TreeMap<>(problem.uniform().values().iterator().next().plan().header());
     header.putAll(samples().header());
     header.put("search", point.name());
     Map<String, String> weights = new TreeMap<>();
@@ -241,7 +216,7 @@ public final class MixedSearch {
     List<String> reports = new ArrayList<>();
     for (int i = 0; i < items().size(); i++) {
       String label = items().get(i).options().get(point.chosen().get(i)).format();
-      Quantizer.Decisions from = uniform.get(label);
+      Quantizer.Decisions from = problem.uniform().get(label);
       if (from == null) {
         continue;
       }
@@ -262,9 +237,12 @@ public final class MixedSearch {
 
   /** How far the executed graph of some decisions is from the float one. */
   public OutputNoise executed(Quantizer.Decisions decisions, Iterable<Map<String, Tensor>> calls) {
-    Graph coded = new Quantizer(compiler).apply(base, decisions, options.compile());
-    var left = compiler.link(base, options.backend(), Quantizer.quiet(options));
-    var right = compiler.link(coded, options.backend(), Quantizer.quiet(options));
+    Compiler compiler = problem.compiler();
+    Graph base = problem.base();
+    Graph coded = new Quantizer(compiler).apply(base, decisions, problem.options().compile());
+    var left = compiler.link(base, problem.options().backend(), Quantizer.quiet(problem.options()));
+    var right =
+        compiler.link(coded, problem.options().backend(), Quantizer.quiet(problem.options()));
     OutputNoise noise = new OutputNoise();
     for (Map<String, Tensor> call : calls) {
       noise.add(

@@ -1,7 +1,6 @@
 package org.tersor.passes.quant;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -13,16 +12,13 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
-import org.tersor.ir.graph.ValueType.TensorType;
-import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.Pipelines;
-import org.tersor.passes.graph.IntegerKernels;
+import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.quant.method.Rounding;
 import org.tersor.passes.quant.method.WeightMethod;
-import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -38,7 +34,8 @@ public final class Quantizer {
    * How to quantize.
    *
    * @param weights id or alias of the number format of weights
-   * @param activations id of the format of activations; empty: they stay float
+   * @param activations id of the format of activations, or of a {@link DynamicGrid}; empty: they
+   *     stay float
    * @param backend what runs the float model during calibration; must compile it (an evaluator
    *     would take days)
    * @param method chooses codes of weights
@@ -96,7 +93,9 @@ public final class Quantizer {
 
     /** Whether calibration data is needed. */
     public boolean needsData() {
-      return activations.isPresent() || method.needsInputs() || equalization.needsInputs();
+      return activations.filter(id -> DynamicGrid.parse(id).isEmpty()).isPresent()
+          || method.needsInputs()
+          || equalization.needsInputs();
     }
   }
 
@@ -191,8 +190,8 @@ public final class Quantizer {
   }
 
   /**
-   * Takes the codes of the activations that cost the most away, until the outputs are as near to the
-   * float model's on samples as asked for; reports say which and what was measured.
+   * Takes the codes of the activations that cost the most away, until the outputs are as near to
+   * the float model's on samples as asked for; reports say which and what was measured.
    *
    * @param base with the factors of the decisions, as {@link #equalized} gives it
    * @param step called for each activation
@@ -204,8 +203,14 @@ public final class Quantizer {
       RepairGoal goal,
       Options options,
       Runnable step) {
-    return new ActivationRepair(compiler, options, base, decisions, samples)
-        .repaired(goal.decibels(), goal.format().map(compiler.registry()::format), step);
+    return new ActivationRepair(
+            compiler,
+            options,
+            base,
+            decisions,
+            samples,
+            goal.format().map(compiler.registry()::format))
+        .repaired(goal.decibels(), step);
   }
 
   /** Weights in a format, activations in the one that goes with it. */
@@ -304,14 +309,15 @@ public final class Quantizer {
     SampleSet used = new SampleSet();
     Iterable<Map<String, Tensor>> samples = used.watching(data);
     NumberFormat weightFormat = compiler.registry().format(options.weights());
+    Optional<DynamicGrid> dynamic = options.activations().flatMap(DynamicGrid::parse);
     Optional<NumberFormat> activationFormat =
-        options.activations().map(compiler.registry()::format);
+        options.activations().filter(id -> dynamic.isEmpty()).map(compiler.registry()::format);
     Selection selection =
         Selection.of(
             given,
             compiler.registry().operators(),
             weightFormat.definition(),
-            activationFormat.isPresent(),
+            options.activations().isPresent(),
             options.keep());
     if (selection.weights().isEmpty()) {
       throw new TersorException(
@@ -347,7 +353,7 @@ public final class Quantizer {
               base,
               compiler.registry().operators(),
               weightFormat.definition(),
-              activationFormat.isPresent(),
+              options.activations().isPresent(),
               options.keep());
       reports.add(FactorSearch.unchanged(compiler, given, base, samples, options));
     }
@@ -358,7 +364,7 @@ public final class Quantizer {
         activationFormat.isPresent()
             ? new Calibration(compiler, base, selection, options, reports)
                 .run(activationFormat.get(), samples, before, keep, header, used)
-            : Map.of();
+            : whenRun(dynamic, selection.integer(), names);
     Map<String, String> weights = new TreeMap<>();
     selection.weights().keySet().forEach(node -> weights.put(names.of(node), weightFormat.id()));
     if (options.method() instanceof Rounding rounding && !rounding.search()) {
@@ -374,7 +380,7 @@ public final class Quantizer {
     for (Node node : selection.weights().keySet()) {
       formats.put(node, weightFormat);
       QuantPlan.Activation input = activations.get(names.of(node.input(0)));
-      if (input != null) {
+      if (input != null && dynamic.isEmpty()) {
         NumberFormat format = compiler.registry().format(input.format());
         inputScales.put(node, (double) ActivationGrid.of(format, input).scale());
       }
@@ -388,6 +394,19 @@ public final class Quantizer {
         tuned.codes(),
         factors,
         reports);
+  }
+
+  /** Lines of what layers read, where its grid is chosen when the model runs. */
+  private static Map<String, QuantPlan.Activation> whenRun(
+      Optional<DynamicGrid> grid, Iterable<Node> layers, Names names) {
+    Map<String, QuantPlan.Activation> activations = new TreeMap<>();
+    for (Node layer : layers) {
+      grid.filter(g -> g.fits(layer))
+          .ifPresent(g ->
+              activations.put(
+                  names.of(layer.input(0)), new QuantPlan.Activation(g.id(), Map.of())));
+    }
+    return activations;
   }
 
   private static List<String> reasons(Graph base, Map<Node, String> left) {

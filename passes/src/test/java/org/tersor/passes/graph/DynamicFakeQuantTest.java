@@ -63,7 +63,8 @@ class DynamicFakeQuantTest {
             .run(
                 List.of(
                     new TypeInference(),
-                    new DynamicActivations(8, node -> !node.name().equals("left"))),
+                    new DynamicActivations(
+                        DynamicGrid.rows(8), node -> !node.name().equals("left"))),
                 build.build("g", Map.of()),
                 CompileOptions.defaults());
     assertEquals(
