@@ -45,8 +45,7 @@ final class FormatCosts {
     this.base = problem.base();
     this.names = new Names(base);
     if (problem.samples().isEmpty()) {
-      throw new TersorException(
-          "TSR-0413", "the search runs the model: it needs samples");
+      throw new TersorException("TSR-0413", "the search runs the model: it needs samples");
     }
     TypeInference.Inferred inferred =
         TypeInference.infer(base, compiler.registry().operators(), note -> {});

@@ -71,7 +71,10 @@ public final class Materialize implements Pass {
     return new Run(graph, context).run();
   }
 
-  /** A bias that can be int32 codes: a vector of one number per row of the weight. */
+  /**
+   * A bias that can be int32 codes: a vector of one number per row of the weight, or of as many
+   * times the rows as there are groups that share them.
+   */
   static Optional<Tensor> bias(Graph graph, Node node, WeightLayout layout, Tensor weight) {
     if (layout.rows().size() != 1) {
       return Optional.empty();
@@ -82,7 +85,9 @@ public final class Materialize implements Pass {
         .filter(b ->
             b.dtype() == DType.F32
                 && b.rank() == 1
-                && b.size() == weight.shape()[layout.rows().getFirst()]);
+                && b.size() > 0
+                && weight.size() > 0
+                && b.size() % weight.shape()[layout.rows().getFirst()] == 0);
   }
 
   private final class Run {
@@ -224,7 +229,8 @@ public final class Materialize implements Pass {
           layout.get().input(),
           known(key, () -> decode(original, format, weight.get().shape(), layout.get(), encoding)));
       if (input != null && bias.isPresent() && encoding.scales().isPresent()) {
-        Tensor scales = WeightEncoding.biasScales(encoding.scales().get(), input.scale());
+        Tensor scales =
+            WeightEncoding.biasScales(encoding.scales().get(), input.scale(), bias.get().size());
         Tensor codes = WeightEncoding.biasCodes(bias.get(), scales);
         List<Object> biasKey = List.of(node.input(2), java.util.Arrays.toString(scales.floats()));
         set(node, 2, known(biasKey, () -> decodeBias(node.input(2), codes, scales)));

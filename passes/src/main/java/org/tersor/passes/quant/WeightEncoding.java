@@ -32,7 +32,7 @@ record WeightEncoding(List<Tensor> buffers, Optional<Tensor> scales) {
    * of its row is raised until it does.
    *
    * @param inputScale scale of the codes that the weights are multiplied with; 0: none
-   * @param bias one number for each row; empty: none
+   * @param bias one number for each row, or for each row of each group; empty: none
    */
   static WeightEncoding of(
       NumberFormat format,
@@ -44,21 +44,29 @@ record WeightEncoding(List<Tensor> buffers, Optional<Tensor> scales) {
     long[] shape = layout.encodedShape(weight.shape());
     Map<String, Tensor> encoded =
         codec.encode(
-            encoded(weight, layout), shape, new float[0], adjustment(codec, inputScale, bias));
+            encoded(weight, layout),
+            shape,
+            new float[0],
+            adjustment(codec, inputScale, rows(weight, layout), bias));
     List<Tensor> buffers = List.copyOf(encoded.values());
     return new WeightEncoding(
         buffers, affine(codec.definition()).map(a -> a.scales(buffers, shape)));
   }
 
+  private static int rows(Tensor weight, WeightLayout layout) {
+    long[] shape = layout.encodedShape(weight.shape());
+    return (int) Math.max(1, Tensor.count(shape) / Math.max(1, shape[shape.length - 1]));
+  }
+
   private static FormatCodec.Adjustment adjustment(
-      FormatCodec codec, double inputScale, Optional<Tensor> bias) {
+      FormatCodec codec, double inputScale, int rows, Optional<Tensor> bias) {
     Optional<String> field = affine(codec.definition()).flatMap(AffineDecode::scaleField);
     return (fitted, row) -> {
       if (field.isEmpty() || inputScale == 0 || bias.isEmpty()) {
         return fitted;
       }
       boolean shared = codec.level() == FormatDef.Level.TENSOR;
-      double largest = largest(bias.get(), row, shared);
+      double largest = largest(bias.get(), row, rows, shared);
       double needed = 1.0001 * 2 * largest / (4294967296.0 - 2) / inputScale;
       return fitted.value(field.get()) < needed ? fitted.with(field.get(), (float) needed) : fitted;
     };
@@ -99,7 +107,7 @@ record WeightEncoding(List<Tensor> buffers, Optional<Tensor> scales) {
     int columns = (int) shape[shape.length - 1];
     return new WeightProblem(
         format,
-        adjustment(codec, inputScale, bias),
+        adjustment(codec, inputScale, rows(weight, layout), bias),
         values,
         columns == 0 ? 0 : values.length / columns,
         columns,
@@ -177,21 +185,29 @@ record WeightEncoding(List<Tensor> buffers, Optional<Tensor> scales) {
         .filter(a -> a.level() != FormatDef.Level.BLOCK && a.scaleField().isPresent());
   }
 
-  private static double largest(Tensor bias, int row, boolean shared) {
+  /** Groups that share rows have numbers of their own in the bias. */
+  private static double largest(Tensor bias, int row, int rows, boolean shared) {
     double largest = 0;
     for (int i = 0; i < bias.size(); i++) {
-      if (shared || i == row) {
+      if (shared || i % rows == row) {
         largest = Math.max(largest, Math.abs(bias.getDouble(i)));
       }
     }
     return largest;
   }
 
-  /** Scales of the bias: (float) (input scale * weight scale). */
-  static Tensor biasScales(Tensor scales, float inputScale) {
-    Tensor result = Tensor.zeros(DType.F32, scales.shape());
+  /**
+   * Scales of the bias: (float) (input scale * weight scale).
+   *
+   * @param biases numbers of the bias; more than scales if groups share these
+   */
+  static Tensor biasScales(Tensor scales, float inputScale, int biases) {
+    Tensor result =
+        scales.rank() == 0 || scales.size() == biases
+            ? Tensor.zeros(DType.F32, scales.shape())
+            : Tensor.zeros(DType.F32, biases);
     for (int c = 0; c < result.size(); c++) {
-      result.setDouble(c, (double) inputScale * scales.getDouble(c));
+      result.setDouble(c, (double) inputScale * scales.getDouble(c % scales.size()));
     }
     return result;
   }
