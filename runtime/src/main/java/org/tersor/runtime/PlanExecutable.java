@@ -1,12 +1,15 @@
 package org.tersor.runtime;
 
+import java.lang.reflect.Array;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -77,7 +80,7 @@ public final class PlanExecutable implements Executable {
       load();
       return this;
     });
-    dropLoadedConstants();
+    dropLoaded();
   }
 
   private void check() {
@@ -175,28 +178,37 @@ public final class PlanExecutable implements Executable {
     execute(layout, Map.of(), new Tensor[0], new Object[0], arena);
   }
 
-  private void dropLoadedConstants() {
-    boolean[] used = new boolean[constants.length];
+  /** What only load steps read is not needed any more, be it stored or made by them. */
+  private void dropLoaded() {
+    boolean[] stored = new boolean[constants.length];
+    boolean[] made = new boolean[packed.length];
     for (Plan.Call call : plan.runSteps()) {
       for (int b : call.buffers()) {
-        mark(used, plan.buffers().get(b));
+        mark(stored, made, plan.buffers().get(b));
       }
     }
     for (int b : outputCopies) {
       if (b != COMPUTED) {
-        mark(used, plan.buffers().get(b));
+        mark(stored, made, plan.buffers().get(b));
       }
     }
-    for (int i = 0; i < used.length; i++) {
-      if (!used[i]) {
+    for (int i = 0; i < stored.length; i++) {
+      if (!stored[i]) {
         constants[i] = Tensor.zeros(constants[i].dtype(), 0);
+      }
+    }
+    for (Plan.Buffer buffer : plan.buffers()) {
+      if (buffer.storage() == Plan.Storage.PACKED && !made[buffer.index()]) {
+        packed[buffer.index()] = buffer.dtype().slot().newArray(0);
       }
     }
   }
 
-  private static void mark(boolean[] used, Plan.Buffer buffer) {
+  private static void mark(boolean[] stored, boolean[] made, Plan.Buffer buffer) {
     if (buffer.storage() == Plan.Storage.CONSTANT) {
-      used[buffer.index()] = true;
+      stored[buffer.index()] = true;
+    } else if (buffer.storage() == Plan.Storage.PACKED) {
+      made[buffer.index()] = true;
     }
   }
 
@@ -466,9 +478,11 @@ public final class PlanExecutable implements Executable {
             + plan.loadSteps().size()
             + " at load");
     long packedBytes = 0;
+    Set<Integer> counted = new HashSet<>();
     for (Plan.Buffer buffer : plan.buffers()) {
-      if (buffer.storage() == Plan.Storage.PACKED) {
-        packedBytes += buffer.elements().constValue() * buffer.dtype().memoryBytes();
+      if (buffer.storage() == Plan.Storage.PACKED && counted.add(buffer.index())) {
+        packedBytes +=
+            (long) Array.getLength(packed[buffer.index()]) * buffer.dtype().slot().bytes();
       }
     }
     long kept = 0;

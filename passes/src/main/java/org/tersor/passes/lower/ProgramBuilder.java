@@ -50,7 +50,10 @@ public final class ProgramBuilder {
   private final List<Plan.Call> loadSteps = new ArrayList<>();
   private final List<Plan.Call> runSteps = new ArrayList<>();
   private final Set<Plan.Check> checks = new LinkedHashSet<>();
-  private int packed;
+
+  /** What load steps make for load steps. */
+  private final Set<Integer> scratch = new TreeSet<>();
+
   private int foldedKernels;
 
   /**
@@ -88,6 +91,7 @@ public final class ProgramBuilder {
     }
     deliver(copied);
     assignSlots();
+    LoadMemory.numbers(buffers, scratch, loadSteps, runSteps).forEach(this::number);
     Plan plan =
         new Plan(
             lowered.graph().name(),
@@ -213,13 +217,11 @@ public final class ProgramBuilder {
       DType dtype = output != null ? outputs.get(output).dtype() : buffer.element().dtype();
       DimExpr elements =
           output != null ? DimExpr.product(outputs.get(output).shape()) : buffer.elements();
-      int index =
-          add(
-              dtype,
-              elements,
-              storage,
-              output != null ? output : storage == Plan.Storage.PACKED ? packed++ : -1);
+      int index = add(dtype, elements, storage, output != null ? output : -1);
       fits(index, buffer.elements(), call.origin());
+      if (folded) {
+        scratch.add(index);
+      }
       bufferOf.put(value, index);
       names.put(buffer.name(), index);
     }
@@ -239,13 +241,16 @@ public final class ProgramBuilder {
       KernelCall call, Scheduled scheduled, Map<String, Integer> names, boolean folded) {
     for (Scheduled.Temporary temporary : scheduled.temporaries()) {
       boolean kept = temporary.packed() || folded;
-      names.put(
-          temporary.name(),
+      int buffer =
           add(
               temporary.element().dtype(),
               temporary.elements(),
               kept ? Plan.Storage.PACKED : Plan.Storage.ARENA,
-              kept ? packed++ : -1));
+              -1);
+      if (folded && !temporary.packed()) {
+        scratch.add(buffer);
+      }
+      names.put(temporary.name(), buffer);
     }
     for (Scheduled.Launch launch : scheduled.load()) {
       loadSteps.add(call(call, launch, names));
@@ -406,12 +411,13 @@ public final class ProgramBuilder {
                 b, buffer.dtype().slot(), buffer.elements(), span[0], span[1]));
       }
     }
-    MemoryPlanner.assign(lifetimes)
-        .forEach((b, slot) -> {
-          Plan.Buffer old = buffers.get(b);
-          buffers.set(
-              b, new Plan.Buffer(old.name(), old.dtype(), old.elements(), old.storage(), slot));
-        });
+    MemoryPlanner.assign(lifetimes).forEach(this::number);
+  }
+
+  private void number(int buffer, int number) {
+    Plan.Buffer old = buffers.get(buffer);
+    buffers.set(
+        buffer, new Plan.Buffer(old.name(), old.dtype(), old.elements(), old.storage(), number));
   }
 
   private Map<String, String> facts() {
