@@ -39,12 +39,22 @@ public record Plan(
   }
 
   /**
-   * A buffer that a kernel sees under another shape has at least as many elements: a shape may come
-   * from data, and kernels do not look.
+   * What sizes must fulfil, since they may come from data and kernels do not look: {@code is} is at
+   * least {@code least}.
    *
-   * @param origin the value, for the diagnostic
+   * @param origin the node, for the diagnostic
+   * @param fault what is wrong otherwise, in words
    */
-  public record Check(DimExpr elements, DimExpr wanted, String origin) {}
+  public record Check(DimExpr is, DimExpr least, String origin, String fault) {
+    /** A buffer that a kernel sees under another shape has at least as many elements. */
+    public static Check fits(DimExpr elements, DimExpr wanted, String origin) {
+      return new Check(
+          elements,
+          wanted,
+          origin,
+          "a value has too few elements for the shape that it is read by");
+    }
+  }
 
   /** A diagnostic unless all checks hold. */
   public void check(Map<String, Long> values) {
@@ -52,8 +62,8 @@ public record Plan(
       long is;
       long wanted;
       try {
-        is = check.elements().eval(values);
-        wanted = check.wanted().eval(values);
+        is = check.is().eval(values);
+        wanted = check.least().eval(values);
       } catch (ArithmeticException e) {
         throw new TersorException(
             "TSR-0705", check.origin() + ": its size overflows for " + values, e);
@@ -63,10 +73,12 @@ public record Plan(
             "TSR-0703",
             check.origin()
                 + ": "
+                + check.fault()
+                + " ("
                 + is
-                + " elements cannot be taken for a shape of "
+                + " where "
                 + wanted
-                + " (dimensions "
+                + " is the least; dimensions "
                 + values
                 + "); the model's inputs do not fit its shapes");
       }

@@ -36,9 +36,10 @@ public final class PlanCodec {
     plan.checks()
         .forEach(c ->
             new CodecLine("check")
-                .text(c.elements().toString())
-                .text(c.wanted().toString())
+                .text(c.is().toString())
+                .text(c.least().toString())
                 .text(c.origin())
+                .text(c.fault())
                 .end(out));
     return out.toString();
   }
@@ -104,7 +105,10 @@ public final class PlanCodec {
           case "check" ->
               checks.add(
                   new Plan.Check(
-                      DimExpr.parse(fields.next()), DimExpr.parse(fields.next()), fields.next()));
+                      DimExpr.parse(fields.next()),
+                      DimExpr.parse(fields.next()),
+                      fields.next(),
+                      fields.next()));
           default -> throw new IllegalArgumentException("unknown word");
         }
         fields.end();

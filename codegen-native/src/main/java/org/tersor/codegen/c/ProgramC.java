@@ -220,9 +220,9 @@ final class ProgramC implements LibraryCode {
         "  int32_t bad_ = 0, *bad = &bad_; int64_t total = 0, most, size;\n  (void)d; (void)offsets; (void)most; (void)size;\n");
     for (Plan.Check check : plan.checks()) {
       out.append("  if (")
-          .append(dims.text(check.wanted(), true))
+          .append(dims.text(check.least(), true))
           .append(" > ")
-          .append(dims.text(check.elements(), true))
+          .append(dims.text(check.is(), true))
           .append(") return -1;\n");
     }
     Map<Integer, List<Plan.Buffer>> slots = new TreeMap<>();

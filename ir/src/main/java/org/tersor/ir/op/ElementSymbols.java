@@ -31,6 +31,13 @@ public final class ElementSymbols {
     return NAME.matcher(symbol).matches();
   }
 
+  /**
+   * Whether only the data of a call, not the shapes of its inputs, tell what a symbol stands for.
+   */
+  public static boolean isFromData(String symbol) {
+    return isElement(symbol) || symbol.startsWith("_d");
+  }
+
   /** One symbol per element, if the type is that of a short integer tensor of rank at most 1. */
   public static Optional<List<DimExpr>> of(Value value, ValueType type) {
     if (!value.isPresent()
@@ -66,8 +73,7 @@ public final class ElementSymbols {
   /** Whether the value of an expression may be below zero as far as its form tells. */
   public static boolean mayBeNegative(DimExpr dim) {
     return dim.toString().contains("-")
-        || dim.symbols().stream()
-            .anyMatch(name -> parse(name).isPresent() || name.startsWith("_d"));
+        || dim.symbols().stream().anyMatch(ElementSymbols::isFromData);
   }
 
   /** 1 where {@code dim} is below zero, else 0. */

@@ -121,13 +121,22 @@ public abstract class OpContext {
   /**
    * Notes what dimensions must fulfil when the model runs: {@code size} is at least {@code least}.
    * Types cannot tell where symbols stand for them; what is called here ends such a run.
+   *
+   * @param fault what is wrong otherwise, in words, for the diagnostic
    */
-  public void demand(DimExpr size, DimExpr least) {}
+  public void demand(DimExpr size, DimExpr least, String fault) {}
 
   /** Both are the same number when the model runs. */
   public final void demandEqual(DimExpr a, DimExpr b) {
-    demand(a, b);
-    demand(b, a);
+    String fault = "sizes that must agree differ";
+    demand(a, b, fault);
+    demand(b, a, fault);
+  }
+
+  /** Hears what operators demand, see {@link #demand}. */
+  @FunctionalInterface
+  public interface Demands {
+    void accept(DimExpr size, DimExpr least, String fault);
   }
 
   /** The same of numbers that are long to work out: only where somebody hears of it. */

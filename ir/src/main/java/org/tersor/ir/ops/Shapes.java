@@ -66,7 +66,7 @@ final class Shapes {
     if (value.isConst() && (value.constValue() < 1 || value.constValue() > Integer.MAX_VALUE)) {
       throw c.error("TSR-0303", name + " cannot be " + value);
     }
-    c.demand(value, DimExpr.ONE);
+    c.demand(value, DimExpr.ONE, name + " must be at least 1");
     return Optional.of(value);
   }
 

@@ -2,9 +2,13 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.LongStream;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
@@ -23,6 +27,8 @@ import org.tersor.runtime.Tensor;
  */
 final class ViewOperator extends OpBase implements Differentiable {
 
+  private static final String SQUEEZE = "Squeeze";
+
   /** Output dimensions, or empty if not even their number is known. */
   interface Shape {
     Optional<List<DimExpr>> of(OpContext c);
@@ -40,11 +46,41 @@ final class ViewOperator extends OpBase implements Differentiable {
     this.shape = shape;
   }
 
+  /**
+   * Squeeze of these axes, where every other axis has not one position: the data must see to it.
+   */
+  private static ViewOperator othersKept() {
+    return new ViewOperator(
+        OpSchema.of(OpKey.TERSOR, SQUEEZE, 1)
+            .input("data", "T")
+            .required("axes", AttributeKind.INTS),
+        c -> {
+          List<DimExpr> kept = new ArrayList<>(c.dims(0));
+          long[] axes = c.intsAttr("axes").orElseThrow();
+          for (int i = axes.length - 1; i >= 0; i--) {
+            kept.remove((int) axes[i]);
+          }
+          kept.forEach(dim -> demandNotOne(c, dim));
+          return Optional.of(kept);
+        });
+  }
+
+  private static void demandNotOne(OpContext c, DimExpr dim) {
+    c.demand(
+        DimExpr.ZERO,
+        ElementSymbols.isEqual(dim, DimExpr.ONE),
+        "Squeeze without axes meets one position on an axis ("
+            + dim
+            + ") that compiled code keeps; give its axes, or the dimension when compiling");
+  }
+
   static List<ViewOperator> all() {
     return List.of(
+        othersKept(),
         new ViewOperator(
             OpSchema.of("", "Reshape", 1, 5, 13, 14, 19, 21, 23, 24, 25)
-                .sample("data[d*]; shape[*]=reshape(data); allowzero=-")
+                .sample(
+                    "data[d*]; -4: shape=reshape(data); 5-: shape[*]=reshape(data); allowzero=-")
                 .input("data", "T")
                 .optional("shape", "I")
                 .attribute("shape", AttributeKind.INTS)
@@ -58,7 +94,7 @@ final class ViewOperator extends OpBase implements Differentiable {
                 .attribute("axis", AttributeKind.INT),
             ViewOperator::flatten),
         new ViewOperator(
-            OpSchema.of("", "Squeeze", 1, 11, 13, 21, 23, 24, 25)
+            OpSchema.of("", SQUEEZE, 1, 11, 13, 21, 23, 24, 25)
                 .sample("data[d*]; -12: axes=ones(data); 13-: axes[*]=ones(data)")
                 .input("data", "T")
                 .optional("axes", "I")
@@ -235,7 +271,7 @@ final class ViewOperator extends OpBase implements Differentiable {
       for (int d = 0; d < dims.size(); d++) {
         if (dims.get(d).isConst(1)) {
           dropped.add(d);
-        } else if (dims.get(d).symbols().stream().anyMatch(ElementSymbols::isElement)) {
+        } else if (dims.get(d).symbols().stream().anyMatch(ElementSymbols::isFromData)) {
           // Data decide whether it is 1, and so the rank.
           return Optional.empty();
         }
@@ -302,9 +338,32 @@ final class ViewOperator extends OpBase implements Differentiable {
     return List.of(x.reshaped(dims));
   }
 
+  /**
+   * Squeeze without axes whose rank data or input shapes decide: compiled code drops the axes that
+   * have one position for sure.
+   */
+  private boolean assumesRank(OpContext c) {
+    return c.node().op().type().equals(SQUEEZE)
+        && c.node().op().domain().isEmpty()
+        && !hasAxes(c)
+        && !c.in(0).isStatic();
+  }
+
   @Override
   Lowering code(OpContext c) {
-    return new Lowering.View(0);
+    if (!assumesRank(c)) {
+      return new Lowering.View(0);
+    }
+    List<DimExpr> dims = c.dims(0);
+    List<Long> axes =
+        LongStream.range(0, dims.size()).filter(d -> dims.get((int) d).isConst(1)).boxed().toList();
+    return new Lowering.Decompose(b ->
+        List.of(
+            b.add(
+                OpKey.TERSOR,
+                SQUEEZE,
+                Map.of("axes", new Attribute.IntsAttr(axes)),
+                c.node().input(0))));
   }
 
   @Override

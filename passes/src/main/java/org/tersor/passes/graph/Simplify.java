@@ -41,7 +41,7 @@ public final class Simplify implements Pass {
           }
         }
         case "Cast", "Reshape", "Flatten", "Expand", "Squeeze", "Unsqueeze" -> {
-          if (sameType(graph, node)) {
+          if (sameType(graph, node) && !dataDecide(graph, node)) {
             rewrite.bypass(node, node.input(0));
           } else if (node.op().type().equals("Reshape")) {
             reshapeOfReshape(rewrite, node);
@@ -69,6 +69,14 @@ public final class Simplify implements Pass {
     if (!training && maskUnused) {
       rewrite.bypass(node, node.input(0));
     }
+  }
+
+  /** Squeeze without axes drops what turns out to be 1. */
+  private static boolean dataDecide(Graph graph, Node node) {
+    return node.op().type().equals("Squeeze")
+        && !node.attributes().containsKey("axes")
+        && !node.input(1).isPresent()
+        && !(graph.type(node.input(0)) instanceof TensorType type && type.isStatic());
   }
 
   /** Whether output and input have equal types without dimensions that hide a difference. */

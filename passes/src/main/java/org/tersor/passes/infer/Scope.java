@@ -6,7 +6,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.BiConsumer;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -113,7 +112,7 @@ public final class Scope {
    * The same, and who hears of its demands ({@link OpContext#demand}) that types do not decide:
    * {@code demands} gets a size and the least that it must be.
    */
-  public OpContext context(Node node, BiConsumer<DimExpr, DimExpr> demands) {
+  public OpContext context(Node node, OpContext.Demands demands) {
     return new Context(node, Optional.of(demands));
   }
 
@@ -146,9 +145,9 @@ public final class Scope {
   }
 
   private final class Context extends OpContext {
-    private final Optional<BiConsumer<DimExpr, DimExpr>> demands;
+    private final Optional<OpContext.Demands> demands;
 
-    Context(Node node, Optional<BiConsumer<DimExpr, DimExpr>> demands) {
+    Context(Node node, Optional<OpContext.Demands> demands) {
       super(graph, node);
       this.demands = demands;
     }
@@ -159,10 +158,10 @@ public final class Scope {
     }
 
     @Override
-    public void demand(DimExpr size, DimExpr least) {
+    public void demand(DimExpr size, DimExpr least, String fault) {
       boolean known = size.isConst() && least.isConst() && size.constValue() >= least.constValue();
       if (!known && !size.equals(least)) {
-        demands.ifPresent(hearer -> hearer.accept(size, least));
+        demands.ifPresent(hearer -> hearer.accept(size, least, fault));
       }
     }
 

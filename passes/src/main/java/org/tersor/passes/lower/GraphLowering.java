@@ -133,8 +133,9 @@ final class GraphLowering {
     OpContext context =
         scope.context(
             node,
-            (size, least) ->
-                demands.add(new LoweredStep.Require(new Plan.Check(size, least, node.label()))));
+            (size, least, fault) ->
+                demands.add(
+                    new LoweredStep.Require(new Plan.Check(size, least, node.label(), fault))));
     Lowering lowering = operator.lower(context);
     if (lowering instanceof Lowering.View || lowering instanceof Lowering.Compute) {
       // Operators say what they demand where they tell their types.

@@ -18,8 +18,8 @@ public sealed interface LoweredStep
   /** What must hold for the dimensions before the step after it; no code. */
   record Require(Plan.Check check) implements LoweredStep {
     Set<String> symbols() {
-      Set<String> symbols = new TreeSet<>(check.elements().symbols());
-      symbols.addAll(check.wanted().symbols());
+      Set<String> symbols = new TreeSet<>(check.is().symbols());
+      symbols.addAll(check.least().symbols());
       return symbols;
     }
   }

@@ -233,7 +233,7 @@ public final class ProgramBuilder {
   private void fits(int index, DimExpr wanted, String origin) {
     DimExpr elements = buffers.get(index).elements();
     if (!elements.equals(wanted) && !(elements.isConst() && wanted.isConst())) {
-      checks.add(new Plan.Check(elements, wanted, origin));
+      checks.add(Plan.Check.fits(elements, wanted, origin));
     }
   }
 
@@ -281,7 +281,12 @@ public final class ProgramBuilder {
     // Of an empty range nothing may be read, which kernels that limit an index do not know.
     DimExpr extent = demand.most().minus(demand.least()).plus(DimExpr.ONE);
     if (!extent.isConst() || extent.constValue() <= 0) {
-      checks.add(new Plan.Check(extent, demand.count().min(DimExpr.ONE), call.origin()));
+      checks.add(
+          new Plan.Check(
+              extent,
+              demand.count().min(DimExpr.ONE),
+              call.origin(),
+              "indices are given for an axis without positions"));
     }
   }
 

@@ -48,7 +48,7 @@ final class ReadExtents {
 
   private void require(DimExpr dimension, DimExpr extent) {
     if (!dimension.equals(extent) && !(dimension.isConst() && extent.isConst())) {
-      checks.add(new Plan.Check(dimension, extent, origin));
+      checks.add(Plan.Check.fits(dimension, extent, origin));
     }
   }
 }
