@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import org.tersor.conformance.diff.Differential;
+import org.tersor.conformance.diff.Tally;
 import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -73,6 +74,12 @@ final class DifftestCommand implements Callable<Integer> {
       description = "Write versions.md there: which versions of operators were compared.")
   Optional<Path> docs = Optional.empty();
 
+  @Option(
+      names = "--tally",
+      paramLabel = "FILE",
+      description = "Add the counts to those of earlier runs in FILE; --docs tells of all.")
+  Optional<Path> tally = Optional.empty();
+
   @Override
   public Integer call() {
     Map<String, Integer> every = new LinkedHashMap<>();
@@ -86,6 +93,8 @@ final class DifftestCommand implements Callable<Integer> {
         throw new TersorException("TSR-0906", "--backend takes NAME or NAME=N, not " + backend, e);
       }
     }
+    // Read first: nothing is gained by a long run whose result has no place.
+    Tally earlier = tally.map(Tally::read).orElseGet(Tally::none);
     List<Differential.Summary> result = new ArrayList<>();
     try (Differential differential =
         new Differential(
@@ -95,21 +104,21 @@ final class DifftestCommand implements Callable<Integer> {
           "graphs",
           graphs,
           step -> result.add(differential.run(seed, graphs, outcome -> step.run())));
-      writeDocs(differential, result.getFirst());
+      writeDocs(differential, earlier, result.getFirst());
     }
     Differential.Summary summary = result.getFirst();
     print(summary);
     return summary.unexplained() == 0 ? Exit.OK : Exit.CHECK_FAILED;
   }
 
-  private void writeDocs(Differential differential, Differential.Summary summary) {
+  private void writeDocs(Differential differential, Tally earlier, Differential.Summary summary) {
+    Tally sum = earlier.plus(Tally.of(seed, summary));
+    tally.ifPresent(sum::write);
     if (docs.isEmpty()) {
       return;
     }
-    String run = "./tersor difftest --graphs " + graphs + " --seed " + seed;
     try {
-      Files.writeString(
-          docs.get().resolve("versions.md"), differential.versionsDocument(summary, run));
+      Files.writeString(docs.get().resolve("versions.md"), differential.versionsDocument(sum));
     } catch (IOException e) {
       throw new TersorException("TSR-0906", "cannot write into " + docs.get() + ": " + e, e);
     }

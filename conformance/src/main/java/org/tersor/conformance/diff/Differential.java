@@ -171,9 +171,9 @@ public final class Differential implements AutoCloseable {
     }
   }
 
-  /** The table of versions that a run compared; {@code run} is its command. */
-  public String versionsDocument(Summary summary, String run) {
-    return VersionsDocument.markdown(generator.operators(), summary.versions(), run);
+  /** The table of versions that runs compared. */
+  public String versionsDocument(Tally tally) {
+    return VersionsDocument.markdown(generator.operators(), tally);
   }
 
   private static Group group(Finding finding, Optional<String> explained) {
@@ -233,8 +233,14 @@ public final class Differential implements AutoCloseable {
               ? plain
               : Shrinker.shrink(
                   plain,
-                  finding.kind() != Kind.REFERENCE_REFUSES,
-                  candidate -> same(candidate, finding).isPresent());
+                  candidate -> same(candidate, finding).isPresent(),
+                  // What a refused node was evaluated to stays as it is, so it keeps its
+                  // attributes.
+                  candidate ->
+                      finding.mismatch().isPresent()
+                          && same(candidate, finding)
+                              .filter(own -> own.kind() == finding.kind())
+                              .isPresent());
       Finding own = same(small, finding).orElse(finding);
       attributed.add(
           new Finding(
@@ -252,7 +258,7 @@ public final class Differential implements AutoCloseable {
 
   private Optional<Finding> same(DrawnGraph candidate, Finding finding) {
     return judge(candidate, finding.seed()).stream()
-        .filter(f -> f.kind() == finding.kind() && f.backend().equals(finding.backend()))
+        .filter(f -> f.kind().isLike(finding.kind()) && f.backend().equals(finding.backend()))
         .findFirst();
   }
 
@@ -422,13 +428,16 @@ public final class Differential implements AutoCloseable {
 
   /**
    * What compiled code does not do: outputs whose rank only the data tells, operators that only the
-   * interpreter has (with so many steps), constant texts as outputs.
+   * interpreter has (with so many steps), constant texts as outputs, ranks that the sizes of axes
+   * decide.
    */
   private static boolean isLimit(TersorException e) {
     return e.code().equals("TSR-0501")
         || e.code().equals("TSR-0504")
         || (e.code().equals("TSR-0303")
-            && String.valueOf(e.getMessage()).startsWith("the rank of output"));
+            && String.valueOf(e.getMessage()).startsWith("the rank of output"))
+        || (e.code().equals("TSR-0703")
+            && String.valueOf(e.getMessage()).contains("that compiled code keeps"));
   }
 
   private static Node blamed(Graph graph, TersorException e) {

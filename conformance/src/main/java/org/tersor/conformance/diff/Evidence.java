@@ -1,26 +1,50 @@
 package org.tersor.conformance.diff;
 
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.IntPredicate;
-import org.tersor.conformance.diff.Finding.Kind;
 import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
+import org.tersor.ir.graph.Value;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** What a rule about one operator may look at: a finding whose smallest graph is one node. */
-record Evidence(Finding finding, DrawnGraph small, Node node) {
-  static Optional<Evidence> of(Finding finding) {
-    return finding
-        .small()
-        .filter(small -> small.graph().nodes().size() == 1)
-        .map(small -> new Evidence(finding, small, small.graph().nodes().getFirst()));
+/**
+ * What a rule about one operator may look at: the smallest graph that shows a finding, and a node.
+ *
+ * @param isAlone whether what differs, or is refused, comes from this node and no other
+ */
+record Evidence(Finding finding, DrawnGraph small, Node node, boolean isAlone) {
+  /** Nodes that may be at fault: of results those that lead to the one that differs. */
+  static List<Evidence> of(Finding finding) {
+    if (finding.small().isEmpty()) {
+      return List.of();
+    }
+    DrawnGraph small = finding.small().get();
+    List<Node> nodes =
+        finding
+            .mismatch()
+            .map(mismatch -> leadingTo(small.graph(), mismatch.output()))
+            .orElseGet(() -> small.graph().nodes());
+    return nodes.stream()
+        .map(node -> new Evidence(finding, small, node, nodes.size() == 1))
+        .toList();
   }
 
-  boolean is(Kind kind, String... operators) {
-    return finding.kind() == kind && Set.of(operators).contains(node.op().type());
+  private static List<Node> leadingTo(Graph graph, int output) {
+    Set<Value> wanted = new HashSet<>(List.of(graph.outputs().get(output)));
+    List<Node> found = new ArrayList<>();
+    for (Node node : graph.nodes().reversed()) {
+      if (node.outputs().stream().anyMatch(wanted::contains)) {
+        found.add(node);
+        wanted.addAll(Graph.usedValues(node));
+      }
+    }
+    return found.reversed();
   }
 
   boolean says(String text) {
@@ -72,9 +96,14 @@ record Evidence(Finding finding, DrawnGraph small, Node node) {
     return in(0).dtype();
   }
 
-  /** Which output differs; 0 if it is not about results. */
+  /** Which output of the node differs; 0 if it is none of its own, or not about results. */
   int output() {
-    return finding.mismatch().map(Mismatch::output).orElse(0);
+    int index =
+        finding
+            .mismatch()
+            .map(found -> node.outputs().indexOf(small.graph().outputs().get(found.output())))
+            .orElse(0);
+    return Math.max(0, index);
   }
 
   /** The largest difference, infinite if it is not about numbers. */

@@ -58,6 +58,15 @@ record Finding(
       this.disagreement = disagreement;
     }
 
+    /** Whether both may be one fault: a node after it may hide the shape or type of a result. */
+    boolean isLike(Kind other) {
+      return this == other || (isResult() && other.isResult());
+    }
+
+    private boolean isResult() {
+      return this == SHAPE || this == TYPE || this == VALUES;
+    }
+
     boolean isDisagreement() {
       return disagreement;
     }

@@ -30,16 +30,17 @@ final class Shrinker {
   /**
    * The smallest graph found.
    *
-   * @param attributes whether attributes may be left out too
    * @param shows whether a candidate shows the fault
+   * @param without whether one shows it that lacks an attribute
    */
-  static DrawnGraph shrink(DrawnGraph drawn, boolean attributes, Predicate<DrawnGraph> shows) {
-    DrawnGraph best = shortest(drawn, shows);
-    for (Node node : attributes ? best.graph().nodes() : List.<Node>of()) {
+  static DrawnGraph shrink(
+      DrawnGraph drawn, Predicate<DrawnGraph> shows, Predicate<DrawnGraph> without) {
+    DrawnGraph best = thinned(shortest(drawn, shows), shows);
+    for (Node node : best.graph().nodes()) {
       for (String name : node.attributes().keySet()) {
-        DrawnGraph without = part(best, 0, best.graph().nodes().size(), Map.of(node.name(), name));
-        if (holds(without, shows)) {
-          best = without;
+        DrawnGraph lacking = part(best, best.graph().nodes(), Map.of(node.name(), name));
+        if (holds(lacking, without)) {
+          best = lacking;
         }
       }
     }
@@ -51,13 +52,29 @@ final class Shrinker {
     int size = drawn.graph().nodes().size();
     for (int length = 1; length < size; length++) {
       for (int from = size - length; from >= 0; from--) {
-        DrawnGraph part = part(drawn, from, from + length, Map.of());
+        DrawnGraph part = part(drawn, drawn.graph().nodes().subList(from, from + length), Map.of());
         if (holds(part, shows)) {
           return part;
         }
       }
     }
     return drawn;
+  }
+
+  /** Without nodes that need not be there. */
+  private static DrawnGraph thinned(DrawnGraph drawn, Predicate<DrawnGraph> shows) {
+    DrawnGraph best = drawn;
+    for (int at = best.graph().nodes().size() - 1;
+        at >= 0 && best.graph().nodes().size() > 1;
+        at--) {
+      List<Node> others = new ArrayList<>(best.graph().nodes());
+      others.remove(at);
+      DrawnGraph part = part(best, others, Map.of());
+      if (holds(part, shows)) {
+        best = part;
+      }
+    }
+    return best;
   }
 
   private static boolean holds(DrawnGraph candidate, Predicate<DrawnGraph> shows) {
@@ -69,18 +86,16 @@ final class Shrinker {
   }
 
   /**
-   * Nodes {@code from} (inclusive) to {@code to} (exclusive), fed with the values that the others
-   * gave.
+   * Some of the nodes, fed with the values that the others gave.
    *
    * @param dropped attributes to leave out, by node
    */
-  private static DrawnGraph part(DrawnGraph drawn, int from, int to, Map<String, String> dropped) {
+  private static DrawnGraph part(DrawnGraph drawn, List<Node> nodes, Map<String, String> dropped) {
     Graph graph = drawn.graph();
     GraphBuilder b = new GraphBuilder(graph.opsets(), 0);
     Map<Value, Value> own = new HashMap<>();
     Map<Value, Tensor> values = new LinkedHashMap<>();
     Map<String, Tensor> inputs = new LinkedHashMap<>();
-    List<Node> nodes = graph.nodes().subList(from, to);
     List<Value> made = new ArrayList<>();
     for (Node node : nodes) {
       List<Value> operands = new ArrayList<>();
@@ -122,7 +137,8 @@ final class Shrinker {
     }
     Graph unfinished = b.build("", Map.of());
     made.stream().filter(v -> unfinished.consumers(v).isEmpty()).forEach(b::output);
-    boolean refuses = drawn.refusal().isPresent() && to == graph.nodes().size();
+    boolean refuses =
+        drawn.refusal().isPresent() && nodes.getLast().equals(graph.nodes().getLast());
     return new DrawnGraph(
         b.build("difftest", Map.of()),
         inputs,

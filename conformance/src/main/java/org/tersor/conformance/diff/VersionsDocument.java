@@ -1,10 +1,15 @@
 package org.tersor.conformance.diff;
 
+import static java.util.stream.Collectors.joining;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.Operator;
@@ -20,12 +25,8 @@ final class VersionsDocument {
     return (schema.domain().isEmpty() ? "" : schema.domain() + ".") + schema.name() + "-" + since;
   }
 
-  /**
-   * The table.
-   *
-   * @param counts nodes in graphs that agree, by {@link #key}
-   */
-  static String markdown(OpRegistry operators, Map<String, Integer> counts, String run) {
+  /** The table of what runs gave. */
+  static String markdown(OpRegistry operators, Tally tally) {
     Map<String, OpSchema> schemas = new TreeMap<>();
     for (Operator operator : operators.all()) {
       OpSchema schema = operator.schema();
@@ -37,10 +38,10 @@ final class VersionsDocument {
     int seen = 0;
     int all = 0;
     for (OpSchema schema : schemas.values()) {
-      Map<Integer, Integer> compared = new LinkedHashMap<>();
+      Map<Integer, Long> compared = new LinkedHashMap<>();
       List<String> missing = new ArrayList<>();
       for (int version : schema.versions()) {
-        int count = counts.getOrDefault(key(schema, version), 0);
+        long count = tally.versions().getOrDefault(key(schema, version), 0L);
         all++;
         if (count > 0) {
           seen++;
@@ -71,7 +72,58 @@ final class VersionsDocument {
     | operator | compared (nodes) | not compared |
     |---|---|---|
     """
-            .formatted(run, seen, all)
-        + rows;
+            .formatted(command(tally), seen, all)
+        + rows
+        + run(tally);
+  }
+
+  private static String command(Tally tally) {
+    Set<Long> graphs = new TreeSet<>(tally.runs().values());
+    String seeds =
+        tally.runs().keySet().stream().map(seed -> Long.toString(seed)).collect(joining(" "));
+    return "./tersor difftest --graphs "
+        + graphs.stream().map(n -> Long.toString(n)).collect(joining(" or "))
+        + " --seed "
+        + (tally.runs().size() == 1 ? seeds : "S --tally FILE")
+        + " --docs docs"
+        + (tally.runs().size() == 1 ? "" : "` with S in `" + seeds);
+  }
+
+  private static String run(Tally tally) {
+    StringBuilder text = new StringBuilder();
+    text.append(
+        String.format(
+            Locale.ROOT,
+            """
+
+            ## The run
+
+            %,d graphs of %,d nodes. Outcomes: %s.
+
+            Disagreements by rule of differences.md: %s.
+            """,
+            tally.graphs(),
+            tally.nodes(),
+            list(tally.outcomes()),
+            list(tally.known())));
+    if (tally.unexplained().isEmpty()) {
+      return text.append("\nNo disagreement was without a rule.\n").toString();
+    }
+    text.append("\nWithout a rule:\n\n| disagreement | first seed |\n|---|---|\n");
+    tally
+        .unexplained()
+        .forEach((what, seed) ->
+            text.append("| ").append(what).append(" | ").append(seed).append(" |\n"));
+    return text.toString();
+  }
+
+  private static String list(Map<String, Long> counts) {
+    return counts.entrySet().stream()
+        .sorted(
+            Map.Entry.<String, Long>comparingByValue()
+                .reversed()
+                .thenComparing(Map.Entry.comparingByKey()))
+        .map(e -> String.format(Locale.ROOT, "%s %,d", e.getKey(), e.getValue()))
+        .collect(joining(", "));
   }
 }

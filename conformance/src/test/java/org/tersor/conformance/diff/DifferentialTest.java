@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.junit.jupiter.api.Test;
 import org.tersor.conformance.SeededRandom;
 import org.tersor.ir.op.OpRegistry;
@@ -119,10 +120,30 @@ class DifferentialTest {
     for (long seed = 1; seed < 30; seed++) {
       DrawnGraph drawn = generator.draw(seed);
       if (drawn.operators().contains("Neg")) {
-        DrawnGraph small = Shrinker.shrink(drawn, true, g -> g.operators().contains("Neg"));
+        Predicate<DrawnGraph> shows = g -> g.operators().contains("Neg");
+        DrawnGraph small = Shrinker.shrink(drawn, shows, shows);
         assertEquals(List.of("Neg"), small.operators());
       }
     }
+  }
+
+  /** Nodes need not stand in a row: those in between go. */
+  @Test
+  void shrinkingThins() {
+    GraphGenerator generator =
+        new GraphGenerator(
+            OpRegistry.standard(), Set.of("Add", "Neg", "Abs"), KernelOracle.everything());
+    Predicate<DrawnGraph> shows =
+        g -> g.operators().containsAll(List.of("Neg", "Abs")) && g.refusal().isEmpty();
+    int thinned = 0;
+    for (long seed = 1; seed < 40; seed++) {
+      DrawnGraph drawn = generator.draw(seed);
+      if (drawn.equivalent().isEmpty() && shows.test(drawn)) {
+        assertEquals(2, Shrinker.shrink(drawn, shows, shows).operators().size(), "seed " + seed);
+        thinned++;
+      }
+    }
+    assertTrue(thinned > 0);
   }
 
   /** A tie before rounding has no answer to compare, another number has. */

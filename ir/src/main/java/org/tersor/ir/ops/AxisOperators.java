@@ -258,7 +258,7 @@ final class AxisOperators {
       super(
           OpSchema.of("", "TopK", 1, 10, 11, 24)
               .sample(
-                  "X[d*1-4]; axis=axis(X); -9: k=0..dim(X, axis); 10-: K[1]=0..dim(X, axis); 11-: largest=0|1; 11-: sorted=1")
+                  "X[d*1-4]; axis=axis(X); -9: k=1..dim(X, axis); 10-: K[1]=0..dim(X, axis); 11-: largest=0|1; 11-: sorted=1")
               .input("X", "T")
               .optional("K", "I")
               .output("Values", "T")
@@ -285,6 +285,7 @@ final class AxisOperators {
       if (k.isPresent()
           && k.get().isConst()
           && (k.get().constValue() < 0
+              || (c.version() < 10 && k.get().constValue() < 1)
               || (all.isConst() && k.get().constValue() > all.constValue()))) {
         throw c.error("TSR-0303", "k is " + k.get() + " for " + all + " elements");
       }

@@ -27,7 +27,7 @@ final class PadOperator extends OpBase {
     super(
         OpSchema.of("", "Pad", 1, 2, 11, 13, 18, 19, 21, 23, 24, 25)
             .sample(
-                "data[d*1-4]; -10: pads=each2(data, 0..2); -10: value=-2.0..2.0; paddings=-; mode=constant; 11-: pads[*]=each2(data, -1..2); 11-: constant_value[]; axes=- || data[d*1-4]; -10: pads=each2(data, 0..1); value=-; paddings=-; mode=reflect|edge; 11-: pads[*]=each2(data, 0..1); constant_value=-; axes=- || 19-: data[d*2-4]; 19-: axes=axes(data); 19-: pads[*]=each2(axes, 0..2); 19-: mode=wrap|constant|edge; value=-; paddings=-; constant_value=-")
+                "data[d*1-4]; -1: paddings=each2(data, 0..2); 2-: paddings=-; -1: pads=-; 2-10: pads=each2(data, 0..2); -10: value=-2.0..2.0; mode=constant; 11-: pads[*]=each2(data, -1..2); 11-: constant_value[]; axes=- || data[d*1-4]; -1: paddings=each2(data, 0..1); 2-: paddings=-; -1: pads=-; 2-10: pads=each2(data, 0..1); value=-; mode=reflect|edge; 11-: pads[*]=each2(data, 0..1); constant_value=-; axes=- || 19-: data[d*2-4]; 19-: axes=axes(data); 19-: pads[*]=each2(axes, 0..2); 19-: mode=wrap|constant|edge; value=-; paddings=-; constant_value=-")
             .input("data", "T")
             .optional("pads", "P")
             .optional("constant_value", "T")

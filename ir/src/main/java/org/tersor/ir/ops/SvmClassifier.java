@@ -33,7 +33,7 @@ final class SvmClassifier extends OpBase {
         SvmModel.attributes(
                 OpSchema.of(TabledOperator.ML, "SVMClassifier", 1)
                     .sample(
-                        "X[n f]; k=times(3, f); vectors_per_class=dims(1 2); support_vectors=copies(k, -2.0..2.0); coefficients=copies(3, -1.0..1.0); rho=copies(1, -1.0..1.0); kernel_type=LINEAR|POLY|RBF|SIGMOID; kernel_params!=list(0.5, 0.25..1.0, 2.0); classlabels_ints=dims(0 1)|dims(3 7); classlabels_strings=-; post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO; prob_a=-; prob_b=- || X[n f]; k=times(4, f); vectors_per_class=dims(1 2 1); support_vectors=copies(k, -2.0..2.0); coefficients=copies(8, -1.0..1.0); rho=copies(3, -1.0..1.0); kernel_type=LINEAR|RBF; kernel_params!=list(0.5, 0.25..1.0, 2.0); classlabels_strings=words(a, b, c); classlabels_ints=-; post_transform=NONE|SOFTMAX|LOGISTIC; prob_a=-; prob_b=-"))
+                        "X[n f]; k=times(3, f); vectors_per_class!=dims(1 2); support_vectors!=copies(k, -2.0..2.0); coefficients!=copies(3, -1.0..1.0); rho!=copies(1, -1.0..1.0); kernel_type=LINEAR|POLY|RBF|SIGMOID; kernel_params!=list(0.5, 0.25..1.0, 2.0); classlabels_ints=dims(0 1)|dims(3 7); classlabels_strings=-; post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO; prob_a=-; prob_b=- || X[n f]; k=times(4, f); vectors_per_class!=dims(1 2 1); support_vectors!=copies(k, -2.0..2.0); coefficients!=copies(8, -1.0..1.0); rho!=copies(3, -1.0..1.0); kernel_type=LINEAR|RBF; kernel_params!=list(0.5, 0.25..1.0, 2.0); classlabels_strings=words(a, b, c); classlabels_ints=-; post_transform=NONE|SOFTMAX|LOGISTIC; prob_a=-; prob_b=-"))
             .output("Y", "*")
             .output("Z", "F")
             .types("F", Types.set(DType.F32))

@@ -1,0 +1,113 @@
+package org.tersor.conformance.diff;
+
+import java.util.List;
+import java.util.Set;
+import org.tersor.conformance.diff.Finding.Kind;
+import org.tersor.conformance.diff.KnownDifferences.Known;
+
+/** Known differences of shapes, and of what has no elements. */
+final class KnownShapes {
+  private static final List<String> POOLS =
+      List.of("AveragePool", "MaxPool", "LpPool", "QLinearAveragePool");
+
+  private KnownShapes() {}
+
+  static List<Known> table() {
+    return List.of(
+        new Known(
+            "shape-of-nonzero-of-scalar",
+            Kind.SHAPE,
+            List.of("NonZero"),
+            "The positions in a scalar have the shape [0, N]; ONNX Runtime has [1, N].",
+            "Operators.md, NonZero: unlike numpy, a scalar gives the shape (0, N) and not (1, N).",
+            e -> e.in(0).rank() == 0),
+        new Known(
+            "windows-beyond-the-input",
+            Kind.SHAPE,
+            POOLS,
+            "A window larger than its padded input: Tersor gives no output, ONNX Runtime one.",
+            "Operators.md, output_spatial_shape: floor((input + pads - extent of the kernel) /"
+                + " strides + 1), which is 0 there; ONNX Runtime's division truncates towards zero.",
+            e ->
+                e.in(0).size() > 0
+                    && java.util.stream.IntStream.range(0, e.ours().rank())
+                        .allMatch(d ->
+                            e.ours().shape()[d] == e.theirs().shape()[d]
+                                || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1))),
+        new Known(
+            "empty-arg-max",
+            Kind.SHAPE,
+            List.of("ArgMax", "ArgMin"),
+            "An empty input keeps the size of its reduced axis in ONNX Runtime.",
+            "Operators.md, keepdims: the reduced dimension is kept with size 1 or pruned, whatever"
+                + " the other sizes are.",
+            e -> e.in(0).size() == 0),
+        new Known(
+            "product-of-nothing",
+            Set.of(Kind.VALUES, Kind.SHAPE),
+            List.of(
+                "Gemm",
+                "FusedGemm",
+                "MatMulIntegerToFloat",
+                "MatMul",
+                "FusedMatMul",
+                "MatMulInteger",
+                "QAttention",
+                "LSTM",
+                "GRU",
+                "RNN",
+                "DynamicQuantizeLSTM"),
+            "A product over no elements: ONNX Runtime gives C instead of beta * C, or what was in"
+                + " memory; also in chains.",
+            "Operators.md, Gemm: Y = alpha * A' * B' + beta * C, where the sum over nothing is 0;"
+                + " LSTM and the like: Xt * W^T, the same.",
+            e -> e.in(0).size() == 0 && e.in(0).rank() > 0,
+            true),
+        new Known(
+            "reduction-of-nothing",
+            Kind.SHAPE,
+            List.of(
+                "ReduceProd",
+                "ReduceSum",
+                "ReduceMax",
+                "ReduceMin",
+                "ReduceMean",
+                "ReduceL1",
+                "ReduceL2",
+                "ReduceSumSquare",
+                "ReduceLogSum",
+                "ReduceLogSumExp"),
+            "An input without elements: ONNX Runtime keeps the size of an axis that is reduced.",
+            "Operators.md, keepdims: the reduced dimensions are kept with size 1 or pruned, whatever"
+                + " their sizes.",
+            e -> e.in(0).size() == 0),
+        new Known(
+            "heads-of-nothing",
+            Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
+            List.of("MultiHeadAttention", "Attention"),
+            "A hidden size of 0: ONNX Runtime's result has the size 1, and what wants another shape"
+                + " fails; also in chains.",
+            "ContribOperators.md: the last dimension is the number of heads times the size of a head,"
+                + " which is 0.",
+            e ->
+                e.node().op().domain().equals("com.microsoft")
+                    && e.in(0).size() == 0
+                    && (!e.isAlone() || e.finding().kind() == Kind.SHAPE),
+            true),
+        new Known(
+            "statistics-of-all-axes",
+            Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
+            List.of("LayerNormalization"),
+            "axis=0 where ONNX Runtime runs the function body: Mean and InvStdDev are scalars, and"
+                + " what wants their rank fails; also in chains.",
+            "Operators.md, LayerNormalization: the shape of Mean and InvStdDev is [d[0], ...,"
+                + " d[axis-1], 1, ..., 1].",
+            e ->
+                (e.number("axis", -1) == 0 || e.number("axis", -1) == -e.in(0).rank())
+                    && e.finding()
+                        .mismatch()
+                        .map(m -> e.isAlone() && e.output() > 0 && m.theirs().rank() == 0)
+                        .orElseGet(() -> e.says("not in valid range [-1,0]")),
+            true));
+  }
+}
