@@ -32,7 +32,7 @@ class GradientTest {
   private static final OpRegistry OPERATORS = OpRegistry.standard();
 
   /** Nodes between inputs x0, x1, ... and a value. */
-  private interface Function {
+  interface Function {
     Value of(GraphBuilder b, List<Value> x);
   }
 
@@ -76,7 +76,7 @@ class GradientTest {
     return new Evaluator(graph, OPERATORS).run(inputs);
   }
 
-  private static void check(Function function, long[]... shapes) {
+  static void check(Function function, long[]... shapes) {
     Random random = new Random(7);
     List<Tensor> inputs = new ArrayList<>();
     for (long[] shape : shapes) {

@@ -1,6 +1,7 @@
 package org.tersor.ir.ops;
 
 import java.util.List;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
@@ -19,7 +20,7 @@ import org.tersor.runtime.Tensor;
  * count_include_pad (from 7), over those inside X and its padding. ceil_mode from 10, dilations
  * from 19.
  */
-final class AveragePool extends OpBase {
+final class AveragePool extends OpBase implements Differentiable {
   AveragePool() {
     super(
         PoolPlan.attributes(
@@ -37,6 +38,11 @@ final class AveragePool extends OpBase {
   @Override
   List<? extends ValueType> types(OpContext c) {
     return List.of(type(c.dtype(0), c.in(0).shape().map(s -> PoolPlan.of(c).out())));
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    return List.of(ConvGradient.average(c, p, includesPad(c)));
   }
 
   static boolean includesPad(OpContext c) {

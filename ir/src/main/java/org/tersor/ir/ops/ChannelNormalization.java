@@ -2,6 +2,7 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.LongStream;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
@@ -109,7 +110,7 @@ final class ChannelNormalization extends OpBase implements Differentiable {
   @Override
   public List<Value> gradients(OpContext c, Pullback p) {
     if (grouped) {
-      throw c.error("TSR-0203", "its derivative is not known");
+      return groupGradients(c, p);
     }
     NormalizationGradient.Parts parts =
         new NormalizationGradient(
@@ -119,6 +120,51 @@ final class ChannelNormalization extends OpBase implements Differentiable {
                 p.channels(c, p.inputs().get(1)))
             .of(c, p);
     return List.of(parts.x(), p.perChannel(c, parts.scaled()), p.perChannel(c, p.gradient()));
+  }
+
+  /** Channels of a group and their positions become one axis, over which the statistics go. */
+  private List<Value> groupGradients(OpContext c, Pullback p) {
+    List<DimExpr> dims = c.dims(0);
+    DimExpr groups = groups(c);
+    DimExpr size = dims.get(1).floorDiv(groups);
+    List<DimExpr> joined =
+        List.of(dims.getFirst(), groups, size.times(DimExpr.product(dims.subList(2, dims.size()))));
+    boolean perGroup = c.version() < 21;
+    Value scale = p.inputs().get(1);
+    if (perGroup) {
+      Value column = p.reshape(c, scale, List.of(groups, DimExpr.ONE));
+      Value repeated = p.modern("Expand", Map.of(), column, p.builder().longs(1, known(c, size)));
+      scale = p.reshape(c, repeated, List.of(dims.get(1)));
+    }
+    Value inner = p.add("Mul", p.gradient(), p.channels(c, scale));
+    NormalizationGradient.Parts parts =
+        new NormalizationGradient(List.of(2L), true, c.floatAttr("epsilon", 1e-5f), scale)
+            .of(
+                c,
+                p,
+                p.reshape(c, p.inputs().getFirst(), joined),
+                joined,
+                p.reshape(c, p.gradient(), joined),
+                p.reshape(c, inner, joined));
+    Value byScale = p.perChannel(c, p.reshape(c, parts.scaled(), dims));
+    Value byBias = p.perChannel(c, p.gradient());
+    return List.of(
+        p.reshape(c, parts.x(), dims),
+        perGroup ? summed(c, p, byScale, groups, size) : byScale,
+        perGroup ? summed(c, p, byBias, groups, size) : byBias);
+  }
+
+  private static Value summed(
+      OpContext c, Pullback p, Value perChannel, DimExpr groups, DimExpr size) {
+    Value rows = p.reshape(c, perChannel, List.of(groups, size));
+    return p.reshape(c, p.sum(rows, List.of(1L)), List.of(groups));
+  }
+
+  private static long known(OpContext c, DimExpr dim) {
+    if (!dim.isConst()) {
+      throw c.error("TSR-0203", "the extent " + dim + " must be known for its gradient");
+    }
+    return dim.constValue();
   }
 
   @Override

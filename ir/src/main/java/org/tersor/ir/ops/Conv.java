@@ -66,7 +66,7 @@ final class Conv extends OpBase implements Differentiable {
     if (!schema().domain().isEmpty()) {
       throw c.error("TSR-0203", "its derivative is not known");
     }
-    return new ConvGradient(c, p).parts();
+    return ConvGradient.conv(c, p);
   }
 
   @Override

@@ -2,6 +2,7 @@ package org.tersor.ir.ops;
 
 import java.util.List;
 import java.util.Optional;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -19,7 +20,7 @@ import org.tersor.runtime.Tensor;
  * out...], + B [M]. out = (in - 1) * stride + output_padding + (kernel - 1) * dilation + 1 - pads,
  * unless output_shape says otherwise.
  */
-final class ConvTranspose extends OpBase {
+final class ConvTranspose extends OpBase implements Differentiable {
   ConvTranspose() {
     super(
         Conv.attributes(
@@ -34,6 +35,11 @@ final class ConvTranspose extends OpBase {
             .attribute("output_shape", AttributeKind.INTS)
             .types("T", Types.FLOATS)
             .tolerance(OpSchema.Tolerance.ACCUMULATION));
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    return ConvGradient.transposed(c, p, ConvTransposePlan.of(c, 0, 1));
   }
 
   @Override

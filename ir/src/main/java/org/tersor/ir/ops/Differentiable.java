@@ -120,6 +120,11 @@ interface Differentiable {
 
     /** The mean over axes of known extents, which are kept with extent 1. */
     Value mean(OpContext c, Value value, List<DimExpr> dims, List<Long> axes, DType dtype) {
+      return share(c, sum(value, axes), dims, axes, dtype);
+    }
+
+    /** A sum over axes of known extents, divided among what was summed. */
+    Value share(OpContext c, Value sum, List<DimExpr> dims, List<Long> axes, DType dtype) {
       double count = 1;
       for (long axis : axes) {
         DimExpr dim = dims.get((int) axis);
@@ -128,7 +133,7 @@ interface Differentiable {
         }
         count *= dim.constValue();
       }
-      return add("Div", sum(value, axes), number(dtype, count));
+      return add("Div", sum, number(dtype, count));
     }
 
     /** The last two of {@code rank} dimensions exchanged. */

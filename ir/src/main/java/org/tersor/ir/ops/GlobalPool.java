@@ -2,6 +2,9 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.LongStream;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
@@ -21,7 +24,7 @@ import org.tersor.runtime.Tensor;
  * GlobalAveragePool (1, 22), GlobalMaxPool (1, 22) and GlobalLpPool (1, 2, 22): [N, C, spatial...]
  * to [N, C, 1...]. p was a float in version 1 of GlobalLpPool.
  */
-final class GlobalPool extends OpBase {
+final class GlobalPool extends OpBase implements Differentiable {
   enum Kind {
     AVERAGE,
     MAX,
@@ -58,6 +61,22 @@ final class GlobalPool extends OpBase {
   @Override
   List<? extends ValueType> types(OpContext c) {
     return List.of(type(c.dtype(0), c.in(0).shape().map(s -> pooled(c, s))));
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    if (kind != Kind.AVERAGE) {
+      throw c.error("TSR-0203", "its derivative is not known");
+    }
+    Value x = p.inputs().getFirst();
+    Value share =
+        p.share(
+            c,
+            p.gradient(),
+            c.dims(0),
+            LongStream.range(2, c.rank(0)).boxed().toList(),
+            c.dtype(0));
+    return List.of(p.modern("Expand", Map.of(), share, p.add("Shape", x)));
   }
 
   static List<DimExpr> pooled(OpContext c, List<DimExpr> x) {

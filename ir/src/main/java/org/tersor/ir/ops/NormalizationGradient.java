@@ -25,17 +25,31 @@ record NormalizationGradient(List<Long> axes, boolean centred, double epsilon, V
 
   /** With g' = g * scale: (g' - mean(g') - x^ * mean(g' * x^)) / sigma. */
   Parts of(OpContext c, Differentiable.Pullback p) {
-    List<DimExpr> dims = c.dims(0);
+    return of(
+        c, p, p.inputs().getFirst(), c.dims(0), p.gradient(), p.add("Mul", p.gradient(), scale));
+  }
+
+  /**
+   * The same of operands in another shape.
+   *
+   * @param gradient by the result
+   * @param inner that times the scale
+   */
+  Parts of(
+      OpContext c,
+      Differentiable.Pullback p,
+      Value x,
+      List<DimExpr> dims,
+      Value gradient,
+      Value inner) {
     DType type = c.dtype(0);
-    Value x = p.inputs().getFirst();
     Value middle = centred ? p.add("Sub", x, p.mean(c, x, dims, axes, type)) : x;
     Value variance = p.mean(c, p.add("Mul", middle, middle), dims, axes, type);
     Value sigma = p.add("Sqrt", p.add("Add", variance, p.number(type, epsilon)));
     Value normal = p.add("Div", middle, sigma);
-    Value inner = p.add("Mul", p.gradient(), scale);
     Value along = p.add("Mul", normal, p.mean(c, p.add("Mul", inner, normal), dims, axes, type));
     Value flat = centred ? p.add("Sub", inner, p.mean(c, inner, dims, axes, type)) : inner;
     return new Parts(
-        p.add("Div", p.add("Sub", flat, along), sigma), p.add("Mul", p.gradient(), normal));
+        p.add("Div", p.add("Sub", flat, along), sigma), p.add("Mul", gradient, normal));
   }
 }

@@ -97,6 +97,15 @@ final class RecurrentKernel {
     Axis t = new Axis("t", plan.time());
     Axis g = new Axis("g", rows);
     Axis i = new Axis("i", plan.input());
+    if (steps == 0) {
+      // The states are those before the first step.
+      if (context.hasOutput(0)) {
+        kernel.stage(kernel.out(0), List.of(t, b, h), outIndex(d, K.axis(t)), zero());
+      }
+      last(1, d, initial("startH", 5, d));
+      last(2, d, kind == Recurrent.Kind.LSTM ? initial("startC", 6, d) : Optional.empty());
+      return;
+    }
     List<KExpr> at =
         plan.batchFirst()
             ? List.of(K.axis(b), K.axis(t), K.axis(i))

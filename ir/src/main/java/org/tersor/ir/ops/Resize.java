@@ -149,18 +149,27 @@ final class Resize extends OpBase {
     return sum;
   }
 
+  /** A position of the result divided by the scale. */
+  private static float source(ResizePlan.Dim dim, float position, float scale) {
+    return dim.isQuotient()
+        ? position * dim.in().constValue() / dim.out().constValue()
+        : position / scale;
+  }
+
   private static float coordinate(
       EvalContext c, ResizePlan plan, ResizePlan.Dim dim, int o, float scale) {
     float in = dim.in().constValue();
     float out = dim.scaleAt() >= 0 ? scale * in : dim.out().constValue();
     return switch (plan.coordinates()) {
-      case HALF_PIXEL -> (o + 0.5f) / scale - 0.5f;
+      case HALF_PIXEL -> source(dim, o + 0.5f, scale) - 0.5f;
       case HALF_PIXEL_SYMMETRIC ->
-          in / 2 * (1 - dim.out().constValue() / (scale * in)) + ((o + 0.5f) / scale - 0.5f);
-      case PYTORCH_HALF_PIXEL -> dim.out().constValue() > 1 ? (o + 0.5f) / scale - 0.5f : 0;
+          in / 2 * (1 - dim.out().constValue() / (scale * in))
+              + (source(dim, o + 0.5f, scale) - 0.5f);
+      case PYTORCH_HALF_PIXEL ->
+          dim.out().constValue() > 1 ? source(dim, o + 0.5f, scale) - 0.5f : 0;
       case ALIGN_CORNERS -> dim.out().constValue() > 1 ? o * (in - 1) / (out - 1) : 0;
-      case ASYMMETRIC -> o / scale;
-      case TF_HALF_PIXEL_FOR_NN -> (o + 0.5f) / scale;
+      case ASYMMETRIC -> source(dim, o, scale);
+      case TF_HALF_PIXEL_FOR_NN -> source(dim, o + 0.5f, scale);
       case TF_CROP_AND_RESIZE -> {
         float begin = dim.roiAt() < 0 ? 0 : (float) c.input(ResizePlan.ROI).getDouble(dim.roiAt());
         float end = dim.roiAt() < 0 ? 1 : (float) c.input(ResizePlan.ROI).getDouble(dim.roiEnd());

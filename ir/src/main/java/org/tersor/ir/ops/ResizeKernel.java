@@ -89,6 +89,13 @@ final class ResizeKernel {
         : K.div(f32(dim.out()), f32(dim.in()));
   }
 
+  /** A position of the result divided by the scale. */
+  private KExpr source(ResizePlan.Dim dim, KExpr position) {
+    return dim.isQuotient()
+        ? K.div(K.mul(position, f32(dim.in())), f32(dim.out()))
+        : K.div(position, scale(dim));
+  }
+
   /**
    * A table of the input coordinate of each output position; marks what lies outside when cropping.
    */
@@ -101,7 +108,7 @@ final class ResizeKernel {
     KExpr half = K.f32(0.5);
     KExpr one = K.f32(1);
     KExpr wider = K.gt(K.dim(dim.out()), K.index(1));
-    KExpr middle = K.sub(K.div(K.add(o, half), scale), half);
+    KExpr middle = K.sub(source(dim, K.add(o, half)), half);
     KExpr value =
         switch (plan.coordinates()) {
           case HALF_PIXEL -> middle;
@@ -112,8 +119,8 @@ final class ResizeKernel {
           case PYTORCH_HALF_PIXEL -> K.select(wider, middle, K.f32(0));
           case ALIGN_CORNERS ->
               K.select(wider, K.div(K.mul(o, K.sub(in, one)), K.sub(out, one)), K.f32(0));
-          case ASYMMETRIC -> K.div(o, scale);
-          case TF_HALF_PIXEL_FOR_NN -> K.div(K.add(o, half), scale);
+          case ASYMMETRIC -> source(dim, o);
+          case TF_HALF_PIXEL_FOR_NN -> source(dim, K.add(o, half));
           case TF_CROP_AND_RESIZE -> {
             KExpr begin = roi(dim.roiAt(), 0);
             KExpr end = roi(dim.roiEnd(), 1);

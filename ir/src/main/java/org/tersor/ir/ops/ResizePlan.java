@@ -64,6 +64,15 @@ record ResizePlan(
           && coordinates != Coordinates.TF_CROP_AND_RESIZE
           && (scale.isEmpty() ? scaleAt < 0 : scale.get() == 1);
     }
+
+    /**
+     * Whether the scale is the quotient of the dimensions: then positions follow from the two, with
+     * one rounding. Rounded before, 1 / (2f / 7f) is no longer the tie 3.5.
+     */
+    boolean isQuotient() {
+      return scaleAt < 0
+          && (scale.isEmpty() || scale.get() == (float) out.constValue() / in.constValue());
+    }
   }
 
   static final int ROI = 1;

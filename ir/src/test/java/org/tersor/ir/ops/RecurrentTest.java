@@ -1,14 +1,18 @@
 package org.tersor.ir.ops;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.tersor.ir.ops.OperatorTestKit.node;
 import static org.tersor.ir.ops.OperatorTestKit.random;
 
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -59,6 +63,41 @@ class RecurrentTest {
           }
         }
         kit.check();
+      }
+    }
+  }
+
+  /** The last states are the first ones, and there is no output of a step. */
+  @ParameterizedTest
+  @ValueSource(strings = {"RNN", "GRU", "LSTM"})
+  void noStep(String type) {
+    int gates = type.equals("RNN") ? 1 : type.equals("GRU") ? 3 : 4;
+    for (boolean lengths : new boolean[] {false, true}) {
+      Tensor h = small(5, 2, 2, 3);
+      Tensor cell = small(6, 2, 2, 3);
+      OperatorTestKit kit =
+          node(type, 14)
+              .fixed(Tensor.zeros(DType.F32, 0, 2, 3))
+              .fixed(small(2, 2, gates * 3L, 3))
+              .fixed(small(3, 2, gates * 3L, 3))
+              .fixed(small(4, 2, gates * 6L))
+              .attr("hidden_size", 3)
+              .attr("direction", "bidirectional")
+              .outputs(type.equals("LSTM") ? 3 : 2);
+      if (lengths) {
+        kit.fixed(Tensor.of(new int[] {0, 0}, 2));
+      } else {
+        kit.absent();
+      }
+      kit.fixed(h);
+      if (type.equals("LSTM")) {
+        kit.fixed(cell);
+      }
+      List<Tensor> results = kit.check();
+      assertArrayEquals(new long[] {0, 2, 2, 3}, results.getFirst().shape());
+      assertArrayEquals(h.floats(), results.get(1).floats());
+      if (type.equals("LSTM")) {
+        assertArrayEquals(cell.floats(), results.get(2).floats());
       }
     }
   }
