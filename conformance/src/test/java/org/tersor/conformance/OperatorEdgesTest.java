@@ -306,4 +306,44 @@ class OperatorEdgesTest {
     Graph graph = b.build("g", Map.of());
     assertEquals(call(graph, "interpreter", x, zero, zero), call(graph, "jvm", x, zero, zero));
   }
+
+  /** 1 / (2 / 7) is a tie, which a scale rounded to float32 is not. */
+  @Test
+  void sizesGivePositionsWithOneRounding() {
+    Tensor x = Tensor.of(new float[] {0, 1, 2, 3, 4, 5, 6}, 7);
+    GraphBuilder b = new GraphBuilder(Map.of("", 19), 0);
+    Value in = b.input("in0", TensorType.of(DType.F32, 7));
+    b.output(
+        b.add(
+            "Resize",
+            Map.of(
+                "coordinate_transformation_mode", new Attribute.StringAttr("asymmetric"),
+                "nearest_mode", new Attribute.StringAttr("round_prefer_ceil")),
+            in,
+            Value.NONE,
+            Value.NONE,
+            b.longs(2)));
+    Graph graph = b.build("g", Map.of());
+    for (String backend : BACKENDS) {
+      assertArrayEquals(new float[] {0, 4}, call(graph, backend, x).getFirst().floats(), backend);
+    }
+  }
+
+  /** The largest of many samples of a region, in a fold in a fold: no turn of it is repeated. */
+  @Test
+  void largestSampleOfARegion() {
+    Tensor x = filled(DType.F32, 1, 2, 3, 3);
+    Tensor region = Tensor.of(new float[] {0, 0, 1, 1}, 1, 4);
+    Tensor image = Tensor.of(new long[] {0}, 1);
+    Map<String, Attribute> largest = Map.of("mode", new Attribute.StringAttr("max"));
+    Graph graph = graph(16, "", "RoiAlign", largest, 1, x, region, image);
+    for (String backend : BACKENDS) {
+      // One sample, at position (0, 0): its four weighted corners are x there and three zeros.
+      assertArrayEquals(
+          new float[] {0, 3.5f},
+          call(graph, backend, x, region, image).getFirst().floats(),
+          1e-6f,
+          backend);
+    }
+  }
 }

@@ -61,7 +61,7 @@ final class FoldEmitter {
     nest.emit(new Stmt.Local(sum.name(), identity(fold.op(), sum.type())));
     Job job = new Job(fold, guard, sum, inVectors);
     boolean selects = fold.op() == ReduceOp.MAX || fold.op() == ReduceOp.MIN;
-    if (selects && !inVectors && copies(fold.axes()) <= target.maxUnroll()) {
+    if (selects && !inVectors && isShort(fold, fold.axes(), target.maxUnroll())) {
       unrolled(job, fold.axes(), new boolean[] {true});
     } else {
       loops(job, fold.axes());
@@ -111,8 +111,7 @@ final class FoldEmitter {
     Runnable rest = () -> loops(job, axes.subList(1, axes.size()));
     if (job.inVectors && axes.size() == 1) {
       vectors(job, axis, rest);
-    } else if (copies(axes) <= maxUnroll
-        && copies(axes) * reads(job.fold.body()) <= (long) READS * maxUnroll) {
+    } else if (isShort(job.fold, axes, maxUnroll)) {
       for (long i = 0; i < axis.extent().constValue(); i++) {
         nest.with(axis, index(i), 1, rest);
       }
@@ -143,6 +142,11 @@ final class FoldEmitter {
           nest.emit(new Stmt.Assign(job.sum.name(), new Expr.Select(mask, sum, job.sum)));
         };
     nest.masked(minus(extent, full), lanes, () -> nest.with(axis, full, lanes, tail));
+  }
+
+  /** Whether its turns along these axes may stand one after the other. */
+  private static boolean isShort(KExpr.Fold fold, List<Axis> axes, int most) {
+    return copies(axes) <= most && copies(axes) * reads(fold.body()) <= (long) READS * most;
   }
 
   /** Reads in an expression, those in a fold as often as it is unrolled. */
