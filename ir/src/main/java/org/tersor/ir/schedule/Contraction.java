@@ -96,7 +96,8 @@ record Contraction(
     return arrange(stage, fold, left.get(), right.get());
   }
 
-  private static Optional<Factor> factor(KExpr expr, KExpr.Fold fold) {
+  /** A factor of a sum of products; empty if it is none that schedules know. */
+  static Optional<Factor> factor(KExpr expr, KExpr.Fold fold) {
     return switch (fold.scalar()) {
       case F32, F64 -> Optional.of(new Factor(expr, Optional.empty(), fold.scalar()));
       case I32 -> integerFactor(expr, fold);

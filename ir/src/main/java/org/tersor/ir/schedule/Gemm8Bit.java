@@ -67,7 +67,17 @@ final class Gemm8Bit {
 
   /** The code of a factor as Dot4 takes it, I32 in 0..255 or -128..127. */
   KExpr code(Contraction.Factor factor) {
-    return plus(factor.value(), shift(factor, isUnsigned(factor)));
+    return code(factor, factor);
+  }
+
+  /** The code of a factor whose value is written in another way. */
+  KExpr code(Contraction.Factor factor, Contraction.Factor written) {
+    return plus(written.value(), shift(factor, isUnsigned(factor)));
+  }
+
+  /** Whether no sum over the row factor is needed. */
+  boolean columnIsCentred() {
+    return isZero(zero(c.column()));
   }
 
   /**

@@ -64,6 +64,29 @@ final class GuardSplit {
     return found.isEmpty() ? Optional.empty() : Optional.of(new GuardSplit(found));
   }
 
+  /**
+   * The positions of an axis of constant extent where every guard that depends on it holds; empty
+   * if some guard is not of this kind.
+   */
+  static Optional<Interior> interior(Set<KExpr> guards, Axis axis) {
+    if (!axis.extent().isConst()) {
+      return Optional.empty();
+    }
+    Interior interior = new Interior(0, axis.extent().constValue(), Set.of());
+    for (KExpr guard : guards) {
+      if (KExprs.freeAxes(guard).contains(axis)) {
+        boolean ofIndex = ((KExpr.Cmp) guard).a().scalar() == Scalar.INDEX;
+        Optional<Interior> less =
+            ofIndex ? narrowed(interior, (KExpr.Cmp) guard, axis) : Optional.empty();
+        if (less.isEmpty() || less.get().from > less.get().to) {
+          return Optional.empty();
+        }
+        interior = less.get();
+      }
+    }
+    return Optional.of(interior);
+  }
+
   /** The only output axis in a comparison. */
   private static Optional<Axis> decider(Stage stage, KExpr.Cmp guard) {
     if (guard.a().scalar() != Scalar.INDEX) {

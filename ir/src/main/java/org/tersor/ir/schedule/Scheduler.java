@@ -69,7 +69,12 @@ public final class Scheduler {
     Steering steering = Steering.of(kernel, target, hint);
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering);
     List<Stage> stages =
-        PadOperands.apply(kernel, (stage, padded) -> splitsGuards(stage, padded, target)).stages();
+        PadOperands.apply(
+                kernel,
+                (stage, padded) ->
+                    splitsGuards(stage, padded, target)
+                        || WindowSchedule.fits(scheduler, StageSimplifier.simplify(stage)))
+            .stages();
     stages.forEach(stage -> scheduler.stage(stage, stages));
     steering.finish();
     return new Scheduled(
@@ -150,7 +155,9 @@ public final class Scheduler {
                 () -> stage.target().name() + "_part" + temporaries.size(),
                 part -> auxiliary(part, true))
             : simple;
-    if (!GemmSchedule.apply(this, rest)) {
+    boolean scheduled =
+        (steering.isSilent() && WindowSchedule.apply(this, rest)) || GemmSchedule.apply(this, rest);
+    if (!scheduled) {
       launch(rest, loops(rest), false);
     }
   }
