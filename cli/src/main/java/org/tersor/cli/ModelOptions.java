@@ -114,6 +114,15 @@ final class ModelOptions {
   boolean strictTypes;
 
   @Option(
+      names = "--winograd",
+      paramLabel = "auto|small|off",
+      description =
+          "Float convolutions of 3 x 3 with fewer multiplications, where that is faster: by tiles of 2 x 2 or 4 x 4"
+              + " results (auto), of 2 x 2 alone, which round no worse than plain sums (small), or never (off). Tiles"
+              + " of 4 x 4 have rounding errors about ten times as large (default: auto).")
+  Optional<String> winograd = Optional.empty();
+
+  @Option(
       names = "--set",
       paramLabel = "NAME=VALUE",
       description = "A setting of a pass or backend.")
@@ -220,6 +229,7 @@ final class ModelOptions {
     if (strictTypes) {
       all.put(Compiler.STRICT_TYPES, "true");
     }
+    winograd.ifPresent(tiles -> all.put(Compiler.WINOGRAD, tiles));
     return new CompileOptions(dims, threads, target, all, debug, note);
   }
 

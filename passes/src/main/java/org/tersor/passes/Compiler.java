@@ -6,12 +6,14 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
@@ -21,6 +23,7 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.loop.Legalizer;
 import org.tersor.ir.schedule.Scheduler;
 import org.tersor.ir.schedule.Target;
+import org.tersor.ir.schedule.Winograd;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Pass;
@@ -31,6 +34,7 @@ import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.lower.ChannelsLast;
+import org.tersor.passes.lower.FastConvolutions;
 import org.tersor.passes.lower.FuseKernels;
 import org.tersor.passes.lower.LoweredGraph;
 import org.tersor.passes.lower.ProgramBuilder;
@@ -48,6 +52,12 @@ import org.tersor.runtime.host.HostOps;
 public final class Compiler {
   /** Setting: {@code true} rounds float16 after every operator. */
   public static final String STRICT_TYPES = "strict-types";
+
+  /**
+   * Setting: which convolutions of 3 x 3 may be computed by tiles, which takes fewer
+   * multiplications and rounds in another way; a {@link Winograd.Tiles}.
+   */
+  public static final String WINOGRAD = "winograd";
 
   private final Registry registry;
 
@@ -246,22 +256,29 @@ public final class Compiler {
   private record Lowered(
       ScriptBuilder.Cut cut, List<LoweredGraph> fused, List<Executable.State> states) {
     ModelProgram program(Target target, CompileOptions options) {
-      List<LoweredGraph> kernels = fused.stream().map(graph -> kernels(graph, target)).toList();
+      Winograd.Tiles tiles = tiles(options);
+      List<FastConvolutions> kernels =
+          fused.stream().map(graph -> kernels(graph, target, tiles)).toList();
+      kernels.forEach(
+          k -> k.text().ifPresent(t -> options.note().accept(Winograd.FACT + ": " + t)));
       if (kernels.stream()
-          .flatMap(lowered -> lowered.calls().stream())
+          .flatMap(each -> each.lowered().calls().stream())
           .anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
         target.slowIntegers().ifPresent(options.note());
       }
       List<Program> segments =
           IntStream.range(0, kernels.size())
-              .mapToObj(i ->
-                  new ProgramBuilder(
-                          kernels.get(i),
-                          cut.segments().get(i).symbols(),
-                          target,
-                          Scheduler::schedule,
-                          function -> Legalizer.legalize(function, target))
-                      .build())
+              .mapToObj(i -> {
+                ProgramBuilder builder =
+                    new ProgramBuilder(
+                        kernels.get(i).lowered(),
+                        cut.segments().get(i).symbols(),
+                        target,
+                        Scheduler::schedule,
+                        function -> Legalizer.legalize(function, target));
+                kernels.get(i).text().ifPresent(t -> builder.withFact(Winograd.FACT, t));
+                return builder.build();
+              })
               .toList();
       return new ModelProgram(
           cut.script(), segments, cut.constants(), target, placement(cut), states);
@@ -269,8 +286,26 @@ public final class Compiler {
   }
 
   /** The kernels that run: fused, and with their values in the layout that suits the target. */
-  private static LoweredGraph kernels(LoweredGraph fused, Target target) {
-    return target.kind() == Target.Kind.CUDA ? fused : ChannelsLast.apply(fused);
+  private static FastConvolutions kernels(LoweredGraph fused, Target target, Winograd.Tiles tiles) {
+    return target.kind() == Target.Kind.CUDA
+        ? new FastConvolutions(fused, Map.of())
+        : FastConvolutions.apply(ChannelsLast.apply(fused), tiles);
+  }
+
+  private static Winograd.Tiles tiles(CompileOptions options) {
+    String name = options.settings().getOrDefault(WINOGRAD, Winograd.Tiles.AUTO.text());
+    return Winograd.Tiles.of(name)
+        .orElseThrow(() ->
+            new TersorException(
+                "TSR-0608",
+                "setting "
+                    + WINOGRAD
+                    + " is '"
+                    + name
+                    + "'; it may be "
+                    + Arrays.stream(Winograd.Tiles.values())
+                        .map(Winograd.Tiles::text)
+                        .collect(Collectors.joining(", "))));
   }
 
   private static Placement placement(ScriptBuilder.Cut cut) {

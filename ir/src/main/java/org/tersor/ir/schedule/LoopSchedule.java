@@ -7,6 +7,7 @@ import static org.tersor.ir.schedule.LoopExprs.plus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,6 +17,7 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
@@ -54,6 +56,12 @@ final class LoopSchedule {
   /** Whether long bodies cost more than they save: a JVM compiles them while it runs. */
   private final boolean keepsShort;
 
+  /**
+   * Short axes on whose position a value depends by choice: all of their points are computed
+   * together, each from what it needs, and what several need once.
+   */
+  private final List<Axis> chosen;
+
   /** The axis of which a step computes several points. */
   private Optional<Axis> together = Optional.empty();
 
@@ -71,6 +79,30 @@ final class LoopSchedule {
     }
     this.split = vector.flatMap(v -> GuardSplit.of(stage, v)).orElse(GuardSplit.none());
     this.value = stage.value();
+    this.chosen = chosen(stage, vector);
+  }
+
+  /** Most points of axes that are written out. */
+  private static final long CHOSEN = 64;
+
+  private static List<Axis> chosen(Stage stage, Optional<Axis> vector) {
+    List<Axis> axes = new ArrayList<>();
+    for (KExpr.If choice : KExprs.all(stage.value(), KExpr.If.class)) {
+      if (choice.condition() instanceof KExpr.Cmp cmp
+          && cmp.op() == CompareOp.EQ
+          && cmp.a() instanceof KExpr.AxisRef ref
+          && cmp.b() instanceof KExpr.IntLit
+          && stage.axes().contains(ref.axis())
+          && !axes.contains(ref.axis())) {
+        axes.add(ref.axis());
+      }
+    }
+    boolean few = points(axes) <= CHOSEN && axes.stream().allMatch(a -> a.extent().isConst());
+    boolean plain = KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
+    boolean apart = vector.stream().noneMatch(axes::contains);
+    return few && plain && apart
+        ? stage.axes().stream().filter(axes::contains).toList()
+        : List.of();
   }
 
   /** Whether the loops need the guards of padded reads at the border only. */
@@ -89,12 +121,14 @@ final class LoopSchedule {
       order.remove(v);
       order.add(v);
     });
+    order.removeAll(chosen);
     if (order.isEmpty()) {
       point();
       return new Result(nest.finish(), nest.dims(), DimExpr.ONE);
     }
     Axis outer = order.getFirst();
     long pointsPerStep = points(order.subList(1, order.size()));
+    pointsPerStep = Math.min(1L << 40, pointsPerStep * points(chosen));
     long work =
         Math.max(1, Math.multiplyExact(Math.min(pointsPerStep, 1L << 40), foldWork(stage.value())));
     long grain = Math.max(1, TASK_WORK / work);
@@ -225,6 +259,10 @@ final class LoopSchedule {
   }
 
   private void point() {
+    if (!chosen.isEmpty()) {
+      points(chosen, Map.of());
+      return;
+    }
     if (together.isEmpty()) {
       nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(value));
       return;
@@ -236,6 +274,21 @@ final class LoopSchedule {
     for (int i = 0; i < TOGETHER; i++) {
       nest.store(stage.target().name(), moved(stage.index().getFirst(), i), values.get(i));
     }
+  }
+
+  /** The points of the axes that are chosen by, one by one. */
+  private void points(List<Axis> axes, Map<Axis, KExpr> at) {
+    if (!axes.isEmpty()) {
+      for (long i = 0; i < axes.getFirst().extent().constValue(); i++) {
+        Map<Axis, KExpr> next = new HashMap<>(at);
+        next.put(axes.getFirst(), K.index(i));
+        points(axes.subList(1, axes.size()), next);
+      }
+      return;
+    }
+    KExpr here = StageSimplifier.decided(Affine.canonical(KExprs.substitute(value, at)));
+    KExpr index = Affine.canonical(KExprs.substitute(stage.index().getFirst(), at));
+    nest.store(stage.target().name(), index, nest.lower(here));
   }
 
   private KExpr moved(KExpr expr, int by) {

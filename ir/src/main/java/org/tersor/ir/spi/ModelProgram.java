@@ -4,8 +4,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.schedule.Target;
+import org.tersor.ir.schedule.Winograd;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Script;
 import org.tersor.runtime.TersorException;
@@ -45,6 +47,13 @@ public record ModelProgram(
     }
     Map<String, String> facts = new TreeMap<>(placement.facts());
     facts.put("segments", segments.size() + " of kernels");
+    String tiles =
+        segments.stream()
+            .flatMap(program -> Optional.ofNullable(program.facts().get(Winograd.FACT)).stream())
+            .collect(Collectors.joining("; "));
+    if (!tiles.isEmpty()) {
+      facts.put(Winograd.FACT, tiles);
+    }
     return facts;
   }
 

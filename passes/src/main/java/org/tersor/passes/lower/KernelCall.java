@@ -35,6 +35,11 @@ public record KernelCall(
     operands = java.util.Collections.unmodifiableMap(new TreeMap<>(operands));
   }
 
+  /** The same with another kernel of the same buffers. */
+  KernelCall with(Kernel other) {
+    return new KernelCall(other, operands, origin, foldable, demand);
+  }
+
   /** Symbols whose values it needs. */
   Set<String> symbols() {
     Set<String> symbols = KernelSymbols.of(kernel);

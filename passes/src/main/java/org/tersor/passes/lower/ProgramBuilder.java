@@ -54,6 +54,7 @@ public final class ProgramBuilder {
   /** What load steps make for load steps. */
   private final Set<Integer> scratch = new TreeSet<>();
 
+  private final Map<String, String> moreFacts = new TreeMap<>();
   private int foldedKernels;
 
   /**
@@ -74,6 +75,12 @@ public final class ProgramBuilder {
     this.outputs = Ports.outputs(lowered.graph());
     inputs.forEach(port -> port.shape().forEach(dim -> dims.addAll(dim.symbols())));
     dims.addAll(symbols);
+  }
+
+  /** Adds something that descriptions of the program say. */
+  public ProgramBuilder withFact(String name, String value) {
+    moreFacts.put(name, value);
+    return this;
   }
 
   public Program build() {
@@ -430,6 +437,7 @@ public final class ProgramBuilder {
     Map<String, Integer> kinds = new TreeMap<>();
     lowered.graph().nodes().forEach(node -> kinds.merge(node.op().type(), 1, Integer::sum));
     facts.put("nodes", kinds.toString());
+    facts.putAll(moreFacts);
     facts.put("runs on the host", "nothing");
     facts.put(
         "kernels",
