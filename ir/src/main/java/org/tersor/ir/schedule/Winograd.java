@@ -69,16 +69,18 @@ public final class Winograd {
   /** Which tiles may be used. */
   public enum Tiles {
     /** Any, where it is expected to be faster. */
-    AUTO(List.of(WinogradTile.values())),
+    AUTO,
     /** Those of 2 x 2 results alone, whose rounding errors are those of plain sums. */
-    SMALL(List.of(WinogradTile.F2)),
+    SMALL,
     /** None. */
-    OFF(List.of());
+    OFF;
 
-    private final List<WinogradTile> allowed;
-
-    Tiles(List<WinogradTile> allowed) {
-      this.allowed = allowed;
+    private List<WinogradTile> allowed() {
+      return switch (this) {
+        case AUTO -> List.of(WinogradTile.values());
+        case SMALL -> List.of(WinogradTile.F2);
+        case OFF -> List.of();
+      };
     }
 
     /** The choice that a setting names. */
@@ -113,7 +115,7 @@ public final class Winograd {
    * @param weights names of the inputs that are weights
    */
   public static Optional<Rewritten> rewrite(Kernel kernel, Set<String> weights, Tiles tiles) {
-    return rewrite(kernel, weights, w -> w.best(tiles.allowed));
+    return rewrite(kernel, weights, w -> w.best(tiles.allowed()));
   }
 
   /** The same with a given tile, whatever it costs. */
@@ -296,12 +298,12 @@ public final class Winograd {
     Axis row = new Axis("row", high.extent().times(tile.outputs()).plus(WinogradTile.TAPS - 1));
     Axis column =
         new Axis("column", wide.extent().times(tile.outputs()).plus(WinogradTile.TAPS - 1));
-    List<Axis> ofCopy = axes(batch, List.of(row, column, channel));
+    List<Axis> ofCopy = axes(List.of(batch, List.of(row, column, channel)));
     Buf copy = buffer(name + "_padded", ofCopy);
     List<Stage> stages = new ArrayList<>();
     stages.add(Stage.of(copy, ofCopy, padded(row, column)));
 
-    List<Axis> ofImage = axes(List.of(a, b), batch, List.of(high, wide, channel));
+    List<Axis> ofImage = axes(List.of(List.of(a, b), batch, List.of(high, wide, channel)));
     Buf transformed = buffer(name + "_tiles", ofImage);
     KExpr input =
         square(
@@ -319,7 +321,7 @@ public final class Winograd {
             b);
     stages.add(Stage.of(transformed, ofImage, input));
 
-    List<Axis> ofFilters = axes(groups, List.of(a, b, channel, filter));
+    List<Axis> ofFilters = axes(List.of(groups, List.of(a, b, channel, filter)));
     Buf factors = buffer(name + "_filters", ofFilters);
     KExpr filtered =
         square(
@@ -332,7 +334,7 @@ public final class Winograd {
             b);
     stages.add(Stage.of(factors, ofFilters, filtered));
 
-    List<Axis> ofProducts = axes(List.of(a, b), batch, List.of(high, wide, filter));
+    List<Axis> ofProducts = axes(List.of(List.of(a, b), batch, List.of(high, wide, filter)));
     Buf products = buffer(name + "_products", ofProducts);
     KExpr product = K.mul(at(transformed, ofImage, List.of()), at(factors, ofFilters, List.of()));
     stages.add(Stage.of(products, ofProducts, K.sum(List.of(channel), product)));
@@ -345,9 +347,8 @@ public final class Winograd {
     return stages;
   }
 
-  @SafeVarargs
-  private static List<Axis> axes(List<Axis>... parts) {
-    return Arrays.stream(parts).flatMap(List::stream).toList();
+  private static List<Axis> axes(List<List<Axis>> parts) {
+    return parts.stream().flatMap(List::stream).toList();
   }
 
   private static Buf buffer(String name, List<Axis> axes) {
