@@ -18,6 +18,7 @@ import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
+import org.tersor.passes.graph.ShareRepeated;
 import org.tersor.passes.graph.Simplify;
 import org.tersor.passes.graph.SinkIntoBranches;
 import org.tersor.passes.graph.UpgradeOpset;
@@ -122,6 +123,8 @@ public final class Pipelines {
             new Decompose(),
             new FoldConstants(),
             new Simplify(),
+            new TypeInference(),
+            new ShareRepeated(),
             new TypeInference(),
             new Cse(),
             new DeadCode()));

@@ -31,6 +31,7 @@ import org.tersor.passes.graph.InlineBranches;
 import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerFakeQuant;
 import org.tersor.passes.graph.RaiseQdq;
+import org.tersor.passes.graph.ShareRepeated;
 import org.tersor.passes.graph.Simplify;
 import org.tersor.passes.graph.SinkIntoBranches;
 import org.tersor.passes.graph.UpgradeOpset;
@@ -54,6 +55,7 @@ class GoldenTest {
           new DeadCode(),
           new Decompose(),
           new Simplify(),
+          new ShareRepeated(),
           new RaiseQdq(),
           new LowerFakeQuant(),
           new CommuteQdq(),

@@ -11,6 +11,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
@@ -38,11 +39,12 @@ public final class ShareRepeated implements Pass {
   public Graph run(Graph graph, PassContext context) {
     Rewrite rewrite = new Rewrite(graph);
     for (Node node : graph.nodes()) {
-      if (node.op().is("", "MatMul") && !rewrite.isTouched(node)) {
+      if (node.op().is("", "MatMul")
+          && node.op().version() >= UpgradeOpset.SUFFICIENT
+          && !rewrite.isTouched(node)) {
         for (int side = 0; side < 2; side++) {
           Optional<Repeated> repeated = Repeated.of(graph, node.input(side));
-          if (repeated.isPresent()
-              && share(rewrite, node, side, repeated.get())) {
+          if (repeated.isPresent() && share(rewrite, node, side, repeated.get())) {
             break;
           }
         }
@@ -58,8 +60,7 @@ public final class ShareRepeated implements Pass {
    * @param order of the source's dimensions, with which it has the operand's order
    * @param axis of the operand, which has the extent groups times times
    */
-  private record Repeated(
-      Value source, List<Integer> order, int axis, long groups, long times) {
+  private record Repeated(Value source, List<Integer> order, int axis, long groups, long times) {
 
     static Optional<Repeated> of(Graph graph, Value operand) {
       Optional<Node> producer = standard(graph, operand);
@@ -77,8 +78,7 @@ public final class ShareRepeated implements Pass {
         return Optional.empty();
       }
       Value repeated = producer.get().input(0);
-      Optional<Node> expand =
-          standard(graph, repeated).filter(n -> n.op().type().equals("Expand"));
+      Optional<Node> expand = standard(graph, repeated).filter(n -> n.op().type().equals("Expand"));
       if (expand.isEmpty()) {
         return Optional.empty();
       }
@@ -133,11 +133,7 @@ public final class ShareRepeated implements Pass {
           ? Optional.empty()
           : Optional.of(
               new Repeated(
-                  source,
-                  order,
-                  axis,
-                  to.get(at - 1).constValue(),
-                  to.get(at).constValue()));
+                  source, order, axis, to.get(at - 1).constValue(), to.get(at).constValue()));
     }
   }
 
@@ -212,7 +208,7 @@ public final class ShareRepeated implements Pass {
     }
 
     Value add(String type, int version, Map<String, Attribute> attributes, List<Value> inputs) {
-      Value result = rewrite.edit().value("", TensorType.unknown());
+      Value result = rewrite.edit().value("", ValueType.UNKNOWN);
       put(type, version, attributes, inputs, result);
       return result;
     }
@@ -250,12 +246,7 @@ public final class ShareRepeated implements Pass {
     }
 
     void finish(Value product, long[] shape) {
-      put(
-          "Reshape",
-          node.op().version(),
-          Map.of(),
-          List.of(product, longs(shape)),
-          node.output(0));
+      put("Reshape", node.op().version(), Map.of(), List.of(product, longs(shape)), node.output(0));
       rewrite.edit().replace(node, nodes);
     }
   }
