@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -86,6 +87,12 @@ record Evidence(Finding finding, DrawnGraph small, Node node, boolean isAlone) {
 
   Tensor in(int index) {
     return input(index).orElseThrow(() -> new IllegalStateException("no input " + index));
+  }
+
+  /** Whether an operand has no elements. */
+  boolean hasEmptyOperand() {
+    return IntStream.range(0, node.inputs().size())
+        .anyMatch(i -> input(i).map(tensor -> tensor.size() == 0).orElse(false));
   }
 
   boolean hasInput(int index) {

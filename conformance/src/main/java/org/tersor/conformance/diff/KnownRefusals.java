@@ -67,7 +67,7 @@ final class KnownRefusals {
             "Operators.md names no smallest size. ONNX Runtime's kernels refuse a size of 0 by name;"
                 + " Tersor gives the empty result, or what the bias alone gives.",
             e ->
-                (empty(e) || emptyResult(e))
+                (e.hasEmptyOperand() || emptyResult(e))
                     && (e.says("must be positive")
                         || e.says("must be greater than 0")
                         || e.says("must be at least 1, got 0")
@@ -133,7 +133,7 @@ final class KnownRefusals {
             List.of(),
             "An operand without elements ends ONNX Runtime's process; also in chains.",
             "Nothing in the specification forbids a dimension of size 0.",
-            KnownRefusals::empty,
+            Evidence::hasEmptyOperand,
             true),
         new Known(
             "shapes-known-before",
@@ -287,12 +287,6 @@ final class KnownRefusals {
                 + " is coerced to a matrix, and r is a legal position of the cut. ONNX Runtime refuses"
                 + " axis = r.",
             e -> e.version() < 13 && e.number("axis", 1) >= e.in(0).rank()));
-  }
-
-  /** Whether an operand has no elements. */
-  private static boolean empty(Evidence e) {
-    return java.util.stream.IntStream.range(0, e.node().inputs().size())
-        .anyMatch(i -> e.input(i).map(tensor -> tensor.size() == 0).orElse(false));
   }
 
   private static boolean holdsZero(org.tersor.runtime.Tensor numbers) {

@@ -2,6 +2,7 @@ package org.tersor.conformance.diff;
 
 import java.util.List;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.tersor.conformance.diff.Finding.Kind;
 import org.tersor.conformance.diff.KnownDifferences.Known;
 
@@ -23,17 +24,21 @@ final class KnownShapes {
             e -> e.in(0).rank() == 0),
         new Known(
             "windows-beyond-the-input",
-            Kind.SHAPE,
+            Set.of(Kind.SHAPE, Kind.WE_REFUSE),
             POOLS,
-            "A window larger than its padded input: Tersor gives no output, ONNX Runtime one.",
+            "A window larger than its padded input: Tersor gives no output, or refuses an extent below 0;"
+                + " ONNX Runtime gives one.",
             "Operators.md, output_spatial_shape: floor((input + pads - extent of the kernel) /"
                 + " strides + 1), which is 0 there; ONNX Runtime's division truncates towards zero.",
             e ->
                 e.in(0).size() > 0
-                    && java.util.stream.IntStream.range(0, e.ours().rank())
-                        .allMatch(d ->
-                            e.ours().shape()[d] == e.theirs().shape()[d]
-                                || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1))),
+                    && (e.finding().mismatch().isPresent()
+                        ? IntStream.range(0, e.ours().rank())
+                            .allMatch(d ->
+                                e.ours().shape()[d] == e.theirs().shape()[d]
+                                    || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1))
+                        : e.says("the kernel does not fit")),
+            false),
         new Known(
             "empty-arg-max",
             Kind.SHAPE,
@@ -91,7 +96,7 @@ final class KnownShapes {
                 + " which is 0.",
             e ->
                 e.node().op().domain().equals("com.microsoft")
-                    && e.in(0).size() == 0
+                    && e.hasEmptyOperand()
                     && (!e.isAlone() || e.finding().kind() == Kind.SHAPE),
             true),
         new Known(
