@@ -334,7 +334,7 @@ public final class NativeExecutable implements Executable {
         set(1, outputs);
         set(2, constants);
         set(3, packed);
-        set(4, LargePages.allocate(arena, Math.max(64, loading ? 64 : bytes)));
+        set(4, arena.allocate(Math.max(64, loading ? 64 : bytes), 64));
         set(5, offsets);
         set(6, arena.allocate(Math.multiplyExact(each, (long) threads), 64));
         call.set(JAVA_LONG, 56, each);
