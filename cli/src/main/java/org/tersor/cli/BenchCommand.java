@@ -84,7 +84,7 @@ final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--profile",
       description =
-          "Print the time of each step: a fused kernel, the nodes that it computes, its share and the bytes of its operands per second.")
+          "Print each step, a fused kernel with the nodes that it computes: its time, its share, operations a second, counted in its loops, in percent of a peak that is measured first, and the bytes of its operands a second.")
   boolean profile;
 
   @Option(
@@ -130,7 +130,8 @@ final class BenchCommand implements Callable<Integer> {
     Duel.Settings settings =
         new Duel.Settings(warmup, Math.max(1, rounds), Duel.Settings.DEFAULT.roundSeconds());
     if (profile) {
-      Profile.print(options.common, loaded.executable(), inputs, warmup, Math.max(1, rounds));
+      Profile.print(
+          options.common, compiler, loaded, inputs, options.threads, warmup, Math.max(1, rounds));
       return Exit.OK;
     }
     if (against.isEmpty()) {

@@ -106,6 +106,20 @@ public final class Duel {
     return (int) Math.max(1, Math.min(100_000, seconds * 1e9 / Math.max(1, nanosPerRun)));
   }
 
+  /**
+   * Runs until runs become no faster, see {@link Settings}.
+   *
+   * @param outputs to write results into
+   * @return the seconds taken
+   */
+  public static double steady(
+      Executable executable,
+      Map<String, Tensor> inputs,
+      Map<String, Tensor> outputs,
+      double seconds) {
+    return warmUp(executable, inputs, outputs, seconds).seconds();
+  }
+
   private static Warm warmUp(
       Executable executable,
       Map<String, Tensor> inputs,

@@ -1,8 +1,10 @@
 package org.tersor.conformance;
 
+import java.util.List;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
+import org.tersor.ir.spi.Program;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.Executable;
@@ -12,8 +14,18 @@ import org.tersor.runtime.Executable;
  *
  * @param graph prepared: dimensions bound, types inferred
  * @param nodes who computes its nodes
+ * @param programs its loops, of every part; empty where they are not known, as of an artifact
  */
-public record LoadedModel(Graph graph, Executable executable, String backend, Nodes nodes) {
+public record LoadedModel(
+    Graph graph, Executable executable, String backend, Nodes nodes, List<Program> programs) {
+  public LoadedModel {
+    programs = List.copyOf(programs);
+  }
+
+  /** A model whose loops are not known. */
+  public LoadedModel(Graph graph, Executable executable, String backend, Nodes nodes) {
+    this(graph, executable, backend, nodes, List.of());
+  }
 
   /**
    * Numbers of nodes, bodies included.
@@ -32,7 +44,7 @@ public record LoadedModel(Graph graph, Executable executable, String backend, No
 
   /** The same with another way to run it. */
   public LoadedModel with(Executable newExecutable) {
-    return new LoadedModel(graph, newExecutable, backend, nodes);
+    return new LoadedModel(graph, newExecutable, backend, nodes, programs);
   }
 
   /** Compiles an imported graph for a backend. */
@@ -41,7 +53,8 @@ public record LoadedModel(Graph graph, Executable executable, String backend, No
     Graph graph = compiler.prepare(imported, options);
     LoadedModel model = prepared(compiler, graph, backendId, options);
     Nodes folded = new Nodes(0, 0, Math.max(0, count(imported) - count(graph)));
-    return new LoadedModel(graph, model.executable, backendId, model.nodes.plus(folded));
+    return new LoadedModel(
+        graph, model.executable, backendId, model.nodes.plus(folded), model.programs);
   }
 
   /** Compiles a graph that is prepared, e.g. quantized. */
@@ -53,7 +66,8 @@ public record LoadedModel(Graph graph, Executable executable, String backend, No
           graph,
           Compiler.load(backend, model, options),
           backendId,
-          new Nodes(model.placement().kernelNodes(), model.placement().hostNodes(), 0));
+          new Nodes(model.placement().kernelNodes(), model.placement().hostNodes(), 0),
+          model.segments());
     }
     return new LoadedModel(
         graph, compiler.link(graph, backendId, options), backendId, new Nodes(0, count(graph), 0));

@@ -13,22 +13,33 @@ import java.util.function.Supplier;
 public final class StepClock {
   private static final ScopedValue<StepClock> CURRENT = ScopedValue.newInstance();
 
-  private final Map<Key, Times> times = new LinkedHashMap<>();
+  private final List<Plan> plans = new ArrayList<>();
+  private final Map<Key, List<Long>> nanos = new LinkedHashMap<>();
 
-  private record Times(long bytes, List<Long> nanos) {}
-
-  private record Key(String kernel, String origin) {}
+  private record Key(int plan, Plan.Call call, List<Long> arguments, long bytes) {}
 
   /**
-   * A step: a kernel with its operands.
+   * A step: a kernel with its operands, at one size of them.
    *
-   * @param kernel name of its function
-   * @param origin the nodes that it computes
+   * @param plan what it is a step of, the very object of the executable
+   * @param call the step; {@link Plan.Call#kernel} is its kernel
+   * @param arguments values of {@link Plan.Call#dims}
    * @param runs times that it ran
    * @param nanos median of them
    * @param bytes size of its operands, each once, in one run
    */
-  public record Step(String kernel, String origin, long runs, long nanos, long bytes) {}
+  public record Step(
+      Plan plan, Plan.Call call, List<Long> arguments, long runs, long nanos, long bytes) {
+    /** Name of the kernel's function. */
+    public String kernel() {
+      return plan.kernels().get(call.kernel());
+    }
+
+    /** The nodes that it computes. */
+    public String origin() {
+      return call.origin();
+    }
+  }
 
   /** Runs {@code call} under this clock. */
   public <T> T during(Supplier<T> call) {
@@ -51,12 +62,22 @@ public final class StepClock {
     CURRENT.get().add(plan, call, dims, System.nanoTime() - start);
   }
 
-  private synchronized void add(Plan plan, Plan.Call call, Map<String, Long> dims, long nanos) {
-    Key key = new Key(plan.kernels().get(call.kernel()), call.origin());
-    times
-        .computeIfAbsent(key, k -> new Times(bytes(plan, call, dims), new ArrayList<>()))
-        .nanos
-        .add(nanos);
+  private synchronized void add(Plan plan, Plan.Call call, Map<String, Long> dims, long taken) {
+    List<Long> arguments = call.dims().stream().map(dim -> dim.eval(dims)).toList();
+    Key key = new Key(number(plan), call, arguments, bytes(plan, call, dims));
+    nanos.computeIfAbsent(key, k -> new ArrayList<>()).add(taken);
+  }
+
+  /** Parts of a model may be equal and yet different ones. */
+  @SuppressWarnings("ReferenceEquality")
+  private int number(Plan plan) {
+    for (int i = 0; i < plans.size(); i++) {
+      if (plans.get(i) == plan) {
+        return i;
+      }
+    }
+    plans.add(plan);
+    return plans.size() - 1;
   }
 
   private static long bytes(Plan plan, Plan.Call call, Map<String, Long> dims) {
@@ -70,10 +91,11 @@ public final class StepClock {
   /** What was timed, in the order of the first run. */
   public synchronized List<Step> steps() {
     List<Step> steps = new ArrayList<>();
-    times.forEach((key, sample) -> {
-      List<Long> sorted = sample.nanos.stream().sorted().toList();
+    nanos.forEach((key, sample) -> {
+      List<Long> sorted = sample.stream().sorted().toList();
       long median = sorted.get(sorted.size() / 2);
-      steps.add(new Step(key.kernel, key.origin, sorted.size(), median, sample.bytes));
+      steps.add(
+          new Step(plans.get(key.plan), key.call, key.arguments, sorted.size(), median, key.bytes));
     });
     return steps;
   }
