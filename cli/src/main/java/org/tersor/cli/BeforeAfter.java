@@ -67,7 +67,7 @@ record BeforeAfter(
       ModelOptions options,
       QuantizeOptions quantize,
       Graph imported,
-      QuantizeOptions.Result result,
+      Quantization result,
       String backend,
       Optional<Path> exported)
       throws IOException {
@@ -171,7 +171,7 @@ record BeforeAfter(
       QuantizeOptions quantize,
       LoadedModel plain,
       LoadedModel coded,
-      QuantizeOptions.Result result)
+      Quantization result)
       throws IOException {
     Path data = quantize.data.orElseThrow();
     Samples.Data samples =

@@ -60,9 +60,10 @@ final class CompileCommand implements Callable<Integer> {
     Graph imported = options.read(compiler);
     Graph graph = imported;
     long start = System.nanoTime();
-    Optional<QuantizeOptions.Result> quantized = Optional.empty();
+    Optional<Quantization> quantized = Optional.empty();
     if (quantize.wanted()) {
-      quantized = Optional.of(quantize.quantize(compiler, graph, options, targets(compiler)));
+      quantized =
+          Optional.of(Quantization.of(compiler, graph, options, quantize, targets(compiler)));
       graph = quantized.get().quantized().graph();
     }
     List<String> targets = write(compiler, graph);

@@ -7,13 +7,16 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
 import org.tersor.conformance.CostBench;
+import org.tersor.ir.graph.Graph;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.UserCache;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.quant.CostTable;
+import org.tersor.passes.quant.Quantizer;
 import org.tersor.runtime.TersorException;
 import org.tersor.runtime.WholeFile;
 
@@ -91,5 +94,37 @@ final class Costs {
                     .limit(4)
                     .map(l -> String.format(Locale.ROOT, "%s (x%.2f)", l.name(), l.speedup()))
                     .toList())));
+  }
+
+  /** Why integers will be slow on a target: from measured costs, else from what it lacks. */
+  static Optional<String> slow(
+      Compiler compiler, Graph base, Quantizer.Options options, Target target) {
+    Optional<CostTable> costs = kept(target);
+    if (costs.isEmpty()) {
+      return target
+          .slowIntegers()
+          .map(why -> why + " (not measured here: 'tersor bench --costs' does it in a minute)");
+    }
+    return warning(target.name(), costs.get().predict(base, compiler, options.weights()));
+  }
+
+  static List<CostTable.Layer> predicted(
+      Compiler compiler, Graph base, List<Quantizer.Layer> layers, List<Target> targets) {
+    Set<String> integer =
+        layers.stream()
+            .filter(l -> l.kernel().isPresent())
+            .map(Quantizer.Layer::node)
+            .collect(java.util.stream.Collectors.toSet());
+    return targets.stream()
+        .limit(1)
+        .flatMap(target -> kept(target).stream())
+        .flatMap(table ->
+            table
+                .predict(
+                    base,
+                    compiler.registry().operators(),
+                    node -> integer.contains(Quantizer.name(base, node)))
+                .stream())
+        .toList();
   }
 }

@@ -1,28 +1,24 @@
 package org.tersor.cli;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
-import org.tersor.cli.data.Speech;
 import org.tersor.cli.text.TextProtocol;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.ir.graph.Graph;
-import org.tersor.ir.graph.Value;
-import org.tersor.ir.graph.ValueType;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.quant.SampleSet;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
-import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 import org.tersor.runtime.WholeFile;
@@ -38,6 +34,7 @@ import picocli.CommandLine.Option;
       "mnist: IDX files, pixels become (v/255 - .1307) / .3081 unless --preprocess says otherwise. images: pictures with labels.csv (file,label), else labels in the order of the file names.",
       "perplexity: of a language model on texts (.txt), e to the mean loss per token; with --reference also KL divergence and agreement.",
       "vad: speech in .wav files with .scv labels; samples in windows of the model's size, state as --state says. The value is the area under the ROC curve over frames.",
+      "denoise: of models that take the noise from speech, NAME_noisy.wav beside NAME_clean.wav; the value is the mean scale-invariant signal to noise in dB.",
       "psnr: of a model that makes pictures larger, on the brightness of photos; the value is the mean peak signal to noise in dB.",
       "cosine: the angle between the first outputs of MODEL and --reference on samples without labels; the value is the least of all.",
       "  Also signal and peak to noise in dB, and the share of numbers that differ by at most a 255th of the output's range."
@@ -48,7 +45,7 @@ final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--task",
       required = true,
-      description = "mnist, images, vad, psnr, perplexity or cosine.")
+      description = "mnist, images, vad, denoise, psnr, perplexity or cosine.")
   String task = "";
 
   @Option(names = "--data", paramLabel = "DIR", required = true, description = "The data.")
@@ -116,6 +113,28 @@ final class EvalCommand implements Callable<Integer> {
       description = "perplexity: write the model that --recipe made.")
   Optional<Path> save = Optional.empty();
 
+  @Option(
+      names = "--then",
+      paramLabel = "X.onnx",
+      description = "denoise: a second model, which takes what MODEL makes, on the same backend.")
+  Optional<Path> then = Optional.empty();
+
+  @Option(
+      names = "--save-calls",
+      paramLabel = "FILE.npz",
+      description = {
+        "vad, denoise: write inputs of calls, state included, spread evenly over all of them, for --calibrate.",
+        "Of MODEL; where there is --then, of that."
+      })
+  Optional<Path> saveCalls = Optional.empty();
+
+  @Option(
+      names = "--calls",
+      paramLabel = "N",
+      defaultValue = "200",
+      description = "How many --save-calls writes at most (default: ${DEFAULT-VALUE}).")
+  int calls;
+
   /** Share of samples whose largest score is the label's. */
   record Result(double value, int n, List<Integer> predicted) {}
 
@@ -142,11 +161,21 @@ final class EvalCommand implements Callable<Integer> {
           .run(tokenizer, reference);
     }
     LoadedModel loaded = options.load(compiler);
-    if (task.equalsIgnoreCase("vad")) {
-      return voiceActivity(loaded);
-    }
-    if (task.equalsIgnoreCase("psnr")) {
-      return pictures(compiler, loaded);
+    SignalTasks signals = new SignalTasks(options, loaded, data, limit, saveCalls, calls);
+    switch (task.toLowerCase(Locale.ROOT)) {
+      case "vad" -> {
+        return signals.voiceActivity();
+      }
+      case "denoise" -> {
+        return signals.denoise(
+            then.map(file -> compiled(compiler, file, options.backend).executable()));
+      }
+      case "psnr" -> {
+        return signals.pictures(reference, beside(compiler));
+      }
+      default -> {
+        // one of classes
+      }
     }
     SampleSet used = new SampleSet();
     Samples.Data samples =
@@ -194,109 +223,6 @@ final class EvalCommand implements Callable<Integer> {
     boolean foreign = options.isArtifact() || options.backend.equals("ort");
     return reference.map(
         file -> compiled(compiler, file, foreign ? "jvm" : options.backend).executable());
-  }
-
-  private int pictures(Compiler compiler, LoadedModel loaded) throws IOException {
-    List<Path> all = Samples.pictures(data);
-    List<Path> photos = all.subList(0, Math.min(limit, all.size()));
-    Optional<Executable> beside = beside(compiler);
-    List<PictureQuality> results = new ArrayList<>();
-    options.common.withProgress(
-        "evaluating",
-        (long) photos.size() * (beside.isPresent() ? 2 : 1),
-        step -> {
-          try {
-            results.add(PictureQuality.measure(loaded.executable(), dims(loaded), photos, step));
-            if (beside.isPresent()) {
-              results.add(PictureQuality.measure(beside.get(), dims(loaded), photos, step));
-            }
-          } catch (IOException e) {
-            throw new UncheckedIOException(e);
-          }
-        });
-    PictureQuality result = results.getFirst();
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("metric", "psnr");
-    json.put("value", result.mean());
-    json.put("n", photos.size());
-    json.put("backend", loaded.backend());
-    json.put("perSample", result.decibels());
-    String against = "";
-    if (results.size() > 1) {
-      PictureQuality other = results.getLast();
-      double change = result.mean() - other.mean();
-      json.put("reference", other.mean());
-      json.put("change", change);
-      json.put("standardError", result.errorAgainst(other));
-      against =
-          String.format(
-              java.util.Locale.ROOT,
-              "; %s %.3f dB, change %+.3f, standard error %.3f",
-              reference.map(Path::getFileName).map(Path::toString).orElse(""),
-              other.mean(),
-              change,
-              result.errorAgainst(other));
-    }
-    options.common.sayJson(json);
-    options.common.say(
-        "%s on %s: peak signal to noise %.3f dB, mean of %d photos%s",
-        options.model.getFileName(), loaded.backend(), result.mean(), photos.size(), against);
-    return Exit.OK;
-  }
-
-  /** Values of dimensions, also by the names that ONNX Runtime gives to those without any. */
-  private Map<String, Long> dims(LoadedModel loaded) {
-    Map<String, Long> values = new LinkedHashMap<>(options.dims);
-    for (Port port : loaded.executable().inputs()) {
-      for (Value input : loaded.graph().inputs()) {
-        if (input.name().equals(port.name())
-            && loaded.graph().type(input) instanceof ValueType.TensorType type
-            && type.isRanked()
-            && type.rank() == port.shape().size()) {
-          for (int d = 0; d < type.rank(); d++) {
-            Long value = options.dims.get(type.dims().get(d).toString());
-            if (value != null && port.shape().get(d).isSymbol()) {
-              values.put(port.shape().get(d).toString(), value);
-            }
-          }
-        }
-      }
-    }
-    return values;
-  }
-
-  private int voiceActivity(LoadedModel loaded) throws IOException {
-    List<Path> all = Speech.files(data);
-    List<Path> files = all.subList(0, Math.min(limit, all.size()));
-    List<VoiceActivity> results = new ArrayList<>();
-    options.common.withProgress(
-        "evaluating",
-        files.size(),
-        step -> {
-          try {
-            results.add(
-                VoiceActivity.measure(
-                    loaded.executable(), options.states(), dims(loaded), files, step));
-          } catch (IOException e) {
-            throw new UncheckedIOException(e);
-          }
-        });
-    VoiceActivity result = results.getFirst();
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("metric", "auc");
-    json.put("value", result.auc());
-    json.put("accuracy", result.accuracy());
-    json.put("n", result.n());
-    json.put("backend", loaded.backend());
-    options.common.sayJson(json);
-    options.common.say(
-        "%s on %s: area under the curve %.4f, accuracy %.1f %%, of %d frames",
-        options.model.getFileName(),
-        loaded.backend(),
-        result.auc(),
-        100 * result.accuracy(),
-        result.n());
-    return Exit.OK;
   }
 
   private int cosine(Compiler compiler) throws IOException {

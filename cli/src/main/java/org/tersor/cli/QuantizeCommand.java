@@ -33,8 +33,8 @@ final class QuantizeCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Compiler compiler = options.common.compiler();
     Graph imported = options.read(compiler);
-    QuantizeOptions.Result result =
-        quantize.quantize(compiler, imported, options, options.targets(compiler));
+    Quantization result =
+        Quantization.of(compiler, imported, options, quantize, options.targets(compiler));
     compiler.write(
         compiler.exportable(
             result.quantized().graph(),
@@ -46,8 +46,12 @@ final class QuantizeCommand implements Callable<Integer> {
     return Exit.OK;
   }
 
-  /** Size of the weights as float32. */
+  /** Size of the weights as float32, of those in bodies, too. */
   static long floatBytes(Graph base) {
-    return base.constants().values().stream().mapToLong(Constant::elements).sum() * 4;
+    return base.constants().values().stream().mapToLong(Constant::elements).sum() * 4
+        + base.nodes().stream()
+            .flatMap(node -> Graph.bodies(node).stream())
+            .mapToLong(QuantizeCommand::floatBytes)
+            .sum();
   }
 }

@@ -1,52 +1,24 @@
 package org.tersor.cli;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import org.tersor.cli.data.Preprocess;
-import org.tersor.cli.data.Samples;
-import org.tersor.conformance.RandomInputs;
 import org.tersor.ir.format.FormatFamily;
 import org.tersor.ir.format.NumberFormat;
-import org.tersor.ir.graph.Graph;
-import org.tersor.ir.schedule.Target;
-import org.tersor.ir.spi.Backend;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
-import org.tersor.passes.Registry;
-import org.tersor.passes.eval.Ports;
 import org.tersor.passes.graph.LowerDecode;
-import org.tersor.passes.quant.CalibrationCache;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.ChannelFactors;
-import org.tersor.passes.quant.CostTable;
-import org.tersor.passes.quant.Culprits;
-import org.tersor.passes.quant.Diagnosis;
-import org.tersor.passes.quant.Diagnostician;
 import org.tersor.passes.quant.Keep;
 import org.tersor.passes.quant.Quantizer;
-import org.tersor.passes.quant.RepairGoal;
 import org.tersor.passes.quant.method.WeightMethod;
-import org.tersor.runtime.Executable.Port;
-import org.tersor.runtime.Tensor;
-import org.tersor.runtime.TersorException;
-import org.tersor.runtime.WholeFile;
 import picocli.CommandLine.Option;
 
 /** How a model is quantized, on the command line. */
 final class QuantizeOptions {
-  /** Samples that errors of layers are measured on. */
-  private static final int FEW = 8;
-
-  /** Layers that are written apart at most. */
-  private static final int CULPRITS = 12;
-
   @Option(
       names = "--scheme",
       paramLabel = "FORMAT|WxAy",
@@ -221,22 +193,6 @@ final class QuantizeOptions {
       description = "Do not run the float and the quantized model, and ONNX Runtime, to time them.")
   boolean noTiming;
 
-  /**
-   * What came out, with errors by layer where there was calibration data.
-   *
-   * @param few calibration samples
-   * @param predicted what layers take, each alone; empty without a table of costs
-   */
-  record Result(
-      Quantizer.Quantized quantized,
-      List<Quantizer.Layer> layers,
-      List<Quantizer.LayerError> errors,
-      List<String> choices,
-      int samples,
-      List<Map<String, Tensor>> few,
-      Optional<Diagnosis> diagnosis,
-      List<CostTable.Layer> predicted) {}
-
   boolean wanted() {
     return scheme.isPresent() || weights.isPresent() || plan.isPresent();
   }
@@ -255,7 +211,7 @@ final class QuantizeOptions {
     return result;
   }
 
-  private Quantizer.Options options(Compiler compiler, ModelOptions model, CompileOptions compile) {
+  Quantizer.Options options(Compiler compiler, ModelOptions model, CompileOptions compile) {
     Optional<FormatFamily.Scheme> named = scheme.flatMap(compiler.registry()::scheme);
     NumberFormat format =
         compiler
@@ -278,237 +234,5 @@ final class QuantizeOptions {
         WeightMethod.parse(method),
         ChannelFactors.parse(equalize),
         Keep.parse(keep));
-  }
-
-  /**
-   * Where integers will be slow is said before the work begins, on the error stream, and in notes.
-   *
-   * @param targets what the quantized model is meant for
-   */
-  Result quantize(Compiler compiler, Graph imported, ModelOptions model, List<Target> targets)
-      throws IOException {
-    CompileOptions compile = model.compileOptions(Optional.empty());
-    Quantizer quantizer = new Quantizer(compiler);
-    Quantizer.Options options = options(compiler, model, compile);
-    Graph base = quantizer.base(imported, compile);
-    if (plan.isEmpty() && options.activations().isPresent()) {
-      for (Target target : targets) {
-        slow(compiler, base, options, target)
-            .ifPresent(why -> {
-              model.note(why);
-              model.common.warn(why);
-            });
-      }
-    }
-    Optional<RepairGoal> goal = repair.map(RepairGoal::parse);
-    boolean corrects = plan.isEmpty() && !biasCorrection.equals("none");
-    boolean calibrates = plan.isEmpty() && (options.needsData() || corrects);
-    if (calibrates || calibrate.isPresent()) {
-      warnIfInterpreted(compiler, model);
-    }
-    Optional<CalibrationCache> before = calibrated();
-    boolean suffices =
-        before.isPresent()
-            && !options.method().needsInputs()
-            && !options.equalization().needsInputs()
-            && !corrects;
-    Iterable<Map<String, Tensor>> samples =
-        calibrate.isPresent() || (calibrates && !suffices) ? samples(base, model) : List.of();
-    List<Map<String, Tensor>> few = new ArrayList<>();
-    int[] count = {0};
-    for (Map<String, Tensor> sample : samples) {
-      if (count[0]++ < FEW) {
-        few.add(sample);
-      }
-    }
-    List<Quantizer.Decisions> made = new ArrayList<>();
-    List<CalibrationCache> seen = new ArrayList<>();
-    if (plan.isPresent()) {
-      made.add(PlanFiles.read(plan.get()));
-    } else {
-      model.common.withProgress(
-          "calibrating",
-          count[0],
-          step ->
-              made.add(
-                  quantizer.decide(
-                      base,
-                      () ->
-                          java.util.stream.StreamSupport.stream(samples.spliterator(), false)
-                              .peek(s -> step.run())
-                              .iterator(),
-                      options,
-                      before,
-                      seen::add)));
-      if (!calibrationCache.isEmpty() && !seen.isEmpty()) {
-        WholeFile.write(
-            calibrationCache.getFirst(), file -> Files.writeString(file, seen.getFirst().text()));
-      }
-    }
-    if (goal.isPresent() && plan.isEmpty() && options.activations().isPresent()) {
-      Quantizer.Decisions whole = made.removeFirst();
-      model.common.withProgress(
-          "repairing",
-          whole.plan().activations().size(),
-          step ->
-              made.add(
-                  quantizer.repaired(
-                      quantizer.equalized(base, whole), whole, few, goal.get(), options, step)));
-    }
-    Quantizer.Decisions decided =
-        corrects
-            ? quantizer.corrected(base, made.getFirst(), samples, biasCorrection, options)
-            : made.getFirst();
-    if (savePlan.isPresent()) {
-      PlanFiles.write(decided, savePlan.get());
-    }
-    Graph equal = quantizer.equalized(base, decided);
-    Quantizer.Quantized quantized =
-        new Quantizer.Quantized(quantizer.apply(equal, decided, compile), equal, decided.plan());
-    List<Quantizer.Layer> layers = quantizer.layers(quantized, compile);
-    List<Quantizer.LayerError> errors =
-        few.isEmpty() ? List.of() : quantizer.errors(quantized, few, options);
-    Optional<Diagnosis> diagnosis = Optional.empty();
-    if (report.isPresent() || culprits.isPresent()) {
-      if (few.isEmpty()) {
-        throw new TersorException(
-            "TSR-0413",
-            "--report and --culprits run the model on samples: give --calibrate DIR or FILE.npz");
-      }
-      diagnosis =
-          Optional.of(
-              new Diagnostician(compiler, quantized, options.backend(), compile)
-                  .diagnose(few, errors));
-    }
-    if (culprits.isPresent() && diagnosis.isPresent()) {
-      List<Path> files =
-          CulpritFiles.write(
-              compiler,
-              compileOptions(compile),
-              Culprits.of(
-                  compiler, quantized, options.backend(), compile, few, diagnosis.get(), CULPRITS),
-              culprits.get());
-      model.common.say("culprits: %d models in %s", files.size(), culprits.get());
-    }
-    return new Result(
-        quantized,
-        layers,
-        errors,
-        decided.reports(),
-        count[0],
-        few,
-        diagnosis,
-        predicted(compiler, equal, layers, targets));
-  }
-
-  /** Why integers will be slow on a target: from measured costs, else from what it lacks. */
-  private static Optional<String> slow(
-      Compiler compiler, Graph base, Quantizer.Options options, Target target) {
-    Optional<CostTable> costs = Costs.kept(target);
-    if (costs.isEmpty()) {
-      return target
-          .slowIntegers()
-          .map(why -> why + " (not measured here: 'tersor bench --costs' does it in a minute)");
-    }
-    return Costs.warning(target.name(), costs.get().predict(base, compiler, options.weights()));
-  }
-
-  private static List<CostTable.Layer> predicted(
-      Compiler compiler, Graph base, List<Quantizer.Layer> layers, List<Target> targets) {
-    Set<String> integer =
-        layers.stream()
-            .filter(l -> l.kernel().isPresent())
-            .map(Quantizer.Layer::node)
-            .collect(java.util.stream.Collectors.toSet());
-    return targets.stream()
-        .limit(1)
-        .flatMap(target -> Costs.kept(target).stream())
-        .flatMap(table ->
-            table
-                .predict(
-                    base,
-                    compiler.registry().operators(),
-                    node -> integer.contains(Quantizer.name(base, node)))
-                .stream())
-        .toList();
-  }
-
-  /** What calibration files hold, joined; empty if there are none yet. */
-  private Optional<CalibrationCache> calibrated() throws IOException {
-    Optional<CalibrationCache> joined = Optional.empty();
-    for (Path file : calibrationCache) {
-      if (!Files.exists(file)) {
-        continue;
-      }
-      CalibrationCache read = CalibrationCache.parse(Files.readString(file));
-      if (joined.isPresent()) {
-        joined.get().join(read);
-      } else {
-        joined = Optional.of(read);
-      }
-    }
-    return joined;
-  }
-
-  /** Calibration by interpretation takes hours where compiled code takes seconds. */
-  private static void warnIfInterpreted(Compiler compiler, ModelOptions model) {
-    if (!model.backend.endsWith("interpreter")) {
-      return;
-    }
-    List<String> compiled =
-        compiler.registry().backends().stream()
-            .map(Registry.Provided::provider)
-            .filter(b ->
-                b instanceof Backend.OfProgram p
-                    && (p.artifacts().contains("jar") || p.artifacts().contains("so")))
-            .filter(b -> b.unavailable().isEmpty())
-            .map(Backend::id)
-            .toList();
-    if (!compiled.isEmpty()) {
-      model.common.warn(
-          "calibrating with backend '"
-              + model.backend
-              + "', which is slow on purpose; here --backend "
-              + String.join(" or ", compiled)
-              + " gives the same plan within rounding");
-    }
-  }
-
-  private Iterable<Map<String, Tensor>> samples(Graph base, ModelOptions model) throws IOException {
-    if (calibrate.isEmpty()) {
-      throw new TersorException(
-          "TSR-0413",
-          "calibration data is needed for ranges of activations and for methods that look at inputs:"
-              + " --calibrate DIR or FILE.npz (or --calibrate random, to time but not to use). Without"
-              + " data there are weights alone (--activations none with --method rtn, mse or hqq and"
-              + " --equalize cle), and activations coded when the model runs (--activations"
-              + " dynamic_u8_tensor, or dynamic_s8_row for each token)");
-    }
-    return samples(base, model, calibrate.get(), calibrationSamples, task);
-  }
-
-  /**
-   * Calls of a model for calibration.
-   *
-   * @param count at most the last so many samples
-   */
-  static Iterable<Map<String, Tensor>> samples(
-      Graph base, ModelOptions model, Path data, int count, Optional<String> task)
-      throws IOException {
-    List<Port> ports = Ports.inputs(base);
-    if (data.toString().equals("random")) {
-      model.common.warn("calibrated on random inputs: good for timing, not for accuracy");
-      List<Map<String, Tensor>> drawn = new ArrayList<>();
-      for (int i = 0; i < Math.min(8, count); i++) {
-        Map<String, Tensor> sample = new LinkedHashMap<>();
-        RandomInputs.draw(base, ports, model.dims, model.seed + i)
-            .forEach((name, d) -> sample.put(name, d.tensor()));
-        drawn.add(sample);
-      }
-      return drawn;
-    }
-    Samples.Data all =
-        Samples.calibration(data, task, ports, model.dims, model.preprocess.map(Preprocess::parse));
-    return all.calls(Math.max(0, all.count() - count), all.count());
   }
 }

@@ -19,7 +19,7 @@ final class QuantizeReport {
   private final ModelOptions options;
   private final QuantizeOptions quantize;
   private final Graph imported;
-  private final QuantizeOptions.Result result;
+  private final Quantization result;
   private final Path output;
 
   QuantizeReport(
@@ -27,7 +27,7 @@ final class QuantizeReport {
       ModelOptions options,
       QuantizeOptions quantize,
       Graph imported,
-      QuantizeOptions.Result result,
+      Quantization result,
       Path output) {
     this.compiler = compiler;
     this.options = options;

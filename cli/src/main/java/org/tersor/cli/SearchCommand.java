@@ -223,7 +223,7 @@ final class SearchCommand implements Callable<Integer> {
       texts(compiler, imported, base, TextProtocol.CALIBRATION.with("count=" + count), calibrate)
           .forEach(samples::add);
     } else {
-      QuantizeOptions.samples(base, options, calibrate, count, task).forEach(samples::add);
+      CalibrationData.samples(base, options, calibrate, count, task).forEach(samples::add);
     }
     return samples;
   }

@@ -170,10 +170,6 @@ class IntegerExecutionTest {
     assertEquals(WEIGHTS.size() * LAYERS, integer, kind + ": layers with integer kernels");
   }
 
-  private static boolean isTransposed(Kind kind) {
-    return kind == Kind.CONV_TRANSPOSE || kind == Kind.CONV_TRANSPOSE_GROUPED;
-  }
-
   private static boolean isMatrix(Kind kind) {
     return kind == Kind.MATMUL || kind == Kind.GEMM || kind == Kind.GEMM_TRANSPOSED;
   }
@@ -194,7 +190,7 @@ class IntegerExecutionTest {
                 weights, Optional.of(activations), new Calibrator.MinMax(), "interpreter", compile);
         Quantizer.Quantized quantized = quantizer.quantize(graph, List.of(), options);
         assertEquals(
-            isMatrix(kind) || (activations.endsWith("tensor") && !isTransposed(kind)) ? 1 : 0,
+            isMatrix(kind) || activations.endsWith("tensor") ? 1 : 0,
             quantizer.layers(quantized, compile).stream()
                 .filter(l -> l.kernel().isPresent())
                 .count(),

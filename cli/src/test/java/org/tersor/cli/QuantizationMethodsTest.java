@@ -208,7 +208,7 @@ class QuantizationMethodsTest {
   }
 
   /** Codes of W [in, out] in rows of outputs, then scales and zero points likewise. */
-  private static String checksum(Graph graph, Node node) {
+  static String checksum(Graph graph, Node node) {
     Tensor[] parts = new Tensor[3];
     for (int i = 0; i < 3; i++) {
       Tensor t = graph.constant(node.input(i)).orElseThrow().load();

@@ -31,6 +31,8 @@ import org.tersor.ir.spi.PassContext;
 import org.tersor.ir.spi.Placement;
 import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
+import org.tersor.passes.graph.Bodies;
+import org.tersor.passes.graph.UpgradeOpset;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.lower.ChannelsLast;
@@ -168,7 +170,19 @@ public final class Compiler {
    * made it.
    */
   public Graph exportable(Graph prepared, CompileOptions options) {
-    return versioned(run(Pipelines.export(), prepared, options));
+    Graph raised =
+        run(
+            List.of(new TypeInference(), UpgradeOpset.forExport(), new TypeInference()),
+            prepared,
+            options);
+    return versioned(standard(raised, options));
+  }
+
+  /** The same graph with standard operators, in bodies, too. */
+  private Graph standard(Graph graph, CompileOptions options) {
+    Graph inside =
+        Bodies.map(graph, body -> Pipelines.isStandard(body) ? body : standard(body, options));
+    return run(Pipelines.export(), inside, options);
   }
 
   private static Graph versioned(Graph graph) {

@@ -3,6 +3,7 @@ package org.tersor.passes;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.spi.Pass;
 import org.tersor.passes.graph.BindDims;
@@ -55,16 +56,25 @@ public final class Pipelines {
         new WidenFloat16(), new TypeInference(), UpgradeOpset.forChannels(), new TypeInference());
   }
 
-  /** From a canonical graph to one that other tools read: standard operators only. */
+  /**
+   * From a canonical graph, of the opset that its weights need, to one that other tools read:
+   * standard operators only.
+   */
   public static List<Pass> export() {
     return List.of(
-        new TypeInference(),
-        UpgradeOpset.forExport(),
         new TypeInference(),
         LowerDecode.forExport(),
         new Decompose(Pipelines::isForeign),
         new LowerFakeQuant(),
         new DeadCode());
+  }
+
+  /** Whether other tools know all operators of a graph and of the bodies in it. */
+  static boolean isStandard(Graph graph) {
+    return graph.nodes().stream()
+        .allMatch(node ->
+            !node.op().domain().equals(OpKey.TERSOR)
+                && Graph.bodies(node).stream().allMatch(Pipelines::isStandard));
   }
 
   /** Operators of Tersor that other tools do not know; quantizers have a pass of their own. */

@@ -82,7 +82,7 @@ public final class Samples {
 
   /**
    * Calibration data: a .npz with arrays [n, ...] by input name, a folder of .npz or .npy files
-   * (one call each), of pictures, or of IDX files.
+   * (one call each), of texts with {@link Characters their numbers}, of pictures, or of IDX files.
    */
   public static Data calibration(
       Path path,
@@ -105,6 +105,9 @@ public final class Samples {
         files.stream().filter(f -> name(f).endsWith(".npz") || name(f).endsWith(".npy")).toList();
     if (!arrays.isEmpty()) {
       return new Data(arrays.size(), List.of(), (from, batch) -> arrays(arrays.get(from), inputs));
+    }
+    if (files.stream().anyMatch(f -> name(f).endsWith(".txt"))) {
+      return Characters.of(files, inputs);
     }
     return images(path, inputs, dims, how.orElse(Preprocess.UNIT), false);
   }
@@ -193,16 +196,7 @@ public final class Samples {
   private static Data images(
       Path folder, List<Port> inputs, Map<String, Long> dims, Preprocess how, boolean labelled)
       throws IOException {
-    Port port = only(inputs);
-    long[] shape = RandomInputs.shape(port, dims);
-    if (shape.length != 4) {
-      throw new TersorException(
-          "TSR-0903",
-          "input '" + port.name() + "' takes no pictures: it has " + shape.length + " dimensions");
-    }
-    int channels = (int) shape[how.channelsFirst() ? 1 : 3];
-    int height = (int) shape[how.channelsFirst() ? 2 : 1];
-    int width = (int) shape[how.channelsFirst() ? 3 : 2];
+    List<Canvas> canvases = inputs.stream().map(port -> Canvas.of(port, dims, how)).toList();
     Map<String, Integer> classes = labelled ? labels(folder) : Map.of();
     List<Path> files =
         list(folder).stream()
@@ -225,14 +219,40 @@ public final class Samples {
         files.size(),
         labels,
         (from, batch) -> {
-          byte[] pixels = new byte[batch * height * width * channels];
-          for (int i = 0; i < batch; i++) {
-            byte[] image = Images.read(files.get(from + i), height, width, channels);
-            System.arraycopy(image, 0, pixels, i * image.length, image.length);
+          Map<String, Tensor> call = new LinkedHashMap<>();
+          for (Canvas canvas : canvases) {
+            call.put(canvas.port.name(), canvas.paint(files.subList(from, from + batch), how));
           }
-          return Map.of(
-              port.name(), how.apply(pixels, batch, height, width, channels, port.dtype()));
+          return call;
         });
+  }
+
+  /** An input that takes pictures; a model with several gets each picture in the size of each. */
+  private record Canvas(Port port, int height, int width, int channels) {
+    static Canvas of(Port port, Map<String, Long> dims, Preprocess how) {
+      long[] shape = RandomInputs.shape(port, dims);
+      if (shape.length != 4) {
+        throw new TersorException(
+            "TSR-0903",
+            "input '"
+                + port.name()
+                + "' takes no pictures: it has "
+                + shape.length
+                + " dimensions; give a .npz with an array for each input");
+      }
+      boolean first = how.channelsFirst();
+      return new Canvas(
+          port, (int) shape[first ? 2 : 1], (int) shape[first ? 3 : 2], (int) shape[first ? 1 : 3]);
+    }
+
+    Tensor paint(List<Path> files, Preprocess how) throws IOException {
+      byte[] pixels = new byte[files.size() * height * width * channels];
+      for (int i = 0; i < files.size(); i++) {
+        byte[] image = Images.read(files.get(i), height, width, channels);
+        System.arraycopy(image, 0, pixels, i * image.length, image.length);
+      }
+      return how.apply(pixels, files.size(), height, width, channels, port.dtype());
+    }
   }
 
   /** DIR/labels.csv: file,label per line, with or without a heading; empty if there is none. */

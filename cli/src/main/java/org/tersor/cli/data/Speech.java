@@ -14,8 +14,9 @@ import javax.sound.sampled.UnsupportedAudioFileException;
 import org.tersor.runtime.TersorException;
 
 /**
- * Recordings with labels of where somebody speaks: X.wav (one channel, 16 bits) beside X.scv, a
- * name followed by start, end (seconds) and label (0 or 1), all separated by commas.
+ * Recordings with labels of where somebody speaks: X.wav (one channel, 16 bits) beside X.scv; where
+ * there is none nobody speaks. It holds a name followed by start, end (seconds) and label (0 or 1),
+ * all separated by commas.
  */
 public final class Speech {
   private Speech() {}
@@ -48,26 +49,9 @@ public final class Speech {
    * @param frame samples of a frame
    */
   public static Recording read(Path file, int frame) throws IOException {
-    float[] samples;
-    int rate;
-    try (AudioInputStream in = AudioSystem.getAudioInputStream(file.toFile())) {
-      AudioFormat format = in.getFormat();
-      if (format.getChannels() != 1
-          || format.getSampleSizeInBits() != 16
-          || !format.getEncoding().equals(AudioFormat.Encoding.PCM_SIGNED)) {
-        throw new TersorException(
-            "TSR-0903", file + " must have one channel of 16 bits, not " + format);
-      }
-      rate = Math.round(format.getSampleRate());
-      byte[] bytes = in.readAllBytes();
-      samples = new float[bytes.length / 2];
-      int low = format.isBigEndian() ? 1 : 0;
-      for (int i = 0; i < samples.length; i++) {
-        samples[i] = (short) ((bytes[2 * i + low] & 255) | (bytes[2 * i + 1 - low] << 8)) / 32768f;
-      }
-    } catch (UnsupportedAudioFileException e) {
-      throw new TersorException("TSR-0903", file + " is no .wav file that can be read", e);
-    }
+    Sound sound = sound(file);
+    float[] samples = sound.samples();
+    int rate = sound.rate();
     List<Segment> segments = segments(file);
     List<Boolean> labels = new ArrayList<>();
     for (int from = 0; from + frame <= samples.length; from += frame) {
@@ -77,9 +61,40 @@ public final class Speech {
     return new Recording(String.valueOf(file.getFileName()), rate, samples, labels);
   }
 
+  private record Sound(int rate, float[] samples) {}
+
+  /** The samples of a recording of one channel of 16 bits, in -1..1. */
+  public static float[] samples(Path file) throws IOException {
+    return sound(file).samples();
+  }
+
+  private static Sound sound(Path file) throws IOException {
+    try (AudioInputStream in = AudioSystem.getAudioInputStream(file.toFile())) {
+      AudioFormat format = in.getFormat();
+      if (format.getChannels() != 1
+          || format.getSampleSizeInBits() != 16
+          || !format.getEncoding().equals(AudioFormat.Encoding.PCM_SIGNED)) {
+        throw new TersorException(
+            "TSR-0903", file + " must have one channel of 16 bits, not " + format);
+      }
+      byte[] bytes = in.readAllBytes();
+      float[] samples = new float[bytes.length / 2];
+      int low = format.isBigEndian() ? 1 : 0;
+      for (int i = 0; i < samples.length; i++) {
+        samples[i] = (short) ((bytes[2 * i + low] & 255) | (bytes[2 * i + 1 - low] << 8)) / 32768f;
+      }
+      return new Sound(Math.round(format.getSampleRate()), samples);
+    } catch (UnsupportedAudioFileException e) {
+      throw new TersorException("TSR-0903", file + " is no .wav file that can be read", e);
+    }
+  }
+
   private static List<Segment> segments(Path file) throws IOException {
     String name = String.valueOf(file.getFileName());
     Path labels = file.resolveSibling(name.substring(0, name.length() - 4) + ".scv");
+    if (!Files.exists(labels)) {
+      return List.of();
+    }
     String[] fields = Files.readString(labels, StandardCharsets.UTF_8).strip().split(",", -1);
     List<Segment> segments = new ArrayList<>();
     try {

@@ -50,7 +50,22 @@ public record OpSchema(
     Map<String, AttributeSpec> attributes,
     Map<String, Set<DType>> typeVariables,
     Tolerance tolerance,
+    Carries carries,
     String sample) {
+
+  /**
+   * Whether the first result has elements of operands and nothing else, for all element types
+   * alike: then codes of one grid pass the operator as the numbers do that they stand for.
+   */
+  public enum Carries {
+    NOTHING,
+    /** All elements of operand 0, in order, under another shape. */
+    SHAPED,
+    /** Elements of operand 0. */
+    FIRST,
+    /** Elements of all operands. */
+    ALL
+  }
 
   /** How an operand occurs. */
   public enum Arity {
@@ -113,6 +128,7 @@ public record OpSchema(
     private final Map<String, AttributeSpec> attributes = new LinkedHashMap<>();
     private final Map<String, Set<DType>> typeVariables = new LinkedHashMap<>();
     private Tolerance tolerance = Tolerance.ROUNDING;
+    private Carries carries = Carries.NOTHING;
     private String sample = "";
 
     Builder(String domain, String name, int[] versions) {
@@ -173,6 +189,11 @@ public record OpSchema(
       return this;
     }
 
+    public Builder carries(Carries value) {
+      carries = value;
+      return this;
+    }
+
     /** See {@link OpSchema#sample}; what is given before stays in front. */
     public Builder sample(String clauses) {
       sample = sample.isEmpty() ? clauses : sample + "; " + clauses;
@@ -189,6 +210,7 @@ public record OpSchema(
           Map.copyOf(attributes),
           Map.copyOf(typeVariables),
           tolerance,
+          carries,
           sample);
     }
   }

@@ -30,6 +30,7 @@ final class ConcatOperator extends OpBase implements Differentiable {
             .output("concat_result", "T")
             .types("T", Types.ALL)
             .attribute("axis", OpSchema.AttributeKind.INT)
+            .carries(OpSchema.Carries.ALL)
             .tolerance(OpSchema.Tolerance.EXACT));
   }
 

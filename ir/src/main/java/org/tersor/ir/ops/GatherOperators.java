@@ -55,6 +55,7 @@ final class GatherOperators {
     Gather() {
       super(
           describe("Gather", 1, 11, 13)
+              .carries(OpSchema.Carries.FIRST)
               .sample(
                   "data[d*1-4]; axis=axis(data); indices[i*0-2]=index(dim(data, axis)); batch_dims=-"));
     }

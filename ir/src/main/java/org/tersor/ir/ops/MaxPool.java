@@ -44,6 +44,7 @@ final class MaxPool extends OpBase implements Differentiable {
             .attribute("storage_order", AttributeKind.INT)
             .types("T", Types.union(Types.FLOATS, Types.set(DType.I8, DType.U8)))
             .types("I", Types.I64)
+            .carries(OpSchema.Carries.FIRST)
             .tolerance(OpSchema.Tolerance.EXACT));
   }
 

@@ -26,6 +26,7 @@ final class SliceOperator extends OpBase implements Moving {
   SliceOperator() {
     super(
         OpSchema.of("", "Slice", 1, 10, 11, 13)
+            .carries(OpSchema.Carries.FIRST)
             .sample(
                 "data[d*1-4]; -9: axes=axes(data); -9: starts=each(axes, -3..3); -9: ends=each(axes, -3..5); 10-: axes[*]=axes(data); 10-: starts[*]=each(axes, -5..5); 10-: ends[*]=each(axes, -5..6); 10-: steps=each(axes, 1|2|-1|-2)")
             .input("data", "T")

@@ -40,7 +40,8 @@ public final class StructuredOperators implements OperatorProvider {
     all.add(new DequantizeLinear("com.microsoft"));
     all.add(new DynamicQuantizeLinear());
     all.add(new ConvTranspose());
-    all.add(new QLinearConvTranspose());
+    all.add(QLinearConvTranspose.qlinear());
+    all.add(QLinearConvTranspose.integer());
     all.add(new LayerNormalization(LayerNormalization.Kind.LAYER));
     all.add(new LayerNormalization(LayerNormalization.Kind.RMS));
     all.add(new LayerNormalization(LayerNormalization.Kind.SKIP));

@@ -25,6 +25,7 @@ final class TransposeOperator extends OpBase implements Differentiable {
   TransposeOperator() {
     super(
         OpSchema.of("", "Transpose", 1, 13, 21, 23, 24, 25)
+            .carries(OpSchema.Carries.FIRST)
             .sample("data[d*]; perm=perm(data)")
             .input("data", "T")
             .output("transposed", "T")

@@ -42,6 +42,7 @@ final class ViewOperator extends OpBase implements Differentiable {
             .types("T", Types.ALL)
             .types("I", Types.I64)
             .output("output", "T")
+            .carries(OpSchema.Carries.SHAPED)
             .tolerance(OpSchema.Tolerance.EXACT));
     this.shape = shape;
   }

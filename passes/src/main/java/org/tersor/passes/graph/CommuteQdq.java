@@ -8,6 +8,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 
@@ -17,20 +18,6 @@ import org.tersor.ir.spi.PassContext;
  * shape alone. A QuantizeLinear behind Concat goes before it, to where the parts are computed.
  */
 public final class CommuteQdq implements Pass {
-  private static final Set<String> MOVES =
-      Set.of(
-          "MaxPool",
-          "Reshape",
-          "Transpose",
-          "Flatten",
-          "Squeeze",
-          "Unsqueeze",
-          "Slice",
-          "Concat",
-          "Gather");
-
-  private static final Set<String> VIEWS = Set.of("Reshape", "Flatten", "Squeeze", "Unsqueeze");
-
   @Override
   public String id() {
     return "commute-qdq";
@@ -51,17 +38,16 @@ public final class CommuteQdq implements Pass {
       Optional<Node> mover =
           graph
               .producer(quantize.input(0))
-              .filter(n ->
-                  n.op().domain().isEmpty()
-                      && MOVES.contains(n.op().type())
-                      && n.outputs().size() == 1);
+              .filter(
+                  n -> carries(n, context) != OpSchema.Carries.NOTHING && n.outputs().size() == 1);
       if (params.isEmpty()
           || !params.get().perTensor()
           || mover.isEmpty()
           || rewrite.onlyUser(quantize.input(0)).isEmpty()) {
         continue;
       }
-      int data = mover.get().op().is("Concat") ? mover.get().inputs().size() : 1;
+      boolean joins = carries(mover.get(), context) == OpSchema.Carries.ALL;
+      int data = joins ? mover.get().inputs().size() : 1;
       List<Value> inputs = new ArrayList<>(mover.get().inputs());
       boolean all = true;
       for (int i = 0; i < data; i++) {
@@ -87,14 +73,13 @@ public final class CommuteQdq implements Pass {
         rewrite.edit().replace(mover.get(), List.of(moved));
         rewrite.edit().remove(quantize);
         count++;
-      } else if (mover.get().op().is("Concat") && anyCodes(graph, mover.get())) {
+      } else if (joins && anyCodes(graph, mover.get())) {
         quantizeParts(rewrite, mover.get(), quantize, params.get());
         count++;
       }
     }
     for (Node view : graph.nodes()) {
-      if (view.op().domain().isEmpty()
-          && VIEWS.contains(view.op().type())
+      if (carries(view, context) == OpSchema.Carries.SHAPED
           && !rewrite.isTouched(view)
           && dequantizeAfter(rewrite, view)) {
         count++;
@@ -104,6 +89,14 @@ public final class CommuteQdq implements Pass {
       context.note().accept("commute-qdq: " + count + " operators work on codes");
     }
     return rewrite.apply();
+  }
+
+  private static OpSchema.Carries carries(Node node, PassContext context) {
+    return context
+        .operators()
+        .find(node.op())
+        .map(operator -> operator.schema().carries())
+        .orElse(OpSchema.Carries.NOTHING);
   }
 
   private static boolean anyCodes(Graph graph, Node node) {

@@ -83,14 +83,15 @@ final class DynamicKernels {
         && levels.value() > Byte.MAX_VALUE) {
       return new Found.Obstacle("the codes of its input are no bytes");
     }
-    int axis = layer.op().is("MatMul") || (layer.op().is("Gemm") && !isOn(layer, "transB")) ? 1 : 0;
+    boolean transposed = layer.op().is("ConvTranspose");
+    int axis =
+        transposed || layer.op().is("MatMul") || (layer.op().is("Gemm") && !isOn(layer, "transB"))
+            ? 1
+            : 0;
     if (!params.get().perTensor() && params.get().axis() != axis) {
       return new Found.Obstacle("the scales of its weights are not those of its outputs");
     }
-    boolean convolves = layer.op().is("Conv");
-    if (layer.op().is("ConvTranspose")) {
-      return new Found.Obstacle("ConvTranspose has integers only where grids are known before");
-    }
+    boolean convolves = transposed || layer.op().is("Conv");
     if (convolves && rows) {
       return new Found.Obstacle("the grid of its input is chosen for each row");
     }
@@ -225,7 +226,14 @@ final class DynamicKernels {
 
   private String conv(Node layer, Codes x, Node weight, QuantParams w) {
     Nodes nodes = new Nodes(layer);
-    OpKey op = new OpKey("", "ConvInteger", CONV_INTEGER);
+    boolean transposed = layer.op().is("ConvTranspose");
+    OpKey op =
+        transposed
+            ? new OpKey(OpKey.TERSOR, "ConvTransposeInteger", 1)
+            : new OpKey("", "ConvInteger", CONV_INTEGER);
+    if (transposed) {
+      rewrite.edit().importDomain(OpKey.TERSOR, 1);
+    }
     int rank = graph.constant(weight.input(0)).orElseThrow().shape().length;
     Value sum =
         nodes.add(
@@ -241,13 +249,31 @@ final class DynamicKernels {
             Map.of("to", new Attribute.IntAttr(OnnxTypes.code(DType.F32))),
             sum);
     Value scale =
-        w.perTensor() ? weight.input(1) : nodes.add("Reshape", weight.input(1), upright(rank));
+        w.perTensor()
+            ? weight.input(1)
+            : transposed
+                ? rewrite.edit().constant("", Constant.of(ofGroups(layer, w.scale(), rank)))
+                : nodes.add("Reshape", weight.input(1), upright(rank));
     Value result = nodes.add("Mul", real, nodes.add("Mul", x.scale(), scale));
     if (layer.input(2).isPresent()) {
       nodes.add("Add", result, nodes.add("Reshape", layer.input(2), upright(rank)));
     }
     nodes.write();
     return op.type();
+  }
+
+  /** The scales that all groups of a ConvTranspose share, for each channel of its result. */
+  private static Tensor ofGroups(Node layer, Tensor scale, int rank) {
+    int groups =
+        layer.attributes().get("group") instanceof Attribute.IntAttr g ? (int) g.value() : 1;
+    long[] shape = new long[rank - 1];
+    java.util.Arrays.fill(shape, 1);
+    shape[0] = (long) groups * scale.size();
+    Tensor all = Tensor.zeros(DType.F32, shape);
+    for (int i = 0; i < all.size(); i++) {
+      all.setDouble(i, scale.getDouble(i % scale.size()));
+    }
+    return all;
   }
 
   /** [M] as [M, 1, ...], to go with [N, M, ...]. */

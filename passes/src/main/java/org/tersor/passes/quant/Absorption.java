@@ -14,6 +14,7 @@ import org.tersor.ir.graph.Value;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.ChannelScales;
+import org.tersor.passes.graph.Names;
 import org.tersor.runtime.Tensor;
 
 /**
@@ -56,7 +57,8 @@ final class Absorption {
         (name, bias) -> choices.put(name, new QuantPlan.Choice("absorb", Checksums.of(bias))));
     Graph moved = BiasCorrection.apply(equal, biases);
     Quantizer.Decisions anew =
-        quantizer.decide(moved, samples, options.with(options.method(), new ChannelFactors.None()));
+        new Decider(compiler, Optional.empty(), new SampleSet())
+            .own(moved, samples, options.with(options.method(), new ChannelFactors.None()));
     CompileOptions quiet = Quantizer.quiet(options);
     double change = OutputNoise.of(compiler, options, equal, moved, samples);
     double before =

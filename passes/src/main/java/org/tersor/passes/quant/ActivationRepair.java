@@ -21,6 +21,7 @@ import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.FakeQuant;
+import org.tersor.passes.graph.Names;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;

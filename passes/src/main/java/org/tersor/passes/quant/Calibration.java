@@ -14,6 +14,7 @@ import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.Names;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -57,18 +58,16 @@ final class Calibration {
    * Runs the samples.
    *
    * @param header takes facts
-   * @param used takes samples that were seen before, too
    */
   Map<String, QuantPlan.Activation> run(
       NumberFormat format,
       Iterable<Map<String, Tensor>> samples,
       Optional<CalibrationCache> before,
       Consumer<CalibrationCache> keep,
-      Map<String, String> header,
-      SampleSet used) {
+      Map<String, String> header) {
     List<Value> observed =
         selection.activations().stream().filter(v -> !selection.sharing().containsKey(v)).toList();
-    CalibrationCache cache = CalibrationCache.of(model());
+    CalibrationCache cache = CalibrationCache.of(hash(base));
     before.ifPresent(cache::join);
     Names names = new Names(base);
     for (Value value : observed) {
@@ -125,12 +124,11 @@ final class Calibration {
       activations.put(names.of(value), ActivationGrid.fit(format, range.min(), range.max()));
     }
     header.put("calibrator", options.calibrator().text());
-    used.addAll(cache.samples());
     return activations;
   }
 
   /** What the histograms depend on: names and constants of the float graph. */
-  private String model() {
+  static String hash(Graph base) {
     MessageDigest digest = Checksums.sha256();
     Names names = new Names(base);
     base.nodes()

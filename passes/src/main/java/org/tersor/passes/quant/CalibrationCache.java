@@ -1,6 +1,6 @@
 package org.tersor.passes.quant;
 
-import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.tersor.runtime.TersorException;
@@ -12,14 +12,29 @@ import org.tersor.runtime.TersorException;
  * @param model hash of the float graph's weights and names; files of two models are not joined
  * @param samples hash of each sample that was seen: none counts twice
  * @param values histogram of each value, by name
+ * @param bodies what was seen in bodies, by path; the samples there are the calls of the body
  */
 public record CalibrationCache(
-    String model, TreeSet<String> samples, TreeMap<String, Histogram> values) {
+    String model,
+    TreeSet<String> samples,
+    TreeMap<String, Histogram> values,
+    TreeMap<String, CalibrationCache> bodies) {
   private static final String FIRST_LINE = "tersor calibration 1";
+
+  /** One of a model without bodies. */
+  public CalibrationCache(
+      String model, TreeSet<String> samples, TreeMap<String, Histogram> values) {
+    this(model, samples, values, new TreeMap<>());
+  }
 
   /** An empty one. */
   static CalibrationCache of(String model) {
-    return new CalibrationCache(model, new TreeSet<>(), new TreeMap<>());
+    return new CalibrationCache(model, new TreeSet<>(), new TreeMap<>(), new TreeMap<>());
+  }
+
+  /** What was seen in a body, or in the model itself, whose path is empty. */
+  Optional<CalibrationCache> within(String path) {
+    return path.isEmpty() ? Optional.of(this) : Optional.ofNullable(bodies.get(path));
   }
 
   Histogram value(String name) {
@@ -40,12 +55,23 @@ public record CalibrationCache(
       }
     }
     other.values.forEach((name, histogram) -> value(name).merge(histogram));
+    other.bodies.forEach(
+        (path, body) -> bodies.computeIfAbsent(path, p -> of(body.model)).join(body));
   }
 
   /** The text form. */
   public String text() {
     StringBuilder out = new StringBuilder(FIRST_LINE).append('\n');
     out.append("model ").append(model).append('\n');
+    lines(out);
+    bodies.forEach((path, body) -> {
+      out.append("body ").append(QuantPlan.quote(path)).append(' ').append(body.model).append('\n');
+      body.lines(out);
+    });
+    return out.toString();
+  }
+
+  private void lines(StringBuilder out) {
     samples.forEach(sample -> out.append("sample ").append(sample).append('\n'));
     values.forEach((name, histogram) ->
         out.append("value ")
@@ -53,7 +79,6 @@ public record CalibrationCache(
             .append(' ')
             .append(histogram.text())
             .append('\n'));
-    return out.toString();
   }
 
   /** Reads the text form; a line that cannot be read is a diagnostic with its number. */
@@ -64,18 +89,22 @@ public record CalibrationCache(
           "TSR-0421", "this is no calibration file: its first line must be '" + FIRST_LINE + "'");
     }
     String model = "";
-    TreeSet<String> samples = new TreeSet<>();
-    Map<String, Histogram> values = new TreeMap<>();
+    CalibrationCache all = of("");
+    CalibrationCache at = all;
     for (int n = 1; n < lines.length; n++) {
       String line = lines[n];
       try {
         if (line.startsWith("model ")) {
           model = line.substring(6).strip();
+        } else if (line.startsWith("body ")) {
+          int close = QuantPlan.closing(line, 5);
+          at = of(line.substring(close + 1).strip());
+          all.bodies.put(QuantPlan.unquote(line.substring(6, close)), at);
         } else if (line.startsWith("sample ")) {
-          samples.add(line.substring(7).strip());
+          at.samples.add(line.substring(7).strip());
         } else if (line.startsWith("value ")) {
           int close = QuantPlan.closing(line, 6);
-          values.put(
+          at.values.put(
               QuantPlan.unquote(line.substring(7, close)),
               Histogram.parse(line.substring(close + 1)));
         } else if (!line.isBlank()) {
@@ -88,6 +117,6 @@ public record CalibrationCache(
             e);
       }
     }
-    return new CalibrationCache(model, samples, new TreeMap<>(values));
+    return new CalibrationCache(model, all.samples, all.values, all.bodies);
   }
 }

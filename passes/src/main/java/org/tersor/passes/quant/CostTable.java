@@ -11,6 +11,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.Names;
 import org.tersor.runtime.TersorException;
 
 /**

@@ -12,6 +12,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.Names;
 import org.tersor.runtime.Tensor;
 
 /** The layers that a diagnosis blames, each as a model of its own with what it was given. */

@@ -18,6 +18,7 @@ import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.DynamicGrid;
+import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;

@@ -16,6 +16,7 @@ import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.ChannelScales;
+import org.tersor.passes.graph.Names;
 import org.tersor.passes.quant.method.LayerInputs;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.passes.quant.method.WeightProblem;

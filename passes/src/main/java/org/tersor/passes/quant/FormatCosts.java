@@ -15,6 +15,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;

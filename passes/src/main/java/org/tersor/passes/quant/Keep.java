@@ -1,13 +1,16 @@
 package org.tersor.passes.quant;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
-import org.tersor.ir.graph.Value;
+import org.tersor.passes.graph.Bodies;
+import org.tersor.passes.graph.Names;
 import org.tersor.runtime.TersorException;
 
 /**
@@ -96,14 +99,13 @@ public record Keep(List<Rule> rules) {
 
   /** A word that finds nothing is a slip of the pen, which would go unnoticed. */
   void check(Graph graph) {
-    Names names = new Names(graph);
-    List<Value> values = new ArrayList<>(graph.inputs());
-    graph.nodes().forEach(node -> values.addAll(node.outputs()));
+    Named all = new Named(new LinkedHashMap<>(), new ArrayList<>());
+    all.add(graph);
     for (Rule rule : rules) {
       Keep alone = new Keep(List.of(rule));
       boolean found =
-          graph.nodes().stream().anyMatch(node -> alone.node(node, names.of(node)))
-              || values.stream().anyMatch(value -> alone.value(names.of(value)));
+          all.nodes.entrySet().stream().anyMatch(node -> alone.node(node.getValue(), node.getKey()))
+              || all.values.stream().anyMatch(alone::value);
       if (!found) {
         throw new TersorException(
             "TSR-0427",
@@ -112,11 +114,24 @@ public record Keep(List<Rule> rules) {
                 + "' is kept by "
                 + rule
                 + ": the names are those of --explain and of the plan, after folding; '"
-                + graph.nodes().stream().findFirst().map(names::of).orElse("")
+                + all.nodes.keySet().stream().findFirst().orElse("")
                 + "' is one of a node, '"
-                + values.stream().findFirst().map(names::of).orElse("")
+                + all.values.stream().findFirst().orElse("")
                 + "' one of a value");
       }
+    }
+  }
+
+  /** All that a model names, bodies included. */
+  private record Named(Map<String, Node> nodes, List<String> values) {
+    void add(Graph graph) {
+      Names names = new Names(graph);
+      graph.inputs().forEach(input -> values.add(names.of(input)));
+      for (Node node : graph.nodes()) {
+        nodes.put(names.of(node), node);
+        node.outputs().forEach(output -> values.add(names.of(output)));
+      }
+      Bodies.of(graph).forEach(body -> add(body.closed()));
     }
   }
 

@@ -15,6 +15,7 @@ import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.Pipelines;
 import org.tersor.passes.graph.IntegerKernels;
+import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;

@@ -14,6 +14,7 @@ import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.Pipelines;
+import org.tersor.passes.graph.Names;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;

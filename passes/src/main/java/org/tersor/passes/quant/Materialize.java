@@ -24,6 +24,7 @@ import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.graph.DecodeOperator;
 import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.graph.FakeQuant;
+import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.DType;
@@ -108,8 +109,8 @@ public final class Materialize implements Pass {
       this.context = context;
       this.edit = new GraphEdit(graph);
       this.names = new Names(graph);
-      this.unused = new java.util.TreeSet<>(plan.activations().keySet());
-      unused.addAll(plan.weights().keySet());
+      this.unused = new java.util.TreeSet<>(names.own(plan.activations()).keySet());
+      unused.addAll(names.own(plan.weights()).keySet());
     }
 
     Graph run() {

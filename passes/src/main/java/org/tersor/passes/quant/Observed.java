@@ -63,7 +63,7 @@ final class Observed {
             prepared.constants(),
             prepared.types(),
             prepared.opsets(),
-            prepared.metadata());
+            Map.of()); // what is said of outputs may not hold for these
     this.executable = Optional.of(compiler.link(observed, backend, options));
   }
 

@@ -9,6 +9,9 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.tersor.ir.graph.Graph;
+import org.tersor.passes.graph.Names;
 import org.tersor.runtime.TersorException;
 
 /**
@@ -80,6 +83,36 @@ public record QuantPlan(
     Map<String, Choice> all = new TreeMap<>(biases);
     all.putAll(corrected);
     return new QuantPlan(header, activations, weights, choices, scales, all);
+  }
+
+  /** Whether there is a line for something in a closed body, or in a body of it. */
+  boolean isWithin(Graph body) {
+    String path = new Names(body).path();
+    return Stream.of(activations, weights, scales, biases)
+        .flatMap(names -> names.keySet().stream())
+        .anyMatch(name -> name.startsWith(path));
+  }
+
+  /** These lines and those of another graph of the same model. */
+  QuantPlan and(QuantPlan other) {
+    return new QuantPlan(
+        both(header, other.header),
+        both(activations, other.activations),
+        both(weights, other.weights),
+        both(choices, other.choices),
+        both(scales, other.scales),
+        both(biases, other.biases));
+  }
+
+  static <T> Map<String, T> both(Map<String, T> some, Map<String, T> others) {
+    Map<String, T> all = new TreeMap<>(some);
+    all.putAll(others);
+    return all;
+  }
+
+  /** The same with more facts. */
+  QuantPlan withHeader(Map<String, String> facts) {
+    return new QuantPlan(both(header, facts), activations, weights, choices, scales, biases);
   }
 
   /** The same with other activations. */

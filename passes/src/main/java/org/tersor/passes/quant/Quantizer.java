@@ -7,17 +7,21 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.spi.Pass;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.Pipelines;
+import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.graph.DynamicGrid;
+import org.tersor.passes.graph.Names;
+import org.tersor.passes.infer.Faults;
 import org.tersor.passes.infer.TypeInference;
-import org.tersor.passes.quant.method.Rounding;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -91,6 +95,19 @@ public final class Quantizer {
           weights, activations, calibrator, backend, compile, method, equalization, other);
     }
 
+    /** What can be done without data: weights alone are rounded to the nearest codes. */
+    Options withoutData() {
+      return new Options(
+          weights,
+          activations.filter(id -> DynamicGrid.parse(id).isPresent()),
+          calibrator,
+          backend,
+          compile,
+          method.needsInputs() ? WeightMethod.parse("rtn") : method,
+          equalization.needsInputs() ? new ChannelFactors.None() : equalization,
+          keep);
+    }
+
     /** Whether calibration data is needed. */
     public boolean needsData() {
       return activations.filter(id -> DynamicGrid.parse(id).isEmpty()).isPresent()
@@ -123,6 +140,31 @@ public final class Quantizer {
       this(plan, codes, factors, Map.of(), reports);
     }
 
+    /** No decision. */
+    static final Decisions NONE =
+        new Decisions(new QuantPlan(Map.of(), Map.of(), Map.of()), Map.of(), Map.of(), List.of());
+
+    /** These and those of another graph of the model. */
+    Decisions and(Decisions other) {
+      return new Decisions(
+          plan.and(other.plan),
+          QuantPlan.both(codes, other.codes),
+          QuantPlan.both(factors, other.factors),
+          QuantPlan.both(biases, other.biases),
+          Stream.concat(reports.stream(), other.reports.stream()).toList());
+    }
+
+    /** The same with more reports. */
+    Decisions telling(List<String> told) {
+      return new Decisions(
+          plan, codes, factors, biases, Stream.concat(told.stream(), reports.stream()).toList());
+    }
+
+    /** The same with more facts. */
+    Decisions saying(Map<String, String> facts) {
+      return new Decisions(plan.withHeader(facts), codes, factors, biases, reports);
+    }
+
     /** The same with other biases of some layers. */
     Decisions with(
         Map<String, QuantPlan.Choice> choices, Map<String, Tensor> moved, List<String> told) {
@@ -138,8 +180,17 @@ public final class Quantizer {
    */
   public Graph equalized(Graph base, Decisions decisions) {
     QuantPlan plan = decisions.plan();
-    Graph equal = FactorSearch.apply(base, kept("factors", plan.scales(), decisions.factors()));
-    return BiasCorrection.apply(equal, kept("bias", plan.biases(), decisions.biases()));
+    if (plan.scales().isEmpty() && plan.biases().isEmpty()) {
+      return base;
+    }
+    Names names = new Names(base);
+    Map<String, Tensor> factors =
+        kept("factors", names.own(plan.scales()), names.own(decisions.factors()));
+    Map<String, Tensor> biases =
+        kept("bias", names.own(plan.biases()), names.own(decisions.biases()));
+    Graph inside = Bodies.map(base, body -> equalized(body, decisions));
+    return BiasCorrection.apply(
+        FactorSearch.apply(typed(base, inside, CompileOptions.defaults()), factors), biases);
   }
 
   /** What a plan names, from the file beside it. */
@@ -175,18 +226,33 @@ public final class Quantizer {
       String way,
       Options options) {
     BiasCorrection.Way parsed = BiasCorrection.Way.parse(way);
-    BiasCorrection correction =
-        new BiasCorrection(compiler, options, equalized(base, decisions), decisions, samples);
-    Map<String, Tensor> biases = correction.find(parsed);
-    Map<String, QuantPlan.Choice> choices = new TreeMap<>();
-    biases.forEach((name, bias) ->
-        choices.put(
-            name,
-            new QuantPlan.Choice(
-                parsed.name().toLowerCase(java.util.Locale.ROOT), Checksums.of(bias))));
-    List<String> reports = new ArrayList<>(decisions.reports());
-    reports.addAll(correction.reports());
-    return decisions.with(choices, biases, reports);
+    Graph equal = equalized(base, decisions);
+    Names names = new Names(base);
+    Decisions corrected = decisions;
+    if (!names.own(decisions.plan().weights()).isEmpty()) {
+      BiasCorrection correction = new BiasCorrection(compiler, options, equal, decisions, samples);
+      Map<String, Tensor> biases = correction.find(parsed);
+      Map<String, QuantPlan.Choice> choices = new TreeMap<>();
+      biases.forEach((name, bias) ->
+          choices.put(
+              name,
+              new QuantPlan.Choice(
+                  parsed.name().toLowerCase(java.util.Locale.ROOT), Checksums.of(bias))));
+      List<String> reports = new ArrayList<>(decisions.reports());
+      reports.addAll(correction.reports());
+      corrected = decisions.with(choices, biases, reports);
+    }
+    for (Bodies.Body body : Bodies.of(base)) {
+      Optional<Iterable<Map<String, Tensor>>> calls =
+          decisions.plan().isWithin(body.closed())
+              ? BodySamples.of(compiler, options, base, body, samples)
+                  .filter(c -> c.iterator().hasNext())
+              : Optional.empty();
+      if (calls.isPresent()) {
+        corrected = corrected(body.closed(), corrected, calls.get(), way, options);
+      }
+    }
+    return corrected;
   }
 
   /**
@@ -234,6 +300,20 @@ public final class Quantizer {
       made.put(ModelMetadata.TERSOR + "plan.sha256", plan.hash());
       graph = ModelMetadata.with(graph, made);
     }
+
+    /** The bodies that the plan has something in, each as a model of its own. */
+    private Map<Bodies.Body, Quantized> inside(Compiler compiler) {
+      Map<String, Graph> coded = new TreeMap<>();
+      Bodies.of(graph).forEach(body -> coded.put(body.path(), body.closed()));
+      Map<Bodies.Body, Quantized> inside = new LinkedHashMap<>();
+      for (Bodies.Body body : Bodies.of(base)) {
+        Graph other = coded.get(body.path());
+        if (other != null && hasTypes(body.closed(), compiler)) {
+          inside.put(body, new Quantized(other, body.closed(), plan));
+        }
+      }
+      return inside;
+    }
   }
 
   /**
@@ -264,7 +344,46 @@ public final class Quantizer {
 
   /** The float graph that is quantized: prepared, half precision widened to single, opset 13 on. */
   public Graph base(Graph model, CompileOptions options) {
-    return compiler.run(Pipelines.quantizable(), compiler.prepare(model, options), options);
+    return withBodies(
+        compiler.run(Pipelines.quantizable(), compiler.prepare(model, options), options), options);
+  }
+
+  /** Bodies are prepared as models are; one that no call can take stays as it is. */
+  private Graph withBodies(Graph graph, CompileOptions options) {
+    List<Pass> passes = new ArrayList<>(Pipelines.canonicalise(Map.of()));
+    passes.addAll(Pipelines.quantizable());
+    return typed(
+        graph,
+        Bodies.map(
+            graph,
+            body -> {
+              if (!hasTypes(body, compiler)) {
+                return body;
+              }
+              Graph prepared = compiler.run(passes, body, options);
+              return withBodies(prepared, options);
+            }),
+        options);
+  }
+
+  /** Other bodies have no types yet. */
+  private Graph typed(Graph before, Graph graph, CompileOptions options) {
+    return graph.equals(before)
+        ? graph
+        : compiler.run(List.of(new TypeInference()), graph, quiet(options));
+  }
+
+  /** Whether types in a graph do not contradict each other. */
+  static boolean hasTypes(Graph graph, Compiler compiler) {
+    try {
+      TypeInference.infer(graph, compiler.registry().operators(), note -> {});
+      return true;
+    } catch (TersorException e) {
+      if (Faults.isOfTypes(e)) {
+        return false;
+      }
+      throw e;
+    }
   }
 
   /** Calibrates, makes a plan and applies it. */
@@ -300,121 +419,15 @@ public final class Quantizer {
       Options options,
       Optional<CalibrationCache> before,
       Consumer<CalibrationCache> keep) {
-    if (options.equalization() instanceof ChannelFactors.CrossLayer cross && cross.absorbs()) {
-      Options without = options.with(options.method(), new ChannelFactors.CrossLayer(false));
-      return new Absorption(compiler, options, data)
-          .decided(given, decide(given, data, without, before, keep));
-    }
     options.keep().check(given);
     SampleSet used = new SampleSet();
-    Iterable<Map<String, Tensor>> samples = used.watching(data);
-    NumberFormat weightFormat = compiler.registry().format(options.weights());
-    Optional<DynamicGrid> dynamic = options.activations().flatMap(DynamicGrid::parse);
-    Optional<NumberFormat> activationFormat =
-        options.activations().filter(id -> dynamic.isEmpty()).map(compiler.registry()::format);
-    Selection selection =
-        Selection.of(
-            given,
-            compiler.registry().operators(),
-            weightFormat.definition(),
-            options.activations().isPresent(),
-            options.keep());
-    if (selection.weights().isEmpty()) {
-      throw new TersorException(
-          "TSR-0412",
-          "'"
-              + given.name()
-              + "' has no layer whose weights could be in format '"
-              + weightFormat.id()
-              + "': "
-              + (selection.left().isEmpty()
-                  ? "none of its operators has weights"
-                  : String.join("; ", reasons(given, selection.left()))));
+    Decider decider = new Decider(compiler, before, used);
+    Decisions decided = decider.decide(given, used.watching(data), options);
+    if (decided.plan().weights().isEmpty()) {
+      throw decider.nothing(given, options);
     }
-    List<String> reports = new ArrayList<>();
-    Map<String, Tensor> factors = Map.of();
-    Map<String, QuantPlan.Choice> scales = new TreeMap<>();
-    if (!(options.equalization() instanceof ChannelFactors.None)) {
-      FactorSearch search = new FactorSearch(given);
-      factors =
-          search.find(
-              options.equalization(),
-              weightFormat,
-              selection.weights(),
-              new WeightTuner(compiler, given, options, WeightMethod.parse("rtn"), samples));
-      factors.forEach((name, f) ->
-          scales.put(name, new QuantPlan.Choice(options.equalization().text(), Checksums.of(f))));
-      reports.addAll(search.reports());
-    }
-    Graph base = FactorSearch.apply(given, factors);
-    if (!scales.isEmpty()) {
-      selection =
-          Selection.of(
-              base,
-              compiler.registry().operators(),
-              weightFormat.definition(),
-              options.activations().isPresent(),
-              options.keep());
-      reports.add(FactorSearch.unchanged(compiler, given, base, samples, options));
-    }
-    Names names = new Names(base);
-    Map<String, String> header = new TreeMap<>();
-    header.put("recipe", RECIPE);
-    Map<String, QuantPlan.Activation> activations =
-        activationFormat.isPresent()
-            ? new Calibration(compiler, base, selection, options, reports)
-                .run(activationFormat.get(), samples, before, keep, header, used)
-            : whenRun(dynamic, selection.integer(), names);
-    Map<String, String> weights = new TreeMap<>();
-    selection.weights().keySet().forEach(node -> weights.put(names.of(node), weightFormat.id()));
-    if (options.method() instanceof Rounding rounding && !rounding.search()) {
-      header.putAll(used.header());
-      return new Decisions(
-          new QuantPlan(header, activations, weights, Map.of(), scales),
-          Map.of(),
-          factors,
-          reports);
-    }
-    Map<Node, NumberFormat> formats = new LinkedHashMap<>();
-    Map<Node, Double> inputScales = new LinkedHashMap<>();
-    for (Node node : selection.weights().keySet()) {
-      formats.put(node, weightFormat);
-      QuantPlan.Activation input = activations.get(names.of(node.input(0)));
-      if (input != null && dynamic.isEmpty()) {
-        NumberFormat format = compiler.registry().format(input.format());
-        inputScales.put(node, (double) ActivationGrid.of(format, input).scale());
-      }
-    }
-    WeightTuner tuner = new WeightTuner(compiler, base, options, options.method(), samples);
-    WeightTuner.Tuned tuned = tuner.tune(selection.weights(), formats, inputScales);
-    reports.addAll(tuned.reports());
-    header.putAll(used.header());
-    return new Decisions(
-        new QuantPlan(header, activations, weights, tuned.choices(), scales),
-        tuned.codes(),
-        factors,
-        reports);
-  }
-
-  /** Lines of what layers read, where its grid is chosen when the model runs. */
-  private static Map<String, QuantPlan.Activation> whenRun(
-      Optional<DynamicGrid> grid, Iterable<Node> layers, Names names) {
-    Map<String, QuantPlan.Activation> activations = new TreeMap<>();
-    for (Node layer : layers) {
-      grid.filter(g -> g.fits(layer))
-          .ifPresent(g ->
-              activations.put(
-                  names.of(layer.input(0)), new QuantPlan.Activation(g.id(), Map.of())));
-    }
-    return activations;
-  }
-
-  private static List<String> reasons(Graph base, Map<Node, String> left) {
-    Names names = new Names(base);
-    return left.entrySet().stream()
-        .limit(5)
-        .map(e -> names.of(e.getKey()) + ": " + e.getValue())
-        .toList();
+    decider.cache(given).ifPresent(keep);
+    return decided.saying(used.header());
   }
 
   /** The name of a value in plans. */
@@ -434,12 +447,15 @@ public final class Quantizer {
 
   /** Replays a plan with the codes that methods chose. */
   public Graph apply(Graph base, Decisions decisions, CompileOptions options) {
+    Graph inside =
+        Bodies.map(
+            base, body -> decisions.plan().isWithin(body) ? apply(body, decisions, options) : body);
     return compiler.run(
         List.of(
             new TypeInference(),
             new Materialize(decisions.plan(), compiler.registry()::format, decisions.codes()),
             new TypeInference()),
-        base,
+        inside,
         options);
   }
 
@@ -451,19 +467,37 @@ public final class Quantizer {
     return options.withNote(note -> {});
   }
 
-  /** What became of every layer that has weights, in order of the graph. */
+  /** What became of every layer that has weights, in order of the graph, then inside of bodies. */
   public List<Layer> layers(Quantized quantized, CompileOptions options) {
-    return new LayerReport(compiler, quantized, options).layers();
+    List<Layer> layers = new ArrayList<>(new LayerReport(compiler, quantized, options).layers());
+    quantized.inside(compiler).forEach((body, inside) -> layers.addAll(layers(inside, options)));
+    return layers;
   }
 
   /**
    * Error of every quantized layer, worst first, over some samples. It is measured in the graph
    * that is executed, integer kernels included: where the layer's result is quantized, after its
-   * quantizer, because what is before it does not exist outside of the kernel.
+   * quantizer, because what is before it does not exist outside of the kernel. In bodies it is that
+   * of calls with the float model's values.
    */
   public List<LayerError> errors(
       Quantized quantized, Iterable<Map<String, Tensor>> samples, Options options) {
-    return new LayerReport(compiler, quantized, options.compile())
-        .errors(samples, options.backend());
+    List<LayerError> errors = new ArrayList<>(within(quantized, samples, options));
+    errors.sort(java.util.Comparator.comparingDouble(LayerError::sqnr));
+    return errors;
+  }
+
+  private List<LayerError> within(
+      Quantized quantized, Iterable<Map<String, Tensor>> samples, Options options) {
+    List<LayerError> errors =
+        new ArrayList<>(
+            new LayerReport(compiler, quantized, options.compile())
+                .errors(samples, options.backend()));
+    quantized
+        .inside(compiler)
+        .forEach((body, inside) ->
+            BodySamples.of(compiler, options, quantized.base(), body, samples)
+                .ifPresent(calls -> errors.addAll(within(inside, calls, options))));
+    return errors;
   }
 }

@@ -65,6 +65,11 @@ public final class SampleSet {
     }
   }
 
+  /** Hash of each sample. */
+  Set<String> hashes() {
+    return hashes;
+  }
+
   void addAll(Set<String> seen) {
     hashes.addAll(seen);
   }

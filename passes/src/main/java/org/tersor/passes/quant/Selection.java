@@ -15,6 +15,7 @@ import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.graph.IntegerKernels;
+import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 

@@ -86,7 +86,7 @@ final class WeightRuns {
                 constants,
                 types,
                 graph.opsets(),
-                graph.metadata()),
+                Map.of()),
             backend,
             compile.withNote(note -> {}));
   }
