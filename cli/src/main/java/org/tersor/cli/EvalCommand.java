@@ -236,7 +236,7 @@ final class EvalCommand implements Callable<Integer> {
     boolean foreign = options.isArtifact() || options.backend.equals("ort");
     LoadedModel model =
         foreign ? options.load(compiler) : compiled(compiler, options.model, options.backend);
-    LoadedModel other = compiled(compiler, file, foreign ? "jvm" : options.backend);
+    LoadedModel other = foreign ? besideForeign(compiler, file) : compiled(compiler, file, options.backend);
     SampleSet used = new SampleSet();
     Samples.Data samples =
         Samples.calibration(
@@ -271,6 +271,20 @@ final class EvalCommand implements Callable<Integer> {
         result.psnr(),
         100 * result.within());
     return Exit.OK;
+  }
+
+  /** Beside a model that Tersor does not run: compiled, else by evaluation. */
+  private LoadedModel besideForeign(Compiler compiler, Path file) {
+    try {
+      return compiled(compiler, file, "jvm");
+    } catch (TersorException e) {
+      if (!e.code().equals("TSR-0501")) {
+        throw e;
+      }
+      options.common.warn(
+          file.getFileName() + " cannot be compiled and is evaluated: " + e.getMessage());
+      return compiled(compiler, file, "interpreter");
+    }
   }
 
   private LoadedModel compiled(Compiler compiler, Path file, String backend) {

@@ -43,6 +43,9 @@ import picocli.CommandLine.Parameters;
 
 /** A model on the command line, and how it is compiled and fed. */
 final class ModelOptions {
+  /** Setting: how hard ONNX Runtime optimises a model. */
+  private static final String ORT_OPTIMIZATION = "ort-optimization";
+
   @Mixin Common common;
 
   @Mixin LimitOptions limits;
@@ -282,7 +285,7 @@ final class ModelOptions {
         case "jar" -> JarArtifact.open(model, threads);
         default -> {
           OrtWorker worker = new OrtWorker(); // ends with this process
-          Reference.Options how = new Reference.Options(Reference.Optimization.ALL, threads);
+          Reference.Options how = new Reference.Options(optimization(), threads);
           yield new ReferenceExecutable(
               worker.name(),
               ReferenceModels.open(worker, model, how, !contradictions.isEmpty(), common::warn));
@@ -291,6 +294,18 @@ final class ModelOptions {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** How hard ONNX Runtime optimises, from a setting: its fusions round differently. */
+  private Reference.Optimization optimization() {
+    String name = settings.getOrDefault(ORT_OPTIMIZATION, Reference.Optimization.ALL.name());
+    return java.util.Arrays.stream(Reference.Optimization.values())
+        .filter(o -> o.name().equalsIgnoreCase(name))
+        .findFirst()
+        .orElseThrow(() ->
+            new TersorException(
+                "TSR-0608",
+                "setting " + ORT_OPTIMIZATION + " is '" + name + "'; it may be none, basic or all"));
   }
 
   private static Graph unknown() {

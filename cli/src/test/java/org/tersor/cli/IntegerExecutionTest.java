@@ -40,6 +40,8 @@ class IntegerExecutionTest {
   /** Kinds of layers. */
   enum Kind {
     MATMUL,
+    /** Many matrices by one, and a bias. */
+    MATMUL_BATCHED,
     GEMM,
     GEMM_TRANSPOSED,
     CONV,
@@ -72,18 +74,23 @@ class IntegerExecutionTest {
         switch (kind) {
           case CONV_GROUPED, CONV_TRANSPOSE_GROUPED -> 2 + random.nextInt(2);
           case CONV_DEPTHWISE -> 4 + random.nextInt(5);
-          case MATMUL, GEMM, GEMM_TRANSPOSED, CONV, CONV_TRANSPOSE -> 1;
+          case MATMUL, MATMUL_BATCHED, GEMM, GEMM_TRANSPOSED, CONV, CONV_TRANSPOSE -> 1;
         };
     int in = kind == Kind.CONV_DEPTHWISE ? group : group * (1 + random.nextInt(5));
     int out = kind == Kind.CONV_DEPTHWISE ? group : group * (1 + random.nextInt(9));
     int k = 1 + random.nextInt(3);
     int width = 5 + random.nextInt(4);
-    boolean matrix = kind == Kind.MATMUL || kind == Kind.GEMM || kind == Kind.GEMM_TRANSPOSED;
+    boolean matrix = isMatrix(kind);
     int columns = 3 + random.nextInt(60);
-    long[] x = matrix ? new long[] {1 + random.nextInt(5), columns} : new long[] {1, in, width, 6};
+    long[] x =
+        kind == Kind.MATMUL_BATCHED
+            ? new long[] {1 + random.nextInt(3), 1 + random.nextInt(5), columns}
+            : matrix
+                ? new long[] {1 + random.nextInt(5), columns}
+                : new long[] {1, in, width, 6};
     long[] w =
         switch (kind) {
-          case MATMUL, GEMM -> new long[] {columns, out};
+          case MATMUL, MATMUL_BATCHED, GEMM -> new long[] {columns, out};
           case GEMM_TRANSPOSED -> new long[] {out, columns};
           case CONV, CONV_GROUPED, CONV_DEPTHWISE -> new long[] {out, in / group, k, 3};
           case CONV_TRANSPOSE, CONV_TRANSPOSE_GROUPED -> new long[] {in, out / group, k, 3};
@@ -100,20 +107,27 @@ class IntegerExecutionTest {
     Value input = b.input("x", TensorType.of(DType.F32, x));
     List<Value> inputs = new ArrayList<>(List.of(input));
     inputs.add(b.constant("w", Constant.of(normal(random, w))));
-    if (kind != Kind.MATMUL && random.nextBoolean()) {
+    boolean product = kind == Kind.MATMUL || kind == Kind.MATMUL_BATCHED;
+    if (!product && random.nextBoolean()) {
       inputs.add(b.constant("b", Constant.of(normal(random, out))));
     }
     String type =
         switch (kind) {
-          case MATMUL -> "MatMul";
+          case MATMUL, MATMUL_BATCHED -> "MatMul";
           case GEMM, GEMM_TRANSPOSED -> "Gemm";
           case CONV, CONV_GROUPED, CONV_DEPTHWISE -> "Conv";
           case CONV_TRANSPOSE, CONV_TRANSPOSE_GROUPED -> "ConvTranspose";
         };
     Value y = b.value("y", ValueType.UNKNOWN);
     b.addNode("layer", "", type, attributes, inputs, List.of(y));
+    Value sum = y;
+    if (kind == Kind.MATMUL_BATCHED) {
+      sum = b.value("sum", ValueType.UNKNOWN);
+      Value bias = b.constant("b", Constant.of(normal(random, out)));
+      b.addNode("add", "", "Add", Map.of(), List.of(y, bias), List.of(sum));
+    }
     Value r = b.value("r", ValueType.UNKNOWN);
-    b.addNode("relu", "", "Relu", Map.of(), List.of(y), List.of(r));
+    b.addNode("relu", "", "Relu", Map.of(), List.of(sum), List.of(r));
     Value z = b.value("z", ValueType.UNKNOWN);
     b.addNode("neg", "", "Neg", Map.of(), List.of(r), List.of(z));
     b.output(z);
@@ -171,7 +185,10 @@ class IntegerExecutionTest {
   }
 
   private static boolean isMatrix(Kind kind) {
-    return kind == Kind.MATMUL || kind == Kind.GEMM || kind == Kind.GEMM_TRANSPOSED;
+    return switch (kind) {
+      case MATMUL, MATMUL_BATCHED, GEMM, GEMM_TRANSPOSED -> true;
+      case CONV, CONV_GROUPED, CONV_DEPTHWISE, CONV_TRANSPOSE, CONV_TRANSPOSE_GROUPED -> false;
+    };
   }
 
   /** Grids that are chosen when the model runs: integers give the same but for float rounding. */

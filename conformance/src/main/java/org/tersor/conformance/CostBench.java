@@ -57,12 +57,23 @@ public final class CostBench {
    */
   public static CostTable measure(
       Compiler compiler, String backend, String target, CompileOptions options, Runnable step) {
+    return measure(compiler, backend, target, options, LAYERS, step);
+  }
+
+  /** As before, of other layers of the zoo. */
+  static CostTable measure(
+      Compiler compiler,
+      String backend,
+      String target,
+      CompileOptions options,
+      List<String> layers,
+      Runnable step) {
     CompileOptions quiet =
         options.withTarget(target).withThreads(1).withNote(note -> {}).withDims(Map.of());
     Quantizer quantizer = new Quantizer(compiler);
     Quantizer.Options how = quantizer.options("int8", new Calibrator.MinMax(), backend, quiet);
     List<CostTable.Row> rows = new ArrayList<>();
-    for (String name : LAYERS) {
+    for (String name : layers) {
       Graph base = read(quantizer.base(Zoo.build(name, Zoo.Options.DEFAULT), quiet));
       Map<String, Tensor> sample = new LinkedHashMap<>();
       RandomInputs.draw(base, Ports.inputs(base), Map.of(), 1)

@@ -14,6 +14,7 @@ import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
@@ -429,13 +430,14 @@ public final class IntegerKernels implements Pass {
                   .tensorType(layer.input(0))
                   .filter(t -> t.isRanked() && t.rank() == 2)
                   .isPresent();
+      Optional<long[]> batched = rank2 || codes.shape().length != 2 ? Optional.empty() : batch(layer);
       int outputAxis = transB ? 0 : 1;
-      if (!rank2 && !transA && !scaled) {
-        why = "its operands are no matrices";
+      if (!rank2 && batched.isEmpty() && !transA && !scaled) {
+        why = "its operands are no matrices, and more than one dimension is not known";
       }
       if (transA
           || scaled
-          || !rank2
+          || (!rank2 && batched.isEmpty())
           || (!w.perTensor() && w.axis() != outputAxis)
           || !exists("com.microsoft", "QGemm")) {
         return false;
@@ -456,7 +458,64 @@ public final class IntegerKernels implements Pass {
       Map<String, Attribute> attributes = new LinkedHashMap<>();
       attributes.put("transB", new Attribute.IntAttr(transB ? 1 : 0));
       rewrite.edit().importDomain("com.microsoft", 1);
-      return replace(layer, new OpKey("com.microsoft", "QGemm", 1), inputs, attributes);
+      OpKey op = new OpKey("com.microsoft", "QGemm", 1);
+      if (batched.isEmpty()) {
+        return replace(layer, op, inputs, attributes);
+      }
+      // Rows of all matrices are those of one.
+      Value rows = view(inputs.getFirst(), -1, codes.shape()[1 - outputAxis]);
+      inputs.set(0, rows);
+      Value matrix = rewrite.edit().value("", ValueType.UNKNOWN);
+      rewrite
+          .edit()
+          .add(
+              new Node(
+                  rewrite.edit().freshId(), layer.name(), op, inputs, List.of(matrix), attributes));
+      long[] shape = batched.get();
+      shape[shape.length - 1] = channels;
+      return replace(
+          layer, reshape(), List.of(matrix, numbers(shape)), Map.of(), op.type());
+    }
+
+    /**
+     * The shape of the first operand of a product of many matrices by one, -1 for a dimension that
+     * is not known; empty if more than one is not.
+     */
+    private Optional<long[]> batch(Node layer) {
+      Optional<TensorType> x =
+          rewrite.tensorType(layer.input(0)).filter(t -> t.isRanked() && t.rank() > 2);
+      if (!layer.op().is("MatMul") || x.isEmpty()) {
+        return Optional.empty();
+      }
+      long[] shape =
+          x.get().dims().stream().mapToLong(d -> d.isConst() ? d.constValue() : -1).toArray();
+      return java.util.Arrays.stream(shape).filter(d -> d < 0).count() <= 1
+              && java.util.Arrays.stream(shape).noneMatch(d -> d == 0)
+          ? Optional.of(shape)
+          : Optional.empty();
+    }
+
+    private OpKey reshape() {
+      return new OpKey("", "Reshape", graph.opset(""));
+    }
+
+    private Value numbers(long... numbers) {
+      return rewrite.edit().constant("", Constant.of(Tensor.of(numbers, numbers.length)));
+    }
+
+    private Value view(Value value, long... shape) {
+      Value view = rewrite.edit().value("", ValueType.UNKNOWN);
+      rewrite
+          .edit()
+          .add(
+              new Node(
+                  rewrite.edit().freshId(),
+                  "",
+                  reshape(),
+                  List.of(value, numbers(shape)),
+                  List.of(view),
+                  Map.of()));
+      return view;
     }
 
     private boolean exists(String domain, String type) {
@@ -513,7 +572,17 @@ public final class IntegerKernels implements Pass {
 
     private boolean replace(
         Node layer, OpKey op, List<Value> inputs, Map<String, Attribute> attributes) {
-      kernel = op.type();
+      return replace(layer, op, inputs, attributes, op.type());
+    }
+
+    /** A last node in the place of the layer and the quantizer behind it. */
+    private boolean replace(
+        Node layer,
+        OpKey op,
+        List<Value> inputs,
+        Map<String, Attribute> attributes,
+        String computes) {
+      kernel = computes;
       Node integer = new Node(layer.id(), layer.name(), op, inputs, quantize.outputs(), attributes);
       rewrite.edit().replace(layer, List.of(integer));
       swallowed.forEach(node -> rewrite.edit().remove(node));
