@@ -236,7 +236,8 @@ final class EvalCommand implements Callable<Integer> {
     boolean foreign = options.isArtifact() || options.backend.equals("ort");
     LoadedModel model =
         foreign ? options.load(compiler) : compiled(compiler, options.model, options.backend);
-    LoadedModel other = foreign ? besideForeign(compiler, file) : compiled(compiler, file, options.backend);
+    LoadedModel other =
+        foreign ? besideForeign(compiler, file) : compiled(compiler, file, options.backend);
     SampleSet used = new SampleSet();
     Samples.Data samples =
         Samples.calibration(

@@ -35,6 +35,7 @@ import org.tersor.runtime.Executable;
 import org.tersor.runtime.Executable.Port;
 import org.tersor.runtime.Executable.State;
 import org.tersor.runtime.Npy;
+import org.tersor.runtime.StatefulExecutable;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Mixin;
@@ -274,8 +275,10 @@ final class ModelOptions {
                 .map(file -> compiler.prepare(read(compiler, file), compileOptions()))
                 .orElseGet(ModelOptions::unknown)
             : read(compiler); // ONNX Runtime may know operators that are not known here
+    Executable executable =
+        isArtifact() ? artifact() : StatefulExecutable.of(artifact(), ModelMetadata.states(graph));
     return new LoadedModel(
-        graph, limits.limited(artifact()), isArtifact() ? suffix() : "ort", LoadedModel.Nodes.NONE);
+        graph, limits.limited(executable), isArtifact() ? suffix() : "ort", LoadedModel.Nodes.NONE);
   }
 
   private Executable artifact() {
@@ -305,7 +308,11 @@ final class ModelOptions {
         .orElseThrow(() ->
             new TersorException(
                 "TSR-0608",
-                "setting " + ORT_OPTIMIZATION + " is '" + name + "'; it may be none, basic or all"));
+                "setting "
+                    + ORT_OPTIMIZATION
+                    + " is '"
+                    + name
+                    + "'; it may be none, basic or all"));
   }
 
   private static Graph unknown() {

@@ -67,7 +67,8 @@ class SignalTasksTest {
     StringWriter err = new StringWriter();
     line.setOut(new PrintWriter(out));
     line.setErr(new PrintWriter(err));
-    String[] words = java.util.Arrays.stream(arguments).map(Object::toString).toArray(String[]::new);
+    String[] words =
+        java.util.Arrays.stream(arguments).map(Object::toString).toArray(String[]::new);
     assertEquals(0, line.execute(words), err::toString);
     return new ObjectMapper().readTree(out.toString());
   }
@@ -82,7 +83,8 @@ class SignalTasksTest {
     Graph graph = b.build("keeps", Map.of());
     Path file = folder.resolve("keeps.onnx");
     compiler.write(
-        compiler.exportable(compiler.prepare(graph, CompileOptions.defaults()), CompileOptions.defaults()),
+        compiler.exportable(
+            compiler.prepare(graph, CompileOptions.defaults()), CompileOptions.defaults()),
         file,
         Map.of());
     return file;
@@ -108,8 +110,19 @@ class SignalTasksTest {
     Path calls = folder.resolve("calls.npz");
     JsonNode json =
         eval(
-            "eval", keepsAll(), "--task", "denoise", "--data", folder, "--state", "next=count",
-            "--save-calls", calls, "--calls", 10, "--json");
+            "eval",
+            keepsAll(),
+            "--task",
+            "denoise",
+            "--data",
+            folder,
+            "--state",
+            "next=count",
+            "--save-calls",
+            calls,
+            "--calls",
+            10,
+            "--json");
     assertEquals(1, json.path("n").asInt());
     // Spectrum and back, overlapped and added: the recording itself, four times as loud.
     assertEquals(json.path("noisy").asDouble(), json.path("value").asDouble(), 1e-3);
@@ -153,8 +166,7 @@ class SignalTasksTest {
     Map<String, Tensor> call = data.read(1, 1);
     assertArrayEquals(new long[] {5, 1}, Objects.requireNonNull(call.get("ids")).longs());
     assertArrayEquals(new long[] {2}, Objects.requireNonNull(call.get("lengths")).longs());
-    assertEquals(
-        "TSR-0906", assertThrows(TersorException.class, () -> data.read(0, 2)).code());
+    assertEquals("TSR-0906", assertThrows(TersorException.class, () -> data.read(0, 2)).code());
     Files.delete(folder.resolve("characters.json"));
     assertEquals(
         "TSR-0902",
@@ -177,11 +189,11 @@ class SignalTasksTest {
             new Port("large", DType.F32, TensorType.of(DType.F32, 1, 3, 8, 8).dims()),
             new Port("small", DType.F32, TensorType.of(DType.F32, 1, 1, 4, 4).dims()));
     Map<String, Tensor> call =
-        Samples.calibration(folder, Optional.empty(), inputs, Map.of(), Optional.empty()).read(0, 1);
+        Samples.calibration(folder, Optional.empty(), inputs, Map.of(), Optional.empty())
+            .read(0, 1);
     Tensor large = Objects.requireNonNull(call.get("large"));
     assertArrayEquals(new long[] {1, 3, 8, 8}, large.shape());
     assertEquals(1, large.getDouble(0), 1e-6);
-    assertArrayEquals(
-        new long[] {1, 1, 4, 4}, Objects.requireNonNull(call.get("small")).shape());
+    assertArrayEquals(new long[] {1, 1, 4, 4}, Objects.requireNonNull(call.get("small")).shape());
   }
 }

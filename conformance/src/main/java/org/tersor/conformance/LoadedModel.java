@@ -2,12 +2,14 @@ package org.tersor.conformance;
 
 import java.util.List;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.StatefulExecutable;
 
 /**
  * A model ready to run, with what tests want to know about it.
@@ -64,7 +66,8 @@ public record LoadedModel(
       ModelProgram model = compiler.model(graph, Compiler.target(backend, options), options);
       return new LoadedModel(
           graph,
-          Compiler.load(backend, model, options),
+          StatefulExecutable.of(
+              Compiler.load(backend, model, options), ModelMetadata.states(graph)),
           backendId,
           new Nodes(model.placement().kernelNodes(), model.placement().hostNodes(), 0),
           model.segments());

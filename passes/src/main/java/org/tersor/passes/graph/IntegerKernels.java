@@ -430,7 +430,8 @@ public final class IntegerKernels implements Pass {
                   .tensorType(layer.input(0))
                   .filter(t -> t.isRanked() && t.rank() == 2)
                   .isPresent();
-      Optional<long[]> batched = rank2 || codes.shape().length != 2 ? Optional.empty() : batch(layer);
+      Optional<long[]> batched =
+          rank2 || codes.shape().length != 2 ? Optional.empty() : batch(layer);
       int outputAxis = transB ? 0 : 1;
       if (!rank2 && batched.isEmpty() && !transA && !scaled) {
         why = "its operands are no matrices, and more than one dimension is not known";
@@ -473,8 +474,7 @@ public final class IntegerKernels implements Pass {
                   rewrite.edit().freshId(), layer.name(), op, inputs, List.of(matrix), attributes));
       long[] shape = batched.get();
       shape[shape.length - 1] = channels;
-      return replace(
-          layer, reshape(), List.of(matrix, numbers(shape)), Map.of(), op.type());
+      return replace(layer, reshape(), List.of(matrix, numbers(shape)), Map.of(), op.type());
     }
 
     /**
