@@ -298,6 +298,32 @@ class QuantizedBodiesTest {
     }
   }
 
+  /** Codes of 4 bits need another opset, in bodies as outside. */
+  @Test
+  void weightsOfFourBitsAreExported() throws IOException {
+    Quantizer.Options four =
+        new Quantizer.Options(
+            "s4_symmetric_channel_restricted",
+            Optional.empty(),
+            new Calibrator.MinMax(),
+            "interpreter",
+            compile);
+    Quantizer.Quantized quantized = quantizer.quantize(model, List.of(), four);
+    assertEquals(LAYERS, quantized.plan().weights().keySet());
+    Path file = folder.resolve("four.onnx");
+    compiler.write(compiler.exportable(quantized.graph(), compile), file, Map.of());
+    try (Reference reference = new OrtWorker();
+        Reference.Session session = reference.open(file, Reference.Options.DEFAULT)) {
+      for (Map<String, Tensor> sample : samples) {
+        near(
+            output(quantized.graph(), "interpreter", sample),
+            (Tensor) session.run(sample).values().iterator().next(),
+            1e-5,
+            "ONNX Runtime");
+      }
+    }
+  }
+
   private static void near(Tensor expected, Tensor actual, double step, String where) {
     assertEquals(expected.size(), actual.size());
     for (int i = 0; i < expected.size(); i++) {

@@ -49,7 +49,8 @@ final class OpsetRules {
               since(9, "ConstantOfShape Where NonZero Erf Sign IsNaN MeanVarianceNormalization"),
               since(10, "TopK Mod QuantizeLinear DequantizeLinear ThresholdedRelu"),
               since(11, "ScatterElements ScatterND GatherElements GatherND CumSum OneHot Compress"),
-              since(11, "GreaterOrEqual LessOrEqual Round BitShift Range"))
+              since(11, "GreaterOrEqual LessOrEqual Round BitShift Range"),
+              since(UpgradeOpset.SUFFICIENT, "If Loop Scan"))
           .entrySet()
           .stream()
           .flatMap(group ->
@@ -170,7 +171,7 @@ final class OpsetRules {
 
   /** A node whose versions do not differ, or only in ways that do not matter. */
   private Node unchanged(Node node) {
-    if (!Graph.bodies(node).isEmpty()) {
+    if (!Graph.bodies(node).isEmpty() && from < UpgradeOpset.SUFFICIENT) {
       throw refuse(node, "it holds graphs, which are not raised");
     }
     String type = node.op().type();

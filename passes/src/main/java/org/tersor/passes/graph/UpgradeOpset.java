@@ -56,11 +56,29 @@ public final class UpgradeOpset implements Pass {
   @Override
   public Graph run(Graph graph, PassContext context) {
     int from = graph.opset("");
-    int needed = export ? LowerDecode.opsetForExport(graph, context) : SUFFICIENT;
+    int needed = export ? neededForExport(graph, context) : SUFFICIENT;
     if (from >= needed) {
       return graph;
     }
     int target = Math.max(TARGET, needed);
+    Graph raised = raised(graph, target, context);
+    context.note().accept("upgrade-opset: opset " + from + " raised to " + target);
+    return raised;
+  }
+
+  private static int neededForExport(Graph graph, PassContext context) {
+    int needed = LowerDecode.opsetForExport(graph, context);
+    for (Bodies.Body body : Bodies.of(graph)) {
+      needed = Math.max(needed, neededForExport(body.closed(), context));
+    }
+    return needed;
+  }
+
+  private static Graph raised(Graph given, int target, PassContext context) {
+    Graph graph =
+        given.opset("") < SUFFICIENT
+            ? given // nodes with bodies are refused below
+            : Bodies.map(given, body -> raised(body, target, context));
     Map<String, Integer> opsets = new LinkedHashMap<>(graph.opsets());
     opsets.put("", target);
     GraphBuilder builder = new GraphBuilder(opsets, graph.maxId() + 1);
@@ -73,7 +91,6 @@ public final class UpgradeOpset implements Pass {
     constants.putAll(sorted(builder.constants()));
     Map<Value, ValueType> types = new LinkedHashMap<>(graph.types());
     types.putAll(sorted(builder.types()));
-    context.note().accept("upgrade-opset: opset " + from + " raised to " + target);
     return new Graph(
         graph.name(),
         graph.inputs(),
