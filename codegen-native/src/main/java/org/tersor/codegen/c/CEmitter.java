@@ -3,6 +3,7 @@ package org.tersor.codegen.c;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Scalar;
@@ -20,12 +21,16 @@ class CEmitter {
    */
   static final int STACK_BYTES = 8192;
 
+  /** Vectors that a loop carries from turn to turn, from which on they fill the registers. */
+  private static final int TILE = 8;
+
   protected final CUnit unit;
   protected final Scope scope = new Scope();
   protected final CExprs exprs;
   protected final StringBuilder out = new StringBuilder();
   private int indent = 1;
   protected String scratch = "tsr_scratch";
+  private List<String> onStack = List.of();
 
   CEmitter(CUnit unit) {
     this.unit = unit;
@@ -153,11 +158,13 @@ class CEmitter {
 
   protected void nested(Runnable body) {
     String saved = scratch;
+    List<String> arrays = onStack;
     scope.push();
     indent++;
     body.run();
     indent--;
     scope.pop();
+    onStack = arrays;
     scratch = saved;
   }
 
@@ -201,6 +208,40 @@ class CEmitter {
     nested(() -> statement(f.body()));
     line("}");
     scope.pop();
+    if (carried(f.body()) >= TILE) {
+      keepInMemory();
+    }
+  }
+
+  /** Vectors that a body assigns to, outside of loops in it. */
+  private static int carried(Stmt s) {
+    return switch (s) {
+      case Stmt.Block b -> b.body().stream().mapToInt(CEmitter::carried).sum();
+      case Stmt.Assign a -> a.value().type().isVector() ? 1 : 0;
+      case Stmt.If i -> carried(i.then()) + i.otherwise().map(CEmitter::carried).orElse(0);
+      case Stmt.For _,
+          Stmt.While _,
+          Stmt.Let _,
+          Stmt.Local _,
+          Stmt.Store _,
+          Stmt.Alloc _,
+          Stmt.Prefetch _,
+          Stmt.Barrier _ ->
+          0;
+    };
+  }
+
+  /**
+   * After the loop of a register tile: what is read from or stored to memory behind it stays there.
+   * C compilers take such reads (of scales, of biases) and whole tiles of totals into registers
+   * around the loop, and then have none left for its sums.
+   */
+  protected void keepInMemory() {
+    StringBuilder operands = new StringBuilder();
+    for (String array : onStack) {
+      operands.append(operands.isEmpty() ? "" : ", ").append("\"r\"(").append(array).append(')');
+    }
+    line("__asm__ volatile(\"\" : : " + operands + ": \"memory\");");
   }
 
   protected void store(Stmt.Store s) {
@@ -284,6 +325,7 @@ class CEmitter {
   protected void memory(Stmt.Alloc a, String id) {
     String type = CUnit.scalar(a.element().scalar());
     if (onStack(a)) {
+      onStack = Stream.concat(onStack.stream(), Stream.of(id)).toList();
       line(
           "_Alignas(64) "
               + type

@@ -88,7 +88,7 @@ final class GemmSchedule {
             c,
             GemmTile.choose(
                 target,
-                dots && !target.has(Target.Feature.DOT4),
+                dots,
                 coded.isPresent() ? 2 : 1,
                 c.extentM(),
                 c.extentN(),

@@ -10,6 +10,12 @@ import org.tersor.runtime.DimExpr;
 record GemmTile(int rows, int columns, int lanes) {
   private static final int MOST_ROWS = 14;
 
+  /**
+   * Bounds and zero points that integer results meet behind the sums: C compilers keep them in
+   * vectors all along.
+   */
+  private static final int CONSTANTS = 2;
+
   int width() {
     return columns * lanes;
   }
@@ -19,17 +25,19 @@ record GemmTile(int rows, int columns, int lanes) {
    * accumulators, its vectors of the column factor and its broadcasts: all of them on the JVM (C2
    * spills an accumulator otherwise), one broadcast in C.
    *
-   * @param pairs whether byte products are summed as pairs of 16 bits: every vector is two then
+   * @param bytes whether products of bytes are summed as integers; where a target has no
+   *     instruction for four of them, as pairs of 16 bits, so that every vector is two
    * @param sums accumulators of an element: 2 where sums of blocks join totals
    */
-  static GemmTile choose(Target target, boolean pairs, int sums, DimExpr m, DimExpr n, int lanes) {
+  static GemmTile choose(Target target, boolean bytes, int sums, DimExpr m, DimExpr n, int lanes) {
+    boolean pairs = bytes && !target.has(Target.Feature.DOT4);
     GemmTile best = new GemmTile(1, 1, lanes);
     double bestCost = Double.POSITIVE_INFINITY;
     for (int columns = 1; columns <= 6; columns++) {
       for (int rows = 1; rows <= MOST_ROWS; rows++) {
         GemmTile tile = new GemmTile(rows, columns, lanes);
-        int totals = (sums - 1) * rows * columns;
-        if (!(pairs ? tile.fitsPairs(target, totals) : tile.fits(target, totals))) {
+        int others = (sums - 1) * rows * columns + (bytes ? CONSTANTS : 0);
+        if (!(pairs ? tile.fitsPairs(target, others) : tile.fits(target, others))) {
           continue;
         }
         double cost = tile.cost(m, n, pairs);
@@ -55,9 +63,12 @@ record GemmTile(int rows, int columns, int lanes) {
     return registers(target) + others <= target.registers() - 1;
   }
 
-  /** Halves of the column vectors and of one broadcast, a product and a mask. */
+  /**
+   * Halves of the column vectors and of one broadcast, two products, a mask, and two more constants
+   * of results, which such targets take more steps to narrow. With less room gcc spills.
+   */
   private boolean fitsPairs(Target target, int others) {
-    return rows * columns + 2 * columns + 4 + others <= target.registers() - 1;
+    return rows * columns + 2 * columns + 7 + others <= target.registers() - 1;
   }
 
   private double cost(DimExpr m, DimExpr n, boolean pairs) {
