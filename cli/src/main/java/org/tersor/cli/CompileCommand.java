@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
@@ -28,7 +29,7 @@ import picocli.CommandLine.Option;
     name = "compile",
     description = {
       "Compiles a model to a jar, to a shared library with a C header, or to a simplified .onnx.",
-      "With --scheme it is quantized first. A jar holds code for every vector width; a library for --target (default: this machine's best).",
+      "With --scheme it is quantized first. A jar holds code for every vector width; a library for --target (default: this machine's best; several, as avx512vnni,avx2,scalar; or neon for AArch64, by a cross compiler).",
       "--backend jvm,native puts machine code for every processor into a jar; it runs where it can, else the bytecode does."
     })
 final class CompileCommand implements Callable<Integer> {
@@ -144,7 +145,9 @@ final class CompileCommand implements Callable<Integer> {
     }
     Backend.OfProgram backend = backendFor(compiler, suffix());
     List<String> names = targetNames(backend, suffix());
-    return backend.artifactTargets().stream().filter(t -> names.contains(t.name())).toList();
+    return Stream.concat(backend.artifactTargets().stream(), backend.foreignTargets().stream())
+        .filter(t -> names.contains(t.name()))
+        .toList();
   }
 
   private List<String> targetNames(Backend.OfProgram backend, String suffix) {

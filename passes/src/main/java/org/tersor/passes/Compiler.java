@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ModelMetadata;
@@ -224,10 +225,11 @@ public final class Compiler {
     }
     Graph prepared = prepare(graph, options);
     List<Target> known = backend.artifactTargets();
+    List<Target> all = Stream.concat(known.stream(), backend.foreignTargets().stream()).toList();
     List<Target> wanted =
         targets.isEmpty()
             ? known
-            : targets.stream().map(target -> find(known, target, backendId)).toList();
+            : targets.stream().map(target -> find(all, target, backendId)).toList();
     Lowered lowered = lower(prepared, options);
     List<ModelProgram> programs =
         wanted.stream().map(target -> lowered.program(target, options)).toList();

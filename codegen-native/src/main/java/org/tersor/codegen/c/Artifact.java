@@ -31,14 +31,14 @@ import org.tersor.runtime.machine.HeapSegments;
 final class Artifact {
   private static final String WEIGHTS =
       """
-        .section .rodata,"a",@progbits
+        .section .rodata,"a",%progbits
         .balign 64
         .globl tsr_weights
         .hidden tsr_weights
       tsr_weights:
         .incbin "weights.bin"
         .byte 0
-        .section .note.GNU-stack,"",@progbits
+        .section .note.GNU-stack,"",%progbits
       """;
 
   private final List<Program> programs = new ArrayList<>();
@@ -47,6 +47,7 @@ final class Artifact {
   private final String prefix;
   private final IdentityHashMap<Constant, Long> weightOffsets = new IdentityHashMap<>();
   private final List<Constant> weights = new ArrayList<>();
+  private final Architecture architecture;
   private long weightBytes;
 
   /**
@@ -54,6 +55,7 @@ final class Artifact {
    */
   Artifact(List<ModelProgram> models, String prefix) {
     this.states = models.getFirst().states();
+    this.architecture = Architecture.of(models);
     this.prefix = prefix;
     for (ModelProgram model : Isa.best(models)) {
       String name = prefix + "_" + Isa.of(model.target()).name().toLowerCase(Locale.ROOT);
@@ -256,7 +258,7 @@ final class Artifact {
       Map<String, NativeBuild.Source> sources = sources();
       Files.writeString(folder.resolve(prefix + ".h"), header(), StandardCharsets.UTF_8);
       writeWeights(folder.resolve("weights.bin"));
-      Path built = NativeBuild.build(folder, sources, "library.so");
+      Path built = NativeBuild.build(folder, architecture, sources, "library.so");
       Path parent = folderOf(file);
       String base = base(file);
       try {

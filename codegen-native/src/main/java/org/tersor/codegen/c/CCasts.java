@@ -126,7 +126,7 @@ final class CCasts {
     String result = unit.type(new Type(to, lanes));
     int in = lanes * from.bytes();
     int out = lanes * to.bytes();
-    if (in == out || Math.min(in, out) < 4 || unit.isa() == Isa.SCALAR) {
+    if (in == out || Math.min(in, out) < 4 || !unit.isa().registers(16)) {
       return Optional.of("return __builtin_convertvector(a, " + result + ");");
     }
     if (!unit.isa().registers(Math.max(16, Math.max(in, out)))) {

@@ -14,19 +14,21 @@ import org.tersor.ir.loop.Type;
  */
 final class CFloatOps {
 
-  /** Roundings to an integer, with the immediate of vroundps and vrndscaleps. */
+  /** Roundings to an integer, with the immediate of vroundps and vrndscaleps, and NEON's name. */
   enum Rounding {
-    NEAREST(8, "rint"),
-    DOWN(9, "floor"),
-    UP(10, "ceil"),
-    ZERO(11, "trunc");
+    NEAREST(8, "rint", "vrndn"),
+    DOWN(9, "floor", "vrndm"),
+    UP(10, "ceil", "vrndp"),
+    ZERO(11, "trunc", "vrnd");
 
     private final int immediate;
     private final String stem;
+    private final String neon;
 
-    Rounding(int immediate, String stem) {
+    Rounding(int immediate, String stem, String neon) {
       this.immediate = immediate;
       this.stem = stem;
+      this.neon = neon;
     }
   }
 
@@ -78,12 +80,14 @@ final class CFloatOps {
         t,
         () -> scalarRound(rounding, s),
         lanes ->
-            lift.intrinsic(
-                lanes * s.bytes() == 64 ? "roundscale" : "round",
-                s,
-                lanes,
-                1,
-                Integer.toString(rounding.immediate)),
+            lift.neon(rounding.neon, s, lanes, "a")
+                .or(() ->
+                    lift.intrinsic(
+                        lanes * s.bytes() == 64 ? "roundscale" : "round",
+                        s,
+                        lanes,
+                        1,
+                        Integer.toString(rounding.immediate))),
         a);
   }
 
@@ -115,7 +119,7 @@ final class CFloatOps {
         "tsr_sqrt_" + s.text(),
         t,
         () -> "return %s(x);".formatted(builtin("sqrt", s)),
-        lanes -> lift.intrinsic("sqrt", s, lanes, 1),
+        lanes -> lift.neon("vsqrt", s, lanes, "a").or(() -> lift.intrinsic("sqrt", s, lanes, 1)),
         a);
   }
 
@@ -125,7 +129,10 @@ final class CFloatOps {
         "tsr_fma_" + s.text(),
         t,
         () -> scalarFma(s),
-        lanes -> unit.isa().fma() ? lift.intrinsic("fmadd", s, lanes, 3) : Optional.empty(),
+        lanes ->
+            lift.neon("vfma", s, lanes, "c", "a", "b")
+                .or(() ->
+                    unit.isa().fma() ? lift.intrinsic("fmadd", s, lanes, 3) : Optional.empty()),
         a,
         b,
         c);
@@ -167,7 +174,12 @@ final class CFloatOps {
             List.of(s, s),
             t.lanes(),
             scalar,
-            lanes -> constantFirst ? lift.intrinsic(op, s, lanes, 2) : exactExtremum(max, s, lanes))
+            lanes ->
+                lift.neon("v" + op, s, lanes, "a", "b")
+                    .or(() ->
+                        constantFirst
+                            ? lift.intrinsic(op, s, lanes, 2)
+                            : exactExtremum(max, s, lanes)))
         + "(%s, %s)".formatted(a, b);
   }
 

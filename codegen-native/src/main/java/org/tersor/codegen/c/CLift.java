@@ -1,6 +1,7 @@
 package org.tersor.codegen.c;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
@@ -240,6 +241,28 @@ final class CLift {
       case F64 -> "pd";
       default -> (scalar.isUnsigned() ? "epu" : "epi") + scalar.bytes() * 8;
     };
+  }
+
+  /**
+   * The body that returns one intrinsic of NEON, whose operations on floats are those of the loop
+   * IR: extremes with NaN, and with zeros of two signs, too.
+   *
+   * @param args names of parameters, in its order
+   */
+  Optional<String> neon(String op, Scalar s, int lanes, String... args) {
+    if (!unit.isa().neon(lanes * s.bytes()) || !s.isFloat()) {
+      return Optional.empty();
+    }
+    String register = s == Scalar.F32 ? "float32x4_t" : "float64x2_t";
+    return Optional.of(
+        "return (%s)%sq_f%d(%s);"
+            .formatted(
+                unit.type(new Type(s, lanes)),
+                op,
+                s.bytes() * 8,
+                Arrays.stream(args)
+                    .map(arg -> "(" + register + ")" + arg)
+                    .collect(Collectors.joining(", "))));
   }
 
   /**

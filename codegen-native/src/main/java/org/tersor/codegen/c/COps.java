@@ -224,6 +224,14 @@ final class COps {
 
   private Optional<String> dot4(int lanes) {
     int bytes = lanes * 4;
+    if (unit.isa().neon(bytes)) {
+      // Products of bytes fit 16 bits; pairs of them are added to 32 bits.
+      return Optional.of(
+          "uint8x16_t u = (uint8x16_t)b; int8x16_t v = (int8x16_t)c; "
+              + "int16x8_t l = vmulq_s16((int16x8_t)vmovl_u8(vget_low_u8(u)), vmovl_s8(vget_low_s8(v))), "
+              + "h = vmulq_s16((int16x8_t)vmovl_high_u8(u), vmovl_high_s8(v)); "
+              + "return a + (__typeof__(a))vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h));");
+    }
     if (!unit.isa().registers(bytes)) {
       return Optional.empty();
     }

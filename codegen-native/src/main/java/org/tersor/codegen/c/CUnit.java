@@ -192,7 +192,11 @@ final class CUnit {
       return "#include \"tersor_device.h\"\n\n";
     }
     return "#include <stdint.h>\n#include <stddef.h>\n"
-        + (isa == Isa.SCALAR ? "" : "#include <immintrin.h>\n")
+        + switch (isa) {
+          case SCALAR -> "";
+          case AVX2, AVX512, AVX512VNNI -> "#include <immintrin.h>\n";
+          case NEON -> "#include <arm_neon.h>\n";
+        }
         + "#define TSR_FN static inline __attribute__((always_inline, unused))\n\n";
   }
 }

@@ -6,15 +6,17 @@ import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.ModelProgram;
 
 /**
- * Instruction sets of x86-64 that C code is generated for: what the emitter may use, and the
- * compiler flags that allow it.
+ * Instruction sets that C code is generated for: what the emitter may use, and the compiler flags
+ * that allow it. All but NEON are of x86-64.
  */
 enum Isa {
   /** Baseline x86-64: SSE2, no FMA. */
   SCALAR(0, ""),
   AVX2(32, "-mavx -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt"),
   AVX512(64, AVX2.flags + " -mavx512f -mavx512bw -mavx512dq -mavx512vl"),
-  AVX512VNNI(64, AVX512.flags + " -mavx512vnni");
+  AVX512VNNI(64, AVX512.flags + " -mavx512vnni"),
+  /** Every AArch64 processor: NEON with multiply-adds; conversions of halves are integer code. */
+  NEON(16, "");
 
   private final int maxBytes;
   private final String flags;
@@ -28,7 +30,12 @@ enum Isa {
     if (target.has(Target.Feature.DOT4) && target.vectorBytes() == 64) {
       return AVX512VNNI;
     }
-    return target.vectorBytes() == 64 ? AVX512 : target.vectorBytes() == 32 ? AVX2 : SCALAR;
+    return switch (target.vectorBytes()) {
+      case 64 -> AVX512;
+      case 32 -> AVX2;
+      case 16 -> NEON;
+      default -> SCALAR;
+    };
   }
 
   /** Models for several sets, that of the largest first. */
@@ -53,9 +60,18 @@ enum Isa {
     return flags.isEmpty() ? List.of() : List.of(flags.split(" ", -1));
   }
 
-  /** Whether there are registers and the usual instructions for vectors of that size. */
+  Architecture architecture() {
+    return this == NEON ? Architecture.AARCH64 : Architecture.X86_64;
+  }
+
+  /** Whether there are registers and the usual intrinsics of x86-64 for vectors of that size. */
   boolean registers(int bytes) {
-    return bytes >= 16 && bytes <= maxBytes;
+    return this != NEON && bytes >= 16 && bytes <= maxBytes;
+  }
+
+  /** Whether vectors of that size have NEON's intrinsics. */
+  boolean neon(int bytes) {
+    return this == NEON && bytes == 16;
   }
 
   /** Bytes of the widest register; 0 without vectors. */
@@ -73,7 +89,7 @@ enum Isa {
   }
 
   boolean f16c() {
-    return this != SCALAR;
+    return this != SCALAR && this != NEON;
   }
 
   boolean vnni() {

@@ -97,6 +97,11 @@ public final class NativeBackend implements Backend.OfProgram {
   }
 
   @Override
+  public List<Target> foreignTargets() {
+    return List.of(Target.nativeTarget("neon"));
+  }
+
+  @Override
   public List<String> artifacts() {
     return List.of("so");
   }
@@ -108,7 +113,8 @@ public final class NativeBackend implements Backend.OfProgram {
    */
   @Override
   public void write(List<ModelProgram> models, Path file, Options options) {
-    unavailable()
+    Architecture.of(models)
+        .unavailable()
         .ifPresent(why -> {
           throw Faults.toolchain(why);
         });
@@ -143,8 +149,9 @@ public final class NativeBackend implements Backend.OfProgram {
     }
     sources.put("main.c", new NativeBuild.Source(main.toString(), List.of()));
     byte[] library =
-        Toolchain.inFolder(
-            folder -> Files.readAllBytes(NativeBuild.build(folder, sources, "library.so")));
+        Toolchain.inFolder(folder ->
+            Files.readAllBytes(
+                NativeBuild.build(folder, Architecture.X86_64, sources, "library.so")));
     return new MachineCode(sorted, library);
   }
 

@@ -29,7 +29,9 @@ final class NativeBuild {
    * Compiles into objects in {@code folder} and links them to {@code library} there. Other files
    * that sources refer to must be there.
    */
-  static Path build(Path folder, Map<String, Source> sources, String library) throws IOException {
+  static Path build(
+      Path folder, Architecture architecture, Map<String, Source> sources, String library)
+      throws IOException {
     List<String> objects = new ArrayList<>();
     List<Future<?>> running = new ArrayList<>();
     try (ExecutorService pool =
@@ -47,7 +49,7 @@ final class NativeBuild {
             pool.submit(() ->
                 Toolchain.run(
                     folder,
-                    Toolchain.command(
+                    architecture.command(
                         source.getValue().flags(), "-c", source.getKey(), "-o", object))));
       }
       for (Future<?> each : running) {
@@ -62,7 +64,7 @@ final class NativeBuild {
       Thread.currentThread().interrupt();
       throw Faults.toolchain("interrupted while compiling");
     }
-    List<String> link = new ArrayList<>(Toolchain.cc());
+    List<String> link = new ArrayList<>(architecture.cc());
     link.addAll(
         List.of(
             "-shared",
@@ -91,7 +93,7 @@ final class NativeBuild {
       faster.put(name, new Source(source.text(), flags));
     });
     return Toolchain.inFolder(folder -> {
-      Path built = build(folder, faster, "library.so");
+      Path built = build(folder, Architecture.X86_64, faster, "library.so");
       cached.ifPresent(file -> BuildCache.keep(built, file));
       return new SharedObject(cached.filter(Files::isRegularFile).orElse(built));
     });

@@ -78,6 +78,19 @@ final class ProgramC implements LibraryCode {
    */
   private static final String WORK =
       """
+      #if defined(__x86_64__)
+      static void pause_cpu(void) { __builtin_ia32_pause(); }
+      static void yield_cpu(void) {
+        long r = 24; /* sched_yield */
+        __asm__ volatile("syscall" : "+a"(r) : : "rcx", "r11", "memory");
+      }
+      #else
+      static void pause_cpu(void) { __asm__ volatile("yield" : : : "memory"); }
+      static void yield_cpu(void) {
+        register long number __asm__("x8") = 124, r __asm__("x0"); /* sched_yield */
+        __asm__ volatile("svc 0" : "=r"(r) : "r"(number) : "memory");
+      }
+      #endif
       TSR_API void PREFIX_work(const tsr_call *c, int64_t *counters, const int64_t *tasks, int32_t from, int32_t to, int32_t worker, int32_t workers) {
         for (int32_t step = from; step < to; step++) {
           int64_t n = tasks[step], *next = counters + 2 * step, *done = next + 1, chunk = n / (4 * (int64_t)workers);
@@ -94,12 +107,8 @@ final class ProgramC implements LibraryCode {
             __atomic_fetch_add(done, e - i, __ATOMIC_RELEASE);
           }
           for (int32_t spins = 0; __atomic_load_n(done, __ATOMIC_ACQUIRE) < n; spins++) {
-            if (spins < 2000) {
-              __builtin_ia32_pause();
-            } else {
-              long r = 24; /* sched_yield */
-              __asm__ volatile("syscall" : "+a"(r) : : "rcx", "r11", "memory");
-            }
+            if (spins < 2000) pause_cpu();
+            else yield_cpu();
           }
           if (TSR_FAULT(c)) return;
         }

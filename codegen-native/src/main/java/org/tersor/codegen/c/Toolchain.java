@@ -11,10 +11,7 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
-/**
- * The C compiler: found by the environment variable CC, else {@code cc} on the path; run in a
- * private folder with fixed file names.
- */
+/** Runs C compilers, see {@link Architecture}, in a private folder with fixed file names. */
 final class Toolchain {
   /** Flags of all generated code; Fma is a node of its own, so no other contraction is allowed. */
   static final List<String> FLAGS =
@@ -36,18 +33,16 @@ final class Toolchain {
 
   private Toolchain() {}
 
-  /** Command words of the compiler. */
+  /** Command words of the compiler for this machine. */
   static List<String> cc() {
-    String cc = System.getenv("CC");
-    return cc == null || cc.isBlank() ? List.of("cc") : List.of(cc.trim().split("\\s+"));
+    return Architecture.X86_64.cc();
   }
 
   /** Why there is no compiler; empty if there is one. */
   static Optional<String> unavailable() {
-    String command = cc().getFirst();
-    if (find(command).isEmpty()) {
-      return Optional.of(
-          "no C compiler: '" + command + "' is not on the path; install gcc (or clang), or set CC");
+    Optional<String> missing = Architecture.X86_64.unavailable();
+    if (missing.isPresent()) {
+      return missing;
     }
     if (!System.getProperty("os.arch").equals("amd64")
         || !System.getProperty("os.name").equals("Linux")) {
@@ -140,13 +135,9 @@ final class Toolchain {
     }
   }
 
-  /** A command of the C compiler. */
+  /** A command of the C compiler for this machine. */
   static List<String> command(List<String> flags, String... more) {
-    List<String> command = new ArrayList<>(cc());
-    command.addAll(FLAGS);
-    command.addAll(flags);
-    command.addAll(List.of(more));
-    return command;
+    return Architecture.X86_64.command(flags, more);
   }
 
   /**

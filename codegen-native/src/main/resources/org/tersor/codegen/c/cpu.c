@@ -1,5 +1,7 @@
 /* What this processor can do. */
 
+#if defined(__x86_64__)
+
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t *r) {
   __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
 }
@@ -24,4 +26,11 @@ static uint32_t allowed(void) {
   if (b[2] & 1u << 11) has |= 1u << LEVEL_AVX512VNNI;
   return has;
 }
+
+#else
+
+/* AArch64: vectors are part of every processor. */
+static uint32_t allowed(void) { return 1u << LEVEL_NEON; }
+
+#endif
 

@@ -6,7 +6,7 @@ import java.util.Set;
 /**
  * What code is generated for. Names are spelled as on the command line: {@code jvm512}, {@code
  * jvm256}, {@code jvm128}, {@code jvm-plain}, {@code avx512vnni}, {@code avx512}, {@code avx2},
- * {@code scalar}, {@code cuda}.
+ * {@code scalar}, {@code neon} (AArch64), {@code cuda}.
  *
  * @param vectorBytes bytes of a vector register; 0: no vectors, the backend's own compiler
  *     vectorises plain loops
@@ -29,7 +29,7 @@ public record Target(
     F16C,
     /** Dot4 in one instruction, without intermediate saturation. */
     DOT4,
-    /** Pairs of 16-bit products summed into 32 bits (vpmaddwd). */
+    /** Pairs of 16-bit products summed into 32 bits (vpmaddwd; NEON in two instructions). */
     MADD16
   }
 
@@ -83,6 +83,7 @@ public record Target(
           new Target(name, Kind.NATIVE, 64, 32, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
       case "avx2" ->
           new Target(name, Kind.NATIVE, 32, 16, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
+      case "neon" -> new Target(name, Kind.NATIVE, 16, 32, Set.of(Feature.FMA, Feature.MADD16));
       case "scalar" -> new Target(name, Kind.NATIVE, 0, 16, Set.of());
       default -> throw new IllegalArgumentException("unknown native target: " + name);
     };

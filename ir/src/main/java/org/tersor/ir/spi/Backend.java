@@ -46,6 +46,14 @@ public sealed interface Backend {
       return targets();
     }
 
+    /**
+     * Targets of other processors: an artifact may be for one of them, if it is named; nothing of
+     * it runs here.
+     */
+    default List<Target> foreignTargets() {
+      return List.of();
+    }
+
     /** Compiles and links into this process. */
     Executable load(Program program, Options options);
 
