@@ -9,18 +9,18 @@ import org.tersor.runtime.TersorException;
 /** Families of processors, each with a compiler of its own. */
 enum Architecture {
   /** This machine's compiler: the environment variable CC, else {@code cc}. */
-  X86_64("CC", "cc", List.of()),
+  X86_64("CC", "cc", ""),
   /**
    * A cross compiler: CC_AARCH64, else {@code aarch64-linux-gnu-gcc}. Atomics are instructions, as
    * there is no library whose functions they could call.
    */
-  AARCH64("CC_AARCH64", "aarch64-linux-gnu-gcc", List.of("-mno-outline-atomics"));
+  AARCH64("CC_AARCH64", "aarch64-linux-gnu-gcc", "-mno-outline-atomics");
 
   private final String variable;
   private final String command;
-  private final List<String> flags;
+  private final String flags;
 
-  Architecture(String variable, String command, List<String> flags) {
+  Architecture(String variable, String command, String flags) {
     this.variable = variable;
     this.command = command;
     this.flags = flags;
@@ -62,7 +62,9 @@ enum Architecture {
   List<String> command(List<String> more, String... last) {
     List<String> words = new ArrayList<>(cc());
     words.addAll(Toolchain.FLAGS);
-    words.addAll(flags);
+    if (!flags.isEmpty()) {
+      words.add(flags);
+    }
     words.addAll(more);
     words.addAll(List.of(last));
     return words;

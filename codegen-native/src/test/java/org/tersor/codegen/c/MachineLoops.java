@@ -146,7 +146,7 @@ final class MachineLoops {
     leaders.set(0);
     for (int i = 0; i < code.size(); i++) {
       Instruction instruction = code.get(i);
-      instruction.target().map(positions::get).ifPresent(leaders::set);
+      instruction.target().flatMap(at -> find(positions, at)).ifPresent(leaders::set);
       if (instruction.isJump() || instruction.ends()) {
         leaders.set(i + 1);
       }
@@ -162,13 +162,19 @@ final class MachineLoops {
     for (int[] block : blocks) {
       Instruction last = code.get(block[1] - 1);
       List<Integer> next = new ArrayList<>();
-      last.target().map(positions::get).map(blockAt::get).ifPresent(next::add);
-      Integer following = blockAt.get(block[1]);
-      if (!last.ends() && following != null) {
-        next.add(following);
+      last.target()
+          .flatMap(at -> find(positions, at))
+          .flatMap(at -> find(blockAt, at))
+          .ifPresent(next::add);
+      if (!last.ends()) {
+        find(blockAt, block[1]).ifPresent(next::add);
       }
       successors.add(next);
     }
+  }
+
+  private static <K> Optional<Integer> find(Map<K, Integer> map, K key) {
+    return Optional.ofNullable(map.get(key));
   }
 
   /** Blocks on all ways to each block; of one that is not reached: all. */

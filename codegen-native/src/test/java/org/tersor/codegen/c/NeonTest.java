@@ -101,7 +101,7 @@ class NeonTest {
       Map<String, Tensor> values)
       throws IOException, InterruptedException {
     Files.writeString(folder.resolve("user.c"), user(inputs, outputs));
-    Toolchain.run(folder, command(Architecture.AARCH64.cc().getFirst(), library.getFileName()));
+    Toolchain.run(folder, command(Architecture.AARCH64.cc().getFirst(), Path.of("model.so")));
     try (OutputStream out = Files.newOutputStream(folder.resolve("in"))) {
       for (Executable.Port port : inputs) {
         Tensor tensor = Objects.requireNonNull(values.get(port.name()));
