@@ -95,10 +95,7 @@ class NeonTest {
   }
 
   private List<byte[]> run(
-      Path library,
-      List<Executable.Port> inputs,
-      List<Executable.Port> outputs,
-      Map<String, Tensor> values)
+      List<Executable.Port> inputs, List<Executable.Port> outputs, Map<String, Tensor> values)
       throws IOException, InterruptedException {
     Files.writeString(folder.resolve("user.c"), user(inputs, outputs));
     Toolchain.run(folder, command(Architecture.AARCH64.cc().getFirst(), Path.of("model.so")));
@@ -154,13 +151,13 @@ class NeonTest {
     Map<String, Tensor> inputs = HotModels.inputs(graph);
     Executable loops =
         new LoopInterpreterBackend().load(model.single("a test"), Backend.Options.threads(1));
-    List<byte[]> actual = run(library, loops.inputs(), loops.outputs(), inputs);
+    List<byte[]> actual = run(loops.inputs(), loops.outputs(), inputs);
     assertVectors(library);
     Map<String, Tensor> byLoops = loops.run(inputs);
     Map<String, Tensor> byOperators = compiler.link(graph, "interpreter", options).run(inputs);
     for (int i = 0; i < actual.size(); i++) {
-      String name = HotModels.values()[i].name();
       Executable.Port port = loops.outputs().get(i);
+      String name = port.name();
       Tensor expected = Objects.requireNonNull(byLoops.get(port.name()));
       Tensor got = Tensor.zeros(expected.dtype(), expected.shape());
       Kernels.heap(got.array()).copyFrom(MemorySegment.ofArray(actual.get(i)));
