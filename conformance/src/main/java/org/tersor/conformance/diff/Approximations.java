@@ -1,5 +1,7 @@
 package org.tersor.conformance.diff;
 
+import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.tersor.ir.graph.Node;
 import org.tersor.runtime.DType;
@@ -30,11 +32,19 @@ final class Approximations {
   private Approximations() {}
 
   /** The number of whose last place an error of a node is a multiple; 0 if of the result's own. */
-  static double scale(Node node, Tensor operand) {
-    if (!OPERATORS.contains(node.op().type()) || operand.dtype() == DType.F64) {
+  static double scale(Node node, List<Optional<Tensor>> operands) {
+    List<Tensor> floats =
+        operands.stream().flatMap(Optional::stream).filter(t -> t.dtype().isFloat()).toList();
+    if (!OPERATORS.contains(node.op().type())
+        || floats.stream().anyMatch(t -> t.dtype() == DType.F64)) {
       return 0;
     }
-    double largest = 1;
+    // A bias is added before the function.
+    return Math.max(1, floats.stream().mapToDouble(Approximations::largest).sum());
+  }
+
+  private static double largest(Tensor operand) {
+    double largest = 0;
     for (int i = 0; i < operand.size(); i++) {
       double value = Math.abs(operand.getDouble(i));
       largest = Double.isFinite(value) ? Math.max(largest, value) : largest;

@@ -27,7 +27,7 @@ import org.tersor.runtime.Tensor;
  * must be drawn.
  */
 final class Conditioning {
-  private static final int RUNS = 4;
+  private static final int RANDOM_RUNS = 4;
 
   /** Moves measured with a few random signs miss the worst case by about this factor. */
   private static final double SAFETY = 4;
@@ -56,6 +56,44 @@ final class Conditioning {
    */
   record Verdict(Optional<Allowed> allowed, String decides) {}
 
+  /** Where moves come from: parts of the largest allowed one, with their signs. */
+  private interface Moves {
+    /** A part of at least a half, or two moves would cancel. */
+    double large();
+
+    /** Any part. */
+    double any();
+
+    static Moves random(SeededRandom random) {
+      return new Moves() {
+        @Override
+        public double large() {
+          double part = random.uniform(.5, 1);
+          return random.nextDouble() < .5 ? -part : part;
+        }
+
+        @Override
+        public double any() {
+          return random.uniform(-1, 1);
+        }
+      };
+    }
+
+    static Moves all(double part) {
+      return new Moves() {
+        @Override
+        public double large() {
+          return part;
+        }
+
+        @Override
+        public double any() {
+          return part;
+        }
+      };
+    }
+  }
+
   /** Rounding unit of a type, relative to a number. */
   private static double unit(DType type) {
     return switch (type) {
@@ -71,8 +109,15 @@ final class Conditioning {
   Verdict verdict(Map<Value, Tensor> given, SeededRandom random) {
     Map<Value, Tensor> exact = run(given, Optional.empty());
     Map<Value, double[]> spread = new HashMap<>();
-    for (int run = 0; run < RUNS; run++) {
-      Map<Value, Tensor> moved = run(given, Optional.of(random.split()));
+    List<Moves> runs = new ArrayList<>();
+    for (int run = 0; run < RANDOM_RUNS; run++) {
+      runs.add(Moves.random(random.split()));
+    }
+    // Random moves of an operator and of its operand may cancel in every run; these do not.
+    runs.add(Moves.all(.75));
+    runs.add(Moves.all(-.75));
+    for (Moves run : runs) {
+      Map<Value, Tensor> moved = run(given, Optional.of(run));
       for (Map.Entry<Value, Tensor> entry : exact.entrySet()) {
         Tensor other = moved.get(entry.getKey());
         if (other == null || !widen(spread, entry.getKey(), entry.getValue(), other)) {
@@ -133,7 +178,7 @@ final class Conditioning {
     return largest;
   }
 
-  private Map<Value, Tensor> run(Map<Value, Tensor> given, Optional<SeededRandom> moves) {
+  private Map<Value, Tensor> run(Map<Value, Tensor> given, Optional<Moves> moves) {
     Map<Value, Tensor> values = new LinkedHashMap<>();
     graph.inputs().forEach(input -> values.put(input, held(given, input)));
     for (Map.Entry<Value, Constant> constant : graph.constants().entrySet()) {
@@ -148,7 +193,7 @@ final class Conditioning {
       }
       List<Tensor> results = eval(node, inputs);
       if (moves.isPresent() && tolerance != Tolerance.EXACT) {
-        SeededRandom own = moves.get();
+        Moves own = moves.get();
         if (results.stream().anyMatch(t -> !t.dtype().isFloat())) {
           // What it rounds inside decides about integers.
           results =
@@ -158,10 +203,7 @@ final class Conditioning {
           results = eval(node, each(inputs, t -> isWide(t) ? nudged(t, own) : t));
         }
       }
-      double floor =
-          inputs.isEmpty()
-              ? 0
-              : inputs.getFirst().map(x -> Approximations.scale(node, x)).orElse(0.0);
+      double floor = Approximations.scale(node, inputs);
       for (int i = 0; i < node.outputs().size(); i++) {
         Tensor result = results.get(i);
         values.put(
@@ -177,11 +219,15 @@ final class Conditioning {
     return inputs.stream().map(input -> input.map(change)).toList();
   }
 
-  /** Each element by a few units in its own last place. */
-  private static Tensor nudged(Tensor tensor, SeededRandom random) {
+  /**
+   * Each element by a few units in its own last place; more where a sum may be long, as its partial
+   * sums are larger than its terms by about the root of their number.
+   */
+  private static Tensor nudged(Tensor tensor, Moves moves) {
     Tensor moved = Tensor.zeros(tensor.dtype(), tensor.shape());
+    double units = Math.max(2, Math.sqrt(tensor.size()));
     for (int i = 0; i < tensor.size(); i++) {
-      double by = 2 * unit(tensor.dtype()) * random.uniform(-1, 1);
+      double by = units * unit(tensor.dtype()) * moves.any();
       moved.setDouble(i, tensor.getDouble(i) * (1 + by));
     }
     return moved;
@@ -207,8 +253,7 @@ final class Conditioning {
   /**
    * @param floor errors are at least relative to this
    */
-  private static Tensor moved(
-      Tensor tensor, Tolerance tolerance, double floor, SeededRandom random) {
+  private static Tensor moved(Tensor tensor, Tolerance tolerance, double floor, Moves moves) {
     if (tolerance == Tolerance.EXACT || !tensor.dtype().isFloat()) {
       return tensor;
     }
@@ -219,9 +264,7 @@ final class Conditioning {
     for (int i = 0; i < tensor.size(); i++) {
       double value = tensor.getDouble(i);
       double by = unit * (4 * Math.abs(value) + (sums ? 4 : 1) * largest);
-      // Not all by the same amount, or two moves cancel.
-      double part = random.uniform(.5, 1);
-      moved.setDouble(i, value + by * (random.nextDouble() < .5 ? -part : part));
+      moved.setDouble(i, value + by * moves.large());
     }
     return moved;
   }

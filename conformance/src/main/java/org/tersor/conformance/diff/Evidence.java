@@ -89,6 +89,24 @@ record Evidence(Finding finding, DrawnGraph small, Node node, boolean isAlone) {
     return input(index).orElseThrow(() -> new IllegalStateException("no input " + index));
   }
 
+  /** Whether an input is a weight of the model rather than given at run time. */
+  boolean isWeight(int index) {
+    return small.graph().constant(node.input(index)).isPresent();
+  }
+
+  /** Whether the result that differs is one of this node. */
+  boolean isResult() {
+    return finding
+        .mismatch()
+        .map(found -> node.outputs().contains(small.graph().outputs().get(found.output())))
+        .orElse(false);
+  }
+
+  /** A result of the node as the interpreter has it, if it was computed. */
+  Optional<Tensor> result(int index) {
+    return Optional.ofNullable(small.values().get(node.output(index)));
+  }
+
   /** Whether an operand has no elements. */
   boolean hasEmptyOperand() {
     return IntStream.range(0, node.inputs().size())

@@ -72,7 +72,7 @@ final class KnownRefusals {
                         || e.says("must be greater than 0")
                         || e.says("must be at least 1, got 0")
                         || e.says("Scale value should be greater than 0")
-                        || e.says("left operand cannot broadcast")
+                        || e.says("operand cannot broadcast")
                         || e.says("num_indices = 0")
                         || e.says("either[C > 0] or [1][C > 0]")
                         || e.says("should have 2 dimensions"))),
@@ -98,6 +98,18 @@ final class KnownRefusals {
             e ->
                 e.says("Shape mismatch attempting to re-use buffer")
                     || e.says("with pre-allocated output OrtValues"),
+            true),
+        new Known(
+            "inferred-statistics",
+            Set.of(Kind.REFERENCE_REFUSES),
+            List.of("SimplifiedLayerNormalization"),
+            "What reads the second output is refused for a shape that it does not have.",
+            "ONNX Runtime's kernel gives the reciprocal root of the mean square a last dimension of"
+                + " 1, its shape inference another shape, from which later nodes are checked.",
+            e ->
+                e.node().outputs().size() > 1
+                    && e.node().output(1).isPresent()
+                    && e.says("ShapeInferenceError"),
             true),
         new Known(
             "numbers-only",

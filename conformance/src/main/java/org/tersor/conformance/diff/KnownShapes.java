@@ -13,6 +13,13 @@ final class KnownShapes {
 
   private KnownShapes() {}
 
+  /** Whether a product has no terms: an operand without elements gives a result that has some. */
+  private static boolean overNothing(Evidence e) {
+    boolean data = e.in(0).size() == 0 && e.in(0).rank() > 0;
+    boolean result = e.result(0).map(tensor -> tensor.size() > 0).orElse(false);
+    return data || (e.hasEmptyOperand() && result);
+  }
+
   static List<Known> table() {
     return List.of(
         new Known(
@@ -31,13 +38,12 @@ final class KnownShapes {
             "Operators.md, output_spatial_shape: floor((input + pads - extent of the kernel) /"
                 + " strides + 1), which is 0 there; ONNX Runtime's division truncates towards zero.",
             e ->
-                e.in(0).size() > 0
-                    && (e.finding().mismatch().isPresent()
-                        ? IntStream.range(0, e.ours().rank())
-                            .allMatch(d ->
-                                e.ours().shape()[d] == e.theirs().shape()[d]
-                                    || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1))
-                        : e.says("the kernel does not fit")),
+                (e.finding().mismatch().isPresent()
+                    ? IntStream.range(0, e.ours().rank())
+                        .allMatch(d ->
+                            e.ours().shape()[d] == e.theirs().shape()[d]
+                                || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1))
+                    : e.in(0).size() > 0 && e.says("the kernel does not fit")),
             false),
         new Known(
             "empty-arg-max",
@@ -57,6 +63,8 @@ final class KnownShapes {
                 "MatMul",
                 "FusedMatMul",
                 "MatMulInteger",
+                "QLinearMatMul",
+                "ConvInteger",
                 "QAttention",
                 "LSTM",
                 "GRU",
@@ -66,7 +74,7 @@ final class KnownShapes {
                 + " memory; also in chains.",
             "Operators.md, Gemm: Y = alpha * A' * B' + beta * C, where the sum over nothing is 0;"
                 + " LSTM and the like: Xt * W^T, the same.",
-            e -> e.in(0).size() == 0 && e.in(0).rank() > 0,
+            e -> overNothing(e),
             true),
         new Known(
             "reduction-of-nothing",

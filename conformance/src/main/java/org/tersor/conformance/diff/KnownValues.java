@@ -1,6 +1,9 @@
 package org.tersor.conformance.diff;
 
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
 import org.tersor.conformance.diff.Finding.Kind;
 import org.tersor.conformance.diff.KnownDifferences.Known;
 import org.tersor.runtime.DType;
@@ -86,22 +89,29 @@ final class KnownValues {
             e ->
                 e.number("periodic", 1) == 0
                     && e.in(0).getLong(0) == 1
-                    && e.each(i -> Double.isNaN(e.theirs().getDouble(i)))),
+                    && e.each(i ->
+                        Double.isNaN(e.theirs().getDouble(i))
+                            || (!result(e).isFloat()
+                                && (e.theirs().getLong(i) == 0
+                                    || e.theirs().getLong(i) == Long.MIN_VALUE
+                                    || e.theirs().getLong(i) == result(e).minValue())))),
         new Known(
             "recurrent-activations",
-            Kind.VALUES,
+            Set.of(Kind.VALUES),
             RECURRENT,
             "States differ by less than 2e-6.",
             "Operators.md: the activations are the exact logistic and hyperbolic functions. ONNX"
                 + " Runtime's recurrent kernels approximate them with an absolute error near 1e-7,"
                 + " which the steps add up.",
-            e -> e.difference() < 2e-6),
+            e -> e.isResult() && e.difference() < 2e-6,
+            true),
         new Known(
             "float-constants-of-doubles",
             Kind.VALUES,
             List.of(
                 "Gelu",
                 "FastGelu",
+                "Attention",
                 "DFT",
                 "STFT",
                 "Shrink",
@@ -123,20 +133,22 @@ final class KnownValues {
                             e,
                             i,
                             e.node().op().type().equals("GroupNormalization")
-                                ? 0x1p-18
+                                ? 0x1p-22 * Math.max(16, cancellation(e))
                                 : 0x1p-20))),
         new Known(
             "deviation-of-one",
-            Kind.VALUES,
+            Set.of(Kind.VALUES),
             List.of("MeanVarianceNormalization", "InstanceNormalization", "LayerNormalization"),
             "A mean over one element, or over equal ones: Tersor's deviation is exactly zero, ONNX Runtime has a rounding"
                 + " error of it, divided by a tiny root, or NaN.",
             "Operators.md: y = (x - mean) / sqrt(variance); the mean of one number is that number,"
                 + " so that the result is the bias. ONNX Runtime subtracts E[x]^2 from E[x^2].",
             e ->
-                (oneElement(e)
-                    || e.each(
-                        i -> Double.isNaN(e.theirs().getDouble(i)) && e.ours().getDouble(i) == 0))),
+                e.isResult()
+                    && (oneElement(e)
+                        || e.each(i ->
+                            Double.isNaN(e.theirs().getDouble(i)) && e.ours().getDouble(i) == 0)),
+            true),
         new Known(
             "variance-by-squares",
             Kind.VALUES,
@@ -159,7 +171,7 @@ final class KnownValues {
             "Operators.md does not say how NaN compares. Tersor takes the first NaN, as numpy does;"
                 + " in ONNX Runtime it depends on where it stands.",
             e ->
-                java.util.stream.IntStream.range(0, e.in(0).size())
+                IntStream.range(0, e.in(0).size())
                     .anyMatch(i -> Double.isNaN(e.in(0).getDouble(i)))),
         new Known(
             "softmax-wraps-around",
@@ -191,8 +203,7 @@ final class KnownValues {
                 + " zero. PyTorch, from which the operator comes, takes 0.",
             e ->
                 e.number("align_corners", 0) == 1
-                    && java.util.stream.IntStream.range(2, e.in(1).size())
-                        .anyMatch(i -> e.in(1).getLong(i) == 1)),
+                    && IntStream.range(2, e.in(1).size()).anyMatch(i -> e.in(1).getLong(i) == 1)),
         new Known(
             "digits-of-texts",
             Kind.VALUES,
@@ -203,7 +214,7 @@ final class KnownValues {
                 + " Runtime 8 digits of a float32.",
             e ->
                 result(e) == DType.STRING
-                    && e.type() != DType.STRING
+                    && e.type().isFloat()
                     && e.each(i ->
                         readsAs(e.ours().strings()[i], e.in(0).getDouble(i))
                             && readsAs(e.theirs().strings()[i], e.in(0).getDouble(i)))),
@@ -267,6 +278,109 @@ final class KnownValues {
                 + " activations (recurrent-activations) lie on the other side of a tie now and then.",
             e -> e.difference() <= 2.0 / 255 * largestWeight(e, 2)),
         new Known(
+            "products-of-run-time-codes",
+            Kind.VALUES,
+            List.of("MatMulNBits"),
+            "accuracy_level=4 where codes or scales are given at run time: Tersor rounds A as it does"
+                + " for weights; ONNX Runtime does not, or its result is 0 where only the scales are"
+                + " given at run time.",
+            "ContribOperators.md, accuracy_level: the least accuracy in which A may be computed;"
+                + " rounding is allowed and not required. A result of 0 is none of both.",
+            e ->
+                e.number("accuracy_level", 0) == 4
+                    && !(e.isWeight(1) && e.isWeight(2))
+                    && e.each(i ->
+                        (e.isWeight(1) && e.theirs().getDouble(i) == 0)
+                            || Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
+                                <= rounding(e))),
+        new Known(
+            "codes-of-nan",
+            Kind.VALUES,
+            List.of("QuantizeLinear", "DynamicQuantizeLinear"),
+            "The input holds NaN: its code differs, and so do all if the range is taken from it.",
+            "Operators.md, QuantizeLinear: saturate((x / y_scale) + y_zero_point), which gives no"
+                + " integer for NaN; nothing is said of it.",
+            e ->
+                IntStream.range(0, e.in(0).size())
+                    .anyMatch(i -> Double.isNaN(e.in(0).getDouble(i)))),
+        new Known(
+            "texts-in-rows",
+            Kind.VALUES,
+            List.of("Gather"),
+            "Strings gathered by rows of several: ONNX Runtime copies the first of each row and leaves"
+                + " the others empty.",
+            "Operators.md, Gather: entries of the axis are gathered, whatever their rank.",
+            e -> e.type() == DType.STRING && e.each(i -> e.theirs().strings()[i].isEmpty())),
+        new Known(
+            "extremes-of-large-integers",
+            Kind.VALUES,
+            List.of("ReduceMin", "ReduceMax"),
+            "64-bit integers beyond 2^31: the least of 2172795316, 3873999180, 2120406272, 2839555072"
+                + " is 2172795316 in ONNX Runtime.",
+            "Operators.md, ReduceMin: the least element. ONNX Runtime's vectors seem to compare lower"
+                + " halves.",
+            e -> {
+              DType type = e.type();
+              boolean wide = type == DType.I64 || type == DType.U32 || type == DType.U64;
+              return wide
+                  && IntStream.range(0, e.in(0).size())
+                      .anyMatch(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p31)
+                  && e.each(i -> holds(e.in(0), e.ours().getLong(i)))
+                  && e.each(i -> holds(e.in(0), e.theirs().getLong(i)));
+            }),
+        new Known(
+            "sums-of-large-integers",
+            Kind.VALUES,
+            List.of("Einsum"),
+            "Integers beyond 2^53.",
+            "Operators.md, Einsum, T: all numeric types. Tersor sums exactly and wraps around; ONNX"
+                + " Runtime's sums go through floating point and end at the largest integer.",
+            e ->
+                e.type().isInteger()
+                    && e.each(i ->
+                        Math.abs(e.ours().getDouble(i)) >= 0x1p53
+                            || Math.abs(e.theirs().getDouble(i)) >= 0x1p53)),
+        new Known(
+            "modulus-of-large-integers",
+            Kind.VALUES,
+            List.of("Mod"),
+            "fmod=1 with integers beyond 2^53.",
+            "Operators.md, Mod: fmod=1 says that the sign is that of the dividend; operands stay"
+                + " integers. ONNX Runtime converts them to double.",
+            e ->
+                e.type().isInteger()
+                    && e.number("fmod", 0) == 1
+                    && IntStream.range(0, 2)
+                        .anyMatch(k ->
+                            IntStream.range(0, e.in(k).size())
+                                .anyMatch(i -> Math.abs(e.in(k).getDouble(i)) >= 0x1p53))),
+        new Known(
+            "integers-of-pictures",
+            Kind.VALUES,
+            List.of("Resize"),
+            "Interpolated integers differ by 1, by at most 2 with antialias=1.",
+            "Operators.md, Resize: results of a filter are real numbers, and no rounding is named."
+                + " With antialias=1 Tersor rounds the result once; ONNX Runtime rounds after each"
+                + " axis, in fixed-point arithmetic. Else both truncate, and sums in float32 lie on"
+                + " the other side of an integer now and then.",
+            e -> e.type().isInteger() && e.difference() <= (e.number("antialias", 0) == 1 ? 2 : 1)),
+        new Known(
+            "underflow-of-states",
+            Set.of(Kind.SHAPE),
+            RECURRENT,
+            "NonZero after a recurrent layer: states below 1e-6 are 0 in one of both.",
+            "As recurrent-activations: ONNX Runtime's approximations have an absolute error near 1e-7.",
+            e ->
+                e.small().operators().contains("NonZero")
+                    && IntStream.range(0, e.node().outputs().size())
+                        .mapToObj(e::result)
+                        .flatMap(Optional::stream)
+                        .anyMatch(state ->
+                            IntStream.range(0, state.size())
+                                .mapToDouble(i -> Math.abs(state.getDouble(i)))
+                                .anyMatch(x -> x > 0 && x < 1e-6)),
+            true),
+        new Known(
             "sampled-positions",
             Kind.VALUES,
             List.of("GridSample"),
@@ -274,6 +388,17 @@ final class KnownValues {
             "Operators.md, GridSample: positions are real numbers. ONNX Runtime computes them in"
                 + " float32 where Tersor takes float64; a bicubic kernel amplifies the difference.",
             e -> e.difference() < 1e-5));
+  }
+
+  /** What rounding A to 127ths of the largest of a block can change. */
+  private static double rounding(Evidence e) {
+    long zero = 1L << (e.number("bits", 4) - 1);
+    double weight = largest(e.in(2)) * 2 * zero;
+    return e.number("K", 1) * weight * largest(e.in(0)) / 127;
+  }
+
+  private static boolean holds(Tensor tensor, long value) {
+    return IntStream.range(0, tensor.size()).anyMatch(i -> tensor.getLong(i) == value);
   }
 
   /** Type of the result, which may be compared in a wider one. */
@@ -297,7 +422,9 @@ final class KnownValues {
 
   private static boolean readsAs(String text, double number) {
     try {
-      return Float.parseFloat(text) == (float) number || Double.parseDouble(text) == number;
+      double read = Double.parseDouble(text);
+      // Eight digits.
+      return read == number || Math.abs(read - number) <= 0.5e-7 * Math.abs(number);
     } catch (NumberFormatException e) {
       return false;
     }
@@ -372,6 +499,7 @@ final class KnownValues {
     int axis =
         switch (e.node().op().type()) {
           case "InstanceNormalization" -> 2;
+          case "GroupNormalization" -> 1;
           case "LayerNormalization" -> (int) e.number("axis", -1);
           default -> -1;
         };
@@ -381,7 +509,7 @@ final class KnownValues {
     for (int d = axis; d < shape.length; d++) {
       group *= (int) shape[d];
     }
-    return group;
+    return group / (int) e.number("num_groups", 1);
   }
 
   /** The largest ratio of a group's mean square to its variance and epsilon. */

@@ -96,7 +96,7 @@ final class BlockWeights {
       super(
           OpSchema.of(MICROSOFT, "MatMulNBits", 1)
               .sample(
-                  "l=1..2; k=times(16, l); K=k; n=1..4; N=n; bits=4; block_size=16; A[m k]; B[n l 8]; scales[n l]=positive; zero_points=-; g_idx=-; bias=-; accuracy_level=0|4 || l=1..2; k=times(16, l); K=k; n=1..4; N=n; bits=8; block_size=16; A[m k]; B[n l 16]; scales[n l]=positive; zero_points=-; g_idx=-; bias=-; accuracy_level=0")
+                  "l=1..2; k=times(16, l); K=k; n=1..4; N=n; bits=4; block_size=16; A[m k]; B[n l 8]; scales[n l]=positive; zero_points=-; g_idx=-; bias=-; accuracy_level=0|4 || l=1..2; k=times(16, l); K=k; n=1..4; N=n; bits!=8; block_size=16; A[m k]; B[n l 16]; scales[n l]=positive; zero_points=-; g_idx=-; bias=-; accuracy_level=0")
               .input("A", "T1")
               .input("B", "T2")
               .input("scales", "T1")

@@ -48,9 +48,10 @@ final class Dft extends OpBase {
   /**
    * @param length numbers of a transformed line
    * @param given numbers of the result along the axis
+   * @param parts of a number of the input: 1 or 2
    */
   private record Plan(
-      int axis, DimExpr length, DimExpr given, boolean complex, boolean inverse, boolean oneSided) {
+      int axis, DimExpr length, DimExpr given, DimExpr parts, boolean inverse, boolean oneSided) {
     boolean real() {
       return inverse && oneSided;
     }
@@ -61,18 +62,24 @@ final class Dft extends OpBase {
     List<DimExpr> x = c.dims(0);
     int rank = x.size();
     DimExpr parts = rank < 2 ? DimExpr.ZERO : x.getLast();
-    if (!parts.isConst(1) && !parts.isConst(2)) {
-      throw c.error("TSR-0303", "the input must be [..., 1] (real) or [..., 2] (complex)");
+    String fault = "the input must be [..., 1] (real) or [..., 2] (complex)";
+    if (parts.isConst() && !parts.isConst(1) && !parts.isConst(2)) {
+      throw c.error("TSR-0303", fault);
     }
+    c.demand(parts, DimExpr.ONE, fault);
+    c.demand(DimExpr.of(2), parts, fault);
     boolean inverse = c.intAttr("inverse", 0) != 0;
     boolean oneSided = c.intAttr("onesided", 0) != 0;
-    boolean complex = parts.isConst(2);
-    if (oneSided && inverse != complex) {
+    DimExpr wanted = DimExpr.of(inverse ? 2 : 1);
+    if (oneSided && parts.isConst() && !parts.equals(wanted)) {
       throw c.error(
           "TSR-0304",
           inverse
               ? "an inverse one-sided transform needs complex numbers"
               : "the spectrum of complex numbers is not symmetric: onesided must be 0");
+    }
+    if (oneSided) {
+      c.demandEqual(parts, wanted);
     }
     Optional<long[]> axes =
         c.version() < 20 || !c.hasInput(AXIS)
@@ -95,7 +102,7 @@ final class Dft extends OpBase {
             : Optional.of(inverse && oneSided ? in.minus(1).times(2) : in);
     return length.map(n ->
         new Plan(
-            axis, n, oneSided && !inverse ? n.floorDiv(2).plus(1) : n, complex, inverse, oneSided));
+            axis, n, oneSided && !inverse ? n.floorDiv(2).plus(1) : n, parts, inverse, oneSided));
   }
 
   @Override
@@ -166,7 +173,7 @@ final class Dft extends OpBase {
     for (int d = plan.axis + 1; d < x.rank() - 1; d++) {
       inner *= (int) x.shape()[d];
     }
-    int parts = plan.complex ? 2 : 1;
+    int parts = (int) plan.parts.constValue();
     int outParts = plan.real() ? 1 : 2;
     double scale = plan.inverse ? 1.0 / n : 1;
     for (int line = 0; given > 0 && line < y.size() / given / outParts; line++) {
@@ -178,7 +185,7 @@ final class Dft extends OpBase {
         if (at < in) {
           int from = ((line / inner * in + at) * inner + line % inner) * parts;
           re[i] = x.getDouble(from);
-          im[i] = plan.complex ? (mirrored ? -1 : 1) * x.getDouble(from + 1) : 0;
+          im[i] = parts == 2 ? (mirrored ? -1 : 1) * x.getDouble(from + 1) : 0;
         }
       }
       Fourier.evaluate(re, im, plan.inverse);
@@ -237,13 +244,19 @@ final class Dft extends OpBase {
     index.add(plan.axis, at);
     index.add(K.index(0));
     KExpr re = K.select(inside, K.cast(Scalar.F64, kernel.value(0, index)), zero);
-    if (!plan.complex) {
-      return new Fourier.Complex(re, zero);
-    }
     index.set(index.size() - 1, K.index(1));
     KExpr im = K.cast(Scalar.F64, kernel.value(0, index));
     im = K.select(mirrored, K.neg(im), im);
-    return new Fourier.Complex(re, K.select(inside, im, zero));
+    return new Fourier.Complex(re, imaginary(plan.parts, inside, im));
+  }
+
+  /** The second part of a number of the input: zero where it has none. */
+  private static KExpr imaginary(DimExpr parts, KExpr inside, KExpr part) {
+    KExpr zero = K.literal(Scalar.F64, 0.0);
+    if (parts.isConst()) {
+      return parts.isConst(2) ? K.select(inside, part, zero) : zero;
+    }
+    return K.select(K.and(inside, K.gt(K.dim(parts), K.index(1))), part, zero);
   }
 
   /** By the definition: which numbers a sum runs over depends on the axis. */
@@ -268,24 +281,21 @@ final class Dft extends OpBase {
     KExpr zero = K.literal(Scalar.F64, 0.0);
     KExpr inside = K.lt(at, K.dim(plan.read));
     KExpr re = K.select(inside, K.cast(Scalar.F64, kernel.value(0, index)), zero);
-    KExpr im = zero;
-    if (x.getLast().isConst(2)) {
-      index.set(axes.size(), K.index(1));
-      KExpr part = K.cast(Scalar.F64, kernel.value(0, index));
-      im = K.select(inside, K.select(mirrored, K.neg(part), part), zero);
-    }
+    index.set(axes.size(), K.index(1));
+    KExpr part = K.cast(Scalar.F64, kernel.value(0, index));
+    KExpr im = imaginary(x.getLast(), inside, K.select(mirrored, K.neg(part), part));
     Fourier fourier = new Fourier(kernel, axes, plan.length, inverse);
     Fourier.Complex turned =
         fourier.turned(
             new Fourier.Complex(re, im),
             K.mul(K.cast(Scalar.I64, frequency), K.cast(Scalar.I64, K.axis(n))));
-    for (int part = 0; part < (real ? 1 : 2); part++) {
-      KExpr sum = K.sum(List.of(n), part == 0 ? turned.re() : turned.im());
+    for (int side = 0; side < (real ? 1 : 2); side++) {
+      KExpr sum = K.sum(List.of(n), side == 0 ? turned.re() : turned.im());
       if (inverse) {
         sum = K.div(sum, K.cast(Scalar.F64, length));
       }
       List<KExpr> to = new ArrayList<>(Shapes.refs(axes));
-      to.add(K.index(part));
+      to.add(K.index(side));
       kernel.stage(kernel.out(0), axes, to, sum);
     }
     return kernel.build();

@@ -46,7 +46,28 @@ final class Elementwise extends OpBase implements Differentiable {
   @Override
   List<ValueType> types(OpContext c) {
     Optional<List<DimExpr>> dims = aligned(c).map(shapes -> Shapes.broadcast(c, shapes));
+    if (row.isUnidirectional() && dims.isPresent()) {
+      checkFirst(c, dims.get());
+      dims = Optional.of(c.dims(0));
+    }
     return List.of(type(resultType(c), dims));
+  }
+
+  /** Other operands must not make the result larger than the first. */
+  private static void checkFirst(OpContext c, List<DimExpr> result) {
+    List<DimExpr> first = c.dims(0);
+    boolean fits = first.size() == result.size();
+    for (int d = 0; fits && d < first.size(); d++) {
+      DimExpr extent = result.get(d);
+      fits = !extent.isConst() || !first.get(d).isConst() || extent.equals(first.get(d));
+      if (fits && !extent.equals(first.get(d))) {
+        c.demandEqual(extent, first.get(d));
+      }
+    }
+    if (!fits) {
+      throw c.error(
+          "TSR-0303", "the first operand has the result's shape: the others cannot widen it");
+    }
   }
 
   private DType resultType(OpContext c) {

@@ -85,6 +85,7 @@ final class ElementwiseOperators {
         ElementwiseRow.of("PRelu", 1, 6, 7, 9, 16)
             .operand("x", "T", Types.NUMERIC)
             .operand("slope", "T", Types.NUMERIC)
+            .unidirectional()
             .alignedBefore(7, 1)
             .is("where(x < 0, slope * x, x)"),
         unary("Elu", Types.FLOATS, 1, 6, 22)

@@ -28,6 +28,7 @@ final class ElementwiseRow {
   private boolean widen;
   private boolean dims;
   private int typeInput;
+  private boolean unidirectional;
   private int alignedBefore;
   private int alignedAxis = -1;
   private Optional<String> onStrings = Optional.empty();
@@ -141,6 +142,12 @@ final class ElementwiseRow {
     return this;
   }
 
+  /** The result has the shape of the first operand, to which the others are broadcast. */
+  ElementwiseRow unidirectional() {
+    unidirectional = true;
+    return this;
+  }
+
   /** Integers are computed as real numbers. */
   ElementwiseRow realNumbers() {
     realNumbers = true;
@@ -184,7 +191,10 @@ final class ElementwiseRow {
   /** The operator, with the expression that applies where no other does. */
   Operator is(String expr) {
     when(c -> true, expr);
-    samples.forEach(name -> schema.sample(name + "[d*~]" + ranges.getOrDefault(name, "")));
+    for (String name : samples) {
+      boolean whole = unidirectional && name.equals(samples.getFirst());
+      schema.sample(name + (whole ? "[d*]" : "[d*~]") + ranges.getOrDefault(name, ""));
+    }
     schema.output("output", result.isPresent() ? "R" : typeVariable());
     result.ifPresent(type -> schema.types("R", Set.of(type)));
     schema.attribute("consumed_inputs", OpSchema.AttributeKind.INTS);
@@ -246,6 +256,10 @@ final class ElementwiseRow {
 
   int typeInput() {
     return typeInput;
+  }
+
+  boolean isUnidirectional() {
+    return unidirectional;
   }
 
   int alignedBefore() {

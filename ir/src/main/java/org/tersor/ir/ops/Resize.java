@@ -126,10 +126,18 @@ final class Resize extends OpBase {
         }
         Shapes.copy(x, at, y, i);
       } else {
-        y.setDouble(i, sum(x, taps, index, strides, 0, 0));
+        y.setDouble(i, whole(plan, x.dtype(), sum(x, taps, index, strides, 0, 0)));
       }
     }
     return List.of(y);
+  }
+
+  private static double whole(ResizePlan plan, DType type, double value) {
+    return switch (plan.whole(type)) {
+      case AS_CAST -> value;
+      case SATURATE -> Math.clamp(value, type.minValue(), type.maxValue());
+      case ROUND_AND_SATURATE -> Math.clamp(Math.rint(value), type.minValue(), type.maxValue());
+    };
   }
 
   private static double sum(

@@ -10,6 +10,7 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 
 /**
@@ -60,8 +61,26 @@ final class ResizeKernel {
     Scalar type = out.element() == Scalar.F64 ? Scalar.F64 : Scalar.F32;
     KExpr element = K.cast(type, kernel.value(0, index));
     KExpr sum = taps.isEmpty() ? element : K.sum(taps, K.mul(K.cast(type, weight), element));
-    kernel.stage(out, axes, guarded(sum, K.literal(type, (double) plan.extrapolation())));
+    KExpr value = whole(type, sum);
+    kernel.stage(out, axes, guarded(value, K.literal(type, (double) plan.extrapolation())));
     return kernel.build();
+  }
+
+  private KExpr whole(Scalar type, KExpr sum) {
+    DType result = context.dtype(0);
+    return switch (plan.whole(result)) {
+      case AS_CAST -> sum;
+      case SATURATE -> clamped(type, sum, result);
+      case ROUND_AND_SATURATE -> clamped(type, K.unary(UnaryOp.RINT, sum), result);
+    };
+  }
+
+  private static KExpr clamped(Scalar type, KExpr value, DType result) {
+    // 2^31 - 1 is no float, and the next one is beyond the integers.
+    float most = (float) result.maxValue();
+    most = (double) most > result.maxValue() ? Math.nextDown(most) : most;
+    KExpr atLeast = K.max(value, K.literal(type, (double) result.minValue()));
+    return K.min(atLeast, K.literal(type, (double) most));
   }
 
   private KExpr guarded(KExpr value, KExpr otherwise) {

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.op.OpContext;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -27,6 +28,27 @@ record ResizePlan(
     NEAREST,
     LINEAR,
     CUBIC
+  }
+
+  /**
+   * What becomes of an interpolated number that an integer is made of. The specification names no
+   * rounding. A filter over an area rounds to the nearest, as programs for pictures do; linear
+   * interpolation of two truncates. Cubic weights are negative in places, so that numbers beyond
+   * the type come out, which become its first or last.
+   */
+  enum Whole {
+    AS_CAST,
+    SATURATE,
+    ROUND_AND_SATURATE
+  }
+
+  Whole whole(DType type) {
+    boolean small = type.isInteger() && type.bits() <= 32;
+    return !small || mode == Mode.NEAREST
+        ? Whole.AS_CAST
+        : antialias
+            ? Whole.ROUND_AND_SATURATE
+            : mode == Mode.CUBIC ? Whole.SATURATE : Whole.AS_CAST;
   }
 
   /** From an output position to an input coordinate. */
