@@ -78,7 +78,7 @@ final class KnownShapes {
             true),
         new Known(
             "reduction-of-nothing",
-            Kind.SHAPE,
+            Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
             List.of(
                 "ReduceProd",
                 "ReduceSum",
@@ -90,10 +90,12 @@ final class KnownShapes {
                 "ReduceSumSquare",
                 "ReduceLogSum",
                 "ReduceLogSumExp"),
-            "An input without elements: ONNX Runtime keeps the size of an axis that is reduced.",
+            "An input without elements: ONNX Runtime keeps the size of an axis that is reduced, and"
+                + " what wants another shape fails; also in chains.",
             "Operators.md, keepdims: the reduced dimensions are kept with size 1 or pruned, whatever"
                 + " their sizes.",
-            e -> e.in(0).size() == 0),
+            e -> e.in(0).size() == 0 && (!e.isAlone() || e.finding().kind() == Kind.SHAPE),
+            true),
         new Known(
             "heads-of-nothing",
             Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
