@@ -127,6 +127,14 @@ final class ModelOptions {
   Optional<String> winograd = Optional.empty();
 
   @Option(
+      names = "--memory",
+      paramLabel = "fast|small",
+      description =
+          "Weights in codes: as numbers made once at load where that is faster (fast), or as they are (small)."
+              + " --describe says what is held (default: fast).")
+  Optional<String> memory = Optional.empty();
+
+  @Option(
       names = "--set",
       paramLabel = "NAME=VALUE",
       description = "A setting of a pass or backend.")
@@ -234,6 +242,7 @@ final class ModelOptions {
       all.put(Compiler.STRICT_TYPES, "true");
     }
     winograd.ifPresent(tiles -> all.put(Compiler.WINOGRAD, tiles));
+    memory.ifPresent(worth -> all.put(Compiler.MEMORY, worth));
     return new CompileOptions(dims, threads, target, all, debug, note);
   }
 

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -61,6 +62,19 @@ public final class Compiler {
    * multiplications and rounds in another way; a {@link Winograd.Tiles}.
    */
   public static final String WINOGRAD = "winograd";
+
+  /** Setting: what memory is worth, a {@link Memory}. */
+  public static final String MEMORY = "memory";
+
+  /** What counts more, where weights in codes take less memory and numbers made once less time. */
+  public enum Memory {
+    FAST,
+    SMALL;
+
+    String text() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
 
   private final Registry registry;
 
@@ -263,8 +277,9 @@ public final class Compiler {
             versioned(lowered(Pipelines.lower(strict), prepared, strict, options)),
             registry.operators(),
             body -> lowered(Pipelines.body(strict), body, strict, options));
+    boolean small = memory(options) == Memory.SMALL;
     List<LoweredGraph> fused =
-        cut.segments().stream().map(segment -> FuseKernels.fuse(segment.lowered())).toList();
+        cut.segments().stream().map(segment -> FuseKernels.fuse(segment.lowered(), small)).toList();
     return new Lowered(cut, fused, ModelMetadata.states(prepared));
   }
 
@@ -273,6 +288,7 @@ public final class Compiler {
       ScriptBuilder.Cut cut, List<LoweredGraph> fused, List<Executable.State> states) {
     ModelProgram program(Target target, CompileOptions options) {
       Winograd.Tiles tiles = tiles(options);
+      Target scheduled = memory(options) == Memory.SMALL ? target.withSmallMemory() : target;
       List<FastConvolutions> kernels =
           fused.stream().map(graph -> kernels(graph, target, tiles)).toList();
       kernels.forEach(
@@ -289,7 +305,7 @@ public final class Compiler {
                     new ProgramBuilder(
                         kernels.get(i).lowered(),
                         cut.segments().get(i).symbols(),
-                        target,
+                        scheduled,
                         Scheduler::schedule,
                         function -> Legalizer.legalize(function, target));
                 kernels.get(i).text().ifPresent(t -> builder.withFact(Winograd.FACT, t));
@@ -309,19 +325,29 @@ public final class Compiler {
   }
 
   private static Winograd.Tiles tiles(CompileOptions options) {
-    String name = options.settings().getOrDefault(WINOGRAD, Winograd.Tiles.AUTO.text());
-    return Winograd.Tiles.of(name)
+    return choice(
+        options, WINOGRAD, Winograd.Tiles.AUTO, Winograd.Tiles.values(), Winograd.Tiles::text);
+  }
+
+  private static Memory memory(CompileOptions options) {
+    return choice(options, MEMORY, Memory.FAST, Memory.values(), Memory::text);
+  }
+
+  private static <T> T choice(
+      CompileOptions options, String setting, T otherwise, T[] all, Function<T, String> text) {
+    String name = options.settings().getOrDefault(setting, text.apply(otherwise));
+    return Arrays.stream(all)
+        .filter(value -> text.apply(value).equals(name))
+        .findFirst()
         .orElseThrow(() ->
             new TersorException(
                 "TSR-0608",
                 "setting "
-                    + WINOGRAD
+                    + setting
                     + " is '"
                     + name
                     + "'; it may be "
-                    + Arrays.stream(Winograd.Tiles.values())
-                        .map(Winograd.Tiles::text)
-                        .collect(Collectors.joining(", "))));
+                    + Arrays.stream(all).map(text).collect(Collectors.joining(", "))));
   }
 
   private static Placement placement(ScriptBuilder.Cut cut) {

@@ -29,14 +29,20 @@ final class Approximations {
           "Selu",
           "Softplus");
 
+  /** Differences with 1 and logarithms of what is near 1, in every type. */
+  private static final Set<String> DIFFERENCES =
+      Set.of("HardSigmoid", "LogSoftmax", "SoftmaxCrossEntropyLoss");
+
   private Approximations() {}
 
   /** The number of whose last place an error of a node is a multiple; 0 if of the result's own. */
   static double scale(Node node, List<Optional<Tensor>> operands) {
     List<Tensor> floats =
         operands.stream().flatMap(Optional::stream).filter(t -> t.dtype().isFloat()).toList();
-    if (!OPERATORS.contains(node.op().type())
-        || floats.stream().anyMatch(t -> t.dtype() == DType.F64)) {
+    boolean polynomial =
+        OPERATORS.contains(node.op().type())
+            && floats.stream().noneMatch(t -> t.dtype() == DType.F64);
+    if (!polynomial && !DIFFERENCES.contains(node.op().type())) {
       return 0;
     }
     // A bias is added before the function.
@@ -59,6 +65,8 @@ final class Approximations {
     tanh and the logistic function; differences with 1), except in float64:
     """
         + String.join(", ", OPERATORS.stream().sorted().toList())
+        + "; in every type "
+        + String.join(", ", DIFFERENCES.stream().sorted().toList())
         + ".\n";
   }
 }

@@ -113,12 +113,13 @@ final class KnownRefusals {
             true),
         new Known(
             "numbers-only",
-            Kind.REFERENCE_REFUSES,
+            Set.of(Kind.REFERENCE_REFUSES),
             List.of("Binarizer"),
-            "ONNX Runtime refuses NaN.",
+            "ONNX Runtime refuses NaN; also one that an operator before it made.",
             "Operators-ml.md, Binarizer: 0 or 1 by a comparison with the threshold, which NaN does"
                 + " not exceed.",
-            e -> e.says("is NaN")),
+            e -> e.says("is NaN"),
+            true),
         new Known(
             "short-caches",
             Kind.REFERENCE_REFUSES,
@@ -154,7 +155,7 @@ final class KnownRefusals {
             "ONNX Runtime wants to know shapes before it runs, where its inference does not tell them;"
                 + " also in chains.",
             "ContribOperators.md says nothing of it.",
-            e -> e.says("must have a non null shape"),
+            e -> e.says("must have a non null shape") || e.says("dimension size known"),
             true),
         new Known(
             "functions-in-old-models",
@@ -289,7 +290,24 @@ final class KnownRefusals {
                 + " refuses both.",
             e ->
                 e.word("mode", "constant").equals("reflect")
-                    && (e.says("requires axis length >= 2") || e.says("exceeds maximum allowed"))),
+                    && (e.says("requires axis length >= 2")
+                        || e.says("mode to pad dimension with a value of 0")
+                        || e.says("exceeds maximum allowed"))),
+        new Known(
+            "products-of-unsigned",
+            Kind.REFERENCE_REFUSES,
+            List.of("MatMul"),
+            "ONNX Runtime accepts uint64 and uint32 and fails when it runs.",
+            "Operators.md, MatMul, T: uint32 and uint64 among others.",
+            e -> e.type().isInteger() && e.says("Tensor type mismatch")),
+        new Known(
+            "grid-of-halves",
+            Kind.REFERENCE_REFUSES,
+            List.of("AffineGrid"),
+            "float16: ONNX Runtime runs the function body and fails in a branch of it.",
+            "Operators.md, AffineGrid, T1: all float types. The branch for volumes splits an axis that"
+                + " pictures do not have.",
+            e -> e.type() == DType.F16 && e.says("running If node")),
         new Known(
             "softmax-of-vector",
             Kind.REFERENCE_REFUSES,

@@ -63,6 +63,8 @@ final class KnownShapes {
                 "MatMul",
                 "FusedMatMul",
                 "MatMulInteger",
+                "QGemm",
+                "QLinearConv",
                 "QLinearMatMul",
                 "ConvInteger",
                 "QAttention",

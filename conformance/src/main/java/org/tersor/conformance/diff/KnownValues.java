@@ -151,18 +151,24 @@ final class KnownValues {
             true),
         new Known(
             "variance-by-squares",
-            Kind.VALUES,
+            Set.of(Kind.VALUES),
             List.of(
                 "LayerNormalization",
                 "SkipLayerNormalization",
                 "InstanceNormalization",
+                "GroupNormalization",
+                "MeanVarianceNormalization",
                 "EmbedLayerNormalization"),
             "Groups whose mean is large beside their deviation differ by the rounding error of the"
                 + " mean of squares.",
             "Operators.md, LayerNormalization, first stage: the mean of the squared deviations. ONNX"
                 + " Runtime takes the difference of the mean of squares and the squared mean, in"
                 + " float32, which cancels.",
-            e -> e.ours().dtype().isFloat() && e.each(i -> near(e, i, 0x1p-22 * cancellation(e)))),
+            e ->
+                e.isResult()
+                    && e.ours().dtype().isFloat()
+                    && e.each(i -> near(e, i, 0x1p-22 * gain(e) * cancellation(e))),
+            true),
         new Known(
             "largest-of-nan",
             Kind.VALUES,
@@ -175,7 +181,7 @@ final class KnownValues {
                     .anyMatch(i -> Double.isNaN(e.in(0).getDouble(i)))),
         new Known(
             "softmax-wraps-around",
-            Kind.VALUES,
+            Set.of(Kind.VALUES),
             List.of("QLinearSoftmax"),
             "A result beyond the largest code is that code in Tersor and wraps around in ONNX Runtime.",
             "ContribOperators.md, QLinearSoftmax: the result is quantized with scale and zero point,"
@@ -183,8 +189,10 @@ final class KnownValues {
                 + " of which it keeps the low byte.",
             e ->
                 e.each(i ->
-                    e.ours().getLong(i) == e.type().maxValue()
-                        && e.theirs().getLong(i) == e.type().minValue())),
+                    e.ours().dtype() == e.type()
+                        && e.ours().getLong(i) == e.type().maxValue()
+                        && e.theirs().getLong(i) == e.type().minValue()),
+            true),
         new Known(
             "transforms-of-floats",
             Kind.VALUES,
@@ -247,11 +255,13 @@ final class KnownValues {
             "wider-than-the-torus",
             Kind.VALUES,
             List.of("Pad"),
-            "mode=wrap with pads wider than the axis: ONNX Runtime wraps once and leaves zeros.",
+            "mode=wrap with pads wider than the axis: ONNX Runtime wraps once and leaves what was"
+                + " in memory.",
             "Operators.md, Pad: wrap-around padding as if the data tensor forms a torus.",
             e ->
                 e.word("mode", "constant").equals("wrap")
-                    && e.each(i -> e.theirs().getDouble(i) == 0)),
+                    && IntStream.range(0, e.ours().rank())
+                        .anyMatch(d -> e.ours().shape()[d] > 2 * e.in(0).shape()[d])),
         new Known(
             "loss-of-nothing",
             Kind.VALUES,
@@ -358,18 +368,25 @@ final class KnownValues {
             "integers-of-pictures",
             Kind.VALUES,
             List.of("Resize"),
-            "Interpolated integers differ by 1, by at most 2 with antialias=1.",
+            "Interpolated integers differ by 1, by at most 2 with antialias=1, large ones by their part of"
+                + " 2^-22.",
             "Operators.md, Resize: results of a filter are real numbers, and no rounding is named."
                 + " With antialias=1 Tersor rounds the result once; ONNX Runtime rounds after each"
                 + " axis, in fixed-point arithmetic. Else both truncate, and sums in float32 lie on"
                 + " the other side of an integer now and then.",
-            e -> e.type().isInteger() && e.difference() <= (e.number("antialias", 0) == 1 ? 2 : 1)),
+            e ->
+                e.type().isInteger()
+                    && e.difference()
+                        <= Math.max(
+                            e.number("antialias", 0) == 1 ? 2 : 1, 0x1p-22 * largest(e.in(0)))),
         new Known(
-            "underflow-of-states",
-            Set.of(Kind.SHAPE),
-            RECURRENT,
-            "NonZero after a recurrent layer: states below 1e-6 are 0 in one of both.",
-            "As recurrent-activations: ONNX Runtime's approximations have an absolute error near 1e-7.",
+            "underflow-before-nonzero",
+            Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
+            List.of("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM", "GlobalLpPool", "LpPool"),
+            "NonZero after a recurrent layer or a norm: numbers below 1e-6 are 0 in one of both, and"
+                + " what wants their count fails.",
+            "As recurrent-activations: ONNX Runtime's approximations have an absolute error near 1e-7;"
+                + " squares of small numbers have no place in float32, in which it sums them.",
             e ->
                 e.small().operators().contains("NonZero")
                     && IntStream.range(0, e.node().outputs().size())
@@ -383,11 +400,110 @@ final class KnownValues {
         new Known(
             "sampled-positions",
             Kind.VALUES,
-            List.of("GridSample"),
+            List.of("GridSample", "Resize"),
             "Samples differ by less than 1e-5.",
-            "Operators.md, GridSample: positions are real numbers. ONNX Runtime computes them in"
+            "Operators.md, GridSample, Resize: positions are real numbers. ONNX Runtime computes them in"
                 + " float32 where Tersor takes float64; a bicubic kernel amplifies the difference.",
-            e -> e.difference() < 1e-5));
+            e -> e.type().isFloat() && e.difference() < 1e-5),
+        new Known(
+            "powers-of-neighbours",
+            Kind.VALUES,
+            List.of("LRN"),
+            "Results differ by less than 2^-18 of the largest.",
+            "Operators.md, LRN: x / (bias + alpha / size * sum of squares)^beta. ONNX Runtime takes the"
+                + " power by float32 approximations.",
+            e -> e.difference() <= 0x1p-18 * largest(e.ours())),
+        new Known(
+            "scores-of-attention",
+            Kind.VALUES,
+            List.of("QAttention"),
+            "Results differ by less than 2^-13 of the largest.",
+            "ContribOperators.md, QAttention: the softmax of products of numbers whose codes are given."
+                + " Products near 1000 have float32 errors near 2^-14, which are those of their"
+                + " exponentials.",
+            e -> e.difference() <= 0x1p-13 * largest(e.ours())),
+        new Known(
+            "shrunk-integers",
+            Kind.VALUES,
+            List.of("Shrink"),
+            "Integers beyond 2^53.",
+            "Operators.md, Shrink: x - bias and the like with bias a float32. Tersor computes in float64,"
+                + " ONNX Runtime in float32 (whose 2^64 is no uint64).",
+            e -> e.type().isInteger() && e.each(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p53)),
+        new Known(
+            "exponents-of-negatives",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "A negative number that becomes float8e8m0: its exponent in Tersor, the least number in ONNX"
+                + " Runtime.",
+            "Operators.md, Cast: nothing is said of a sign, which the type does not have. Tersor drops it,"
+                + " as the specification's reference code does.",
+            e ->
+                result(e) == DType.F8E8M0
+                    && e.type() != DType.STRING
+                    && e.each(i -> e.in(0).getDouble(i) < 0)),
+        new Known(
+            "ties-of-small-integers",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "A float halfway between two integers of 2 or 4 bits: the even one in Tersor, the one farther"
+                + " from 0 in ONNX Runtime.",
+            "Technical details of int4 and int2: a float is rounded to the nearest integer, ties to even,"
+                + " before its low bits are taken.",
+            e ->
+                e.type().isFloat()
+                    && result(e).bits() <= 4
+                    && e.each(i -> isTie(e.in(0).getDouble(i)))),
+        new Known(
+            "integers-of-two-bits",
+            Kind.VALUES,
+            List.of("Cast", "CastLike", "QuantizeLinear"),
+            "int2 and uint2: single elements differ.",
+            "Operators.md, Cast: a value that both types hold stays; QuantizeLinear:"
+                + " saturate(round(x / scale) + zero point). ONNX Runtime's kernels of these types err"
+                + " where rows or tensors do not fill whole bytes of four.",
+            e -> (isTwoBits(e.type()) || isTwoBits(result(e))) && ownIsRight(e)));
+  }
+
+  private static boolean isTie(double x) {
+    return Math.abs(x - Math.floor(x)) == .5;
+  }
+
+  private static boolean isTwoBits(DType type) {
+    return type == DType.I2 || type == DType.U2;
+  }
+
+  /** Whether Tersor's elements are what the formula gives, worked out here. */
+  private static boolean ownIsRight(Evidence e) {
+    if (e.node().op().type().equals("QuantizeLinear")) {
+      Tensor x = e.in(0);
+      Tensor scale = e.in(1);
+      long axis = e.number("axis", 1);
+      int at = (int) (axis < 0 ? axis + x.rank() : axis);
+      return scale.rank() <= 1
+          && e.each(i -> {
+            long inner = 1;
+            for (int d = at + 1; d < x.rank(); d++) {
+              inner *= x.shape()[d];
+            }
+            int s = scale.size() == 1 ? 0 : (int) (i / inner % scale.size());
+            long zero = e.hasInput(2) ? e.in(2).getLong(s) : 0;
+            double code = Math.rint((float) x.getDouble(i) / (float) scale.getDouble(s)) + zero;
+            return e.ours().getLong(i)
+                == (long) Math.clamp(code, result(e).minValue(), result(e).maxValue());
+          });
+    }
+    return e.each(i ->
+        e.ours().getDouble(i) == e.in(0).getDouble(i)
+            || (result(e).isInteger() && Evidence.leaves(result(e), e.in(0).getDouble(i))));
+  }
+
+  /** What a normalised number is multiplied with at most. */
+  private static double gain(Evidence e) {
+    boolean scaled =
+        List.of("LayerNormalization", "InstanceNormalization", "GroupNormalization")
+            .contains(e.node().op().type());
+    return scaled && e.hasInput(1) ? Math.max(1, largest(e.in(1))) : 1;
   }
 
   /** What rounding A to 127ths of the largest of a block can change. */
@@ -512,6 +628,30 @@ final class KnownValues {
     return group / (int) e.number("num_groups", 1);
   }
 
+  /** The same number for elements that are normalised together, where they may lie apart. */
+  private static int[] together(Evidence e, int group) {
+    Tensor x = e.in(0);
+    int[] groups = new int[x.size()];
+    List<Long> axes =
+        e.node().op().type().equals("MeanVarianceNormalization")
+            ? e.has("axes") ? e.numbers("axes") : List.of(0L, 2L, 3L)
+            : List.of();
+    for (int i = 0; i < groups.length; i++) {
+      int rest = i;
+      int unit = 1;
+      for (int d = x.rank() - 1; d >= 0; d--) {
+        int extent = (int) x.shape()[d];
+        if (!axes.contains((long) d) && !axes.contains((long) d - x.rank())) {
+          groups[i] += rest % extent * unit;
+          unit *= extent;
+        }
+        rest /= extent;
+      }
+      groups[i] = axes.isEmpty() ? i / group : groups[i];
+    }
+    return groups;
+  }
+
   /** The largest ratio of a group's mean square to its variance and epsilon. */
   private static double cancellation(Evidence e) {
     Tensor x = e.in(0);
@@ -525,16 +665,22 @@ final class KnownValues {
     if (!x.dtype().isFloat()) {
       return 64;
     }
+    int[] groups = together(e, group);
+    int count = IntStream.of(groups).max().orElse(-1) + 1;
+    double[] sums = new double[count];
+    double[] squares = new double[count];
+    int[] sizes = new int[count];
+    for (int i = 0; i < groups.length; i++) {
+      double value = x.getDouble(i) + (operator.startsWith("Skip") ? added(e, i) : 0);
+      sums[groups[i]] += value;
+      squares[groups[i]] += value * value;
+      sizes[groups[i]]++;
+    }
     double worst = 1;
-    for (int start = 0; start + group <= x.size(); start += group) {
-      double mean = 0;
-      double squares = 0;
-      for (int i = start; i < start + group; i++) {
-        double value = x.getDouble(i) + (operator.startsWith("Skip") ? added(e, i) : 0);
-        mean += value / group;
-        squares += value * value / group;
-      }
-      worst = Math.max(worst, squares / (Math.max(0, squares - mean * mean) + epsilon));
+    for (int g = 0; g < count; g++) {
+      double mean = sums[g] / sizes[g];
+      double square = squares[g] / sizes[g];
+      worst = Math.max(worst, square / (Math.max(0, square - mean * mean) + epsilon));
     }
     return worst;
   }

@@ -36,6 +36,7 @@ record ConvTransposePlan(
         || (x.get(1).isConst() && x.get(1).constValue() % groups != 0)) {
       throw c.error("TSR-0303", x.get(1) + " channels do not make " + groups + " groups");
     }
+    c.demandEqual(x.get(1), w.getFirst());
     if (x.get(1).isConst() && w.getFirst().isConst() && !x.get(1).equals(w.getFirst())) {
       throw c.error("TSR-0303", "X has " + x.get(1) + " channels and W expects " + w.getFirst());
     }
@@ -114,7 +115,9 @@ record ConvTransposePlan(
     Axis n = new Axis("n", xs.getFirst());
     Axis g = new Axis("g", DimExpr.of(groups));
     Axis m = new Axis("m", ws.get(1));
-    DimExpr perGroup = xs.get(1).floorDiv(groups);
+    // Both are the same; a weight tells it before the model runs.
+    DimExpr channels = ws.getFirst().isConst() ? ws.getFirst() : xs.get(1);
+    DimExpr perGroup = channels.floorDiv(groups);
     Axis ic = new Axis("ic", perGroup);
     List<Axis> o = Shapes.axes("o", out.subList(2, out.size()));
     List<Axis> k = Shapes.axes("k", ws.subList(2, ws.size()));

@@ -57,7 +57,9 @@ final class ElementwiseOperators {
         unary("Floor", Types.FLOATS, 1, 6, 13).exact().is("floor(x)"),
         unary("Ceil", Types.FLOATS, 1, 6, 13).exact().is("ceil(x)"),
         unary("Round", Types.FLOATS, 11, 22).exact().is("rint(x)"),
-        unary("Sign", Types.NUMERIC, 9, 13).exact().is("where(x > 0, 1, where(x < 0, 0 - 1, 0))"),
+        unary("Sign", Types.NUMERIC, 9, 13)
+            .exact()
+            .is("where(x > 0, 1, where(x < 0, 0 - 1, where(x == 0, 0, x)))"),
         variadic("Sum", Types.FLOATS, 1, 6, 8, 13).is("a + b"),
         variadic("Mean", Types.FLOATS, 1, 6, 8, 13).finish("x / n").is("a + b"),
         variadic("Min", Types.NUMERIC, 1, 6, 8, 12, 13).exact().is("min(a, b)"),

@@ -76,9 +76,14 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
         && index.coefficient(inside).isConst(1);
   }
 
-  /** Whether so few rows, or rows of unknown number, should take codes even as they are. */
-  static boolean waitsForMemory(Contraction c) {
-    return !c.extentM().isConst() || c.extentM().constValue() <= FEW_ROWS;
+  /**
+   * Whether rows that are no codes should take them: few, or of unknown number, they wait for
+   * memory anyway.
+   *
+   * @param small whether memory counts more than time, for any number of rows
+   */
+  static boolean readsCodes(Contraction c, boolean small) {
+    return small || !c.extentM().isConst() || c.extentM().constValue() <= FEW_ROWS;
   }
 
   /** Whether products of bytes are summed. */

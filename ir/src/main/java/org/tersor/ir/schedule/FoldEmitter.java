@@ -151,11 +151,18 @@ final class FoldEmitter {
 
   /** Reads in an expression, those in a fold as often as it is unrolled. */
   private static long reads(KExpr expr) {
-    long reads = KExprs.all(expr, KExpr.At.class).size();
+    long reads = outerReads(expr);
     for (KExpr.Fold inner : KExprs.all(expr, KExpr.Fold.class)) {
-      reads += (copies(inner.axes()) - 1) * KExprs.all(inner.body(), KExpr.At.class).size();
+      reads += (copies(inner.axes()) - 1) * outerReads(inner.body());
     }
     return reads;
+  }
+
+  /** A function as an exponential is as much code as many reads. */
+  private static long outerReads(KExpr expr) {
+    long functions =
+        KExprs.all(expr, KExpr.Un.class).stream().filter(u -> u.op().isTranscendental()).count();
+    return KExprs.all(expr, KExpr.At.class).size() + 2L * READS * functions;
   }
 
   /** Copies of the body when these loops are unrolled. */

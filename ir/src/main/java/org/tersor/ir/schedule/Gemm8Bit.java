@@ -42,6 +42,11 @@ final class Gemm8Bit {
     return (int) (((1L << 24) - 1) / (bound(c.row()) * bound(c.column())));
   }
 
+  /** The smallest type of all values of the column factor, which is a code less its zero point. */
+  Scalar difference() {
+    return c.column().zero().isPresent() ? Scalar.I16 : c.column().element();
+  }
+
   private static long bound(Contraction.Factor factor) {
     return factor.element() == Scalar.U8 || factor.zero().isPresent() ? 255 : 128;
   }

@@ -77,10 +77,11 @@ final class GemmSchedule {
     this.mode = !c.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
     int elementBytes = c.fold().scalar().bytes();
     this.steering = scheduler.steering();
+    boolean small = target.has(Target.Feature.SMALL_MEMORY);
     this.coded =
         mode == Mode.FLOAT && isWeight(scheduler, c.column())
             ? CodedColumn.of(c)
-                .filter(match -> match.sumsBytes(target) || CodedColumn.waitsForMemory(c))
+                .filter(match -> match.sumsBytes(target) || CodedColumn.readsCodes(c, small))
             : Optional.empty();
     boolean dots = mode == Mode.DOT4 || coded.filter(match -> match.sumsBytes(target)).isPresent();
     this.tile =
@@ -95,7 +96,14 @@ final class GemmSchedule {
                 target.lanes(elementBytes)));
     this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
     this.panels =
-        new Panels(scheduler, c, tile, panelElement(), mode == Mode.DOT4 ? 4 : 1, integers);
+        new Panels(
+            scheduler,
+            c,
+            tile,
+            panelElement(),
+            small && mode == Mode.EXACT_F32 ? integers.difference() : panelElement(),
+            mode == Mode.DOT4 ? 4 : 1,
+            integers);
     this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
     this.fused = c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
@@ -289,13 +297,17 @@ final class GemmSchedule {
     return Math.min(Math.ceilDiv(rows, tile.rows()), Math.ceilDiv(m, tile.rows())) * tile.rows();
   }
 
-  /** What a stage reads as codes, if what {@code constant} says are weights. */
-  static Scheduler.Codes codes(Stage stage, Predicate<Buf> constant) {
+  /**
+   * What a stage reads as codes, if what {@code constant} says are weights.
+   *
+   * @param small see {@link CodedColumn#readsCodes}
+   */
+  static Scheduler.Codes codes(Stage stage, Predicate<Buf> constant, boolean small) {
     return Contraction.match(stage)
         .filter(c -> c.column().buffers().stream().allMatch(constant))
         .flatMap(c ->
             CodedColumn.of(c)
-                .filter(match -> match.row().isPresent() || CodedColumn.waitsForMemory(c)))
+                .filter(match -> match.row().isPresent() || CodedColumn.readsCodes(c, small)))
         .map(match -> match.row().isPresent() ? Scheduler.Codes.BOTH : Scheduler.Codes.WEIGHTS)
         .orElse(Scheduler.Codes.NONE);
   }

@@ -35,6 +35,7 @@ final class Panels {
   private final Contraction c;
   private final GemmTile tile;
   private final Scalar element;
+  private final Scalar kept;
   private final int group;
   private final Gemm8Bit integers;
   private final boolean columnAtLoad;
@@ -45,17 +46,23 @@ final class Panels {
   private Optional<Buf> columnPanel = Optional.empty();
   private Optional<Buf> rowPanel = Optional.empty();
 
+  /**
+   * @param element of what the inner loop multiplies
+   * @param kept element of weights in memory, which becomes that when they are read
+   */
   Panels(
       Scheduler scheduler,
       Contraction c,
       GemmTile tile,
       Scalar element,
+      Scalar kept,
       int group,
       Gemm8Bit integers) {
     this.scheduler = scheduler;
     this.c = c;
     this.tile = tile;
     this.element = element;
+    this.kept = kept;
     this.group = group;
     this.integers = integers;
     this.columnAtLoad = isWeight(c.column());
@@ -134,13 +141,22 @@ final class Panels {
     if (columnAtLoad && columns) {
       columnPanel =
           Optional.of(
-              pack("columns", c.column(), columnBatch, c.n(), c.extentN(), tile.width(), true));
+              pack(
+                  "columns",
+                  kept,
+                  c.column(),
+                  columnBatch,
+                  c.n(),
+                  c.extentN(),
+                  tile.width(),
+                  true));
     }
     if (!rowInPlace) {
       rowPanel =
           Optional.of(
               pack(
                   "rows",
+                  element,
                   c.row(),
                   rowBatch,
                   c.m().stream().toList(),
@@ -150,12 +166,9 @@ final class Panels {
     }
   }
 
-  /** Element of a factor as the panel stores it. */
-  private KExpr stored(Contraction.Factor factor) {
-    if (group > 1) {
-      return K.castInRange(element, integers.code(factor));
-    }
-    return K.castInRange(element, factor.whole());
+  /** Element of a factor as a panel stores it. */
+  private KExpr stored(Contraction.Factor factor, Scalar as) {
+    return K.castInRange(as, group > 1 ? integers.code(factor) : factor.whole());
   }
 
   /** A k and whether its product belongs to the sum. */
@@ -187,6 +200,7 @@ final class Panels {
   /** A stage writes [batch][x / width][steps][width][group], zero where x or k is outside. */
   private Buf pack(
       String name,
+      Scalar as,
       Contraction.Factor factor,
       List<Axis> batch,
       List<Axis> x,
@@ -204,16 +218,14 @@ final class Panels {
     Positions.decompose(place.k, c.k(), replacement);
     KExpr inside = K.and(K.lt(position, K.dim(extent)), place.counts);
     boolean bytes = group > 1;
-    KExpr value = KExprs.substitute(bytes ? integers.code(factor) : stored(factor), replacement);
-    KExpr outside = K.literal(bytes ? Scalar.I32 : element, 0L);
-    KExpr guarded = K.castInRange(element, new KExpr.If(inside, value, outside));
+    KExpr value = KExprs.substitute(bytes ? integers.code(factor) : factor.whole(), replacement);
+    KExpr outside = K.literal(value.scalar(), 0L);
+    KExpr guarded = K.castInRange(as, new KExpr.If(inside, value, outside));
     List<Axis> axes = new ArrayList<>(batch);
     axes.addAll(List.of(block, step, lane, part));
     Buf buffer =
         new Buf(
-            c.stage().target().name() + "_" + name,
-            element,
-            axes.stream().map(Axis::extent).toList());
+            c.stage().target().name() + "_" + name, as, axes.stream().map(Axis::extent).toList());
     scheduler.auxiliary(Stage.of(buffer, axes, guarded), atLoad);
     return StageSimplifier.flat(buffer);
   }
@@ -229,7 +241,14 @@ final class Panels {
     Expr load(NestEmitter nest, Expr k, int v, Type type) {
       Expr row = plus(base, times(k, index((long) tile.width() * group)));
       Expr index = plus(row, index((long) v * tile.lanes() * group));
-      return new Expr.Load(type, buffer.name(), index, Optional.empty());
+      Scalar kept = buffer.element();
+      if (group > 1 || kept == type.scalar()) {
+        return new Expr.Load(type, buffer.name(), index, Optional.empty());
+      }
+      Expr code =
+          new Expr.Load(new Type(kept, type.lanes()), buffer.name(), index, Optional.empty());
+      Expr number = new Expr.Cast(new Type(Scalar.I32, type.lanes()), code, true);
+      return new Expr.Cast(type, number, true);
     }
   }
 
@@ -257,7 +276,12 @@ final class Panels {
     String name = nest.fresh("panel");
     nest.emit(new Stmt.Alloc(name, Type.of(element), nest.dim(size), Stmt.Space.LOCAL));
     new PanelPacker(
-            nest, c, tile, name, group == 1 ? stored(c.column()) : integers.code(c.column()), group)
+            nest,
+            c,
+            tile,
+            name,
+            group == 1 ? stored(c.column(), element) : integers.code(c.column()),
+            group)
         .pack(n0);
     return new Column(new Buf(name, element, List.of(size)), index(0), tile, group);
   }
@@ -269,7 +293,7 @@ final class Panels {
 
   /** Buffers that packing in a task reads. */
   List<Buf> columnReads() {
-    return columnInTask() ? List.copyOf(StageSimplifier.buffers(stored(c.column()))) : List.of();
+    return columnInTask() ? List.copyOf(StageSimplifier.buffers(c.column().whole())) : List.of();
   }
 
   /** Reads of the row factor; {@code k} is a step of the inner loop. */

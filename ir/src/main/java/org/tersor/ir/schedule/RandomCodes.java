@@ -65,7 +65,7 @@ final class RandomCodes {
     Kernel kernel =
         new Kernel("codes", inputs, List.of(y), List.of(Stage.of(y, List.of(m, n), value)));
     Scheduler.Codes expected = rowCodes ? Scheduler.Codes.BOTH : Scheduler.Codes.WEIGHTS;
-    if (Scheduler.codes(kernel, weights) != expected) {
+    if (Scheduler.codes(kernel, weights, false) != expected) {
       throw new IllegalStateException("decoded at load: " + kernel);
     }
     return KernelTestKit.of(kernel, Map.of("M", (long) random.nextInt(0, 20)), weights, random);

@@ -108,13 +108,14 @@ public final class Scheduler {
    * What the products of a kernel read as codes.
    *
    * @param constantInputs names of the inputs that are weights
+   * @param small whether memory counts more than time
    */
-  public static Codes codes(Kernel kernel, Set<String> constantInputs) {
+  public static Codes codes(Kernel kernel, Set<String> constantInputs, boolean small) {
     return kernel.program().isPresent()
         ? Codes.NONE
         : kernel.stages().stream()
             .map(StageSimplifier::simplify)
-            .map(stage -> GemmSchedule.codes(stage, b -> constantInputs.contains(b.name())))
+            .map(stage -> GemmSchedule.codes(stage, b -> constantInputs.contains(b.name()), small))
             .max(Codes::compareTo)
             .orElse(Codes.NONE);
   }
@@ -173,11 +174,16 @@ public final class Scheduler {
   private boolean isConstant(Stage stage) {
     return StageSimplifier.buffers(stage.value()).stream()
             .allMatch(b -> constant.contains(b.name()))
-        && stage.target().elements().isConst()
-        && stage.axes().stream().allMatch(axis -> axis.extent().isConst())
+        && isFixed(stage)
         && KExprs.all(stage.value(), KExpr.Dim.class).isEmpty()
         && KExprs.all(stage.value(), KExpr.Fold.class).stream()
             .allMatch(f -> f.axes().stream().allMatch(axis -> axis.extent().isConst()));
+  }
+
+  /** Whether the sizes of what a stage makes are known before the model runs. */
+  private static boolean isFixed(Stage stage) {
+    return stage.target().elements().isConst()
+        && stage.axes().stream().allMatch(axis -> axis.extent().isConst());
   }
 
   /**
@@ -188,6 +194,7 @@ public final class Scheduler {
     // Weights may meet what is no weight, as zero points that are inputs.
     boolean atLoad =
         weights
+            && isFixed(stage)
             && StageSimplifier.buffers(stage.value()).stream()
                 .allMatch(b -> constant.contains(b.name()) || !isInput(b));
     temporary(StageSimplifier.flat(stage.target()), atLoad);

@@ -1,5 +1,6 @@
 package org.tersor.ir.schedule;
 
+import java.util.EnumSet;
 import java.util.Optional;
 import java.util.Set;
 
@@ -30,7 +31,16 @@ public record Target(
     /** Dot4 in one instruction, without intermediate saturation. */
     DOT4,
     /** Pairs of 16-bit products summed into 32 bits (vpmaddwd; NEON in two instructions). */
-    MADD16
+    MADD16,
+    /** Not of the machine: weights stay codes even where numbers made once would be faster. */
+    SMALL_MEMORY
+  }
+
+  /** The same machine for whom memory counts more than time. */
+  public Target withSmallMemory() {
+    Set<Feature> more = EnumSet.of(Feature.SMALL_MEMORY);
+    more.addAll(features);
+    return new Target(name, kind, vectorBytes, registers, more);
   }
 
   public boolean has(Feature feature) {

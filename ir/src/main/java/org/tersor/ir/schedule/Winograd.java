@@ -1,7 +1,6 @@
 package org.tersor.ir.schedule;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -81,11 +80,6 @@ public final class Winograd {
         case SMALL -> List.of(WinogradTile.F2);
         case OFF -> List.of();
       };
-    }
-
-    /** The choice that a setting names. */
-    public static Optional<Tiles> of(String name) {
-      return Arrays.stream(values()).filter(t -> t.text().equals(name)).findFirst();
     }
 
     /** The name in settings. */

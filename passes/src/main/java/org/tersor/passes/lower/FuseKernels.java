@@ -19,7 +19,10 @@ import org.tersor.ir.schedule.Scheduler;
 public final class FuseKernels {
   private FuseKernels() {}
 
-  public static LoweredGraph fuse(LoweredGraph lowered) {
+  /**
+   * @param small whether memory counts more than time: products read weights in codes
+   */
+  public static LoweredGraph fuse(LoweredGraph lowered, boolean small) {
     Map<Integer, Value> values = new HashMap<>();
     Set<Integer> random = new HashSet<>();
     Map<Integer, IndexDemands.Demand> demands = new HashMap<>();
@@ -43,7 +46,7 @@ public final class FuseKernels {
     Set<Integer> weights = new HashSet<>(constant);
     weights.addAll(ids(lowered, List.copyOf(lowered.constants().keySet()), values));
     Set<Integer> outputs = new HashSet<>(ids(lowered, lowered.graph().outputs(), values));
-    units = withCodes(units, constant, weights, demands.keySet(), outputs);
+    units = withCodes(units, constant, weights, demands.keySet(), outputs, small);
     escaping.addAll(outputs);
     List<KernelCall> calls = new ArrayList<>();
     for (KernelFusion.Unit unit : KernelFusion.fuse(units, escaping)) {
@@ -69,7 +72,8 @@ public final class FuseKernels {
       Set<Integer> constant,
       Set<Integer> weights,
       Set<Integer> demanded,
-      Set<Integer> outputs) {
+      Set<Integer> outputs,
+      boolean small) {
     Map<Integer, KernelFusion.Unit> ofWeights = new HashMap<>();
     Map<Integer, KernelFusion.Unit> ofRows = new HashMap<>();
     List<KernelFusion.Unit> result = new ArrayList<>();
@@ -82,7 +86,7 @@ public final class FuseKernels {
           ofRows.put(unit.outputs().getFirst(), unit);
         }
       }
-      result.add(once ? unit : pulled(unit, ofWeights, ofRows, weights));
+      result.add(once ? unit : pulled(unit, ofWeights, ofRows, weights, small));
     }
     return withoutUnused(result, constant, ofRows.keySet(), outputs);
   }
@@ -99,28 +103,30 @@ public final class FuseKernels {
       KernelFusion.Unit unit,
       Map<Integer, KernelFusion.Unit> ofWeights,
       Map<Integer, KernelFusion.Unit> ofRows,
-      Set<Integer> weights) {
+      Set<Integer> weights,
+      boolean small) {
     if (unit.inputs().stream().noneMatch(ofWeights::containsKey)) {
       return unit;
     }
     KernelFusion.Unit decoding = KernelFusion.pull(unit, ofWeights);
     if (unit.inputs().stream().anyMatch(ofRows::containsKey)) {
       KernelFusion.Unit both = KernelFusion.pull(decoding, ofRows);
-      if (codes(both, weights) == Scheduler.Codes.BOTH) {
+      if (codes(both, weights, small) == Scheduler.Codes.BOTH) {
         return both;
       }
     }
-    return codes(decoding, weights) == Scheduler.Codes.NONE ? unit : decoding;
+    return codes(decoding, weights, small) == Scheduler.Codes.NONE ? unit : decoding;
   }
 
-  private static Scheduler.Codes codes(KernelFusion.Unit unit, Set<Integer> weights) {
+  private static Scheduler.Codes codes(
+      KernelFusion.Unit unit, Set<Integer> weights, boolean small) {
     Set<String> names = new HashSet<>();
     for (int i = 0; i < unit.inputs().size(); i++) {
       if (weights.contains(unit.inputs().get(i))) {
         names.add(unit.kernel().inputs().get(i).name());
       }
     }
-    return Scheduler.codes(unit.kernel(), names);
+    return Scheduler.codes(unit.kernel(), names, small);
   }
 
   private static List<KernelFusion.Unit> withoutUnused(
