@@ -33,6 +33,7 @@ final class KnownRefusals {
             Kind.REFERENCE_REFUSES,
             List.of(
                 "Conv",
+                "FusedConv",
                 "ConvInteger",
                 "ConvTranspose",
                 "QLinearConv",
@@ -62,6 +63,7 @@ final class KnownRefusals {
                 "Attention",
                 "Resize",
                 "MatMul",
+                "LinearClassifier",
                 "StringNormalizer"),
             "An operand without elements, or a size of 0 that is asked for.",
             "Operators.md names no smallest size. ONNX Runtime's kernels refuse a size of 0 by name;"
@@ -74,6 +76,7 @@ final class KnownRefusals {
                         || e.says("Scale value should be greater than 0")
                         || e.says("operand cannot broadcast")
                         || e.says("num_indices = 0")
+                        || e.says("!coefficients_.empty()")
                         || e.says("either[C > 0] or [1][C > 0]")
                         || e.says("should have 2 dimensions"))),
         new Known(
@@ -293,6 +296,21 @@ final class KnownRefusals {
                     && (e.says("requires axis length >= 2")
                         || e.says("mode to pad dimension with a value of 0")
                         || e.says("exceeds maximum allowed"))),
+        new Known(
+            "categories-of-another-type",
+            Kind.WE_REFUSE,
+            List.of("OneHotEncoder"),
+            "Strings with cats_int64s alone, or numbers with cats_strings alone: ONNX Runtime gives zeros.",
+            "Operators-ml.md, OneHotEncoder: the attribute of the input's type is needed.",
+            e -> e.says("no categories of the type")),
+        new Known(
+            "vectors-of-nothing",
+            Kind.WE_REFUSE,
+            List.of("SVMClassifier", "SVMRegressor"),
+            "Samples without features: Tersor refuses a model whose vectors have no numbers.",
+            "Operators-ml.md: support_vectors are the vectors' numbers; a list of none says of no vector"
+                + " how long it is.",
+            e -> e.in(0).size() == 0),
         new Known(
             "products-of-unsigned",
             Kind.REFERENCE_REFUSES,

@@ -172,7 +172,7 @@ final class KnownValues {
         new Known(
             "largest-of-nan",
             Kind.VALUES,
-            List.of("ArgMax", "ArgMin"),
+            List.of("ArgMax", "ArgMin", "MaxPool"),
             "The input holds NaN.",
             "Operators.md does not say how NaN compares. Tersor takes the first NaN, as numpy does;"
                 + " in ONNX Runtime it depends on where it stands.",
@@ -229,11 +229,11 @@ final class KnownValues {
         new Known(
             "logistic-of-doubles",
             Kind.VALUES,
-            List.of("Sigmoid"),
-            "float64: results differ by at most 2^-52.",
+            List.of("Sigmoid", "Swish"),
+            "float64: results differ by at most 2^-50.",
             "Operators.md, Sigmoid: y = 1 / (1 + exp(-x)). Of a negative x ONNX Runtime takes 1 minus"
                 + " the result of -x, which loses the last places.",
-            e -> e.type() == DType.F64 && e.difference() <= 0x1p-52),
+            e -> e.type() == DType.F64 && e.difference() <= 0x1p-50),
         new Known(
             "statistics-in-half",
             Kind.VALUES,
@@ -431,6 +431,26 @@ final class KnownValues {
                 + " ONNX Runtime in float32 (whose 2^64 is no uint64).",
             e -> e.type().isInteger() && e.each(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p53)),
         new Known(
+            "norms-of-integers",
+            Kind.VALUES,
+            List.of("Normalizer"),
+            "Integers of 2^31 and more with norm=L2.",
+            "Operators-ml.md, Normalizer: the root of the sum of squares, of which ONNX Runtime takes the"
+                + " squares in the integer type.",
+            e -> e.type().isInteger() && largest(e.in(0)) >= 0x1p31),
+        new Known(
+            "softmax-of-one-target",
+            Kind.VALUES,
+            List.of("LinearRegressor"),
+            "post_transform SOFTMAX or SOFTMAX_ZERO of one target: 1 in Tersor, the plain score in ONNX"
+                + " Runtime.",
+            "Operators-ml.md, LinearRegressor, post_transform: the transform of the scores, which for one"
+                + " number is 1.",
+            e ->
+                e.word("post_transform", "NONE").startsWith("SOFTMAX")
+                    && e.number("targets", 1) == 1
+                    && e.each(i -> e.ours().getDouble(i) == 1 || e.ours().getDouble(i) == 0)),
+        new Known(
             "exponents-of-negatives",
             Kind.VALUES,
             List.of("Cast", "CastLike"),
@@ -538,6 +558,9 @@ final class KnownValues {
 
   private static boolean readsAs(String text, double number) {
     try {
+      if (Float.parseFloat(text) == (float) number) {
+        return true;
+      }
       double read = Double.parseDouble(text);
       // Eight digits.
       return read == number || Math.abs(read - number) <= 0.5e-7 * Math.abs(number);

@@ -37,7 +37,12 @@ final class Conv extends OpBase implements Differentiable {
   static Conv fused() {
     return new Conv(
         Activation.attributes(
-            attributes(inputs(OpSchema.of("com.microsoft", "FusedConv", 1)).optional("Z", "T"))));
+            attributes(
+                inputs(
+                        OpSchema.of("com.microsoft", "FusedConv", 1)
+                            .sample(
+                                "group=1|2; X[n group.c s*2]; k=each(s, 1..3); W[group.m c k*]; B[group.m]; Z=-; kernel_shape=k; strides=each(s, 1..2); pads=each2(s, 0..1); dilations=-; auto_pad=-; activation=Relu|Sigmoid|Tanh; activation_params=-; activation_alpha=-; activation_beta=-; activation_gamma=-"))
+                    .optional("Z", "T"))));
   }
 
   private static OpSchema.Builder inputs(OpSchema.Builder schema) {

@@ -42,7 +42,9 @@ final class Dropout extends OpBase {
     OpSchema.Builder schema =
         own
             ? OpSchema.of(OpKey.TERSOR, "Dropout", 1)
-            : OpSchema.of("", "Dropout", 1, 6, 7, 10, 12, 13, 22);
+            : OpSchema.of("", "Dropout", 1, 6, 7, 10, 12, 13, 22)
+                .sample(
+                    "-6: -; data[d*]; ratio=-; training_mode=-; seed=-; is_test=-; consumed_inputs=-");
     schema
         .input("data", "T")
         .optional("ratio", "R")

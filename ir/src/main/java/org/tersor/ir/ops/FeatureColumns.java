@@ -38,9 +38,10 @@ final class FeatureColumns extends TabledOperator {
       case SCALER ->
           schema(own, "Scaler", 1)
               .sample(
-                  "X[n f]; offset=copies(f, -1.0..1.0); scale=copies(f, 0.5..2.0) || X[n f]; offset=copies(1, -1.0..1.0); scale=copies(1, 0.5..2.0)")
+                  "X[n f]; offset!=copies(f, -1.0..1.0); scale!=copies(f, 0.5..2.0) || X[n f]; offset!=copies(1, -1.0..1.0); scale!=copies(1, 0.5..2.0)")
               .input("X", "T")
               .output("Y", "F")
+              .types("F", Types.set(DType.F32))
               .types("T", FeatureOperators.NUMBERS)
               .attribute("offset", AttributeKind.FLOATS)
               .attribute("scale", AttributeKind.FLOATS)

@@ -52,15 +52,17 @@ final class LinearModel extends TabledOperator {
         ? schema
             .output("Y", "*")
             .output("Z", "F")
+            .types("F", Types.set(DType.F32))
             .sample(
-                "X[n f]; m=2..3; k=times(m, f); coefficients=copies(k, -2.0..2.0); intercepts!=copies(m, -1.0..1.0); classlabels_ints=count(m); classlabels_strings=-; post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO; multi_class=0|1")
+                "X[n f]; m=2..3; k=times(m, f); coefficients!=copies(k, -2.0..2.0); intercepts!=copies(m, -1.0..1.0); classlabels_ints!=count(m); classlabels_strings=-; post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO; multi_class=0|1")
             .attribute("classlabels_ints", AttributeKind.INTS)
             .attribute("classlabels_strings", AttributeKind.STRINGS)
             .attribute("multi_class", AttributeKind.INT)
         : schema
             .sample(
-                "X[n f]; targets=1..3; k=times(targets, f); coefficients=copies(k, -2.0..2.0); intercepts=copies(targets, -1.0..1.0); post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO|PROBIT")
+                "X[n f]; targets=1..3; k=times(targets, f); coefficients!=copies(k, -2.0..2.0); intercepts=copies(targets, -1.0..1.0); post_transform=NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO|PROBIT")
             .output("Y", "F")
+            .types("F", Types.set(DType.F32))
             .attribute("targets", AttributeKind.INT);
   }
 

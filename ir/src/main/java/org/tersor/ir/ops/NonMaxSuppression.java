@@ -27,7 +27,11 @@ import org.tersor.runtime.Tensor;
  */
 final class NonMaxSuppression extends OpBase {
   NonMaxSuppression() {
-    super(operands(OpSchema.of("", "NonMaxSuppression", 10, 11)).output("selected_indices", "I"));
+    super(
+        operands(OpSchema.of("", "NonMaxSuppression", 10, 11))
+            .sample(
+                "boxes[b n 4]; scores[b c n]; max_output_boxes_per_class[]=1..3; iou_threshold[]=0.0..1.0; score_threshold[]=-0.5..0.5; center_point_box=0|1")
+            .output("selected_indices", "I"));
   }
 
   private static OpSchema.Builder operands(OpSchema.Builder schema) {

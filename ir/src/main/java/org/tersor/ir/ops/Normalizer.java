@@ -27,6 +27,7 @@ final class Normalizer extends OpBase {
             .sample("X[n f]; norm=MAX|L1|L2")
             .input("X", "T")
             .output("Y", "F")
+            .types("F", Types.set(DType.F32))
             .types("T", FeatureOperators.NUMBERS)
             .attribute("norm", AttributeKind.STRING)
             .tolerance(OpSchema.Tolerance.ACCUMULATION));

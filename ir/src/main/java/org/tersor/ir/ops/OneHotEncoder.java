@@ -30,6 +30,7 @@ final class OneHotEncoder extends TabledOperator {
                 "X[n m]; cats_int64s=dims(0 1 2 3); cats_strings=-; zeros=1 || X[n m]; cats_strings=words(a, B, zebra); cats_int64s=-; zeros=1")
             .input("X", "T")
             .output("Y", "F")
+            .types("F", Types.set(DType.F32))
             .types("T", Types.union(FeatureOperators.NUMBERS, Types.set(DType.STRING)))
             .attribute("cats_int64s", AttributeKind.INTS)
             .attribute("cats_strings", AttributeKind.STRINGS)
@@ -98,7 +99,7 @@ final class OneHotEncoder extends TabledOperator {
         boolean hit =
             x.dtype() == DType.STRING
                 ? x.strings()[i].equals(names(c).get(k))
-                : x.getDouble(i) == c.intsAttr("cats_int64s").orElseThrow()[k];
+                : (long) x.getDouble(i) == c.intsAttr("cats_int64s").orElseThrow()[k];
         found |= hit;
         y.setDouble(i * count + k, hit ? 1 : 0);
       }
@@ -120,8 +121,8 @@ final class OneHotEncoder extends TabledOperator {
   Lowering kernel(OpContext c) {
     KernelBuilder kernel = new KernelBuilder(this, c);
     List<Axis> axes = Shapes.axes(kernel.out(0).shape());
-    KExpr x = K.cast(Scalar.F64, kernel.value(0, Shapes.refs(axes.subList(0, axes.size() - 1))));
-    KExpr category = K.cast(Scalar.F64, K.at(kernel.in(table(0)), K.axis(axes.getLast())));
+    KExpr x = K.cast(Scalar.I64, kernel.value(0, Shapes.refs(axes.subList(0, axes.size() - 1))));
+    KExpr category = K.cast(Scalar.I64, K.at(kernel.in(table(0)), K.axis(axes.getLast())));
     kernel.stage(kernel.out(0), axes, K.select(K.eq(x, category), K.f32(1), K.f32(0)));
     return kernel.build();
   }

@@ -131,7 +131,8 @@ final class Recurrent extends OpBase {
             .replace("D", Integer.toString(directions))
         + " direction="
         + direction
-        + "; initial_c=-; P=-; sequence_lens=-; layout=-; clip=-; input_forget=-; output_sequence=-";
+        + "; sequence_lens=-; layout=-; clip=-; output_sequence=-"
+        + (kind == Kind.LSTM ? "; initial_c=-; P=-; input_forget=-" : "");
   }
 
   /**
