@@ -439,17 +439,17 @@ final class KnownValues {
                 + " squares in the integer type.",
             e -> e.type().isInteger() && largest(e.in(0)) >= 0x1p31),
         new Known(
-            "softmax-of-one-target",
+            "score-of-one-target",
             Kind.VALUES,
             List.of("LinearRegressor"),
-            "post_transform SOFTMAX or SOFTMAX_ZERO of one target: 1 in Tersor, the plain score in ONNX"
-                + " Runtime.",
-            "Operators-ml.md, LinearRegressor, post_transform: the transform of the scores, which for one"
-                + " number is 1.",
+            "post_transform SOFTMAX, SOFTMAX_ZERO or LOGISTIC with one target: ONNX Runtime gives the"
+                + " plain score.",
+            "Operators-ml.md, LinearRegressor, post_transform: the transform of the scores, which the"
+                + " softmax of one number has, too: 1.",
             e ->
-                e.word("post_transform", "NONE").startsWith("SOFTMAX")
-                    && e.number("targets", 1) == 1
-                    && e.each(i -> e.ours().getDouble(i) == 1 || e.ours().getDouble(i) == 0)),
+                List.of("SOFTMAX", "SOFTMAX_ZERO", "LOGISTIC")
+                        .contains(e.word("post_transform", "NONE"))
+                    && e.number("targets", 1) == 1),
         new Known(
             "exponents-of-negatives",
             Kind.VALUES,

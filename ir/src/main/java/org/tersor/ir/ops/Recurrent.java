@@ -132,7 +132,11 @@ final class Recurrent extends OpBase {
         + " direction="
         + direction
         + "; sequence_lens=-; layout=-; clip=-; output_sequence=-"
-        + (kind == Kind.LSTM ? "; initial_c=-; P=-; input_forget=-" : "");
+        + switch (kind) {
+          case RNN -> "";
+          case GRU -> "; -2: linear_before_reset=-";
+          case LSTM -> "; initial_c=-; P=-; input_forget=-";
+        };
   }
 
   /**

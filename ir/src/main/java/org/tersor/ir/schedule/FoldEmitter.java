@@ -48,6 +48,9 @@ final class FoldEmitter {
     }
   }
 
+  /** Nothing is unrolled so often; products of a few such numbers are no overflow. */
+  private static final long MANY = 1 << 12;
+
   /** Reads that a turn of a usual fold has; longer bodies are unrolled less. */
   private static final int READS = 8;
 
@@ -149,28 +152,27 @@ final class FoldEmitter {
     return copies(axes) <= most && copies(axes) * reads(fold.body()) <= (long) READS * most;
   }
 
-  /** Reads in an expression, those in a fold as often as it is unrolled. */
+  /**
+   * Reads in an expression, those in a fold as often as it is unrolled; a function as an
+   * exponential is as much code as many reads.
+   */
   private static long reads(KExpr expr) {
-    long reads = outerReads(expr);
-    for (KExpr.Fold inner : KExprs.all(expr, KExpr.Fold.class)) {
-      reads += (copies(inner.axes()) - 1) * outerReads(inner.body());
-    }
-    return reads;
-  }
-
-  /** A function as an exponential is as much code as many reads. */
-  private static long outerReads(KExpr expr) {
-    long functions =
-        KExprs.all(expr, KExpr.Un.class).stream().filter(u -> u.op().isTranscendental()).count();
-    return KExprs.all(expr, KExpr.At.class).size() + 2L * READS * functions;
+    long own =
+        switch (expr) {
+          case KExpr.At at -> 1;
+          case KExpr.Un un when un.op().isTranscendental() -> 2L * READS;
+          default -> 0;
+        };
+    long inside = KExprs.operands(expr).stream().mapToLong(FoldEmitter::reads).sum();
+    return own + (expr instanceof KExpr.Fold fold ? copies(fold.axes()) * inside : inside);
   }
 
   /** Copies of the body when these loops are unrolled. */
   private static long copies(List<Axis> axes) {
     long copies = 1;
     for (Axis axis : axes) {
-      long extent = axis.extent().isConst() ? axis.extent().constValue() : Integer.MAX_VALUE;
-      copies = Math.min(Integer.MAX_VALUE, copies * Math.min(Integer.MAX_VALUE, extent));
+      long extent = axis.extent().isConst() ? axis.extent().constValue() : MANY;
+      copies = Math.min(MANY, copies * Math.min(MANY, extent));
     }
     return copies;
   }
