@@ -47,12 +47,14 @@ final class KnownShapes {
             false),
         new Known(
             "empty-arg-max",
-            Kind.SHAPE,
+            Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
             List.of("ArgMax", "ArgMin"),
-            "An empty input keeps the size of its reduced axis in ONNX Runtime.",
+            "An empty input keeps the size of its reduced axis in ONNX Runtime, and what wants another"
+                + " shape fails; also in chains.",
             "Operators.md, keepdims: the reduced dimension is kept with size 1 or pruned, whatever"
                 + " the other sizes are.",
-            e -> e.in(0).size() == 0),
+            e -> e.in(0).size() == 0 && (!e.isAlone() || e.finding().kind() == Kind.SHAPE),
+            true),
         new Known(
             "product-of-nothing",
             Set.of(Kind.VALUES, Kind.SHAPE),

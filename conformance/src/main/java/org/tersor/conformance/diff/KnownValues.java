@@ -165,9 +165,11 @@ final class KnownValues {
                 + " Runtime takes the difference of the mean of squares and the squared mean, in"
                 + " float32, which cancels.",
             e ->
-                e.isResult()
-                    && e.ours().dtype().isFloat()
-                    && e.each(i -> near(e, i, 0x1p-22 * gain(e) * cancellation(e))),
+                e.ours().dtype().isFloat()
+                    && (e.isResult()
+                        ? e.each(i -> near(e, i, 0x1p-22 * gain(e) * cancellation(e)))
+                        : cancellation(e) >= 64
+                            && e.difference() <= 0x1p-12 * Math.max(1, largest(e.ours()))),
             true),
         new Known(
             "largest-of-nan",
@@ -451,6 +453,14 @@ final class KnownValues {
                         .contains(e.word("post_transform", "NONE"))
                     && e.number("targets", 1) == 1),
         new Known(
+            "texts-of-truth",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "A bool as text: True or False in Tersor, 1 or 0 in ONNX Runtime.",
+            "Operators.md, Cast: numbers become plain texts; of bool nothing is said. Tersor writes what the"
+                + " specification's reference code does.",
+            e -> e.type() == DType.BOOL && result(e) == DType.STRING),
+        new Known(
             "exponents-of-negatives",
             Kind.VALUES,
             List.of("Cast", "CastLike"),
@@ -581,16 +591,16 @@ final class KnownValues {
     // Positions of operands that broadcast are not worth finding: any pair may be it.
     Tensor base = e.in(0);
     Tensor exponent = e.in(1);
-    boolean same = base.size() == e.ours().size() && exponent.size() == e.ours().size();
-    for (int k = 0; k < exponent.size(); k++) {
-      int b = same || base.size() == e.ours().size() ? i : 0;
-      double power =
-          Math.pow(base.getDouble(Math.min(b, base.size() - 1)), exponent.getDouble(same ? i : k));
-      if (Evidence.leaves(base.dtype(), power)) {
-        return true;
-      }
-    }
-    return false;
+    return places(base, e, i)
+        .anyMatch(b ->
+            places(exponent, e, i)
+                .anyMatch(k ->
+                    Evidence.leaves(
+                        base.dtype(), Math.pow(base.getDouble(b), exponent.getDouble(k)))));
+  }
+
+  private static IntStream places(Tensor operand, Evidence e, int i) {
+    return operand.size() == e.ours().size() ? IntStream.of(i) : IntStream.range(0, operand.size());
   }
 
   /** Whether the magnitudes of all elements have no place in the type, added or multiplied. */
