@@ -346,4 +346,31 @@ class OperatorEdgesTest {
           backend);
     }
   }
+
+  @Test
+  void signOfNanIsNan() {
+    Tensor x = Tensor.of(new float[] {Float.NaN, -0f, -2, 3}, 4);
+    Graph graph = graph(13, "", "Sign", Map.of(), 1, x);
+    for (String backend : BACKENDS) {
+      assertArrayEquals(
+          new float[] {Float.NaN, 0, -1, 1}, call(graph, backend, x).getFirst().floats());
+    }
+  }
+
+  /** Cubic weights go beyond 0 and 255; a filter rounds, an interpolation truncates. */
+  @Test
+  void pictureResultsSaturate() {
+    Tensor x = Tensor.zeros(DType.U8, 1, 1, 1, 4);
+    x.setLong(1, 255);
+    x.setLong(2, 255);
+    Tensor sizes = Tensor.of(new long[] {1, 1, 1, 8}, 4);
+    Tensor none = Tensor.zeros(DType.F32, 0);
+    Map<String, Attribute> cubic = Map.of("mode", new Attribute.StringAttr("cubic"));
+    Graph graph = graph(19, "", "Resize", cubic, 1, x, none, none, sizes);
+    for (String backend : BACKENDS) {
+      Tensor y = call(graph, backend, x, none, none, sizes).getFirst();
+      assertEquals(0, y.getLong(0), "below zero");
+      assertEquals(255, y.getLong(3), "beyond the largest");
+    }
+  }
 }

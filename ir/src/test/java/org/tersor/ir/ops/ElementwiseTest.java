@@ -41,7 +41,9 @@ class ElementwiseTest {
                 schema.name() + " " + dtype.text(),
                 () -> {
                   OperatorTestKit kit = node(schema.name(), version);
-                  long[][] shapes = {{3, 1, 5}, {4, 1}, {3, 4, 5}};
+                  // The first operand of PRelu cannot be broadcast.
+                  long[] first = {3, schema.name().equals("PRelu") ? 4 : 1, 5};
+                  long[][] shapes = {first, {4, 1}, {3, 4, 5}};
                   int n =
                       schema.inputs().getFirst().arity() == OpSchema.Arity.VARIADIC
                           ? 3
@@ -271,5 +273,18 @@ class ElementwiseTest {
       Tensor like = Tensor.zeros(to, 1);
       node("CastLike", 24).input(x).input(like).attr("saturate", saturate).tolerance(0).check();
     }
+  }
+
+  @Test
+  void slopesDoNotWiden() {
+    TersorException refused =
+        assertThrows(
+            TersorException.class,
+            () ->
+                node("PRelu", 16)
+                    .input(random(DType.F32, 1, 3, 1, 5))
+                    .input(random(DType.F32, 2, 4, 1))
+                    .check());
+    assertEquals("TSR-0303", refused.code());
   }
 }
