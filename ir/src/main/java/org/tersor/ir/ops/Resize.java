@@ -133,10 +133,12 @@ final class Resize extends OpBase {
   }
 
   private static double whole(ResizePlan plan, DType type, double value) {
+    double least = (double) type.minValue();
+    double most = (double) type.maxValue();
     return switch (plan.whole(type)) {
       case AS_CAST -> value;
-      case SATURATE -> Math.clamp(value, type.minValue(), type.maxValue());
-      case ROUND_AND_SATURATE -> Math.clamp(Math.rint(value), type.minValue(), type.maxValue());
+      case SATURATE -> Math.clamp(value, least, most);
+      case ROUND_AND_SATURATE -> Math.clamp(Math.rint(value), least, most);
     };
   }
 
