@@ -520,7 +520,8 @@ final class KnownValues {
             long zero = e.hasInput(2) ? e.in(2).getLong(s) : 0;
             double code = Math.rint((float) x.getDouble(i) / (float) scale.getDouble(s)) + zero;
             return e.ours().getLong(i)
-                == (long) Math.clamp(code, result(e).minValue(), result(e).maxValue());
+                == (long)
+                    Math.clamp(code, (double) result(e).minValue(), (double) result(e).maxValue());
           });
     }
     return e.each(i ->
