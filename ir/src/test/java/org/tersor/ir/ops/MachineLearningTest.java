@@ -103,9 +103,14 @@ class MachineLearningTest {
         .input(Tensor.of(new long[] {3, 7, 8, -1}, 2, 2))
         .attr("cats_int64s", categories)
         .check();
+    // Floats are cast to integers first.
+    ml("OneHotEncoder", 1)
+        .input(Tensor.of(new float[] {3.5f, -1.9f, 0.5f}, 3))
+        .attr("cats_int64s", categories)
+        .check();
     OperatorTestKit unknown =
         ml("OneHotEncoder", 1)
-            .input(Tensor.of(new float[] {3.5f}, 1))
+            .input(Tensor.of(new float[] {4.5f}, 1))
             .attr("cats_int64s", categories)
             .attr("zeros", 0);
     assertEquals("TSR-0705", assertThrows(TersorException.class, unknown::eval).code());
