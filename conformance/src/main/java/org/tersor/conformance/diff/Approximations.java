@@ -19,6 +19,7 @@ final class Approximations {
           "Erf",
           "Gelu",
           "BiasGelu",
+          "CausalConvWithState",
           "FastGelu",
           "FusedGemm",
           "QuickGelu",

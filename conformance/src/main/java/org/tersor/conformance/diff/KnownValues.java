@@ -344,14 +344,16 @@ final class KnownValues {
             "sums-of-large-integers",
             Kind.VALUES,
             List.of("Einsum"),
-            "Integers beyond 2^53.",
+            "Integers beyond 2^53, or sums that the type cannot hold.",
             "Operators.md, Einsum, T: all numeric types. Tersor sums exactly and wraps around; ONNX"
                 + " Runtime's sums go through floating point and end at the largest integer.",
             e ->
                 e.type().isInteger()
                     && e.each(i ->
                         Math.abs(e.ours().getDouble(i)) >= 0x1p53
-                            || Math.abs(e.theirs().getDouble(i)) >= 0x1p53)),
+                            || Math.abs(e.theirs().getDouble(i)) >= 0x1p53
+                            || e.theirs().getLong(i) == e.type().maxValue()
+                            || e.theirs().getLong(i) == e.type().minValue())),
         new Known(
             "modulus-of-large-integers",
             Kind.VALUES,

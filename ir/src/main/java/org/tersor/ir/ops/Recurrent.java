@@ -134,7 +134,7 @@ final class Recurrent extends OpBase {
         + "; sequence_lens=-; layout=-; clip=-; output_sequence=-"
         + switch (kind) {
           case RNN -> "";
-          case GRU -> "; -2: linear_before_reset=-";
+          case GRU -> "; -2: linear_before_reset=-; -2: outputs=2";
           case LSTM -> "; initial_c=-; P=-; input_forget=-";
         };
   }
