@@ -61,7 +61,7 @@ public final class CostBench {
   }
 
   /** As before, of other layers of the zoo. */
-  static CostTable measure(
+  public static CostTable measure(
       Compiler compiler,
       String backend,
       String target,
