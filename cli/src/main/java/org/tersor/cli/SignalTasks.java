@@ -63,6 +63,27 @@ final class SignalTasks {
     }
   }
 
+  /** Measures something, a step of the progress at a time. */
+  @FunctionalInterface
+  private interface Measurement<T> {
+    T take(Runnable step) throws IOException;
+  }
+
+  private <T> T measured(long steps, Measurement<T> measurement) {
+    List<T> results = new ArrayList<>();
+    options.common.withProgress(
+        "evaluating",
+        steps,
+        step -> {
+          try {
+            results.add(measurement.take(step));
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        });
+    return results.getFirst();
+  }
+
   /**
    * Speech without noise.
    *
@@ -74,20 +95,12 @@ final class SignalTasks {
     List<Executable> stages = new ArrayList<>();
     stages.add(then.isPresent() ? loaded.executable() : recorded(loaded.executable()));
     then.ifPresent(second -> stages.add(recorded(second)));
-    List<Enhancement> results = new ArrayList<>();
-    options.common.withProgress(
-        "evaluating",
-        files.size(),
-        step -> {
-          try {
-            results.add(
+    Enhancement result =
+        measured(
+            files.size(),
+            step ->
                 Enhancement.measure(stages, options.states(), dims(options, loaded), files, step));
-          } catch (IOException e) {
-            throw new UncheckedIOException(e);
-          }
-        });
     writeCalls();
-    Enhancement result = results.getFirst();
     Map<String, Object> json = result.json();
     json.put("backend", loaded.backend());
     options.common.sayJson(json);
@@ -105,22 +118,18 @@ final class SignalTasks {
   int pictures(Optional<Path> reference, Optional<Executable> beside) throws IOException {
     List<Path> all = Samples.pictures(data);
     List<Path> photos = all.subList(0, Math.min(limit, all.size()));
-    List<PictureQuality> results = new ArrayList<>();
-    options.common.withProgress(
-        "evaluating",
-        (long) photos.size() * (beside.isPresent() ? 2 : 1),
-        step -> {
-          try {
-            results.add(
-                PictureQuality.measure(loaded.executable(), dims(options, loaded), photos, step));
-            if (beside.isPresent()) {
-              results.add(
-                  PictureQuality.measure(beside.get(), dims(options, loaded), photos, step));
-            }
-          } catch (IOException e) {
-            throw new UncheckedIOException(e);
-          }
-        });
+    List<Executable> models = new ArrayList<>(List.of(loaded.executable()));
+    beside.ifPresent(models::add);
+    List<PictureQuality> results =
+        measured(
+            (long) photos.size() * models.size(),
+            step -> {
+              List<PictureQuality> each = new ArrayList<>();
+              for (Executable model : models) {
+                each.add(PictureQuality.measure(model, dims(options, loaded), photos, step));
+              }
+              return each;
+            });
     PictureQuality result = results.getFirst();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("metric", "psnr");
@@ -176,25 +185,13 @@ final class SignalTasks {
   int voiceActivity() throws IOException {
     List<Path> all = Speech.files(data);
     List<Path> files = all.subList(0, Math.min(limit, all.size()));
-    List<VoiceActivity> results = new ArrayList<>();
-    options.common.withProgress(
-        "evaluating",
-        files.size(),
-        step -> {
-          try {
-            results.add(
-                VoiceActivity.measure(
-                    recorded(loaded.executable()),
-                    options.states(),
-                    dims(options, loaded),
-                    files,
-                    step));
-          } catch (IOException e) {
-            throw new UncheckedIOException(e);
-          }
-        });
+    Executable model = recorded(loaded.executable());
+    VoiceActivity result =
+        measured(
+            files.size(),
+            step ->
+                VoiceActivity.measure(model, options.states(), dims(options, loaded), files, step));
     writeCalls();
-    VoiceActivity result = results.getFirst();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("metric", "auc");
     json.put("value", result.auc());

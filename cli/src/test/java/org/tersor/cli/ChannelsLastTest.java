@@ -3,7 +3,6 @@ package org.tersor.cli;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Arrays;
 import java.util.HashMap;
@@ -102,8 +101,7 @@ class ChannelsLastTest {
   }
 
   private static void assertSame(Graph graph, String backend, Map<String, Tensor> inputs) {
-    var unavailable = COMPILER.registry().backend(backend).unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, backend);
     Executable reference = COMPILER.executable(graph, "interpreter", CompileOptions.defaults());
     Map<String, Tensor> expected = reference.run(inputs);
     Map<String, Tensor> actual =

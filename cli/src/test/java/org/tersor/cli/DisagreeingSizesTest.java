@@ -3,7 +3,6 @@ package org.tersor.cli;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -69,8 +68,7 @@ class DisagreeingSizesTest {
   @ParameterizedTest
   @ValueSource(strings = {"loop-interpreter", "jvm", "native", "cuda-emulated"})
   void nothingIsReadBeyond(String backend) {
-    var unavailable = COMPILER.registry().backend(backend).unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, backend);
     check(COMPILER.executable(product(), backend, CompileOptions.defaults()), "TSR-0703");
   }
 
@@ -84,8 +82,7 @@ class DisagreeingSizesTest {
   /** The sizes are looked at by C code here, before it looks at anything else. */
   @Test
   void norInALibrary() throws IOException {
-    var unavailable = COMPILER.registry().backend("native").unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, "native");
     Path library = folder.resolve("product.so");
     COMPILER.artifact(product(), "native", List.of(), library, CompileOptions.defaults());
     check(new SoArtifact(library), "TSR-0604");

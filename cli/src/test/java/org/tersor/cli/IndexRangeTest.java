@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -90,8 +89,7 @@ class IndexRangeTest {
   @ParameterizedTest
   @ValueSource(strings = {"interpreter", "loop-interpreter", "jvm", "native", "cuda-emulated"})
   void isRefused(String backend) {
-    var unavailable = COMPILER.registry().backend(backend).unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, backend);
     for (int threads : new int[] {1, 3}) {
       CompileOptions options = CompileOptions.defaults().withThreads(threads);
       check(COMPILER.executable(rows(), backend, options), "TSR-0705", true);
@@ -107,8 +105,7 @@ class IndexRangeTest {
 
   @Test
   void isRefusedInALibrary() throws IOException {
-    var unavailable = COMPILER.registry().backend("native").unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, "native");
     Path library = folder.resolve("rows.so");
     COMPILER.artifact(rows(), "native", List.of(), library, CompileOptions.defaults());
     check(new SoArtifact(library), "TSR-0604", false);

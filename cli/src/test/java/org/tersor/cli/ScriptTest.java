@@ -3,7 +3,6 @@ package org.tersor.cli;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -112,8 +111,7 @@ class ScriptTest {
   @ParameterizedTest
   @ValueSource(strings = {"interpreter", "loop-interpreter", "jvm", "native"})
   void everyBackendRunsIt(String backend) {
-    var unavailable = COMPILER.registry().backend(backend).unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, backend);
     check(COMPILER.executable(graph(), backend, CompileOptions.defaults()));
   }
 
@@ -205,8 +203,7 @@ class ScriptTest {
 
   @Test
   void aLibraryRunsWhatHasSizesBeforeTheCall() throws IOException {
-    var unavailable = COMPILER.registry().backend("native").unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, "native");
     Path library = folder.resolve("swap.so");
     COMPILER.artifact(swapping(), "native", List.of("scalar"), library, CompileOptions.defaults());
     checkSwaps(new SoArtifact(library));
@@ -214,8 +211,7 @@ class ScriptTest {
 
   @Test
   void aLibraryRefusesSizesFromData() {
-    var unavailable = COMPILER.registry().backend("native").unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, "native");
     TersorException e =
         assertThrows(
             TersorException.class,
@@ -240,8 +236,7 @@ class ScriptTest {
   @ParameterizedTest
   @ValueSource(strings = {"jvm", "native"})
   void aShapeFromDataMustFit(String backend) {
-    var unavailable = COMPILER.registry().backend(backend).unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, backend);
     GraphBuilder b = new GraphBuilder(OPSET, 0);
     Value x = b.input("x", TensorType.of(DType.F32, 6));
     Value shape = b.input("shape", TensorType.of(DType.I64, 2));

@@ -6,12 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Random;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -85,14 +83,7 @@ class SmallMemoryTest {
   }
 
   private Executable compile(Graph graph, String backend, String memory) {
-    Optional<String> why =
-        compiler.registry().backends().stream()
-            .filter(b -> b.provider().id().equals(backend))
-            .findFirst()
-            .orElseThrow()
-            .provider()
-            .unavailable();
-    Assumptions.assumeTrue(why.isEmpty(), () -> backend + " is not available: " + why);
+    Backends.assume(compiler, backend);
     return compiler.executable(
         compiler.prepare(graph, CompileOptions.defaults()),
         backend,

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -76,8 +75,7 @@ class SqueezedDataTest {
   @ParameterizedTest
   @ValueSource(strings = {"loop-interpreter", "jvm", "native", "cuda-emulated"})
   void keepsWhatDataMakeLarger(String backend) {
-    var unavailable = COMPILER.registry().backend(backend).unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, backend);
     Executable model = COMPILER.executable(sizesFromData(), backend, CompileOptions.defaults());
     Tensor result = run(model, ROW, 2, 4, 3);
     assertArrayEquals(new long[] {2, 4, 3}, result.shape());
@@ -109,8 +107,7 @@ class SqueezedDataTest {
   @ParameterizedTest
   @ValueSource(strings = {"loop-interpreter", "jvm", "native"})
   void keepsSymbolsOfInputs(String backend) {
-    var unavailable = COMPILER.registry().backend(backend).unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, backend);
     checkSizesOfInputs(
         COMPILER.executable(sizesOfInputs(), backend, CompileOptions.defaults()), "TSR-0703");
   }
@@ -120,8 +117,7 @@ class SqueezedDataTest {
     Path jar = folder.resolve("squeezed.jar");
     COMPILER.artifact(sizesOfInputs(), "jvm", List.of(), jar, CompileOptions.defaults());
     checkSizesOfInputs(JarArtifact.open(jar, 1), "TSR-0703");
-    var unavailable = COMPILER.registry().backend("native").unavailable();
-    assumeTrue(unavailable.isEmpty(), () -> unavailable.orElse(""));
+    Backends.assume(COMPILER, "native");
     Path library = folder.resolve("squeezed.so");
     COMPILER.artifact(sizesOfInputs(), "native", List.of(), library, CompileOptions.defaults());
     checkSizesOfInputs(new SoArtifact(library), "TSR-0604");

@@ -5,8 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Map;
-import java.util.Optional;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tersor.ir.graph.Graph;
@@ -49,14 +47,7 @@ class StrictTypesTest {
   }
 
   private Executable compile(String backend, CompileOptions options) {
-    Optional<String> why =
-        compiler.registry().backends().stream()
-            .filter(b -> b.provider().id().equals(backend))
-            .findFirst()
-            .orElseThrow()
-            .provider()
-            .unavailable();
-    Assumptions.assumeTrue(why.isEmpty(), () -> backend + " is not available: " + why);
+    Backends.assume(compiler, backend);
     return compiler.executable(addAndTakeAway(), backend, options);
   }
 

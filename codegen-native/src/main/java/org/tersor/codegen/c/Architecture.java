@@ -6,10 +6,10 @@ import java.util.Optional;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.runtime.TersorException;
 
-/** Families of processors, each with a compiler of its own. */
+/** What code is compiled for: this machine, or a family of processors by a cross compiler. */
 enum Architecture {
   /** This machine's compiler: the environment variable CC, else {@code cc}. */
-  X86_64("CC", "cc", ""),
+  HOST("CC", "cc", ""),
   /**
    * A cross compiler: CC_AARCH64, else {@code aarch64-linux-gnu-gcc}. Atomics are instructions, as
    * there is no library whose functions they could call.

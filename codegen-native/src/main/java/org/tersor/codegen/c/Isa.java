@@ -61,7 +61,7 @@ enum Isa {
   }
 
   Architecture architecture() {
-    return this == NEON ? Architecture.AARCH64 : Architecture.X86_64;
+    return this == NEON ? Architecture.AARCH64 : Architecture.HOST;
   }
 
   /** Whether there are registers and the usual intrinsics of x86-64 for vectors of that size. */

@@ -151,7 +151,7 @@ public final class NativeBackend implements Backend.OfProgram {
     byte[] library =
         Toolchain.inFolder(folder ->
             Files.readAllBytes(
-                NativeBuild.build(folder, Architecture.X86_64, sources, "library.so")));
+                NativeBuild.build(folder, Architecture.HOST, sources, "library.so")));
     return new MachineCode(sorted, library);
   }
 

@@ -93,7 +93,7 @@ final class NativeBuild {
       faster.put(name, new Source(source.text(), flags));
     });
     return Toolchain.inFolder(folder -> {
-      Path built = build(folder, Architecture.X86_64, faster, "library.so");
+      Path built = build(folder, Architecture.HOST, faster, "library.so");
       cached.ifPresent(file -> BuildCache.keep(built, file));
       return new SharedObject(cached.filter(Files::isRegularFile).orElse(built));
     });

@@ -35,12 +35,12 @@ final class Toolchain {
 
   /** Command words of the compiler for this machine. */
   static List<String> cc() {
-    return Architecture.X86_64.cc();
+    return Architecture.HOST.cc();
   }
 
   /** Why there is no compiler; empty if there is one. */
   static Optional<String> unavailable() {
-    Optional<String> missing = Architecture.X86_64.unavailable();
+    Optional<String> missing = Architecture.HOST.unavailable();
     if (missing.isPresent()) {
       return missing;
     }
@@ -137,7 +137,7 @@ final class Toolchain {
 
   /** A command of the C compiler for this machine. */
   static List<String> command(List<String> flags, String... more) {
-    return Architecture.X86_64.command(flags, more);
+    return Architecture.HOST.command(flags, more);
   }
 
   /**

@@ -1,9 +1,11 @@
 package org.tersor.codegen.c;
 
+import static org.tersor.codegen.c.RandomTensors.random;
+import static org.tersor.codegen.c.RandomTensors.randomBytes;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Attribute.IntAttr;
 import org.tersor.ir.graph.Attribute.IntsAttr;
@@ -266,20 +268,5 @@ enum HotModels {
         in,
         b.constant(randomBytes(DType.U8, 160, 8, 16)),
         b.constant(scales));
-  }
-
-  private static Tensor random(int seed, long... shape) {
-    Tensor tensor = Tensor.zeros(DType.F32, shape);
-    Random random = new Random(seed);
-    for (int i = 0; i < tensor.size(); i++) {
-      tensor.floats()[i] = (float) random.nextGaussian();
-    }
-    return tensor;
-  }
-
-  private static Tensor randomBytes(DType type, long... shape) {
-    Tensor tensor = Tensor.zeros(type, shape);
-    new Random(8).nextBytes(tensor.bytes());
-    return tensor;
   }
 }

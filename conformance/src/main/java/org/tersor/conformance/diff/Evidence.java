@@ -107,6 +107,20 @@ record Evidence(Finding finding, DrawnGraph small, Node node, boolean isAlone) {
     return Optional.ofNullable(small.values().get(node.output(index)));
   }
 
+  /** Type of the result, which may be compared in a wider one. */
+  DType resultType() {
+    return result(output()).map(Tensor::dtype).orElseGet(() -> ours().dtype());
+  }
+
+  /** The largest magnitude of all elements. */
+  static double largest(Tensor tensor) {
+    double largest = 0;
+    for (int i = 0; i < tensor.size(); i++) {
+      largest = Math.max(largest, Math.abs(tensor.getDouble(i)));
+    }
+    return largest;
+  }
+
   /** Whether an operand has no elements. */
   boolean hasEmptyOperand() {
     return IntStream.range(0, node.inputs().size())

@@ -53,7 +53,12 @@ final class KnownDifferences {
 
   /** The table. */
   static List<Known> table() {
-    return Stream.of(KnownValues.table(), KnownShapes.table(), KnownRefusals.table())
+    return Stream.of(
+            KnownConversions.table(),
+            KnownIntegers.table(),
+            KnownValues.table(),
+            KnownShapes.table(),
+            KnownRefusals.table())
         .flatMap(List::stream)
         .toList();
   }
@@ -74,8 +79,8 @@ final class KnownDifferences {
         """
         # Differences to ONNX Runtime
 
-        `./tersor difftest` makes up small graphs and compares results with ONNX Runtime. Made from `KnownValues`,
-        `KnownShapes` and `KnownRefusals`: what is listed is counted by its name there, anything else fails. A rule looks at the smallest part of
+        `./tersor difftest` makes up small graphs and compares results with ONNX Runtime. Made from the classes `Known...` of
+        `conformance`: what is listed is counted by its name there, anything else fails. A rule looks at the smallest part of
         a graph that shows the difference and at one node there: its attributes, operands and the elements that differ. But for
         few rules that say so (memory that was never written), the result that differs must come from this node alone.
         Counts of a run, by kind and by version of operators: versions.md.

@@ -64,6 +64,7 @@ final class KnownRefusals {
                 "Resize",
                 "MatMul",
                 "LinearClassifier",
+                "GatherElements",
                 "StringNormalizer"),
             "An operand without elements, or a size of 0 that is asked for.",
             "Operators.md names no smallest size. ONNX Runtime's kernels refuse a size of 0 by name;"
@@ -77,6 +78,7 @@ final class KnownRefusals {
                         || e.says("operand cannot broadcast")
                         || e.says("num_indices = 0")
                         || e.says("!coefficients_.empty()")
+                        || e.says("shape should have values within bounds")
                         || e.says("either[C > 0] or [1][C > 0]")
                         || e.says("should have 2 dimensions"))),
         new Known(

@@ -46,6 +46,13 @@ final class KnownShapes {
                     : e.in(0).size() > 0 && e.says("the kernel does not fit")),
             false),
         new Known(
+            "regression-of-nothing",
+            Kind.SHAPE,
+            List.of("LinearRegressor"),
+            "Samples without features: ONNX Runtime gives results for another number of samples.",
+            "Operators-ml.md, LinearRegressor: one result for each row of X.",
+            e -> e.in(0).size() == 0),
+        new Known(
             "empty-arg-max",
             Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
             List.of("ArgMax", "ArgMin"),
@@ -67,6 +74,8 @@ final class KnownShapes {
                 "MatMulInteger",
                 "QGemm",
                 "QLinearConv",
+                "Conv",
+                "FusedConv",
                 "QLinearMatMul",
                 "ConvInteger",
                 "QAttention",

@@ -1,0 +1,145 @@
+package org.tersor.conformance.diff;
+
+import java.util.List;
+import java.util.stream.IntStream;
+import org.tersor.conformance.diff.Finding.Kind;
+import org.tersor.conformance.diff.KnownDifferences.Known;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+
+/** Known differences of conversions: of types, texts and codes. */
+final class KnownConversions {
+  private KnownConversions() {}
+
+  static List<Known> table() {
+    return List.of(
+        new Known(
+            "cast-out-of-range",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "A float that the integer type cannot hold (or NaN) becomes another integer.",
+            "Operators.md, Cast, list of conversions: from floating to fixed point, a number out of"
+                + " range is undefined. Tersor keeps the low bits of the truncated 64-bit integer,"
+                + " ONNX Runtime gives what the processor's instruction gives.",
+            e ->
+                e.type().isFloat()
+                    && e.resultType().isInteger()
+                    && e.each(i -> Evidence.leaves(e.resultType(), e.in(0).getDouble(i)))),
+        new Known(
+            "digits-of-texts",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "Numbers as texts of more digits than are needed to read them back.",
+            "Operators.md, Cast: numbers become texts in plain floating-point representation; no"
+                + " number of digits is named. Tersor writes the shortest text of the number, ONNX"
+                + " Runtime 8 digits of a float32.",
+            e ->
+                e.resultType() == DType.STRING
+                    && e.type().isFloat()
+                    && e.each(i ->
+                        readsAs(e.ours().strings()[i], e.in(0).getDouble(i))
+                            && readsAs(e.theirs().strings()[i], e.in(0).getDouble(i)))),
+        new Known(
+            "codes-of-nan",
+            Kind.VALUES,
+            List.of("QuantizeLinear", "DynamicQuantizeLinear"),
+            "The input holds NaN: its code differs, and so do all if the range is taken from it.",
+            "Operators.md, QuantizeLinear: saturate((x / y_scale) + y_zero_point), which gives no"
+                + " integer for NaN; nothing is said of it.",
+            e ->
+                IntStream.range(0, e.in(0).size())
+                    .anyMatch(i -> Double.isNaN(e.in(0).getDouble(i)))),
+        new Known(
+            "texts-of-truth",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "A bool as text: True or False in Tersor, 1 or 0 in ONNX Runtime.",
+            "Operators.md, Cast: numbers become plain texts; of bool nothing is said. Tersor writes what the"
+                + " specification's reference code does.",
+            e -> e.type() == DType.BOOL && e.resultType() == DType.STRING),
+        new Known(
+            "exponents-of-negatives",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "A negative number that becomes float8e8m0: its exponent in Tersor, the least number in ONNX"
+                + " Runtime.",
+            "Operators.md, Cast: nothing is said of a sign, which the type does not have. Tersor drops it,"
+                + " as the specification's reference code does.",
+            e ->
+                e.resultType() == DType.F8E8M0
+                    && e.type() != DType.STRING
+                    && e.each(i -> e.in(0).getDouble(i) < 0)),
+        new Known(
+            "ties-of-small-integers",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "A float halfway between two integers of 2 or 4 bits: the even one in Tersor, the one farther"
+                + " from 0 in ONNX Runtime.",
+            "Technical details of int4 and int2: a float is rounded to the nearest integer, ties to even,"
+                + " before its low bits are taken.",
+            e ->
+                e.type().isFloat()
+                    && e.resultType().bits() <= 4
+                    && e.each(i -> isTie(e.in(0).getDouble(i)))),
+        new Known(
+            "integers-of-two-bits",
+            Kind.VALUES,
+            List.of("Cast", "CastLike", "QuantizeLinear"),
+            "int2 and uint2: single elements differ.",
+            "Operators.md, Cast: a value that both types hold stays; QuantizeLinear:"
+                + " saturate(round(x / scale) + zero point). ONNX Runtime's kernels of these types err"
+                + " where rows or tensors do not fill whole bytes of four.",
+            e -> (isTwoBits(e.type()) || isTwoBits(e.resultType())) && ownIsRight(e)));
+  }
+
+  private static boolean readsAs(String text, double number) {
+    try {
+      if (Float.parseFloat(text) == (float) number) {
+        return true;
+      }
+      double read = Double.parseDouble(text);
+      // Eight digits.
+      return read == number || Math.abs(read - number) <= 0.5e-7 * Math.abs(number);
+    } catch (NumberFormatException e) {
+      return false;
+    }
+  }
+
+  private static boolean isTie(double x) {
+    return Math.abs(x - Math.floor(x)) == .5;
+  }
+
+  private static boolean isTwoBits(DType type) {
+    return type == DType.I2 || type == DType.U2;
+  }
+
+  /** Whether Tersor's elements are what the formula gives, worked out here. */
+  private static boolean ownIsRight(Evidence e) {
+    if (e.node().op().type().equals("QuantizeLinear")) {
+      Tensor x = e.in(0);
+      Tensor scale = e.in(1);
+      long axis = e.number("axis", 1);
+      int at = (int) (axis < 0 ? axis + x.rank() : axis);
+      return scale.rank() <= 1
+          && e.each(i -> {
+            long inner = 1;
+            for (int d = at + 1; d < x.rank(); d++) {
+              inner *= x.shape()[d];
+            }
+            int s = scale.size() == 1 ? 0 : (int) (i / inner % scale.size());
+            long zero = e.hasInput(2) ? e.in(2).getLong(s) : 0;
+            double code = Math.rint((float) x.getDouble(i) / (float) scale.getDouble(s)) + zero;
+            return e.ours().getLong(i)
+                == (long)
+                    Math.clamp(
+                        code,
+                        (double) e.resultType().minValue(),
+                        (double) e.resultType().maxValue());
+          });
+    }
+    return e.each(i ->
+        e.ours().getDouble(i) == e.in(0).getDouble(i)
+            || (e.resultType().isInteger()
+                && Evidence.leaves(e.resultType(), e.in(0).getDouble(i))));
+  }
+}

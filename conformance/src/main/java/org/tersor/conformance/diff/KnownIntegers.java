@@ -1,0 +1,196 @@
+package org.tersor.conformance.diff;
+
+import java.util.List;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.tersor.conformance.diff.Finding.Kind;
+import org.tersor.conformance.diff.KnownDifferences.Known;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+
+/** Known differences of results of integers. */
+final class KnownIntegers {
+  private KnownIntegers() {}
+
+  static List<Known> table() {
+    return List.of(
+        new Known(
+            "power-out-of-range",
+            Kind.VALUES,
+            List.of("Pow"),
+            "A power that the integer type of the base cannot hold, or that is no real number.",
+            "Operators.md, Pow: f(x) = x^exponent in the type of X; nothing is said of a result"
+                + " that has no place there. Tersor saturates what it converts from float64 and"
+                + " makes NaN 0, ONNX Runtime casts as the processor does.",
+            e -> e.type().isInteger() && e.each(i -> leavesPower(e, i))),
+        new Known(
+            "logarithm-of-nothing",
+            Kind.VALUES,
+            List.of("ReduceLogSum", "ReduceLogSumExp", "ReduceMean", "ReduceL2"),
+            "Integers: the result is infinite or NaN, as the logarithm of 0.",
+            "Operators.md: ReduceLogSum and the like allow integers and define the result by Log and"
+                + " Sqrt, which are defined for floats only; a conversion of infinity to an integer"
+                + " is undefined (Cast). Tersor gives 0, ONNX Runtime the smallest integer.",
+            e ->
+                e.type().isInteger()
+                    && e.each(i ->
+                        e.ours().getLong(i) == 0 && e.theirs().getLong(i) == e.type().minValue())),
+        new Known(
+            "integer-sum-overflows",
+            Kind.VALUES,
+            List.of(
+                "ReduceSum",
+                "ReduceSumSquare",
+                "ReduceProd",
+                "ReduceL1",
+                "ReduceL2",
+                "ReduceMean",
+                "ReduceLogSum",
+                "ReduceLogSumExp"),
+            "Integers whose sum or product the type cannot hold.",
+            "Operators.md defines no overflow of integer reductions. Tersor wraps around (and takes"
+                + " logarithms and roots of sums without overflow), ONNX Runtime sums up in floats or"
+                + " converts as the processor does.",
+            e -> e.type().isInteger() && overflows(e)),
+        new Known(
+            "softmax-wraps-around",
+            Set.of(Kind.VALUES),
+            List.of("QLinearSoftmax"),
+            "A result beyond the largest code is that code in Tersor and wraps around in ONNX Runtime.",
+            "ContribOperators.md, QLinearSoftmax: the result is quantized with scale and zero point,"
+                + " which saturates (QuantizeLinear). ONNX Runtime's 1 is 256 steps of 1/256,"
+                + " of which it keeps the low byte.",
+            e ->
+                e.each(i ->
+                    e.ours().dtype() == e.type()
+                        && e.ours().getLong(i) == e.type().maxValue()
+                        && e.theirs().getLong(i) == e.type().minValue()),
+            true),
+        new Known(
+            "exponentials-of-integers",
+            Kind.VALUES,
+            List.of("ReduceLogSumExp"),
+            "Integers: results differ by at most 1.",
+            "Operators.md: integers are allowed, Exp and Log of the function body are defined for"
+                + " floats only. Tersor truncates the real result; ONNX Runtime rounds in between.",
+            e -> e.type().isInteger() && e.difference() <= 1),
+        new Known(
+            "extremes-of-large-integers",
+            Kind.VALUES,
+            List.of("ReduceMin", "ReduceMax"),
+            "64-bit integers beyond 2^31: the least of 2172795316, 3873999180, 2120406272, 2839555072"
+                + " is 2172795316 in ONNX Runtime.",
+            "Operators.md, ReduceMin: the least element. ONNX Runtime's vectors seem to compare lower"
+                + " halves.",
+            e -> {
+              DType type = e.type();
+              boolean wide = type == DType.I64 || type == DType.U32 || type == DType.U64;
+              return wide
+                  && IntStream.range(0, e.in(0).size())
+                      .anyMatch(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p31)
+                  && e.each(i -> holds(e.in(0), e.ours().getLong(i)))
+                  && e.each(i -> holds(e.in(0), e.theirs().getLong(i)));
+            }),
+        new Known(
+            "sums-of-large-integers",
+            Kind.VALUES,
+            List.of("Einsum"),
+            "Integers beyond 2^53, or sums that the type cannot hold.",
+            "Operators.md, Einsum, T: all numeric types. Tersor sums exactly and wraps around; ONNX"
+                + " Runtime's sums go through floating point and end at the largest integer.",
+            e ->
+                e.type().isInteger()
+                    && e.each(i ->
+                        Math.abs(e.ours().getDouble(i)) >= 0x1p53
+                            || Math.abs(e.theirs().getDouble(i)) >= 0x1p53
+                            || e.theirs().getLong(i) == e.type().maxValue()
+                            || e.theirs().getLong(i) == e.type().minValue())),
+        new Known(
+            "modulus-of-large-integers",
+            Kind.VALUES,
+            List.of("Mod"),
+            "fmod=1 with integers beyond 2^53.",
+            "Operators.md, Mod: fmod=1 says that the sign is that of the dividend; operands stay"
+                + " integers. ONNX Runtime converts them to double.",
+            e ->
+                e.type().isInteger()
+                    && e.number("fmod", 0) == 1
+                    && IntStream.range(0, 2)
+                        .anyMatch(k ->
+                            IntStream.range(0, e.in(k).size())
+                                .anyMatch(i -> Math.abs(e.in(k).getDouble(i)) >= 0x1p53))),
+        new Known(
+            "integers-of-pictures",
+            Kind.VALUES,
+            List.of("Resize"),
+            "Interpolated integers differ by 1, by at most 2 with antialias=1, large ones by their part of"
+                + " 2^-22.",
+            "Operators.md, Resize: results of a filter are real numbers, and no rounding is named."
+                + " With antialias=1 Tersor rounds the result once; ONNX Runtime rounds after each"
+                + " axis, in fixed-point arithmetic. Else both truncate, and sums in float32 lie on"
+                + " the other side of an integer now and then. Negative results of a filter are 0 in"
+                + " ONNX Runtime, as if pictures had no sign.",
+            e -> e.type().isInteger() && e.each(i -> near(e, i))),
+        new Known(
+            "shrunk-integers",
+            Kind.VALUES,
+            List.of("Shrink"),
+            "Integers beyond 2^24.",
+            "Operators.md, Shrink: x - bias and the like with bias a float32. Tersor computes in float64,"
+                + " ONNX Runtime in float32 (whose 2^64 is no uint64).",
+            e -> e.type().isInteger() && e.each(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p24)),
+        new Known(
+            "norms-of-integers",
+            Kind.VALUES,
+            List.of("Normalizer"),
+            "Integers of 2^31 and more with norm=L2.",
+            "Operators-ml.md, Normalizer: the root of the sum of squares, of which ONNX Runtime takes the"
+                + " squares in the integer type.",
+            e -> e.type().isInteger() && Evidence.largest(e.in(0)) >= 0x1p31));
+  }
+
+  private static boolean near(Evidence e, int i) {
+    boolean filter = e.number("antialias", 0) == 1;
+    double most = Math.max(filter ? 2 : 1, 0x1p-22 * Evidence.largest(e.in(0)));
+    boolean unsigned = filter && e.ours().getLong(i) < 0 && e.theirs().getLong(i) == 0;
+    return unsigned || Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i)) <= most;
+  }
+
+  private static boolean leavesPower(Evidence e, int i) {
+    // Positions of operands that broadcast are not worth finding: any pair may be it.
+    Tensor base = e.in(0);
+    Tensor exponent = e.in(1);
+    return places(base, e, i)
+        .anyMatch(b ->
+            places(exponent, e, i)
+                .anyMatch(k ->
+                    Evidence.leaves(
+                        base.dtype(), Math.pow(base.getDouble(b), exponent.getDouble(k)))));
+  }
+
+  private static IntStream places(Tensor operand, Evidence e, int i) {
+    return operand.size() == e.ours().size() ? IntStream.of(i) : IntStream.range(0, operand.size());
+  }
+
+  /** Whether the magnitudes of all elements have no place in the type, added or multiplied. */
+  private static boolean overflows(Evidence e) {
+    Tensor x = e.in(0);
+    boolean squares = e.node().op().type().matches("ReduceSumSquare|ReduceL2");
+    double sum = 0;
+    double product = 1;
+    for (int i = 0; i < x.size(); i++) {
+      double magnitude = Math.abs(x.getDouble(i));
+      sum += squares ? magnitude * magnitude : magnitude;
+      product *= Math.max(1, magnitude);
+    }
+    boolean exponential = e.node().op().type().equals("ReduceLogSumExp") && sum > 700;
+    return exponential
+        || Evidence.leaves(x.dtype(), e.node().op().type().equals("ReduceProd") ? product : sum)
+        // Sums of 64-bit integers in float64 lose their last digits.
+        || sum > 0x1p53;
+  }
+
+  private static boolean holds(Tensor tensor, long value) {
+    return IntStream.range(0, tensor.size()).anyMatch(i -> tensor.getLong(i) == value);
+  }
+}
