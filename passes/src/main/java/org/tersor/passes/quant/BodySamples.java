@@ -19,6 +19,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.infer.TypeInference;
+import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -166,7 +167,9 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
     List<Value> inputs = body.closed().inputs();
     List<Value> outputs = body.closed().outputs();
     int head = how.counted() ? 2 : 0;
+    Cancellation limits = new Cancellation(Cancellation.current().limits());
     for (long trip = 0; trip < trips && on; trip++) {
+      limits.trip(body.owner().label());
       Map<String, Tensor> call = captured(values);
       if (how.counted()) {
         Tensor number = Tensor.zeros(DType.I64);
