@@ -38,20 +38,21 @@ final class Cancellation {
   static double ratio(Evidence e) {
     Tensor x = e.in(0);
     String operator = e.node().op().type();
-    int group = Math.max(1, group(e));
+    int group = Math.max(1, operator.equals("EmbedLayerNormalization") ? 1 : group(e));
     double epsilon = operator.startsWith("Skip") ? 1e-12 : 1e-5;
     epsilon =
         e.node().attributes().get("epsilon") instanceof Attribute.FloatAttr f ? f.value() : epsilon;
-    if (!x.dtype().isFloat()) {
-      return 64;
-    }
-    int[] groups = together(e, group);
+    double[] numbers = numbers(e);
+    int[] groups =
+        operator.equals("EmbedLayerNormalization")
+            ? IntStream.range(0, numbers.length).map(i -> i / hidden(e)).toArray()
+            : together(e, group);
     int count = IntStream.of(groups).max().orElse(-1) + 1;
     double[] sums = new double[count];
     double[] squares = new double[count];
     int[] sizes = new int[count];
     for (int i = 0; i < groups.length; i++) {
-      double value = x.getDouble(i) + (operator.startsWith("Skip") ? added(e, i) : 0);
+      double value = numbers[i];
       sums[groups[i]] += value;
       squares[groups[i]] += value * value;
       sizes[groups[i]]++;
@@ -82,6 +83,39 @@ final class Cancellation {
       group *= (int) shape[d];
     }
     return group / (int) e.number("num_groups", 1);
+  }
+
+  /** Elements of a row of EmbedLayerNormalization. */
+  private static int hidden(Evidence e) {
+    return (int) e.in(2).shape()[1];
+  }
+
+  /** What is normalised. */
+  private static double[] numbers(Evidence e) {
+    Tensor x = e.in(0);
+    String operator = e.node().op().type();
+    if (operator.equals("EmbedLayerNormalization")) {
+      int hidden = hidden(e);
+      int length = (int) x.shape()[1];
+      return IntStream.range(0, x.size() * hidden)
+          .mapToDouble(i -> embedded(e, i / hidden, i / hidden % length, i % hidden))
+          .toArray();
+    }
+    boolean skips = operator.startsWith("Skip");
+    return IntStream.range(0, x.size())
+        .mapToDouble(i -> x.getDouble(i) + (skips ? added(e, i) : 0))
+        .toArray();
+  }
+
+  /** The sum of what a word, its position and its segment are embedded as. */
+  private static double embedded(Evidence e, int word, int position, int d) {
+    int hidden = hidden(e);
+    double sum =
+        e.in(2).getDouble((int) e.in(0).getLong(word) * hidden + d)
+            + e.in(3).getDouble(position * hidden + d);
+    return e.hasInput(1) && e.hasInput(4)
+        ? sum + e.in(4).getDouble((int) e.in(1).getLong(word) * hidden + d)
+        : sum;
   }
 
   /** The same number for elements that are normalised together, where they may lie apart. */

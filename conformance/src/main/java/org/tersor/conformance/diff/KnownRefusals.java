@@ -34,6 +34,7 @@ final class KnownRefusals {
             List.of(
                 "Conv",
                 "FusedConv",
+                "CausalConvWithState",
                 "ConvInteger",
                 "ConvTranspose",
                 "QLinearConv",
@@ -236,7 +237,8 @@ final class KnownRefusals {
                 "GroupNormalization",
                 "SoftmaxCrossEntropyLoss",
                 "NegativeLogLikelihoodLoss",
-                "GridSample"),
+                "GridSample",
+                "Attention"),
             "Input without elements.",
             "Nothing in the specification forbids a dimension of size 0; the function bodies reshape"
                 + " with 0 and -1, which is ambiguous then. Tersor gives the empty result.",

@@ -46,6 +46,19 @@ final class KnownShapes {
                     : e.in(0).size() > 0 && e.says("the kernel does not fit")),
             false),
         new Known(
+            "unique-nan",
+            Set.of(Kind.SHAPE, Kind.VALUES, Kind.REFERENCE_REFUSES),
+            List.of("Unique"),
+            "The input holds NaN: how many of them are unique differs, and what wants their count fails;"
+                + " also in chains.",
+            "Operators.md, Unique: nothing is said of NaN, which is equal to nothing. In Tersor each is"
+                + " unique.",
+            e ->
+                e.type().isFloat()
+                    && IntStream.range(0, e.in(0).size())
+                        .anyMatch(i -> Double.isNaN(e.in(0).getDouble(i))),
+            true),
+        new Known(
             "regression-of-nothing",
             Kind.SHAPE,
             List.of("LinearRegressor"),
@@ -72,6 +85,7 @@ final class KnownShapes {
                 "MatMul",
                 "FusedMatMul",
                 "MatMulInteger",
+                "DynamicQuantizeMatMul",
                 "QGemm",
                 "QLinearConv",
                 "Conv",

@@ -168,6 +168,14 @@ final class KnownValues {
                 + " default, is also the precision of the first stage.",
             e -> e.type() == DType.F16 && e.output() > 0 && e.each(i -> near(e, i, 0x1p-10))),
         new Known(
+            "mask-of-all",
+            Kind.VALUES,
+            List.of("Dropout"),
+            "The mask of inference before version 12: true in Tersor, false in ONNX Runtime.",
+            "Operators.md, Dropout-12: in inference the mask is all ones, as nothing is dropped. Older"
+                + " versions name no value.",
+            e -> e.output() == 1 && e.version() < 12),
+        new Known(
             "causal-after-a-past",
             Kind.VALUES,
             List.of("Attention"),

@@ -60,8 +60,8 @@ final class ElementwiseOperators {
         unary("Sign", Types.NUMERIC, 9, 13)
             .exact()
             .is("where(x > 0, 1, where(x < 0, 0 - 1, where(x == 0, 0, x)))"),
-        variadic("Sum", Types.FLOATS, 1, 6, 8, 13).is("a + b"),
-        variadic("Mean", Types.FLOATS, 1, 6, 8, 13).finish("x / n").is("a + b"),
+        variadic("Sum", Types.FLOATS, 1, 6, 8, 13).sums().is("a + b"),
+        variadic("Mean", Types.FLOATS, 1, 6, 8, 13).sums().finish("x / n").is("a + b"),
         variadic("Min", Types.NUMERIC, 1, 6, 8, 12, 13).exact().is("min(a, b)"),
         variadic("Max", Types.NUMERIC, 1, 6, 8, 12, 13).exact().is("max(a, b)"),
         unary("Clip", Types.NUMERIC, 1, 6, 11, 12, 13)

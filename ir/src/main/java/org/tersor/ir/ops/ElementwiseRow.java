@@ -173,6 +173,12 @@ final class ElementwiseRow {
     return this;
   }
 
+  /** Operands may cancel, so that the order in which they are added counts. */
+  ElementwiseRow sums() {
+    schema.tolerance(OpSchema.Tolerance.ACCUMULATION);
+    return this;
+  }
+
   ElementwiseRow exact() {
     schema.tolerance(OpSchema.Tolerance.EXACT);
     return this;
