@@ -36,7 +36,6 @@ final class Cancellation {
 
   /** The largest ratio of a group's mean square to its variance and epsilon. */
   static double ratio(Evidence e) {
-    Tensor x = e.in(0);
     String operator = e.node().op().type();
     int group = Math.max(1, operator.equals("EmbedLayerNormalization") ? 1 : group(e));
     double epsilon = operator.startsWith("Skip") ? 1e-12 : 1e-5;
