@@ -143,10 +143,20 @@ final class KnownIntegers {
             "norms-of-integers",
             Kind.VALUES,
             List.of("Normalizer"),
-            "Integers of 2^31 and more with norm=L2.",
-            "Operators-ml.md, Normalizer: the root of the sum of squares, of which ONNX Runtime takes the"
-                + " squares in the integer type.",
-            e -> e.type().isInteger() && Evidence.largest(e.in(0)) >= 0x1p31));
+            "norm=L2 of integers whose sum of squares the type cannot hold.",
+            "Operators-ml.md, Normalizer: the root of the sum of squares, which ONNX Runtime adds up in the"
+                + " integer type.",
+            e -> e.type().isInteger() && e.each(i -> leavesNorm(e, i))));
+  }
+
+  /** Whether the sum of squares of an element's row has no place in the type. */
+  private static boolean leavesNorm(Evidence e, int i) {
+    Tensor x = e.in(0);
+    int row = (int) x.shape()[x.rank() - 1];
+    int first = i / row * row;
+    double squares =
+        IntStream.range(first, first + row).mapToDouble(x::getDouble).map(v -> v * v).sum();
+    return Evidence.leaves(x.dtype(), squares);
   }
 
   private static boolean near(Evidence e, int i) {

@@ -20,6 +20,23 @@ final class KnownShapes {
     return data || (e.hasEmptyOperand() && result);
   }
 
+  private static boolean windowsBeyond(Evidence e) {
+    return switch (e.finding().kind()) {
+      case SHAPE ->
+          e.isAlone()
+              && IntStream.range(0, e.ours().rank())
+                  .allMatch(d ->
+                      e.ours().shape()[d] == e.theirs().shape()[d]
+                          || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1));
+      case WE_REFUSE -> e.isAlone() && e.in(0).size() > 0 && e.says("the kernel does not fit");
+      default ->
+          !e.isAlone()
+              && e.in(0).size() > 0
+              && e.result(0).map(tensor -> tensor.size() == 0).orElse(false)
+              && e.says("ShapeInferenceError");
+    };
+  }
+
   static List<Known> table() {
     return List.of(
         new Known(
@@ -31,20 +48,24 @@ final class KnownShapes {
             e -> e.in(0).rank() == 0),
         new Known(
             "windows-beyond-the-input",
-            Set.of(Kind.SHAPE, Kind.WE_REFUSE),
+            Set.of(Kind.SHAPE, Kind.WE_REFUSE, Kind.REFERENCE_REFUSES),
             POOLS,
             "A window larger than its padded input: Tersor gives no output, or refuses an extent below 0;"
-                + " ONNX Runtime gives one.",
+                + " ONNX Runtime gives one, or infers one that what reads it does not fit.",
             "Operators.md, output_spatial_shape: floor((input + pads - extent of the kernel) /"
                 + " strides + 1), which is 0 there; ONNX Runtime's division truncates towards zero.",
-            e ->
-                (e.finding().mismatch().isPresent()
-                    ? IntStream.range(0, e.ours().rank())
-                        .allMatch(d ->
-                            e.ours().shape()[d] == e.theirs().shape()[d]
-                                || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1))
-                    : e.in(0).size() > 0 && e.says("the kernel does not fit")),
-            false),
+            KnownShapes::windowsBeyond,
+            true),
+        new Known(
+            "last-window-in-the-padding",
+            Set.of(Kind.REFERENCE_REFUSES),
+            List.of("AveragePool", "LpPool"),
+            "ceil_mode=1 with a last window that starts beyond the input: ONNX Runtime leaves it out, as"
+                + " Tersor does, but infers a shape with it, which what reads the result does not fit.",
+            "Operators.md, MaxPool and AveragePool, ceil_mode: windows that would start in the right padded"
+                + " region are ignored.",
+            e -> !e.isAlone() && e.number("ceil_mode", 0) == 1 && e.says("ShapeInferenceError"),
+            true),
         new Known(
             "unique-nan",
             Set.of(Kind.SHAPE, Kind.VALUES, Kind.REFERENCE_REFUSES),
@@ -77,7 +98,7 @@ final class KnownShapes {
             true),
         new Known(
             "product-of-nothing",
-            Set.of(Kind.VALUES, Kind.SHAPE),
+            Set.of(Kind.VALUES, Kind.SHAPE, Kind.REFERENCE_HANGS),
             List.of(
                 "Gemm",
                 "FusedGemm",
@@ -97,8 +118,8 @@ final class KnownShapes {
                 "GRU",
                 "RNN",
                 "DynamicQuantizeLSTM"),
-            "A product over no elements: ONNX Runtime gives C instead of beta * C, or what was in"
-                + " memory; also in chains.",
+            "A product over no elements: ONNX Runtime gives C instead of beta * C, what was in memory,"
+                + " or does not come back; also in chains.",
             "Operators.md, Gemm: Y = alpha * A' * B' + beta * C, where the sum over nothing is 0;"
                 + " LSTM and the like: Xt * W^T, the same.",
             e -> overNothing(e),

@@ -176,6 +176,16 @@ final class KnownValues {
                 + " versions name no value.",
             e -> e.output() == 1 && e.version() < 12),
         new Known(
+            "maximum-of-padding",
+            Kind.VALUES,
+            List.of("MaxPool"),
+            "Indices of windows that lie in the padding alone, as dilated ones may: 0 in Tersor, any"
+                + " number in ONNX Runtime.",
+            "Operators.md, MaxPool: Indices are those of the values chosen, of which there are none.",
+            e ->
+                e.output() == 1
+                    && e.each(i -> isLeast(e.result(0), i) && e.ours().getLong(i) == 0)),
+        new Known(
             "causal-after-a-past",
             Kind.VALUES,
             List.of("Attention"),
@@ -239,11 +249,20 @@ final class KnownValues {
         new Known(
             "underflow-before-nonzero",
             Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
-            List.of("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM", "GlobalLpPool", "LpPool"),
-            "NonZero after a recurrent layer or a norm: numbers below 1e-6 are 0 in one of both, and"
-                + " what wants their count fails.",
+            List.of(
+                "LSTM",
+                "GRU",
+                "RNN",
+                "DynamicQuantizeLSTM",
+                "GlobalLpPool",
+                "LpPool",
+                "LinearRegressor",
+                "LinearClassifier"),
+            "NonZero after a recurrent layer, a norm or a logistic score: numbers below 1e-6 are 0 in one"
+                + " of both, and what wants their count fails.",
             "As recurrent-activations: ONNX Runtime's approximations have an absolute error near 1e-7;"
-                + " squares of small numbers have no place in float32, in which it sums them.",
+                + " squares of small numbers have no place in float32, in which it sums them; the logistic"
+                + " of a negative score is 1 minus that of its magnitude, which rounds to 1.",
             e ->
                 e.small().operators().contains("NonZero")
                     && IntStream.range(0, e.node().outputs().size())
@@ -291,6 +310,17 @@ final class KnownValues {
                 List.of("SOFTMAX", "SOFTMAX_ZERO", "LOGISTIC")
                         .contains(e.word("post_transform", "NONE"))
                     && e.number("targets", 1) == 1));
+  }
+
+  /** Whether an element is the least that its type can hold. */
+  private static boolean isLeast(Optional<Tensor> values, int i) {
+    return values
+        .map(tensor -> {
+          DType type = tensor.dtype();
+          double least = type.isFloat() ? Double.NEGATIVE_INFINITY : type.minValue();
+          return tensor.getDouble(i) == least;
+        })
+        .orElse(false);
   }
 
   /** What no score of a QAttention exceeds: products of queries and keys of its operands' codes. */
