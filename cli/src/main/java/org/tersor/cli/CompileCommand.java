@@ -52,11 +52,19 @@ final class CompileCommand implements Callable<Integer> {
   @Option(names = "--runtime", description = "Of a jar: embedded (default) or external.")
   Optional<String> runtime = Optional.empty();
 
+  @Option(
+      names = "--tune",
+      description =
+          "Measure which schedules are the fastest for the model's shapes on this processor, first,"
+              + " and put them into the table --schedules FILE.")
+  boolean tune;
+
   private Optional<String> carried = Optional.empty();
 
   @Override
   public Integer call() throws IOException {
     takeCarried();
+    options.tuning = tune;
     Compiler compiler = options.common.compiler();
     Graph imported = options.read(compiler);
     Graph graph = imported;
@@ -67,6 +75,8 @@ final class CompileCommand implements Callable<Integer> {
           Optional.of(Quantization.of(compiler, graph, options, quantize, targets(compiler)));
       graph = quantized.get().quantized().graph();
     }
+    List<Map<String, Object>> tuned = tune ? tune(compiler, graph) : List.of();
+    options.tuning = false;
     List<String> targets = write(compiler, graph);
     double seconds = (System.nanoTime() - start) / 1e9;
     if (quantized.isPresent()) {
@@ -82,6 +92,9 @@ final class CompileCommand implements Callable<Integer> {
     json.put("bytes", Files.size(output));
     json.put("targets", targets);
     json.put("seconds", seconds);
+    if (tune) {
+      json.put("tuned", tuned);
+    }
     json.put("notes", options.notes());
     options.common.sayJson(json);
     options.common.say(
@@ -111,6 +124,21 @@ final class CompileCommand implements Callable<Integer> {
     }
     options.backend = names.getFirst();
     carried = Optional.of(names.getLast());
+  }
+
+  private List<Map<String, Object>> tune(Compiler compiler, Graph graph) throws IOException {
+    if (suffix().equals("onnx")) {
+      throw new TersorException(
+          "TSR-0906", "--tune -o " + output.getFileName() + ": an .onnx file has no schedules");
+    }
+    Backend.OfProgram backend = backendFor(compiler, suffix());
+    return ScheduleFiles.tune(
+        compiler,
+        options,
+        graph,
+        backend,
+        targetNames(backend, suffix()),
+        quantize.compileOptions(options.compileOptions(Optional.empty())));
   }
 
   private List<String> write(Compiler compiler, Graph graph) {

@@ -60,6 +60,13 @@ final class ConformanceCommand implements Callable<Integer> {
   @Option(names = "--target", description = "Target of the backend.")
   Optional<String> target = Optional.empty();
 
+  @Option(
+      names = "--set",
+      paramLabel = "NAME=VALUE",
+      description =
+          "A setting of a pass or backend, as schedule=N for the schedule of that number where there are several.")
+  Map<String, String> settings = new LinkedHashMap<>();
+
   @Option(names = "--jobs", description = "Cases at once; by default one per core.")
   int jobs = Runtime.getRuntime().availableProcessors();
 
@@ -107,6 +114,9 @@ final class ConformanceCommand implements Callable<Integer> {
   private ConformanceRunner.Summary run(List<SuiteCase> cases, String on) {
     CompileOptions options =
         target.map(CompileOptions.defaults()::withTarget).orElse(CompileOptions.defaults());
+    for (Map.Entry<String, String> setting : settings.entrySet()) {
+      options = options.withSetting(setting.getKey(), setting.getValue());
+    }
     var runner =
         new ConformanceRunner(
             common.compiler(),

@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.tersor.cli.data.Preprocess;
+import org.tersor.conformance.CostBench;
 import org.tersor.conformance.Leaves;
 import org.tersor.conformance.LoadedModel;
 import org.tersor.conformance.RandomInputs;
@@ -24,12 +25,14 @@ import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.schedule.Schedules;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.onnx.OnnxTensors;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.PassManager;
+import org.tersor.passes.ScheduleTable;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Executable.Port;
@@ -135,6 +138,13 @@ final class ModelOptions {
   Optional<String> memory = Optional.empty();
 
   @Option(
+      names = "--schedules",
+      paramLabel = "FILE",
+      description =
+          "A table of schedules that 'compile --tune' has measured; what it does not name is left to the rule.")
+  Optional<Path> scheduleFile = Optional.empty();
+
+  @Option(
       names = "--set",
       paramLabel = "NAME=VALUE",
       description = "A setting of a pass or backend.")
@@ -171,6 +181,11 @@ final class ModelOptions {
   boolean allowHardLinks;
 
   private final List<String> notes = new ArrayList<>();
+  private Optional<Schedules> schedules = Optional.empty();
+
+  /** Whether the table is being made, so that there is nothing to read yet. */
+  boolean tuning;
+
   private List<String> contradictions = List.of();
 
   /** What {@code --state} declares. */
@@ -219,6 +234,22 @@ final class ModelOptions {
     return graph;
   }
 
+  /** What {@code --schedules} wants. */
+  private Schedules schedules() {
+    if (tuning) {
+      return Schedules.RULE;
+    }
+    if (schedules.isEmpty()) {
+      schedules =
+          scheduleFile.map(file -> {
+            ScheduleTable table = ScheduleFiles.read(file);
+            table.warnings(CostBench.processor()).forEach(common::warn);
+            return table;
+          });
+    }
+    return schedules.orElse(Schedules.RULE);
+  }
+
   CompileOptions compileOptions() {
     return compileOptions(target);
   }
@@ -243,7 +274,7 @@ final class ModelOptions {
     }
     winograd.ifPresent(tiles -> all.put(Compiler.WINOGRAD, tiles));
     memory.ifPresent(worth -> all.put(Compiler.MEMORY, worth));
-    return new CompileOptions(dims, threads, target, all, debug, note);
+    return new CompileOptions(dims, threads, target, all, debug, note, schedules());
   }
 
   /** The target of {@code --backend}, if it generates code. */

@@ -7,12 +7,14 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -24,6 +26,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.loop.Legalizer;
 import org.tersor.ir.schedule.Scheduler;
+import org.tersor.ir.schedule.Schedules;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.schedule.Winograd;
 import org.tersor.ir.spi.Backend;
@@ -62,6 +65,12 @@ public final class Compiler {
    * multiplications and rounds in another way; a {@link Winograd.Tiles}.
    */
   public static final String WINOGRAD = "winograd";
+
+  /**
+   * Setting: of several schedules for a shape the one of that number, or the last, instead of what
+   * {@link CompileOptions#schedules} wants.
+   */
+  public static final String SCHEDULE = "schedule";
 
   /** Setting: what memory is worth, a {@link Memory}. */
   public static final String MEMORY = "memory";
@@ -298,6 +307,7 @@ public final class Compiler {
           .anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
         target.slowIntegers().ifPresent(options.note());
       }
+      Schedules schedules = schedules(options);
       List<Program> segments =
           IntStream.range(0, kernels.size())
               .mapToObj(i -> {
@@ -306,12 +316,15 @@ public final class Compiler {
                         kernels.get(i).lowered(),
                         cut.segments().get(i).symbols(),
                         scheduled,
-                        Scheduler::schedule,
+                        (kernel, machine, constants) ->
+                            Scheduler.schedule(
+                                kernel, machine, constants, Optional.empty(), schedules),
                         function -> Legalizer.legalize(function, target));
                 kernels.get(i).text().ifPresent(t -> builder.withFact(Winograd.FACT, t));
                 return builder.build();
               })
               .toList();
+      segments.forEach(program -> refusals(program, options.note()));
       return new ModelProgram(
           cut.script(), segments, cut.constants(), target, placement(cut), states);
     }
@@ -322,6 +335,40 @@ public final class Compiler {
     return target.kind() == Target.Kind.CUDA
         ? new FastConvolutions(fused, Map.of())
         : FastConvolutions.apply(ChannelsLast.apply(fused), tiles);
+  }
+
+  /** What the options say about schedules; the setting is for tests of all that there are. */
+  private static Schedules schedules(CompileOptions options) {
+    String number = options.settings().get(SCHEDULE);
+    if (number == null) {
+      return options.schedules();
+    }
+    if (!number.matches("[0-9]{1,3}")) {
+      throw new TersorException(
+          "TSR-0608",
+          "setting "
+              + SCHEDULE
+              + " is '"
+              + number
+              + "'; it is the number of an option, from 0, as 2");
+    }
+    return Schedules.option(Integer.parseInt(number));
+  }
+
+  private static void refusals(Program program, Consumer<String> note) {
+    new LinkedHashSet<>(program.choices().values())
+        .forEach(choice ->
+            choice
+                .refused()
+                .ifPresent(wanted ->
+                    note.accept(
+                        "TSR-0509: the table of schedules wants '%s' for '%s' on %s, which there is not; %s is taken of %s: tune again"
+                            .formatted(
+                                wanted,
+                                choice.shape(),
+                                program.target().name(),
+                                choice.taken(),
+                                choice.options()))));
   }
 
   private static Winograd.Tiles tiles(CompileOptions options) {

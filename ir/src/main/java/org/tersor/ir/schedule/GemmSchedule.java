@@ -8,7 +8,9 @@ import static org.tersor.ir.schedule.LoopExprs.times;
 
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
@@ -40,6 +42,11 @@ final class GemmSchedule {
    */
   private static final int FLOAT_BLOCK = 64;
 
+  /** Tiles that there are to choose from, and of them those that may have the rows outside. */
+  private static final int TILES = 4;
+
+  private static final int ROWS_OUTSIDE = 2;
+
   /** How products are summed. */
   private enum Mode {
     /** Multiply-add in the type of the sum. */
@@ -56,6 +63,10 @@ final class GemmSchedule {
   private final Steering steering;
   private final Mode mode;
   private final GemmTile tile;
+
+  /** Whether the rows are the outer of the two loops over tiles. */
+  private final boolean rowsOutside;
+
   private final Gemm8Bit integers;
   private final Panels panels;
   private final Optional<CodedColumn> coded;
@@ -84,16 +95,17 @@ final class GemmSchedule {
                 .filter(match -> match.sumsBytes(target) || CodedColumn.readsCodes(c, small))
             : Optional.empty();
     boolean dots = mode == Mode.DOT4 || coded.filter(match -> match.sumsBytes(target)).isPresent();
-    this.tile =
-        steering.tile(
-            c,
-            GemmTile.choose(
-                target,
-                dots,
-                coded.isPresent() ? 2 : 1,
-                c.extentM(),
-                c.extentN(),
-                target.lanes(elementBytes)));
+    List<GemmTile> tiles =
+        GemmTile.choices(
+            target,
+            dots,
+            coded.isPresent() ? 2 : 1,
+            c.extentM(),
+            c.extentN(),
+            target.lanes(elementBytes));
+    Way way = choose(tiles.subList(0, Math.min(tiles.size(), TILES)));
+    this.tile = steering.tile(c, way.tile);
+    this.rowsOutside = way.rowsOutside || steering.isOutside(c);
     this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
     this.panels =
         new Panels(
@@ -108,6 +120,31 @@ final class GemmSchedule {
     this.fused = c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
     this.accumulator = new KExpr.At(result, List.of(K.index(0)));
+  }
+
+  /** A tile, and the order of the loops over tiles: neither changes a sum. */
+  private record Way(GemmTile tile, boolean rowsOutside) {}
+
+  private Way choose(List<GemmTile> tiles) {
+    Map<String, Way> ways = new LinkedHashMap<>();
+    tiles.forEach(each -> ways.put(each.text(), new Way(each, false)));
+    for (GemmTile each : tiles.subList(0, Math.min(tiles.size(), ROWS_OUTSIDE))) {
+      boolean severalBlocks = sizeOr(c.extentM(), Integer.MAX_VALUE) > rowsPerTask(each);
+      if (severalBlocks && sizeOr(c.extentN(), 256) > each.width()) {
+        ways.put(each.text() + " rows outside", new Way(each, true));
+      }
+    }
+    String shape =
+        "product %s%s %s %s by %s over %s of %s"
+            .formatted(
+                mode.name().toLowerCase(Locale.ROOT),
+                coded.isPresent() ? " codes" : "",
+                isWeight(scheduler, c.column()) ? "weights" : "values",
+                LoopSchedule.sizes(c.m().stream().toList()),
+                LoopSchedule.sizes(c.n()),
+                LoopSchedule.sizes(c.k()),
+                LoopSchedule.sizes(c.batch()));
+    return Objects.requireNonNull(ways.get(scheduler.choose(shape, List.copyOf(ways.keySet()))));
   }
 
   private static boolean isWeight(Scheduler scheduler, Contraction.Factor factor) {
@@ -217,11 +254,10 @@ final class GemmSchedule {
 
   private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start) {
     DimExpr columnTiles = c.extentN().ceilDiv(tile.width());
-    long rowsPerTask = rowsPerTask();
+    long rowsPerTask = rowsPerTask(tile);
     DimExpr rowBlocks = c.extentM().ceilDiv(rowsPerTask);
     boolean rowsInTasks = steering.isParallel(c.m().stream().toList(), c.n());
     boolean columnsInTasks = steering.isParallel(c.n(), c.m().stream().toList());
-    boolean rowsOutside = steering.isOutside(c);
     DimExpr rowTasks = rowsInTasks ? rowBlocks : DimExpr.ONE;
     DimExpr columnTasks = columnsInTasks ? columnTiles : DimExpr.ONE;
     DimExpr tasks = rowTasks.times(columnTasks);
@@ -287,14 +323,14 @@ final class GemmSchedule {
     }
   }
 
-  private long rowsPerTask() {
+  private long rowsPerTask(GemmTile size) {
     long m = sizeOr(c.extentM(), Integer.MAX_VALUE);
-    if (!panels.columnAtLoad()) {
+    if (!isWeight(scheduler, c.column())) {
       return m == Integer.MAX_VALUE ? 1L << 30 : Math.max(1, m);
     }
-    long perRow = Math.max(1, tile.width() * sizeOr(c.extentK(), 256));
+    long perRow = Math.max(1, size.width() * sizeOr(c.extentK(), 256));
     long rows = Math.max(1, TASK_WORK / perRow);
-    return Math.min(Math.ceilDiv(rows, tile.rows()), Math.ceilDiv(m, tile.rows())) * tile.rows();
+    return Math.min(Math.ceilDiv(rows, size.rows()), Math.ceilDiv(m, size.rows())) * size.rows();
   }
 
   /**

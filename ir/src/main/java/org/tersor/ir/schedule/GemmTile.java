@@ -1,5 +1,11 @@
 package org.tersor.ir.schedule;
 
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.tersor.runtime.DimExpr;
 
 /**
@@ -9,6 +15,7 @@ import org.tersor.runtime.DimExpr;
  */
 record GemmTile(int rows, int columns, int lanes) {
   private static final int MOST_ROWS = 14;
+  private static final int MOST_COLUMNS = 6;
 
   /**
    * Bounds and zero points that integer results meet behind the sums: C compilers keep them in
@@ -20,20 +27,27 @@ record GemmTile(int rows, int columns, int lanes) {
     return columns * lanes;
   }
 
+  /** As in schedules' names: rows by elements. */
+  String text() {
+    return rows + "x" + width();
+  }
+
   /**
-   * The tile with the least estimated time for an M x N product. In registers a tile holds its
-   * accumulators, its vectors of the column factor and its broadcasts: all of them on the JVM (C2
-   * spills an accumulator otherwise), one broadcast in C.
+   * Tiles for an M x N product, those of the least estimated time first: the best of each number of
+   * columns. In registers a tile holds its accumulators, its vectors of the column factor and its
+   * broadcasts: all of them on the JVM (C2 spills an accumulator otherwise), one broadcast in C.
    *
    * @param bytes whether products of bytes are summed as integers; where a target has no
    *     instruction for four of them, as pairs of 16 bits, so that every vector is two
    * @param sums accumulators of an element: 2 where sums of blocks join totals
    */
-  static GemmTile choose(Target target, boolean bytes, int sums, DimExpr m, DimExpr n, int lanes) {
+  static List<GemmTile> choices(
+      Target target, boolean bytes, int sums, DimExpr m, DimExpr n, int lanes) {
     boolean pairs = bytes && !target.has(Target.Feature.DOT4);
-    GemmTile best = new GemmTile(1, 1, lanes);
-    double bestCost = Double.POSITIVE_INFINITY;
-    for (int columns = 1; columns <= 6; columns++) {
+    Map<GemmTile, Double> best = new LinkedHashMap<>();
+    for (int columns = 1; columns <= MOST_COLUMNS; columns++) {
+      GemmTile least = new GemmTile(1, columns, lanes);
+      double leastCost = Double.POSITIVE_INFINITY;
       for (int rows = 1; rows <= MOST_ROWS; rows++) {
         GemmTile tile = new GemmTile(rows, columns, lanes);
         int others = (sums - 1) * rows * columns + (bytes ? CONSTANTS : 0);
@@ -41,13 +55,21 @@ record GemmTile(int rows, int columns, int lanes) {
           continue;
         }
         double cost = tile.cost(m, n, pairs);
-        if (cost < bestCost - 1e-9) {
-          bestCost = cost;
-          best = tile;
+        if (cost < leastCost - 1e-9) {
+          leastCost = cost;
+          least = tile;
         }
       }
+      if (leastCost < Double.POSITIVE_INFINITY) {
+        best.put(least, leastCost);
+      }
     }
-    return best;
+    // A tile that costs hardly less than one of fewer columns comes after it.
+    List<GemmTile> sorted = new ArrayList<>(best.keySet());
+    sorted.sort(
+        Comparator.comparingDouble(
+            tile -> Math.rint(Objects.requireNonNull(best.get(tile)) * 1e9)));
+    return sorted.isEmpty() ? List.of(new GemmTile(1, 1, lanes)) : sorted;
   }
 
   /** Vector registers that the inner loop needs. */

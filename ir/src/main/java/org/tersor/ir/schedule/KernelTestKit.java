@@ -33,13 +33,15 @@ import org.tersor.runtime.Tensor;
  * @param constants names of inputs that a schedule may treat as weights
  * @param inputs in the kernel's order
  * @param hint the schedule line to follow
+ * @param schedules what is wanted of schedules without a line
  */
 public record KernelTestKit(
     Kernel kernel,
     Map<String, Long> dims,
     Set<String> constants,
     List<Tensor> inputs,
-    Optional<ScheduleHint> hint) {
+    Optional<ScheduleHint> hint,
+    Schedules schedules) {
 
   /** The kernel of a seed. */
   public static KernelTestKit random(long seed) {
@@ -72,12 +74,17 @@ public record KernelTestKit(
       Kernel kernel, Map<String, Long> dims, Set<String> constants, Random random) {
     List<Tensor> inputs = kernel.inputs().stream().map(b -> values(b, dims, random)).toList();
     return new KernelTestKit(
-        kernel, Map.copyOf(dims), Set.copyOf(constants), inputs, Optional.empty());
+        kernel, Map.copyOf(dims), Set.copyOf(constants), inputs, Optional.empty(), Schedules.RULE);
   }
 
   /** The same under a schedule line. */
   public KernelTestKit with(Optional<ScheduleHint> line) {
-    return new KernelTestKit(kernel, dims, constants, inputs, line);
+    return new KernelTestKit(kernel, dims, constants, inputs, line, schedules);
+  }
+
+  /** The same with other schedules. */
+  public KernelTestKit with(Schedules wanted) {
+    return new KernelTestKit(kernel, dims, constants, inputs, hint, wanted);
   }
 
   private static Tensor values(Buf buffer, Map<String, Long> dims, Random random) {
@@ -119,7 +126,7 @@ public record KernelTestKit(
       arrays.put(kernel.inputs().get(i).name(), inputs.get(i).array());
     }
     kernel.outputs().forEach(b -> arrays.put(b.name(), array(b.element(), b.elements())));
-    Scheduled scheduled = Scheduler.schedule(kernel, target, constants, hint);
+    Scheduled scheduled = scheduled(target);
     scheduled.temporaries().forEach(t -> arrays.put(t.name(), array(t.element(), t.elements())));
     for (List<Scheduled.Launch> launches : List.of(scheduled.load(), scheduled.run())) {
       for (Scheduled.Launch launch : launches) {
@@ -140,10 +147,15 @@ public record KernelTestKit(
 
   /** The functions that {@link #run} has compiled, in order. */
   public List<LoopFunction> functions(Target target) {
-    Scheduled scheduled = Scheduler.schedule(kernel, target, constants, hint);
+    Scheduled scheduled = scheduled(target);
     return Stream.concat(scheduled.load().stream(), scheduled.run().stream())
         .map(launch -> Legalizer.legalize(launch.function(), target))
         .toList();
+  }
+
+  /** The kernel's schedule. */
+  public Scheduled scheduled(Target target) {
+    return Scheduler.schedule(kernel, target, constants, hint, schedules);
   }
 
   private Object array(Scalar element, DimExpr elements) {
@@ -156,7 +168,12 @@ public record KernelTestKit(
    * @throws AssertionError with the kernel's text if they differ or the run fails
    */
   public void check(Target target, Function<LoopFunction, KernelCode> compile) {
-    List<Tensor> expected = expected();
+    check(target, compile, expected());
+  }
+
+  /** The same where it is known what the outputs are, as for several schedules. */
+  public void check(
+      Target target, Function<LoopFunction, KernelCode> compile, List<Tensor> expected) {
     List<Object> actual;
     try {
       actual = run(target, compile);

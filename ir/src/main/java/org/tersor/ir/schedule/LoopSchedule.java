@@ -7,11 +7,16 @@ import static org.tersor.ir.schedule.LoopExprs.plus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
@@ -35,8 +40,11 @@ final class LoopSchedule {
   /** Most terms of a sum that are written out. */
   private static final int UNROLLED = 32;
 
-  /** Neighbouring points computed together where their windows overlap. */
-  private static final int TOGETHER = 4;
+  /** Neighbouring points that may be computed together where their windows overlap. */
+  private static final List<String> TOGETHER = List.of("4", "1", "2", "3", "6", "8");
+
+  /** The same where long bodies cost more than they save: a JVM compiles them while it runs. */
+  private static final List<String> TOGETHER_IN_SHORT = List.of("1", "2", "3", "4");
 
   /** Longest sum that is written out for several points. */
   private static final int SHORT_SUM = 9;
@@ -53,8 +61,10 @@ final class LoopSchedule {
   /** Whether code is for the border of an axis. */
   private boolean atBorder;
 
-  /** Whether long bodies cost more than they save: a JVM compiles them while it runs. */
-  private final boolean keepsShort;
+  private final Chooser chooser;
+
+  /** How many {@link #together} there may be. */
+  private final List<String> neighbours;
 
   /**
    * Short axes on whose position a value depends by choice: all of their points are computed
@@ -65,9 +75,21 @@ final class LoopSchedule {
   /** The axis of which a step computes several points. */
   private Optional<Axis> together = Optional.empty();
 
-  LoopSchedule(Stage stage, Target target) {
+  private int count = 1;
+
+  /** Takes one of several schedules, see {@link Scheduler#choose}. */
+  @FunctionalInterface
+  interface Chooser {
+    /** What is taken where nothing is wanted. */
+    Chooser RULE = (shape, options) -> options.getFirst();
+
+    String choose(String shape, List<String> options);
+  }
+
+  LoopSchedule(Stage stage, Target target, Chooser chooser) {
     this.stage = stage;
-    this.keepsShort = target.kind() == Target.Kind.JVM;
+    this.chooser = chooser;
+    this.neighbours = target.kind() == Target.Kind.JVM ? TOGETHER_IN_SHORT : TOGETHER;
     this.nest =
         new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), UNROLLED));
     int widest = Math.max(4, widestElement(stage));
@@ -196,11 +218,12 @@ final class LoopSchedule {
     KExpr guarded = value;
     value = GuardSplit.inside(guarded, interior);
     Expr rest = from;
-    if (sharesReads(axis)) {
-      Expr count = new Expr.Binary(BinaryOp.FLOORDIV, minus(to, from), index(TOGETHER));
-      rest = nest.let("g", plus(from, times(count, index(TOGETHER))));
+    count = sharesReads(axis) ? Integer.parseInt(chooser.choose(shape(), neighbours)) : 1;
+    if (count > 1) {
+      Expr groups = new Expr.Binary(BinaryOp.FLOORDIV, minus(to, from), index(count));
+      rest = nest.let("g", plus(from, times(groups, index(count))));
       together = Optional.of(axis);
-      nest.loop(Stmt.LoopKind.SERIAL, axis, from, rest, TOGETHER, 1, body);
+      nest.loop(Stmt.LoopKind.SERIAL, axis, from, rest, count, 1, body);
       together = Optional.empty();
     }
     nest.loop(Stmt.LoopKind.SERIAL, axis, rest, to, 1, 1, body);
@@ -230,10 +253,37 @@ final class LoopSchedule {
             .getLast()
             .equals(axis);
     return innermost
-        && !keepsShort
         && folds.size() == 1
         && folds.getFirst().axes().stream().allMatch(a -> a.extent().isConst())
         && points(folds.getFirst().axes()) <= SHORT_SUM;
+  }
+
+  /** For tables of schedules. */
+  private String shape() {
+    KExpr.Fold fold = KExprs.all(value, KExpr.Fold.class).getFirst();
+    List<DimExpr> reads =
+        StageSimplifier.buffers(fold.body()).stream().map(Buf::elements).sorted(BY_TEXT).toList();
+    return "windows "
+        + fold.scalar().name().toLowerCase(Locale.ROOT)
+        + " "
+        + sizes(fold.axes())
+        + " at "
+        + sizes(stage.axes())
+        + " of "
+        + sizes(reads.stream(), "+");
+  }
+
+  private static final Comparator<DimExpr> BY_TEXT = Comparator.comparing(DimExpr::toString);
+
+  /** Extents as tables of schedules name them. */
+  static String sizes(List<Axis> axes) {
+    return axes.isEmpty() ? "1" : sizes(axes.stream().map(Axis::extent), "x");
+  }
+
+  private static String sizes(Stream<DimExpr> sizes, String between) {
+    return sizes
+        .map(size -> size.isConst() ? Long.toString(size.constValue()) : "?")
+        .collect(Collectors.joining(between));
   }
 
   private Expr between(Expr low, Expr at, Expr high) {
@@ -268,10 +318,10 @@ final class LoopSchedule {
       return;
     }
     List<Expr> values = new ArrayList<>();
-    for (int i = 0; i < TOGETHER; i++) {
+    for (int i = 0; i < count; i++) {
       values.add(nest.lower(moved(value, i)));
     }
-    for (int i = 0; i < TOGETHER; i++) {
+    for (int i = 0; i < count; i++) {
       nest.store(stage.target().name(), moved(stage.index().getFirst(), i), values.get(i));
     }
   }

@@ -79,10 +79,6 @@ final class Panels {
     return factor.buffers().stream().allMatch(scheduler::isConstant);
   }
 
-  boolean columnAtLoad() {
-    return columnAtLoad;
-  }
-
   /** Whether the column panels are made at load and the same for the whole batch. */
   boolean sharesColumns() {
     return columnAtLoad && columnBatch.isEmpty() && !c.batch().isEmpty();

@@ -1,6 +1,7 @@
 package org.tersor.ir.schedule;
 
 import java.util.List;
+import java.util.Optional;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
@@ -32,7 +33,12 @@ public record Scheduled(List<Temporary> temporaries, List<Launch> load, List<Lau
    *     that name
    * @param dims for each dimension parameter, its value
    * @param tasks extent of the parallel loop, 1 for a serial body
+   * @param choice the schedule that it is a part of, where there were several
    */
   public record Launch(
-      LoopFunction function, List<String> buffers, List<DimExpr> dims, DimExpr tasks) {}
+      LoopFunction function,
+      List<String> buffers,
+      List<DimExpr> dims,
+      DimExpr tasks,
+      Optional<ScheduleChoice> choice) {}
 }

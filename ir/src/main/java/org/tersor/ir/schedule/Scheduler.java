@@ -22,15 +22,25 @@ public final class Scheduler {
   private final Kernel kernel;
   private final Target target;
   private final Steering steering;
+  private final Schedules schedules;
   private final Set<String> constant;
   private final Map<String, Scheduled.Temporary> temporaries = new LinkedHashMap<>();
   private final List<Scheduled.Launch> load = new ArrayList<>();
   private final List<Scheduled.Launch> run = new ArrayList<>();
 
-  private Scheduler(Kernel kernel, Target target, Set<String> constantInputs, Steering steering) {
+  /** What was chosen for the present stage. */
+  private Optional<ScheduleChoice> choice = Optional.empty();
+
+  private Scheduler(
+      Kernel kernel,
+      Target target,
+      Set<String> constantInputs,
+      Steering steering,
+      Schedules schedules) {
     this.kernel = kernel;
     this.target = target;
     this.steering = steering;
+    this.schedules = schedules;
     this.constant = new HashSet<>(constantInputs);
   }
 
@@ -41,19 +51,24 @@ public final class Scheduler {
    *     computed once, at load
    */
   public static Scheduled schedule(Kernel kernel, Target target, Set<String> constantInputs) {
-    return schedule(kernel, target, constantInputs, Optional.empty());
+    return schedule(kernel, target, constantInputs, Optional.empty(), Schedules.RULE);
   }
 
   /**
    * Schedules a kernel as a line of its text asks, on targets that the line is for: those with
    * vectors, of the lanes that {@code vec} names if it does.
    *
+   * @param schedules asked where several schedules compute the same bits and no line asks for one
    * @throws org.tersor.runtime.TersorException TSR-1003 for an axis or buffer that the kernel does
    *     not have, TSR-1004 for what the target's registers do not hold or no schedule does; both
    *     with the position
    */
   public static Scheduled schedule(
-      Kernel kernel, Target target, Set<String> constantInputs, Optional<ScheduleHint> hint) {
+      Kernel kernel,
+      Target target,
+      Set<String> constantInputs,
+      Optional<ScheduleHint> hint,
+      Schedules schedules) {
     if (kernel.program().isPresent()) {
       LoopProgram program = kernel.program().get();
       List<String> buffers =
@@ -64,10 +79,11 @@ public final class Scheduler {
               .toList(),
           List.of(),
           List.of(
-              new Scheduled.Launch(program.function(), buffers, program.dims(), program.tasks())));
+              new Scheduled.Launch(
+                  program.function(), buffers, program.dims(), program.tasks(), Optional.empty())));
     }
     Steering steering = Steering.of(kernel, target, hint);
-    Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering);
+    Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering, schedules);
     List<Stage> stages =
         PadOperands.apply(
                 kernel,
@@ -128,6 +144,7 @@ public final class Scheduler {
   }
 
   private void stage(Stage stage, List<Stage> all) {
+    choice = Optional.empty();
     Stage simple = StageSimplifier.simplify(stage, steering::names);
     boolean isOutput =
         kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
@@ -145,7 +162,7 @@ public final class Scheduler {
       return;
     }
     if (packed) {
-      launch(simple, loops(simple), true);
+      launch(simple, loops(simple, LoopSchedule.Chooser.RULE), true);
       return;
     }
     Stage rest =
@@ -159,15 +176,16 @@ public final class Scheduler {
     boolean scheduled =
         (steering.isSilent() && WindowSchedule.apply(this, rest)) || GemmSchedule.apply(this, rest);
     if (!scheduled) {
-      launch(rest, loops(rest), false);
+      choice = Optional.empty();
+      launch(rest, loops(rest, this::choose), false);
     }
   }
 
-  private LoopSchedule.Result loops(Stage simple) {
+  private LoopSchedule.Result loops(Stage simple, LoopSchedule.Chooser chooser) {
     Stage ordered = steering.order(simple);
     Optional<LoopSchedule.Result> turned =
         ordered.equals(simple) ? TransposeSchedule.emit(simple, target) : Optional.empty();
-    return turned.orElseGet(() -> new LoopSchedule(ordered, target).emit());
+    return turned.orElseGet(() -> new LoopSchedule(ordered, target, chooser).emit());
   }
 
   /** Whether a stage can run at load: nothing in it depends on inputs or on their dimensions. */
@@ -202,7 +220,7 @@ public final class Scheduler {
     if (target.kind() == Target.Kind.CUDA) {
       CudaSchedule.apply(this, simple, atLoad);
     } else {
-      launch(simple, loops(simple), atLoad);
+      launch(simple, loops(simple, LoopSchedule.Chooser.RULE), atLoad);
     }
   }
 
@@ -232,6 +250,21 @@ public final class Scheduler {
     return target;
   }
 
+  /**
+   * Which of several schedules the present stage gets, for what it computes in every call.
+   *
+   * @param shape see {@link Schedules#wanted}
+   * @param options the rule's choice first
+   */
+  String choose(String shape, List<String> options) {
+    if (!steering.isSilent() || options.size() == 1) {
+      return options.getFirst();
+    }
+    ScheduleChoice made = ScheduleChoice.of(schedules, target.name(), shape, options);
+    choice = Optional.of(made);
+    return made.taken();
+  }
+
   /** Adds a launch whose buffers are the target of the stage and what its value reads. */
   void launch(Stage stage, LoopSchedule.Result code, boolean atLoad) {
     List<Buf> reads = new ArrayList<>(StageSimplifier.buffers(stage.value()));
@@ -256,7 +289,8 @@ public final class Scheduler {
             function,
             params.stream().map(LoopFunction.BufferParam::name).toList(),
             code.dims(),
-            code.tasks());
+            code.tasks(),
+            choice);
     (atLoad ? load : run).add(launch);
   }
 }

@@ -37,8 +37,8 @@ import org.tersor.runtime.DimExpr;
 final class WindowSchedule {
   private static final long TASK_WORK = 1 << 15;
 
-  /** Neighbouring windows computed together. */
-  private static final int TOGETHER = 4;
+  /** Neighbouring windows computed together, as the rule has it, and what else there is. */
+  private static final List<String> TOGETHER = List.of("4", "2", "3", "6", "8");
 
   private final Scheduler scheduler;
   private final ByteWindows windows;
@@ -47,6 +47,7 @@ final class WindowSchedule {
   private final NestEmitter nest;
   private final int lanes;
   private final int words;
+  private final int together;
   private final List<Buf> weights = new ArrayList<>();
   private final Map<String, Buf> reads = new LinkedHashMap<>();
 
@@ -62,6 +63,16 @@ final class WindowSchedule {
         new NestEmitter(new NestEmitter.LoopTarget(scheduler.target().has(Target.Feature.FMA), 32));
     this.lanes = scheduler.target().lanes(Scalar.I32.bytes());
     this.words = windows.wordsPerColumn();
+    this.together =
+        Integer.parseInt(
+            scheduler.choose(
+                "byte windows "
+                    + LoopSchedule.sizes(windows.sum().fold().axes())
+                    + " at "
+                    + LoopSchedule.sizes(stage.axes())
+                    + " step "
+                    + windows.step(),
+                TOGETHER));
     this.accumulator =
         new KExpr.At(new Buf("#sum", Scalar.I32, List.of(DimExpr.ONE)), List.of(K.index(0)));
   }
@@ -216,11 +227,11 @@ final class WindowSchedule {
     Expr end = nest.dim(along.extent());
     Expr full =
         along.extent().isConst()
-            ? index(along.extent().constValue() / TOGETHER * TOGETHER)
+            ? index(along.extent().constValue() / together * together)
             : nest.let(
                 "f",
-                times(new Expr.Binary(BinaryOp.FLOORDIV, end, index(TOGETHER)), index(TOGETHER)));
-    sums(index(0), full, TOGETHER, strip, split);
+                times(new Expr.Binary(BinaryOp.FLOORDIV, end, index(together)), index(together)));
+    sums(index(0), full, together, strip, split);
     sums(full, end, 1, strip, split);
   }
 

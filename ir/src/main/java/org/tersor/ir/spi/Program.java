@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Map;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.schedule.ScheduleChoice;
 import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.Plan;
 
@@ -13,10 +14,23 @@ import org.tersor.runtime.Plan;
  * @param kernels code of {@link Plan#kernels}, in order, equal ones once
  * @param constants weights that {@link Plan.Storage#CONSTANT} buffers refer to
  * @param facts for {@code describe}: what ran where, fusions, precision
+ * @param choices steps of every call for which there were several schedules
  */
 public record Program(
     Plan plan,
     List<LoopFunction> kernels,
     List<Constant> constants,
     Target target,
-    Map<String, String> facts) {}
+    Map<String, String> facts,
+    Map<Plan.Call, ScheduleChoice> choices) {
+
+  /** A program of which nothing is known about its schedules. */
+  public Program(
+      Plan plan,
+      List<LoopFunction> kernels,
+      List<Constant> constants,
+      Target target,
+      Map<String, String> facts) {
+    this(plan, kernels, constants, target, facts, Map.of());
+  }
+}

@@ -27,7 +27,7 @@ class SteeringTest {
 
   private static Scheduled schedule(KernFile file, Target target) {
     Kernel kernel = file.kernels().getFirst();
-    return Scheduler.schedule(kernel, target, Set.of("B"), file.schedule(kernel));
+    return Scheduler.schedule(kernel, target, Set.of("B"), file.schedule(kernel), Schedules.RULE);
   }
 
   private static KernFile file(String line) {

@@ -1,6 +1,7 @@
 package org.tersor.passes.lower;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -23,6 +24,7 @@ import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.schedule.ScheduleChoice;
 import org.tersor.ir.schedule.Scheduled;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Program;
@@ -55,6 +57,7 @@ public final class ProgramBuilder {
   private final Set<Integer> scratch = new TreeSet<>();
 
   private final Map<String, String> moreFacts = new TreeMap<>();
+  private final Map<Plan.Call, ScheduleChoice> choices = new LinkedHashMap<>();
   private int foldedKernels;
 
   /**
@@ -111,7 +114,12 @@ public final class ProgramBuilder {
             List.copyOf(runSteps),
             List.copyOf(checks));
     return new Program(
-        plan, functions.functions(), List.copyOf(constants.keySet()), target, facts());
+        plan,
+        functions.functions(),
+        List.copyOf(constants.keySet()),
+        target,
+        facts(),
+        Collections.unmodifiableMap(choices));
   }
 
   /**
@@ -263,7 +271,13 @@ public final class ProgramBuilder {
       loadSteps.add(call(call, launch, names));
     }
     for (Scheduled.Launch launch : scheduled.run()) {
-      (folded ? loadSteps : runSteps).add(call(call, launch, names));
+      Plan.Call step = call(call, launch, names);
+      if (folded) {
+        loadSteps.add(step);
+      } else {
+        runSteps.add(step);
+        launch.choice().ifPresent(choice -> choices.put(step, choice));
+      }
     }
     call.demand().ifPresent(demand -> demand(call, demand, names));
   }
@@ -432,6 +446,21 @@ public final class ProgramBuilder {
         buffer, new Plan.Buffer(old.name(), old.dtype(), old.elements(), old.storage(), number));
   }
 
+  /** What tables have changed; nothing where nothing was wanted. */
+  private Optional<String> wantedSchedules() {
+    Set<ScheduleChoice> all = new LinkedHashSet<>(choices.values());
+    List<String> wanted =
+        all.stream()
+            .filter(choice -> !choice.taken().equals(choice.rule()))
+            .map(choice -> choice.shape() + ": " + choice.taken() + " instead of " + choice.rule())
+            .toList();
+    return wanted.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            "%d of %d chosen by a table: %s"
+                .formatted(wanted.size(), all.size(), String.join("; ", wanted)));
+  }
+
   private Map<String, String> facts() {
     Map<String, String> facts = new TreeMap<>(ModelMetadata.facts(lowered.graph()));
     Map<String, Integer> kinds = new TreeMap<>();
@@ -447,6 +476,7 @@ public final class ProgramBuilder {
             + " launches a call, "
             + loadSteps.size()
             + " at load");
+    wantedSchedules().ifPresent(text -> facts.put("schedules", text));
     facts.put("views", lowered.views().size() + " nodes without code");
     facts.put("folded", foldedKernels + " kernels computed at load");
     long weights =
