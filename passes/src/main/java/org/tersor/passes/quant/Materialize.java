@@ -73,22 +73,39 @@ public final class Materialize implements Pass {
   }
 
   /**
+   * A bias of a layer: input {@code input} of {@code node}, which is the layer or, of a MatMul, the
+   * Add behind it.
+   */
+  record Bias(Node node, int input, Tensor numbers) {}
+
+  /**
    * A bias that can be int32 codes: a vector of one number per row of the weight, or of as many
    * times the rows as there are groups that share them.
    */
-  static Optional<Tensor> bias(Graph graph, Node node, WeightLayout layout, Tensor weight) {
-    if (layout.rows().size() != 1) {
+  static Optional<Bias> bias(Graph graph, Node node, WeightLayout layout, Tensor weight) {
+    if (layout.rows().size() != 1 || weight.size() == 0) {
       return Optional.empty();
     }
+    long rows = weight.shape()[layout.rows().getFirst()];
+    if (!node.op().is("MatMul")) {
+      return bias(graph, node, 2).filter(b -> b.numbers().size() % rows == 0);
+    }
+    Value product = node.output(0);
+    List<Node> users = graph.consumers(product);
+    if (graph.isOutput(product) || users.size() != 1 || !users.getFirst().op().is("Add")) {
+      return Optional.empty();
+    }
+    Node add = users.getFirst();
+    return bias(graph, add, add.input(0).equals(product) ? 1 : 0)
+        .filter(b -> b.numbers().size() == rows);
+  }
+
+  private static Optional<Bias> bias(Graph graph, Node node, int input) {
     return graph
-        .constant(node.input(2))
+        .constant(node.input(input))
         .map(Constant::load)
-        .filter(b ->
-            b.dtype() == DType.F32
-                && b.rank() == 1
-                && b.size() > 0
-                && weight.size() > 0
-                && b.size() % weight.shape()[layout.rows().getFirst()] == 0);
+        .filter(b -> b.dtype() == DType.F32 && b.rank() == 1 && b.size() > 0)
+        .map(b -> new Bias(node, input, b));
   }
 
   private final class Run {
@@ -216,25 +233,32 @@ public final class Materialize implements Pass {
       if (weight.isEmpty()) {
         return false;
       }
-      Value original = node.input(layout.get().input());
+      Value weightValue = node.input(layout.get().input());
       ActivationGrid input = grids.get(node.input(0));
-      Optional<Tensor> bias =
+      Optional<Bias> bias =
           input == null ? Optional.empty() : bias(graph, node, layout.get(), weight.get());
+      Optional<Tensor> numbers = bias.map(Bias::numbers);
       WeightEncoding encoding =
           encoding(
-              node, format, weight.get(), layout.get(), input == null ? 0 : input.scale(), bias);
+              node, format, weight.get(), layout.get(), input == null ? 0 : input.scale(), numbers);
       List<Object> key =
-          List.of(original, format.id(), layout.get(), encoding.key(), checksum(node));
+          List.of(weightValue, format.id(), layout.get(), encoding.key(), checksum(node));
       set(
           node,
           layout.get().input(),
-          known(key, () -> decode(original, format, weight.get().shape(), layout.get(), encoding)));
+          known(
+              key,
+              () -> decode(weightValue, format, weight.get().shape(), layout.get(), encoding)));
       if (input != null && bias.isPresent() && encoding.scales().isPresent()) {
+        Value original = bias.get().node().input(bias.get().input());
         Tensor scales =
-            WeightEncoding.biasScales(encoding.scales().get(), input.scale(), bias.get().size());
-        Tensor codes = WeightEncoding.biasCodes(bias.get(), scales);
-        List<Object> biasKey = List.of(node.input(2), java.util.Arrays.toString(scales.floats()));
-        set(node, 2, known(biasKey, () -> decodeBias(node.input(2), codes, scales)));
+            WeightEncoding.biasScales(encoding.scales().get(), input.scale(), numbers.get().size());
+        Tensor codes = WeightEncoding.biasCodes(numbers.get(), scales);
+        List<Object> biasKey = List.of(original, java.util.Arrays.toString(scales.floats()));
+        set(
+            bias.get().node(),
+            bias.get().input(),
+            known(biasKey, () -> decodeBias(original, codes, scales)));
       }
       return true;
     }

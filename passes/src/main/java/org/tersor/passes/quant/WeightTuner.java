@@ -130,7 +130,7 @@ final class WeightTuner {
             weight,
             layout,
             inputScale,
-            Materialize.bias(base, node, layout, weight),
+            Materialize.bias(base, node, layout, weight).map(Materialize.Bias::numbers),
             inputs,
             said::add);
     WeightMethod chosen = method;
