@@ -20,6 +20,7 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.graph.FakeQuant;
 import org.tersor.passes.graph.Names;
 import org.tersor.runtime.DType;
@@ -31,7 +32,8 @@ import org.tersor.runtime.TersorException;
  * Finds the activations whose codes cost the outputs the most and takes them away, no more than it
  * needs. Each is measured with nothing but its own codes and those of the weights; the worst leave
  * together, as many as reach the goal, and those that turn out not to be needed come back. Every
- * quantizer has a switch that is an input of the model, so it is compiled once.
+ * quantizer has a switch that is an input of the model, so it is compiled once; bodies of If, Loop
+ * and Scan capture theirs.
  */
 final class ActivationRepair {
   private final Compiler compiler;
@@ -41,6 +43,9 @@ final class ActivationRepair {
   private final List<Map<String, Tensor>> samples;
   private final List<Map<String, Tensor>> exact = new ArrayList<>();
   private final Executable switched;
+
+  /** The largest id that is taken, in bodies too. */
+  private int nextId;
   private final Optional<NumberFormat> wider;
 
   /** Inputs that switch the quantizer of a value, by its name in plans. */
@@ -71,11 +76,10 @@ final class ActivationRepair {
     }
     Executable reference = compiler.link(base, options.backend(), Quantizer.quiet(options));
     samples.forEach(sample -> exact.add(reference.run(sample)));
+    Graph coded = new Quantizer(compiler).apply(base, decisions, Quantizer.quiet(options));
+    this.nextId = coded.maxId();
     this.switched =
-        compiler.link(
-            switched(new Quantizer(compiler).apply(base, decisions, Quantizer.quiet(options))),
-            options.backend(),
-            Quantizer.quiet(options));
+        compiler.link(switched(base, coded), options.backend(), Quantizer.quiet(options));
     if (switches.isEmpty()) {
       throw new TersorException(
           "TSR-0426",
@@ -83,16 +87,8 @@ final class ActivationRepair {
               + base.name()
               + "' has codes that calibration found: nothing to repair");
     }
-    Names names = new Names(base);
-    Selection selection =
-        Selection.of(
-            base,
-            compiler.registry().operators(),
-            compiler.registry().format(options.weights()).definition(),
-            true,
-            options.keep());
     Map<String, String> sources = new TreeMap<>();
-    selection.sharing().forEach((value, source) -> sources.put(names.of(value), names.of(source)));
+    share(base, sources);
     for (String name : switches.keySet()) {
       String source = name;
       while (sources.containsKey(source)) {
@@ -102,15 +98,59 @@ final class ActivationRepair {
     }
   }
 
-  /** The coded graph with a choice behind each quantizer. */
-  private Graph switched(Graph coded) {
-    Names names = new Names(base);
-    int[] id = {coded.maxId()};
+  /** Whose grid a value takes, here and in bodies. */
+  private void share(Graph graph, Map<String, String> sources) {
+    Names names = new Names(graph);
+    Selection.of(
+            graph,
+            compiler.registry().operators(),
+            compiler.registry().format(options.weights()).definition(),
+            true,
+            options.keep())
+        .sharing()
+        .forEach((value, source) -> sources.put(names.of(value), names.of(source)));
+    for (Bodies.Body body : Bodies.of(graph)) {
+      if (decisions.plan().isWithin(body.closed())) {
+        share(body.closed(), sources);
+      }
+    }
+  }
+
+  /**
+   * The coded graph with a choice behind each quantizer, in bodies too: their switches are inputs of
+   * theirs that the graphs around them have.
+   */
+  private Graph switched(Graph exact, Graph coded) {
+    Map<String, Graph> within = new LinkedHashMap<>();
+    Bodies.of(exact).forEach(body -> within.put(body.path(), body.closed()));
+    Map<Value, ValueType> more = new LinkedHashMap<>();
+    Graph graph =
+        Bodies.map(
+            coded,
+            body -> {
+              Graph of = within.get(new Names(body).path());
+              if (of == null || !decisions.plan().isWithin(body)) {
+                return body;
+              }
+              Graph changed = switched(of, body);
+              changed.inputs().stream()
+                  .skip(body.inputs().size())
+                  .forEach(condition -> more.put(condition, changed.type(condition)));
+              return changed;
+            });
+    nextId = Math.max(nextId, graph.maxId());
+    return switched(exact, graph, more);
+  }
+
+  private Graph switched(Graph exact, Graph coded, Map<Value, ValueType> more) {
+    Names names = new Names(exact);
     List<Value> inputs = new ArrayList<>(coded.inputs());
     List<Node> nodes = new ArrayList<>();
     Map<Value, ValueType> types = new LinkedHashMap<>(coded.types());
     Map<Value, Constant> constants = new LinkedHashMap<>(coded.constants());
     Map<Value, Value> instead = new LinkedHashMap<>();
+    inputs.addAll(more.keySet());
+    types.putAll(more);
     for (Node node : coded.nodes()) {
       nodes.add(
           node.withInputs(node.inputs().stream().map(v -> instead.getOrDefault(v, v)).toList()));
@@ -120,29 +160,29 @@ final class ActivationRepair {
       Value otherwise = node.input(0);
       if (wider.isPresent()) {
         ActivationGrid grid = ActivationGrid.of(wider.get(), widened(names.of(otherwise)));
-        Value scale = new Value(++id[0], "");
-        Value zero = new Value(++id[0], "");
+        Value scale = new Value(++nextId, "");
+        Value zero = new Value(++nextId, "");
         constants.put(scale, Constant.of(grid.scaleTensor()));
         constants.put(zero, Constant.of(grid.zeroTensor()));
-        otherwise = new Value(++id[0], "");
+        otherwise = new Value(++nextId, "");
         types.put(otherwise, coded.type(node.input(0)));
         nodes.add(
             new Node(
-                ++id[0],
+                ++nextId,
                 "",
                 node.op(),
                 List.of(node.input(0), scale, zero),
                 List.of(otherwise),
                 grid.limits()));
       }
-      Value condition = new Value(++id[0], "_coded_" + node.input(0).id());
-      Value chosen = new Value(++id[0], "");
+      Value condition = new Value(++nextId, "_coded_" + nextId);
+      Value chosen = new Value(++nextId, "");
       inputs.add(condition);
       types.put(condition, TensorType.of(DType.BOOL));
       types.put(chosen, coded.type(node.input(0)));
       nodes.add(
           new Node(
-              ++id[0],
+              ++nextId,
               "",
               new OpKey("", "Where", coded.opset("")),
               List.of(condition, node.output(0), otherwise),

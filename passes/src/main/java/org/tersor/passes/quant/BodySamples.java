@@ -16,6 +16,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.Lowering;
+import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.infer.TypeInference;
@@ -31,7 +32,8 @@ import org.tersor.runtime.Tensor;
  */
 final class BodySamples implements Iterable<Map<String, Tensor>> {
   private final Compiler compiler;
-  private final Quantizer.Options options;
+  private final String backend;
+  private final CompileOptions options;
   private final Graph around;
   private final Bodies.Body body;
   private final Lowering how;
@@ -39,12 +41,14 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
 
   private BodySamples(
       Compiler compiler,
-      Quantizer.Options options,
+      String backend,
+      CompileOptions options,
       Graph around,
       Bodies.Body body,
       Lowering how,
       Iterable<Map<String, Tensor>> samples) {
     this.compiler = compiler;
+    this.backend = backend;
     this.options = options;
     this.around = around;
     this.body = body;
@@ -55,12 +59,14 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
   /**
    * The calls of a body; empty where they cannot be told from the node that has it.
    *
+   * @param backend that runs the float graph
    * @param around the float graph
    * @param samples calls of it
    */
   static Optional<Iterable<Map<String, Tensor>>> of(
       Compiler compiler,
-      Quantizer.Options options,
+      String backend,
+      CompileOptions options,
       Graph around,
       Bodies.Body body,
       Iterable<Map<String, Tensor>> samples) {
@@ -88,7 +94,7 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
         Stream.concat(owner.inputs().stream().filter(Value::isPresent), body.captured().stream())
             .allMatch(v -> around.type(v) instanceof TensorType);
     return known && tensors
-        ? Optional.of(new BodySamples(compiler, options, around, body, how, samples))
+        ? Optional.of(new BodySamples(compiler, backend, options, around, body, how, samples))
         : Optional.empty();
   }
 
@@ -99,7 +105,7 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
         .filter(v -> v.isPresent() && around.constant(v).isEmpty())
         .forEach(wanted::add);
     Observed observed =
-        new Observed(compiler, around, wanted, options.backend(), Quantizer.quiet(options), true);
+        new Observed(compiler, around, wanted, backend, options, true);
     return switch (how) {
       case Lowering.Branch branch -> {
         boolean then = isSame(branch.then());
@@ -110,7 +116,7 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
             .iterator();
       }
       case Lowering.Iterate iterate -> {
-        Executable step = compiler.link(body.closed(), options.backend(), Quantizer.quiet(options));
+        Executable step = compiler.link(body.closed(), backend, options);
         yield calls()
             .map(observed::run)
             .<Map<String, Tensor>>mapMulti((values, take) -> iterate(iterate, step, values, take))

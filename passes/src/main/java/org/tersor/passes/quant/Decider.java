@@ -84,7 +84,8 @@ final class Decider {
     }
     boolean data = options.needsData();
     Optional<Iterable<Map<String, Tensor>>> calls =
-        BodySamples.of(compiler, options, around, body, samples);
+        BodySamples.of(
+            compiler, options.backend(), Quantizer.quiet(options), around, body, samples);
     boolean reached =
         !data
             || calls.filter(c -> c.iterator().hasNext()).isPresent()

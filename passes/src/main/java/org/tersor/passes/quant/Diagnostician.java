@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.StreamSupport;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -17,6 +18,7 @@ import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
@@ -26,6 +28,7 @@ import org.tersor.runtime.Tensor;
 /** Finds out what quantization did to each layer of a model, by running it on samples. */
 public final class Diagnostician {
   private static final String WEIGHTS_BACKEND = "interpreter";
+  private static final int CALLS = 64;
 
   private final Compiler compiler;
   private final Quantizer.Quantized quantized;
@@ -44,11 +47,43 @@ public final class Diagnostician {
   }
 
   /**
-   * Runs each sample twice in float, once quantized.
+   * Runs each sample twice in float, once quantized. Layers in bodies of If, Loop and Scan are seen
+   * on the first {@value #CALLS} calls that reach the body; where none does, they are left out.
    *
    * @param errors of the executed graph, from {@link Quantizer#errors}
    */
   public Diagnosis diagnose(List<Map<String, Tensor>> samples, List<Quantizer.LayerError> errors) {
+    List<Diagnosis.Layer> layers = new ArrayList<>();
+    List<Diagnosis.Box> boxes = new ArrayList<>();
+    add(samples, errors, layers, boxes);
+    return new Diagnosis(List.copyOf(layers), outputs(samples), List.copyOf(boxes));
+  }
+
+  /** Layers and boxes of the graph, then of the bodies in it. */
+  private void add(
+      List<Map<String, Tensor>> samples,
+      List<Quantizer.LayerError> errors,
+      List<Diagnosis.Layer> layers,
+      List<Diagnosis.Box> boxes) {
+    List<Diagnosis.Layer> own = samples.isEmpty() ? List.of() : layers(samples, errors);
+    layers.addAll(own);
+    boxes.addAll(boxes(own, boxes.size()));
+    quantized
+        .inside(compiler)
+        .forEach((body, inside) ->
+            new Diagnostician(compiler, inside, backend, compile)
+                .add(calls(body, samples), errors, layers, boxes));
+  }
+
+  private List<Map<String, Tensor>> calls(Bodies.Body body, List<Map<String, Tensor>> samples) {
+    return BodySamples.of(compiler, backend, compile, quantized.base(), body, samples).stream()
+        .flatMap(calls -> StreamSupport.stream(calls.spliterator(), false))
+        .limit(CALLS)
+        .toList();
+  }
+
+  private List<Diagnosis.Layer> layers(
+      List<Map<String, Tensor>> samples, List<Quantizer.LayerError> errors) {
     Graph base = quantized.base();
     Shadows shadows = Shadows.of(base, quantized.graph());
     shadows
@@ -103,7 +138,7 @@ public final class Diagnostician {
                     value(decoded, result),
                     decibels(power.getOrDefault(result, new double[2])),
                     accumulated)));
-    return new Diagnosis(List.copyOf(layers), outputs(samples), boxes(layers));
+    return layers;
   }
 
   private void tally(Graph base, Value value, Node reader) {
@@ -258,7 +293,10 @@ public final class Diagnostician {
     return List.copyOf(result);
   }
 
-  private List<Diagnosis.Box> boxes(List<Diagnosis.Layer> layers) {
+  /**
+   * @param first how many boxes there are before
+   */
+  private List<Diagnosis.Box> boxes(List<Diagnosis.Layer> layers, int first) {
     Map<String, Double> noise = new HashMap<>();
     layers.forEach(l -> noise.put(l.node(), l.accumulated().orElse(l.isolated())));
     Map<Value, Integer> makers = new HashMap<>();
@@ -275,7 +313,7 @@ public final class Diagnostician {
       boxes.add(
           new Diagnosis.Box(
               name, node.op().type(), List.copyOf(from), Optional.ofNullable(noise.get(name))));
-      node.outputs().forEach(output -> makers.put(output, boxes.size() - 1));
+      node.outputs().forEach(output -> makers.put(output, first + boxes.size() - 1));
     }
     return List.copyOf(boxes);
   }

@@ -245,7 +245,8 @@ public final class Quantizer {
     for (Bodies.Body body : Bodies.of(base)) {
       Optional<Iterable<Map<String, Tensor>>> calls =
           decisions.plan().isWithin(body.closed())
-              ? BodySamples.of(compiler, options, base, body, samples)
+              ? BodySamples.of(
+                      compiler, options.backend(), quiet(options), base, body, samples)
                   .filter(c -> c.iterator().hasNext())
               : Optional.empty();
       if (calls.isPresent()) {
@@ -302,7 +303,7 @@ public final class Quantizer {
     }
 
     /** The bodies that the plan has something in, each as a model of its own. */
-    private Map<Bodies.Body, Quantized> inside(Compiler compiler) {
+    Map<Bodies.Body, Quantized> inside(Compiler compiler) {
       Map<String, Graph> coded = new TreeMap<>();
       Bodies.of(graph).forEach(body -> coded.put(body.path(), body.closed()));
       Map<Bodies.Body, Quantized> inside = new LinkedHashMap<>();
@@ -496,7 +497,8 @@ public final class Quantizer {
     quantized
         .inside(compiler)
         .forEach((body, inside) ->
-            BodySamples.of(compiler, options, quantized.base(), body, samples)
+            BodySamples.of(
+                    compiler, options.backend(), quiet(options), quantized.base(), body, samples)
                 .ifPresent(calls -> errors.addAll(within(inside, calls, options))));
     return errors;
   }

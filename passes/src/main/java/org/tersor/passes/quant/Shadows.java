@@ -36,6 +36,8 @@ record Shadows(Graph graph, Map<Value, Value> shadows, Map<Value, Layer> layers)
   static Shadows of(Graph base, Graph quantized) {
     Map<Integer, Node> exact =
         base.nodes().stream().collect(Collectors.toMap(Node::id, node -> node));
+    Map<Integer, Node> coded =
+        quantized.nodes().stream().collect(Collectors.toMap(Node::id, node -> node));
     List<Node> nodes = new ArrayList<>();
     Map<Value, ValueType> types = new LinkedHashMap<>(quantized.types());
     types.putAll(base.types());
@@ -64,7 +66,8 @@ record Shadows(Graph graph, Map<Value, Value> shadows, Map<Value, Layer> layers)
       // What is absorbed behind the layer, then its quantizer.
       for (Value at = result; !at.equals(end); ) {
         Node absorbed = base.consumers(at).getFirst();
-        shadow = copy(nodes, types, absorbed, at, shadow, id);
+        Node told = coded.getOrDefault(absorbed.id(), absorbed); // its bias may have codes
+        shadow = copy(nodes, types, told, at, shadow, id);
         at = absorbed.output(0);
       }
       if (quantizer.isPresent()) {
