@@ -507,8 +507,7 @@ class QuantizedBodiesTest {
     Diagnosis diagnosis =
         new Diagnostician(compiler, quantized, "interpreter", compile).diagnose(samples, errors);
     assertEquals(
-        LAYERS,
-        diagnosis.layers().stream().map(Diagnosis.Layer::node).collect(Collectors.toSet()));
+        LAYERS, diagnosis.layers().stream().map(Diagnosis.Layer::node).collect(Collectors.toSet()));
     for (Diagnosis.Layer layer : diagnosis.layers()) {
       assertTrue(layer.isolated() > 20 && layer.isolated() < 80, layer::toString);
       assertTrue(layer.accumulated().isPresent(), layer::node);

@@ -46,6 +46,7 @@ final class ActivationRepair {
 
   /** The largest id that is taken, in bodies too. */
   private int nextId;
+
   private final Optional<NumberFormat> wider;
 
   /** Inputs that switch the quantizer of a value, by its name in plans. */
@@ -117,8 +118,8 @@ final class ActivationRepair {
   }
 
   /**
-   * The coded graph with a choice behind each quantizer, in bodies too: their switches are inputs of
-   * theirs that the graphs around them have.
+   * The coded graph with a choice behind each quantizer, in bodies too: their switches are inputs
+   * of theirs that the graphs around them have.
    */
   private Graph switched(Graph exact, Graph coded) {
     Map<String, Graph> within = new LinkedHashMap<>();

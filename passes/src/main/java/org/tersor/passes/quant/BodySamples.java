@@ -104,8 +104,7 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
     body.owner().inputs().stream()
         .filter(v -> v.isPresent() && around.constant(v).isEmpty())
         .forEach(wanted::add);
-    Observed observed =
-        new Observed(compiler, around, wanted, backend, options, true);
+    Observed observed = new Observed(compiler, around, wanted, backend, options, true);
     return switch (how) {
       case Lowering.Branch branch -> {
         boolean then = isSame(branch.then());

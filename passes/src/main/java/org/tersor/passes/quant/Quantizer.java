@@ -245,8 +245,7 @@ public final class Quantizer {
     for (Bodies.Body body : Bodies.of(base)) {
       Optional<Iterable<Map<String, Tensor>>> calls =
           decisions.plan().isWithin(body.closed())
-              ? BodySamples.of(
-                      compiler, options.backend(), quiet(options), base, body, samples)
+              ? BodySamples.of(compiler, options.backend(), quiet(options), base, body, samples)
                   .filter(c -> c.iterator().hasNext())
               : Optional.empty();
       if (calls.isPresent()) {
