@@ -364,6 +364,58 @@ class GradientTest {
         MATRIX);
   }
 
+  @TestFactory
+  Stream<DynamicTest> reductions() {
+    return Stream.of(
+            "Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")
+        .flatMap(kind -> Stream.of(13, 18).map(opset -> reduction("Reduce" + kind, opset)));
+  }
+
+  private static DynamicTest reduction(String type, int opset) {
+    return DynamicTest.dynamicTest(
+        type + " " + opset,
+        () -> {
+          long[] shape = {2, 3, 2};
+          for (long keep = 0; keep < 2; keep++) {
+            Map<String, Attribute> some = axes(1, keep);
+            Map<String, Attribute> all = Map.of("keepdims", whole(keep));
+            boolean isInput = opset >= 18 || type.equals("ReduceSum");
+            check(
+                (b, x) -> {
+                  b.pin("", opset);
+                  Value y =
+                      isInput
+                          ? node(b, type, all, x.getFirst(), b.longs(1))
+                          : node(b, type, some, x.getFirst());
+                  Value z = node(b, type, all, x.getFirst());
+                  b.pin("", 17);
+                  return b.add("Mul", squared(b, y), z);
+                },
+                shape);
+          }
+        });
+  }
+
+  /** What differences do not show: equal extremes, zeros among factors, norms of nothing but 0. */
+  @Test
+  void reductionsAtKinks() {
+    check("ReduceMax", new double[] {2, 1, 2}, new double[] {.5, 0, .5});
+    check("ReduceMin", new double[] {2, 1, 3}, new double[] {0, 1, 0});
+    check("ReduceProd", new double[] {2, 0, 3}, new double[] {0, 6, 0});
+    check("ReduceProd", new double[] {0, 0, 3}, new double[] {0, 0, 0});
+    check("ReduceL1", new double[] {-2, 0, 3}, new double[] {-1, 0, 1});
+    check("ReduceL2", new double[] {0, 0, 0}, new double[] {0, 0, 0});
+    check("ReduceL2", new double[] {3, 0, -4}, new double[] {.6, 0, -.8});
+  }
+
+  private static void check(String type, double[] x, double[] expected) {
+    Graph graph = graph((b, in) -> b.add(type, in.getFirst()), true, new long[] {x.length});
+    Tensor gradient = run(graph, List.of(Tensor.of(x, x.length))).getFirst();
+    for (int i = 0; i < x.length; i++) {
+      assertEquals(expected[i], gradient.getDouble(i), 1e-12, type + " " + i);
+    }
+  }
+
   private static Map<String, Attribute> axes(long axis, long keep) {
     return Map.of(
         "axes", new Attribute.IntsAttr(List.of(axis)), "keepdims", new Attribute.IntAttr(keep));

@@ -132,6 +132,32 @@ class WindowGradientTest {
   }
 
   @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3})
+  void norms(int exponent) {
+    for (int round = 0; round < ROUNDS; round++) {
+      int rank = 1 + round % 2;
+      Map<String, Attribute> attributes = new TreeMap<>();
+      attributes.put("p", whole(exponent));
+      attributes.put("kernel_shape", list(each(rank, 2, 3)));
+      attributes.put("strides", list(each(rank, 1, 3)));
+      attributes.put("dilations", list(each(rank, 1, 2)));
+      attributes.put("pads", list(each(2 * rank, 0, 1)));
+      attributes.put("ceil_mode", whole(between(0, 1)));
+      check("LpPool", 18, attributes, shape(2, 2, each(rank, 5, 7)));
+    }
+    Map<String, Attribute> power = Map.of("p", whole(exponent));
+    check("GlobalLpPool", 17, power, new long[] {2, 3, 2, 3});
+    check("GlobalLpPool", 17, power, new long[] {2, 3, 4});
+  }
+
+  @Test
+  void largest() {
+    check("GlobalMaxPool", 17, Map.of(), new long[] {2, 3, 2, 3});
+    check("GlobalMaxPool", 17, Map.of(), new long[] {2, 1, 4});
+    check("GlobalMaxPool", 17, Map.of(), new long[] {2, 3});
+  }
+
+  @ParameterizedTest
   @ValueSource(ints = {18, 21})
   void groups(int opset) {
     for (int round = 0; round < ROUNDS; round++) {

@@ -9,7 +9,6 @@ import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.OpContext;
-import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
@@ -112,20 +111,24 @@ final class ConvGradient {
 
   /** Of AveragePool: every window gives each of its elements an equal share. */
   static Value average(OpContext c, Differentiable.Pullback p, boolean includesPad) {
-    PoolPlan plan = PoolPlan.of(c);
-    Window window = plan.window();
+    Window window = PoolPlan.of(c).window();
+    Tensor counts = Shapes.allocate(c, c.dtype(0), planes(1, known(c, window.output())));
+    window.forEach(
+        (w, taps, kernelAt, inputAt, padded) -> counts.setDouble(w, includesPad ? padded : taps));
+    Value divisors = p.builder().constant("", Constant.of(counts));
+    return windows(c, p, p.add("Div", p.gradient(), divisors));
+  }
+
+  /** A number per window of a pool, added to each of the elements that the window covers. */
+  static Value windows(OpContext c, Differentiable.Pullback p, Value share) {
+    Window window = PoolPlan.of(c).window();
     long[] output = known(c, window.output());
     long[] input = known(c, window.input());
     long[] kernel = known(c, window.kernel());
-    DType type = c.dtype(0);
-    Tensor counts = Shapes.allocate(c, type, planes(1, output));
-    window.forEach(
-        (w, taps, kernelAt, inputAt, padded) -> counts.setDouble(w, includesPad ? padded : taps));
-    Tensor ones = Shapes.allocate(c, type, planes(1, kernel));
+    Tensor ones = Shapes.allocate(c, c.dtype(0), planes(1, kernel));
     for (int i = 0; i < ones.size(); i++) {
       ones.setDouble(i, 1);
     }
-    Value share = p.add("Div", p.gradient(), p.builder().constant("", Constant.of(counts)));
     List<DimExpr> one = new ArrayList<>(List.of(c.dims(0).get(0).times(c.dims(0).get(1))));
     one.add(DimExpr.ONE);
     one.addAll(DimExpr.list(output));

@@ -3,6 +3,7 @@ package org.tersor.ir.ops;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.LongStream;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.GraphBuilder;
@@ -45,10 +46,19 @@ interface Differentiable {
 
     /** Zeros of a type whose shape is known. */
     Value zeros(OpContext c, TensorType type) {
+      return builder.constant("", Constant.of(Tensor.zeros(type.dtype(), known(c, type))));
+    }
+
+    /** The shape of the first input, which must be known. */
+    long[] extents(OpContext c) {
+      return known(c, c.in(0));
+    }
+
+    private static long[] known(OpContext c, TensorType type) {
       if (!type.isStatic()) {
         throw c.error("TSR-0203", "the shape " + type + " must be known for its gradient");
       }
-      return builder.constant("", Constant.of(Tensor.zeros(type.dtype(), type.staticShape())));
+      return type.staticShape();
     }
 
     Value add(String type, Value... operands) {
@@ -65,11 +75,7 @@ interface Differentiable {
 
     /** The operator applied to the positions of its first input's elements. */
     Value positions(OpContext c) {
-      TensorType x = c.in(0);
-      if (!x.isStatic()) {
-        throw c.error("TSR-0203", "the shape " + x + " must be known for its gradient");
-      }
-      Tensor all = Shapes.allocate(c, DType.I64, x.staticShape());
+      Tensor all = Shapes.allocate(c, DType.I64, extents(c));
       for (int i = 0; i < all.size(); i++) {
         all.setLong(i, i);
       }
@@ -82,7 +88,8 @@ interface Differentiable {
     /** The gradient's elements added at positions of the first input. */
     Value back(OpContext c, Value positions) {
       TensorType x = c.in(0);
-      Value all = zeros(c, TensorType.of(x.dtype(), x.elements().constValue()));
+      long count = LongStream.of(extents(c)).reduce(1, Math::multiplyExact);
+      Value all = zeros(c, TensorType.of(x.dtype(), count));
       Value flat = builder.add("Reshape", positions, builder.longs(-1));
       Value sums =
           modern(

@@ -1,9 +1,11 @@
 package org.tersor.ir.ops;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.LongStream;
+import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
@@ -65,18 +67,28 @@ final class GlobalPool extends OpBase implements Differentiable {
 
   @Override
   public List<Value> gradients(OpContext c, Pullback p) {
-    if (kind != Kind.AVERAGE) {
-      throw c.error("TSR-0203", "its derivative is not known");
+    return List.of(
+        switch (kind) {
+          case AVERAGE -> {
+            List<Long> axes = LongStream.range(2, c.rank(0)).boxed().toList();
+            Value share = p.share(c, p.gradient(), c.dims(0), axes, c.dtype(0));
+            yield p.modern("Expand", Map.of(), share, p.add("Shape", p.inputs().getFirst()));
+          }
+          case MAX -> largest(c, p);
+          case LP -> {
+            Value y = p.outputs().getFirst();
+            yield new FoldGradient(c, p, y, p.gradient()).norm(exponent(c), share -> share);
+          }
+        });
+  }
+
+  /** As the largest of a window as large as the input. */
+  private static Value largest(OpContext c, Pullback p) {
+    if (c.rank(0) == 2) {
+      return p.gradient();
     }
-    Value x = p.inputs().getFirst();
-    Value share =
-        p.share(
-            c,
-            p.gradient(),
-            c.dims(0),
-            LongStream.range(2, c.rank(0)).boxed().toList(),
-            c.dtype(0));
-    return List.of(p.modern("Expand", Map.of(), share, p.add("Shape", x)));
+    List<Long> window = Arrays.stream(p.extents(c)).boxed().skip(2).toList();
+    return MaxPool.gradient(c, p, Map.of("kernel_shape", new Attribute.IntsAttr(window)));
   }
 
   static List<DimExpr> pooled(OpContext c, List<DimExpr> x) {

@@ -1,6 +1,7 @@
 package org.tersor.ir.ops;
 
 import java.util.List;
+import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -15,7 +16,7 @@ import org.tersor.runtime.Tensor;
  * LpPool (1, 2, 11, 18, 22): the p-norm of each window; dilations and ceil_mode from 18. p was a
  * float in version 1.
  */
-final class LpPool extends OpBase {
+final class LpPool extends OpBase implements Differentiable {
   LpPool() {
     super(
         PoolPlan.attributes(
@@ -33,6 +34,13 @@ final class LpPool extends OpBase {
   @Override
   List<? extends ValueType> types(OpContext c) {
     return List.of(type(c.dtype(0), c.in(0).shape().map(s -> PoolPlan.of(c).out())));
+  }
+
+  @Override
+  public List<Value> gradients(OpContext c, Pullback p) {
+    FoldGradient fold = new FoldGradient(c, p, p.outputs().getFirst(), p.gradient());
+    return List.of(
+        fold.norm(GlobalPool.exponent(c), share -> ConvGradient.windows(c, p, share)));
   }
 
   @Override

@@ -51,18 +51,20 @@ final class MaxPool extends OpBase implements Differentiable {
   /** Each window's gradient goes to its largest element. */
   @Override
   public List<Value> gradients(OpContext c, Pullback p) {
-    if (!c.in(0).isStatic()) {
-      throw c.error("TSR-0203", "the shape " + c.in(0) + " must be known for its gradient");
-    }
     Map<String, Attribute> attributes = new TreeMap<>(c.node().attributes());
     attributes.remove("storage_order");
+    return List.of(gradient(c, p, attributes));
+  }
+
+  /** The gradients of largest elements given to them, of windows that attributes tell. */
+  static Value gradient(OpContext c, Pullback p, Map<String, Attribute> attributes) {
     GraphBuilder b = p.builder();
     b.pin("", MODERN);
     Value again = b.value("", ValueType.UNKNOWN);
     Value positions = b.value("", ValueType.UNKNOWN);
     b.addNode("", "MaxPool", attributes, p.inputs(), List.of(again, positions));
     b.pin("", p.opset());
-    return List.of(p.back(c, positions));
+    return p.back(c, positions);
   }
 
   @Override

@@ -392,29 +392,37 @@ final class ReduceOperator extends OpBase implements Differentiable {
         : K.min(value, K.literal(type, end));
   }
 
-  /** Of sums and means; the gradient is repeated along the reduced axes. */
   @Override
   public List<Value> gradients(OpContext c, Pullback p) {
-    if (kind != Kind.SUM && kind != Kind.MEAN) {
-      throw c.error("TSR-0203", "its derivative is not known");
-    }
     boolean[] reduced = known(c);
     List<DimExpr> kept = new ArrayList<>(c.dims(0));
-    DimExpr count = DimExpr.ONE;
+    List<Long> axes = new ArrayList<>();
     for (int d = 0; d < reduced.length; d++) {
       if (reduced[d]) {
-        count = count.times(kept.set(d, DimExpr.ONE));
+        kept.set(d, DimExpr.ONE);
+        axes.add((long) d);
       }
     }
     Value gradient = keep(c) ? p.gradient() : p.reshape(c, p.gradient(), kept);
-    // An infinite or missing element must not spoil the others: no arithmetic with x itself.
-    Value zero = p.zeros(c, c.in(0));
-    if (kind == Kind.MEAN) {
-      if (!count.isConst()) {
-        throw c.error("TSR-0203", "the number of elements of a mean must be known: " + count);
-      }
-      gradient = p.add("Div", gradient, p.number(c.dtype(0), (double) count.constValue()));
-    }
-    return List.of(p.add("Add", gradient, zero));
+    Value result = p.outputs().getFirst();
+    FoldGradient fold =
+        new FoldGradient(c, p, keep(c) ? result : p.reshape(c, result, kept), gradient);
+    return List.of(
+        switch (kind) {
+          case SUM -> repeated(c, p, gradient);
+          case MEAN -> repeated(c, p, p.share(c, gradient, c.dims(0), axes, c.dtype(0)));
+          case L1 -> fold.norm(1, share -> share);
+          case L2 -> fold.norm(2, share -> share);
+          case SUM_SQUARE -> fold.squares();
+          case LOG_SUM -> repeated(c, p, fold.logarithm());
+          case LOG_SUM_EXP -> fold.exponentials();
+          case MAX, MIN -> fold.extreme(axes);
+          case PROD -> fold.product(axes);
+        });
+  }
+
+  /** An infinite or missing element must not spoil the others: no arithmetic with x itself. */
+  private static Value repeated(OpContext c, Pullback p, Value gradient) {
+    return p.add("Add", gradient, p.zeros(c, c.in(0)));
   }
 }
