@@ -3,6 +3,8 @@ package org.tersor.conformance;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -69,6 +71,28 @@ class DataSizesTest {
             resized,
             b.constant("w", Constant.of(numbers(2, 6, 3, 2)))));
     agrees(b.build("g", Map.of()), Map.of("x", x, "s", sizes));
+  }
+
+  /** An extent of 0 stays 0, whether data ask for 0 or for 1. */
+  @ParameterizedTest
+  @ValueSource(longs = {0, 1})
+  void expandOfNothing(long extent) {
+    Tensor x = numbers(3, 0, 1);
+    Tensor shape = Tensor.of(new long[] {1, extent, 2}, 3);
+    GraphBuilder b = new GraphBuilder(Map.of("", 17), 0);
+    Value expanded = b.add("Expand", input(b, "x", x), input(b, "shape", shape));
+    b.output(b.add("Abs", expanded));
+    Map<String, Tensor> data = Map.of("x", x, "shape", shape);
+    assertEquals(List.of(3L, 0L, 2L), dims(run(b.build("g", Map.of()), "jvm", data)));
+    agrees(b.build("g", Map.of()), data);
+    Map<String, Tensor> more = Map.of("x", x, "shape", Tensor.of(new long[] {1, 2, 2}, 3));
+    for (String backend : new String[] {"interpreter", "jvm"}) {
+      assertThrows(TersorException.class, () -> run(b.build("g", Map.of()), backend, more));
+    }
+  }
+
+  private static List<Long> dims(Tensor tensor) {
+    return Arrays.stream(tensor.shape()).boxed().toList();
   }
 
   /** Whether numbers are complex is not known before. */

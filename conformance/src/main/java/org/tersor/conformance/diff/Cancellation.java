@@ -146,4 +146,16 @@ final class Cancellation {
     double skip = e.in(1).getDouble(i % e.in(1).size());
     return skip + e.input(4).map(bias -> bias.getDouble(i % bias.size())).orElse(0.0);
   }
+
+  /** A bound of what BatchNormalization adds up: by its scale, bias, mean and variance. */
+  static double addends(Evidence e) {
+    Tensor variance = e.in(4);
+    double epsilon =
+        e.node().attributes().get("epsilon") instanceof Attribute.FloatAttr f ? f.value() : 1e-5;
+    double least =
+        IntStream.range(0, variance.size()).mapToDouble(variance::getDouble).min().orElse(0);
+    double factor = Evidence.largest(e.in(1)) / Math.sqrt(Math.max(0, least) + epsilon);
+    return factor * (Evidence.largest(e.in(0)) + Evidence.largest(e.in(3)))
+        + Evidence.largest(e.in(2));
+  }
 }

@@ -434,8 +434,7 @@ public final class Differential implements AutoCloseable {
   private static boolean isLimit(TersorException e) {
     return e.code().equals("TSR-0501")
         || e.code().equals("TSR-0504")
-        || (e.code().equals("TSR-0303")
-            && String.valueOf(e.getMessage()).startsWith("the rank of output"))
+        || (e.code().equals("TSR-0303") && String.valueOf(e.getMessage()).contains("the rank of "))
         || (e.code().equals("TSR-0703")
             && String.valueOf(e.getMessage()).contains("that compiled code keeps"));
   }

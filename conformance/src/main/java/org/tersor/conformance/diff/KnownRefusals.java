@@ -91,8 +91,9 @@ final class KnownRefusals {
             "ContribOperators.md: the output has the shape of the input.",
             e ->
                 e.in(0).size() == 0
-                    && e.node().outputs().stream()
-                        .anyMatch(output -> e.says("Missing Input: " + output.name())),
+                    && (e.says("Trying to get a TensorSeq, but got: (null)")
+                        || e.node().outputs().stream()
+                            .anyMatch(output -> e.says("Missing Input: " + output.name()))),
             true),
         new Known(
             "memory-of-another-shape",
@@ -173,7 +174,9 @@ final class KnownRefusals {
                 + " operator means the same in every model.",
             e ->
                 e.says("_inlfunc_")
-                    && (e.says("No Op registered") || e.says("Mismatched attribute type"))),
+                    && (e.says("No Op registered")
+                        || e.says("Mismatched attribute type")
+                        || e.says("Error Node with schema"))),
         new Known(
             "division-by-zero",
             Kind.REFERENCE_REFUSES,
@@ -307,6 +310,15 @@ final class KnownRefusals {
             "Strings with cats_int64s alone, or numbers with cats_strings alone: ONNX Runtime gives zeros.",
             "Operators-ml.md, OneHotEncoder: the attribute of the input's type is needed.",
             e -> e.says("no categories of the type")),
+        new Known(
+            "rows-of-samples",
+            Set.of(Kind.WE_REFUSE),
+            List.of("LinearClassifier"),
+            "Samples of more dimensions, behind a branch that hid them: ONNX Runtime takes the first as"
+                + " their number.",
+            "Operators-ml.md, LinearClassifier, X: [N, C] or [C].",
+            e -> e.says("X must be [N, C] or [C]"),
+            true),
         new Known(
             "vectors-of-nothing",
             Kind.WE_REFUSE,

@@ -33,7 +33,7 @@ final class KnownShapes {
           !e.isAlone()
               && e.in(0).size() > 0
               && e.result(0).map(tensor -> tensor.size() == 0).orElse(false)
-              && e.says("ShapeInferenceError");
+              && (e.says("ShapeInferenceError") || e.says("should have same length"));
     };
   }
 

@@ -123,6 +123,27 @@ final class KnownValues {
                             && e.difference() <= 0x1p-12 * Math.max(1, Evidence.largest(e.ours()))),
             true),
         new Known(
+            "statistics-in-factors",
+            Kind.VALUES,
+            List.of("BatchNormalization"),
+            "Results that cancel differ by the rounding error of what cancels.",
+            "Operators.md, BatchNormalization: (X - mean) / sqrt(var + epsilon) * scale + B. ONNX Runtime"
+                + " multiplies X by a factor and adds the rest of it, in float32.",
+            e -> e.type().isFloat() && e.difference() <= 0x1p-22 * Cancellation.addends(e)),
+        new Known(
+            "approximated-quantile",
+            Kind.VALUES,
+            List.of("LinearRegressor", "LinearClassifier", "SVMClassifier"),
+            "post_transform=PROBIT: results below 1 differ by less than 2^-15.",
+            "Operators-ml.md, post_transform: PROBIT, with no formula. Both take one approximation of the"
+                + " inverse error function, which subtracts numbers near 10: in float32 in ONNX Runtime.",
+            e ->
+                e.word("post_transform", "NONE").equals("PROBIT")
+                    && e.each(i ->
+                        Math.abs(e.ours().getDouble(i)) < 1
+                            && Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
+                                < 0x1p-15)),
+        new Known(
             "largest-of-nan",
             Kind.VALUES,
             List.of("ArgMax", "ArgMin", "MaxPool"),

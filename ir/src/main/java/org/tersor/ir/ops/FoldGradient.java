@@ -4,9 +4,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.TypeNumbers;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.OpContext;
-import org.tersor.ir.graph.TypeNumbers;
 import org.tersor.runtime.DType;
 
 /**

@@ -39,8 +39,7 @@ final class LpPool extends OpBase implements Differentiable {
   @Override
   public List<Value> gradients(OpContext c, Pullback p) {
     FoldGradient fold = new FoldGradient(c, p, p.outputs().getFirst(), p.gradient());
-    return List.of(
-        fold.norm(GlobalPool.exponent(c), share -> ConvGradient.windows(c, p, share)));
+    return List.of(fold.norm(GlobalPool.exponent(c), share -> ConvGradient.windows(c, p, share)));
   }
 
   @Override

@@ -43,6 +43,11 @@ final class Shapes {
     if (a.isConst() && b.isConst()) {
       throw c.error("TSR-0303", "dimensions " + a + " and " + b + " cannot be broadcast together");
     }
+    if (a.isConst(0) || b.isConst(0)) {
+      // The other is 0 or 1, and the result 0 in both cases.
+      c.demand(DimExpr.ONE, a.isConst(0) ? b : a, "only an extent of 0 or 1 goes with one of 0");
+      return DimExpr.ZERO;
+    }
     // One is 1 or both are equal; of 0 and 1 the result would be 0, which is refused, too.
     c.demandEqual(() -> a.min(b).minus(1).times(a.max(b).minus(a.min(b))), () -> DimExpr.ZERO);
     // A symbol against a number other than 1 is that number or 1; two symbols: the larger, one of
