@@ -18,9 +18,10 @@ final class KnownConversions {
             Kind.VALUES,
             List.of("Cast", "CastLike"),
             "A float that the integer type cannot hold (or NaN) becomes another integer.",
-            "Operators.md, Cast, list of conversions: from floating to fixed point, a number out of"
-                + " range is undefined. Tersor keeps the low bits of the truncated 64-bit integer,"
-                + " ONNX Runtime gives what the processor's instruction gives.",
+            "Operators.md, Cast, list of conversions: from floating to fixed point, a"
+                + " number out of range is undefined; NaN is not named. Tersor keeps the low bits"
+                + " of the truncated 64-bit integer, ONNX Runtime gives what the processor's"
+                + " instruction gives.",
             e ->
                 e.type().isFloat()
                     && e.resultType().isInteger()
@@ -30,9 +31,10 @@ final class KnownConversions {
             Kind.VALUES,
             List.of("Cast", "CastLike"),
             "Numbers as texts of more digits than are needed to read them back.",
-            "Operators.md, Cast: numbers become texts in plain floating-point representation; no"
-                + " number of digits is named. Tersor writes the shortest text of the number, ONNX"
-                + " Runtime 8 digits of a float32.",
+            "Operators.md, Cast: numbers become texts in plain floating-point"
+                + " representation; no number of digits is named. Tersor writes the shortest plain"
+                + " text that tells the number from its neighbours, ONNX Runtime 8 digits, with an"
+                + " exponent where %g takes one.",
             e ->
                 e.resultType() == DType.STRING
                     && e.type().isFloat()
@@ -44,8 +46,9 @@ final class KnownConversions {
             Kind.VALUES,
             List.of("QuantizeLinear", "DynamicQuantizeLinear"),
             "The input holds NaN: its code differs, and so do all if the range is taken from it.",
-            "Operators.md, QuantizeLinear: saturate((x / y_scale) + y_zero_point), which gives no"
-                + " integer for NaN; nothing is said of it.",
+            "Operators.md, QuantizeLinear: saturate((x / y_scale) + y_zero_point), which"
+                + " gives no integer for NaN; DynamicQuantizeLinear: a scale of max(x) and min(x)."
+                + " Nothing is said of NaN.",
             e ->
                 IntStream.range(0, e.in(0).size())
                     .anyMatch(i -> Double.isNaN(e.in(0).getDouble(i)))),
@@ -54,8 +57,8 @@ final class KnownConversions {
             Kind.VALUES,
             List.of("Cast", "CastLike"),
             "A bool as text: True or False in Tersor, 1 or 0 in ONNX Runtime.",
-            "Operators.md, Cast: numbers become plain texts; of bool nothing is said. Tersor writes what the"
-                + " specification's reference code does.",
+            "Operators.md, Cast: numbers become plain texts; of bool nothing is said."
+                + " Tersor writes what the specification's reference code does.",
             e -> e.type() == DType.BOOL && e.resultType() == DType.STRING),
         new Known(
             "exponents-of-negatives",
@@ -63,8 +66,9 @@ final class KnownConversions {
             List.of("Cast", "CastLike"),
             "A negative number that becomes float8e8m0: its exponent in Tersor, the least number in ONNX"
                 + " Runtime.",
-            "Operators.md, Cast: nothing is said of a sign, which the type does not have. Tersor drops it,"
-                + " as the specification's reference code does.",
+            "Operators.md, Cast: casting negative values to FLOAT8E8M0 is undefined, and"
+                + " the table of special values names none. Tersor drops the sign, as the"
+                + " specification's reference code does.",
             e ->
                 e.resultType() == DType.F8E8M0
                     && e.type() != DType.STRING
@@ -75,8 +79,8 @@ final class KnownConversions {
             List.of("Cast", "CastLike"),
             "A float halfway between two integers of 2 or 4 bits: the even one in Tersor, the one farther"
                 + " from 0 in ONNX Runtime.",
-            "Technical details of int4 and int2: a float is rounded to the nearest integer, ties to even,"
-                + " before its low bits are taken.",
+            "Technical details of int4 and int2, Cast: a float is rounded to the nearest"
+                + " integer, ties to even, before it is truncated to its low bits.",
             e ->
                 e.type().isFloat()
                     && e.resultType().bits() <= 4
@@ -86,9 +90,11 @@ final class KnownConversions {
             Kind.VALUES,
             List.of("Cast", "CastLike", "QuantizeLinear"),
             "int2 and uint2: single elements differ.",
-            "Operators.md, Cast: a value that both types hold stays; QuantizeLinear:"
-                + " saturate(round(x / scale) + zero point). ONNX Runtime's kernels of these types err"
-                + " where rows or tensors do not fill whole bytes of four.",
+            "Technical details of int2: a cast from 2 bits is exact. Operators.md, Cast:"
+                + " integers out of range lose their higher bits, so that others stay;"
+                + " QuantizeLinear: saturate((x / y_scale) + y_zero_point), the quotient rounded"
+                + " to even. ONNX Runtime's results are others where rows or tensors do not fill"
+                + " whole bytes of four.",
             e -> (isTwoBits(e.type()) || isTwoBits(e.resultType())) && ownIsRight(e)));
   }
 

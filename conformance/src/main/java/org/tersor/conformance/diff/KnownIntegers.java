@@ -19,18 +19,20 @@ final class KnownIntegers {
             Kind.VALUES,
             List.of("Pow"),
             "A power that the integer type of the base cannot hold, or that is no real number.",
-            "Operators.md, Pow: f(x) = x^exponent in the type of X; nothing is said of a result"
-                + " that has no place there. Tersor saturates what it converts from float64 and"
-                + " makes NaN 0, ONNX Runtime casts as the processor does.",
+            "Operators.md, Pow: f(x) = x^exponent in the type of X; nothing is said of a"
+                + " result that has no place there. Tersor saturates what it converts from float64"
+                + " and makes NaN 0, ONNX Runtime casts as the processor does.",
             e -> e.type().isInteger() && e.each(i -> leavesPower(e, i))),
         new Known(
             "logarithm-of-nothing",
             Kind.VALUES,
             List.of("ReduceLogSum", "ReduceLogSumExp", "ReduceMean", "ReduceL2"),
             "Integers: the result is infinite or NaN, as the logarithm of 0.",
-            "Operators.md: ReduceLogSum and the like allow integers and define the result by Log and"
-                + " Sqrt, which are defined for floats only; a conversion of infinity to an integer"
-                + " is undefined (Cast). Tersor gives 0, ONNX Runtime the smallest integer.",
+            "Operators.md, ReduceLogSum and ReduceLogSumExp: over an empty set minus"
+                + " infinity where the type supports it, else undefined; ReduceMean: undefined;"
+                + " ReduceL2: 0. Of the logarithm of a sum that is 0 nothing is said, and a cast"
+                + " of infinity to an integer is undefined (Cast). Tersor gives 0, ONNX Runtime"
+                + " the smallest integer.",
             e ->
                 e.type().isInteger()
                     && e.each(i ->
@@ -48,18 +50,20 @@ final class KnownIntegers {
                 "ReduceLogSum",
                 "ReduceLogSumExp"),
             "Integers whose sum or product the type cannot hold.",
-            "Operators.md defines no overflow of integer reductions. Tersor wraps around (and takes"
-                + " logarithms and roots of sums without overflow), ONNX Runtime sums up in floats or"
-                + " converts as the processor does.",
+            "Operators.md says nothing of integer reductions that overflow. Tersor wraps"
+                + " around (and takes logarithms and roots of sums without overflow). ONNX"
+                + " Runtime's results are those of sums in floats, and end at the largest integer.",
             e -> e.type().isInteger() && overflows(e)),
         new Known(
             "softmax-wraps-around",
             Set.of(Kind.VALUES),
             List.of("QLinearSoftmax"),
-            "A result beyond the largest code is that code in Tersor and wraps around in ONNX Runtime.",
-            "ContribOperators.md, QLinearSoftmax: the result is quantized with scale and zero point,"
-                + " which saturates (QuantizeLinear). ONNX Runtime's 1 is 256 steps of 1/256,"
-                + " of which it keeps the low byte.",
+            "A result beyond the largest code is that code in Tersor; far beyond it, ONNX"
+                + " Runtime gives the smallest one.",
+            "ContribOperators.md, QLinearSoftmax: y_scale and y_zero_point are those of the"
+                + " quantized output; nothing is said of a result beyond its codes. QuantizeLinear"
+                + " saturates, and so does ONNX Runtime next to the largest code: 1 in steps of"
+                + " 1/256 is that code, in steps of 1/450 the smallest.",
             e ->
                 e.each(i ->
                     e.ours().dtype() == e.type()
@@ -71,8 +75,10 @@ final class KnownIntegers {
             Kind.VALUES,
             List.of("ReduceLogSumExp"),
             "Integers: results differ by at most 1.",
-            "Operators.md: integers are allowed, Exp and Log of the function body are defined for"
-                + " floats only. Tersor truncates the real result; ONNX Runtime rounds in between.",
+            "Operators.md, ReduceLogSumExp-18, function body: a cast to float64, Exp,"
+                + " ReduceSum, Log and a cast back, which truncates in Tersor. ONNX Runtime makes"
+                + " each exponential an integer: of 1, 1, 1, 1, 1, 1, 2 it gives 2, where the"
+                + " logarithm is 3.17.",
             e -> e.type().isInteger() && e.difference() <= 1),
         new Known(
             "extremes-of-large-integers",
@@ -80,8 +86,8 @@ final class KnownIntegers {
             List.of("ReduceMin", "ReduceMax"),
             "64-bit integers beyond 2^31: the least of 2172795316, 3873999180, 2120406272, 2839555072"
                 + " is 2172795316 in ONNX Runtime.",
-            "Operators.md, ReduceMin: the least element. ONNX Runtime's vectors seem to compare lower"
-                + " halves.",
+            "Operators.md, ReduceMin: the min of the elements. With three of these numbers"
+                + " ONNX Runtime finds it; the cause is not known.",
             e -> {
               DType type = e.type();
               boolean wide = type == DType.I64 || type == DType.U32 || type == DType.U64;
@@ -96,8 +102,10 @@ final class KnownIntegers {
             Kind.VALUES,
             List.of("Einsum"),
             "Integers beyond 2^53, or sums that the type cannot hold.",
-            "Operators.md, Einsum, T: all numeric types. Tersor sums exactly and wraps around; ONNX"
-                + " Runtime's sums go through floating point and end at the largest integer.",
+            "Operators.md, Einsum, T: all numeric types; nothing is said of overflow."
+                + " Tersor sums exactly and wraps around. ONNX Runtime does so for sums of"
+                + " products; sums of one operand (ij->i) lose the last places beyond 2^53 and end"
+                + " at the largest integer, as its ReduceSum does.",
             e ->
                 e.type().isInteger()
                     && e.each(i ->
@@ -110,8 +118,10 @@ final class KnownIntegers {
             Kind.VALUES,
             List.of("Mod"),
             "fmod=1 with integers beyond 2^53.",
-            "Operators.md, Mod: fmod=1 says that the sign is that of the dividend; operands stay"
-                + " integers. ONNX Runtime converts them to double.",
+            "Operators.md, Mod, fmod=1: fmod of C, for floating point types; Changelog.md,"
+                + " Mod-10: numpy.fmod, of integers, too, and the suite has a case of int64."
+                + " Tersor's remainder of integers is exact; ONNX Runtime's is that of float64"
+                + " numbers: 2 for 2^53 + 1 and 3.",
             e ->
                 e.type().isInteger()
                     && e.number("fmod", 0) == 1
@@ -125,27 +135,31 @@ final class KnownIntegers {
             List.of("Resize"),
             "Interpolated integers differ by 1, by at most 2 with antialias=1, large ones by their part of"
                 + " 2^-22.",
-            "Operators.md, Resize: results of a filter are real numbers, and no rounding is named."
-                + " With antialias=1 Tersor rounds the result once; ONNX Runtime rounds after each"
-                + " axis, in fixed-point arithmetic. Else both truncate, and sums in float32 lie on"
-                + " the other side of an integer now and then. Negative results of a filter are 0 in"
-                + " ONNX Runtime, as if pictures had no sign.",
+            "Operators.md, Resize: a weighted average of neighbours, of which no rounding"
+                + " is named. With antialias=1 Tersor rounds the result once; ONNX Runtime rounds"
+                + " after each axis, 8-bit integers in fixed-point arithmetic. Else both truncate,"
+                + " and sums in float32 lie on the other side of an integer now and then. Negative"
+                + " results of a filter of int8 are 0 in ONNX Runtime, which clips them to the"
+                + " range of uint8.",
             e -> e.type().isInteger() && e.each(i -> near(e, i))),
         new Known(
             "shrunk-integers",
             Kind.VALUES,
             List.of("Shrink"),
             "Integers beyond 2^24.",
-            "Operators.md, Shrink: x - bias and the like with bias a float32. Tersor computes in float64,"
-                + " ONNX Runtime in float32 (whose 2^64 is no uint64).",
+            "Operators.md, Shrink: x - bias and the like with bias a float32. (The function"
+                + " body casts lambd and bias to the type of x before, where 0.5 is 0; neither"
+                + " engine does.) Tersor computes in float64, ONNX Runtime in float32 (whose 2^64"
+                + " is no uint64).",
             e -> e.type().isInteger() && e.each(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p24)),
         new Known(
             "norms-of-integers",
             Kind.VALUES,
             List.of("Normalizer"),
             "norm=L2 of integers whose sum of squares the type cannot hold.",
-            "Operators-ml.md, Normalizer: the root of the sum of squares, which ONNX Runtime adds up in the"
-                + " integer type.",
+            "Operators-ml.md, Normalizer, L2: sqrt(X^2 / sum(X^2)), a float; nothing is"
+                + " said of squares that the type of X cannot hold. ONNX Runtime adds them up in"
+                + " that type, Tersor in floats.",
             e -> e.type().isInteger() && e.each(i -> leavesNorm(e, i))));
   }
 

@@ -17,16 +17,16 @@ final class KnownRefusals {
             Kind.REFERENCE_REFUSES,
             List.of("Mod"),
             "Tersor accepts floats with fmod=0.",
-            "Operators.md, Mod: fmod must be 1 for floating point operands. ONNX Runtime refuses;"
-                + " Tersor gives the sign of the divisor as it does for integers.",
+            "Operators.md, Mod: with fmod=0 T is constrained to integers. ONNX Runtime"
+                + " refuses; Tersor gives the sign of the divisor as it does for integers.",
             e -> e.type().isFloat() && e.number("fmod", 0) == 0),
         new Known(
             "padding-of-the-whole-window",
             Kind.REFERENCE_REFUSES,
             List.of("AveragePool", "MaxPool", "LpPool"),
             "Pads as wide as the kernel.",
-            "Operators.md, pads: values of at least 0, no upper bound. ONNX Runtime refuses those of"
-                + " the kernel's size on.",
+            "Operators.md, pads: any value greater than or equal to 0. ONNX Runtime refuses"
+                + " those of the kernel's size on.",
             e -> e.says("pool_attributes.h") && widestPad(e) >= narrowestKernel(e)),
         new Known(
             "empty-output-of-a-window",
@@ -111,8 +111,9 @@ final class KnownRefusals {
             Set.of(Kind.REFERENCE_REFUSES),
             List.of("SimplifiedLayerNormalization"),
             "What reads the second output is refused for a shape that it does not have.",
-            "ONNX Runtime's kernel gives the reciprocal root of the mean square a last dimension of"
-                + " 1, its shape inference another shape, from which later nodes are checked.",
+            "No document describes it. The kernel makes dimensions 1 from axis on, as"
+                + " LayerNormalization's text does; ONNX Runtime's shape inference gives another"
+                + " shape, from which later nodes are checked.",
             e ->
                 e.node().outputs().size() > 1
                     && e.node().output(1).isPresent()
@@ -123,8 +124,8 @@ final class KnownRefusals {
             Set.of(Kind.REFERENCE_REFUSES),
             List.of("Binarizer"),
             "ONNX Runtime refuses NaN; also one that an operator before it made.",
-            "Operators-ml.md, Binarizer: 0 or 1 by a comparison with the threshold, which NaN does"
-                + " not exceed.",
+            "Operators-ml.md, Binarizer, threshold: values greater than it are mapped to 1,"
+                + " others to 0; NaN is not greater.",
             e -> e.says("is NaN"),
             true),
         new Known(
@@ -132,17 +133,17 @@ final class KnownRefusals {
             Kind.REFERENCE_REFUSES,
             List.of("RotaryEmbedding"),
             "Sequences longer than the caches, with positions that lie inside.",
-            "Operators.md, RotaryEmbedding: the caches have max_position_id_plus_1 rows; positions"
-                + " may repeat.",
+            "Operators.md, RotaryEmbedding: the caches have max_position_id_plus_1 rows,"
+                + " which position_ids index; nothing forbids that a position comes twice.",
             e -> e.hasInput(3) && e.says("Updating cos_cache and sin_cache")),
         new Known(
             "split-into-empty-parts",
             Kind.REFERENCE_REFUSES,
             List.of("Split"),
             "num_outputs parts of ceil(size / num_outputs) are more than there is.",
-            "Operators.md, Split-18: if the tensor is not equally splittable into num_outputs, the last"
-                + " chunk is smaller. Tersor takes what is left, which may be nothing; ONNX Runtime"
-                + " subtracts a whole chunk too many and refuses.",
+            "Operators.md, Split-18: if the tensor is not evenly splittable into"
+                + " num_outputs, the last chunk is smaller. Tersor takes what is left, which may"
+                + " be nothing; ONNX Runtime subtracts a whole chunk too many and refuses.",
             e ->
                 e.has("num_outputs")
                     && (e.says("Cannot split using values")
@@ -169,9 +170,10 @@ final class KnownRefusals {
             Kind.REFERENCE_REFUSES,
             List.of("LayerNormalization", "Gelu"),
             "A type for which ONNX Runtime has no kernel, in a model of an opset before 17.",
-            "ONNX Runtime writes the function body of opset 17 into the model, whose opset lacks the"
-                + " operators of that body (it accepts LayerNormalization from version 1 on). The"
-                + " operator means the same in every model.",
+            "ONNX Runtime writes the function body of a later opset (17 for"
+                + " LayerNormalization) into the model, whose opset lacks the operators of that"
+                + " body (it accepts LayerNormalization from version 1 on). The operator means the"
+                + " same in every model.",
             e ->
                 e.says("_inlfunc_")
                     && (e.says("No Op registered")
@@ -182,7 +184,8 @@ final class KnownRefusals {
             Kind.REFERENCE_REFUSES,
             List.of("Div", "Mod"),
             "Integers divided by 0.",
-            "Operators.md defines no quotient by 0. ONNX Runtime ends the run, Tersor gives a number.",
+            "Operators.md, Div, Mod: of integers no quotient and no remainder by 0 is"
+                + " defined. ONNX Runtime ends the run, Tersor gives a number.",
             e -> e.type().isInteger() && e.says("zero") && holdsZero(e.in(1))),
         new Known(
             "pooling-of-nothing",
@@ -198,40 +201,42 @@ final class KnownRefusals {
                 "SimplifiedLayerNormalization",
                 "ReduceMean"),
             "Input without elements.",
-            "Nothing in the specification forbids a dimension of size 0. ONNX Runtime refuses it for"
-                + " these operators.",
+            "Nothing in the specification forbids a dimension of size 0; the text of"
+                + " ReduceMean calls the mean of an empty set undefined and does not forbid it."
+                + " ONNX Runtime refuses it for these operators.",
             e -> e.in(0).size() == 0),
         new Known(
             "unequal-shapes-before-8",
             Kind.REFERENCE_REFUSES,
             List.of("Sum", "Mean", "Max", "Min"),
             "Before version 8 operands must have equal shapes; Tersor broadcasts.",
-            "Changelog.md, Sum-6 and the like: all inputs have the same shape; broadcasting comes with"
-                + " version 8.",
+            "Changelog.md, Sum-6 and the like: all inputs and outputs must have the same"
+                + " shape; broadcasting comes with version 8. Tersor accepts more than it must.",
             e -> e.version() < 8 && e.says("All inputs must have the same shape")),
         new Known(
             "regions-of-any-size",
             Kind.REFERENCE_REFUSES,
             List.of("RoiAlign"),
             "sampling_ratio=0 and a region of negative or vast extent.",
-            "Operators.md, RoiAlign: the number of samples is ceil(extent / cells), whatever it is."
-                + " ONNX Runtime's integers overflow; Tersor visits only samples inside of the image.",
+            "Operators.md, RoiAlign, sampling_ratio=0: ceil(roi_width / output_width)"
+                + " points; no bound is named. ONNX Runtime's integers overflow; Tersor visits"
+                + " only samples inside of the image.",
             e -> e.number("sampling_ratio", 0) == 0 && e.says("safeint.h")),
         new Known(
             "scale-of-another-type",
             Kind.REFERENCE_REFUSES,
             List.of("QuantizeLinear"),
             "The scale's type is not the input's.",
-            "Operators.md, QuantizeLinear-23: x and y_scale have type variables of their own. ONNX"
-                + " Runtime loads it and fails when it runs.",
+            "Operators.md, QuantizeLinear (version 23 on): x and y_scale are allowed to"
+                + " have different types. ONNX Runtime loads it and fails when it runs.",
             e -> e.version() >= 23 && e.in(1).dtype() != e.type()),
         new Known(
             "range-of-pooled-scales",
             Kind.REFERENCE_REFUSES,
             List.of("QLinearGlobalAveragePool"),
             "Scales whose quotient, divided by the number of elements, ONNX Runtime does not compute.",
-            "ContribOperators.md names no bound. ONNX Runtime refuses quotients outside of 2^-32 to"
-                + " 256.",
+            "ContribOperators.md, QLinearGlobalAveragePool, names no bound. ONNX Runtime"
+                + " refuses quotients outside of 2^-32 to 256.",
             e -> e.says("out of computation range")),
         new Known(
             "functions-of-nothing",
@@ -243,16 +248,18 @@ final class KnownRefusals {
                 "GridSample",
                 "Attention"),
             "Input without elements.",
-            "Nothing in the specification forbids a dimension of size 0; the function bodies reshape"
-                + " with 0 and -1, which is ambiguous then. Tersor gives the empty result.",
+            "Nothing in the specification forbids a dimension of size 0. The function"
+                + " bodies of GroupNormalization and SoftmaxCrossEntropyLoss reshape with 0 and"
+                + " -1, which is ambiguous then; ONNX Runtime's GridSample wants pixels to sample."
+                + " Tersor gives the empty result, or that of samples outside of the picture.",
             e -> e.in(0).size() == 0),
         new Known(
             "cubic-integers",
             Kind.REFERENCE_REFUSES,
             List.of("Resize"),
             "Integers with mode=cubic.",
-            "Operators.md, Resize, T1: all types, in every mode. ONNX Runtime accepts integers when"
-                + " it loads and has cubic code for float32 only.",
+            "Operators.md, Resize, T1: all tensor types; no mode is excepted. ONNX Runtime"
+                + " accepts integers when it loads and has cubic code for float32 only.",
             e ->
                 e.word("mode", "nearest").equals("cubic")
                     && e.type() != DType.F32
@@ -262,31 +269,34 @@ final class KnownRefusals {
             Kind.REFERENCE_REFUSES,
             List.of("DequantizeLinear"),
             "A zero point of a float8 type that is not zero.",
-            "Operators.md, DequantizeLinear: zero points are usually not used with float8, but the"
-                + " formula remains the same. ONNX Runtime wants zeros.",
+            "Operators.md, DequantizeLinear: zero points are usually not used with float8,"
+                + " but the formula remains the same. ONNX Runtime wants zeros.",
             e -> e.type().isFloat() && e.hasInput(2) && e.says("should have no zero point")),
         new Known(
             "split-into-outputs",
             Kind.REFERENCE_REFUSES,
             List.of("Split"),
             "Neither split nor num_outputs is given, opset 18 on.",
-            "Operators.md, Split-18: one of them should be given. Tersor takes the number of the"
-                + " node's outputs as version 13 does, ONNX Runtime refuses.",
+            "Operators.md, Split-18: either split or num_outputs should be specified, and"
+                + " the specification's shape inference, which ONNX Runtime runs, refuses a node"
+                + " without both. Tersor accepts more than it must: the number of the node's"
+                + " outputs, as version 13 does.",
             e -> e.version() >= 18 && !e.hasInput(1) && !e.has("num_outputs")),
         new Known(
             "recurrent-double",
             Kind.REFERENCE_REFUSES,
             List.of("LSTM", "GRU", "RNN"),
             "ONNX Runtime accepts float64 and fails when it runs.",
-            "Operators.md, T: float16, float or double. ONNX Runtime registers double but has no code"
-                + " for it.",
+            "Operators.md, LSTM, GRU, RNN, T: float16, float and double (bfloat16 from"
+                + " version 22 on). ONNX Runtime registers double but has no code for it.",
             e -> e.type() == DType.F64),
         new Known(
             "pad-with-axes-of-int32",
             Kind.REFERENCE_REFUSES,
             List.of("Pad"),
             "ONNX Runtime cannot read axes of type int32.",
-            "Operators.md, Pad, Tind: int32 or int64. Its shape inference expects int64.",
+            "Operators.md, Pad, Tind: int32 or int64. The specification's shape inference,"
+                + " which ONNX Runtime runs, reads int64 only.",
             e ->
                 e.input(3).map(a -> a.dtype() == DType.I32).orElse(false)
                     && e.says("ParseData type mismatch")),
@@ -295,9 +305,9 @@ final class KnownRefusals {
             Kind.REFERENCE_REFUSES,
             List.of("Pad"),
             "mode=reflect with an axis of one element, or pads as wide as the axis.",
-            "Operators.md, Pad: reflect mirrors without the edge, which numpy does for one element by"
-                + " repeating it, and for wider pads by going on; the text sets no bound. ONNX Runtime"
-                + " refuses both.",
+            "Operators.md, Pad: reflect mirrors on the first and last values of each axis,"
+                + " as numpy.pad, which repeats a single element and goes on for wider pads; the"
+                + " text sets no bound. ONNX Runtime refuses both.",
             e ->
                 e.word("mode", "constant").equals("reflect")
                     && (e.says("requires axis length >= 2")
@@ -308,7 +318,10 @@ final class KnownRefusals {
             Kind.WE_REFUSE,
             List.of("OneHotEncoder"),
             "Strings with cats_int64s alone, or numbers with cats_strings alone: ONNX Runtime gives zeros.",
-            "Operators-ml.md, OneHotEncoder: the attribute of the input's type is needed.",
+            "Operators-ml.md, OneHotEncoder: exactly one of cats_* must be defined, and"
+                + " numbers are looked up in cats_int64s; what a string does with them is not"
+                + " said. Zeros are for a category that is not present. Tersor takes a list that"
+                + " no input can be found in for a fault of the model.",
             e -> e.says("no categories of the type")),
         new Known(
             "rows-of-samples",
@@ -324,8 +337,9 @@ final class KnownRefusals {
             Kind.WE_REFUSE,
             List.of("SVMClassifier", "SVMRegressor"),
             "Samples without features: Tersor refuses a model whose vectors have no numbers.",
-            "Operators-ml.md: support_vectors are the vectors' numbers; a list of none says of no vector"
-                + " how long it is.",
+            "Operators-ml.md: support_vectors are one list of numbers, and no length of a"
+                + " vector is named, which comes from the length of the list: of none it says"
+                + " nothing.",
             e -> e.in(0).size() == 0),
         new Known(
             "products-of-unsigned",
@@ -339,17 +353,19 @@ final class KnownRefusals {
             Kind.REFERENCE_REFUSES,
             List.of("AffineGrid"),
             "float16: ONNX Runtime runs the function body and fails in a branch of it.",
-            "Operators.md, AffineGrid, T1: all float types. The branch for volumes splits an axis that"
-                + " pictures do not have.",
+            "Operators.md, AffineGrid, T1: bfloat16, float16, float and double. For"
+                + " pictures the function body squeezes all axes of size 1, that of a single"
+                + " sample, too, and splits an axis that is gone then.",
             e -> e.type() == DType.F16 && e.says("running If node")),
         new Known(
             "softmax-of-vector",
             Kind.REFERENCE_REFUSES,
             List.of("Softmax", "LogSoftmax", "Hardmax"),
             "Before opset 13 the default axis is 1, which a vector lacks.",
-            "Operators.md, version 11: axis is in [-r, r - 1], where older ones name none: the input"
-                + " is coerced to a matrix, and r is a legal position of the cut. ONNX Runtime refuses"
-                + " axis = r.",
+            "Changelog.md, Softmax-1: no range of axis; the input is coerced to a matrix,"
+                + " and r is a legal position of the cut. Softmax-11: axis is in [-r, r - 1],"
+                + " which the default is not for a vector, and ONNX Runtime refuses it in both."
+                + " Tersor accepts it in both.",
             e -> e.version() < 13 && e.number("axis", 1) >= e.in(0).rank()));
   }
 

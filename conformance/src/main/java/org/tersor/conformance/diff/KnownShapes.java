@@ -52,8 +52,10 @@ final class KnownShapes {
             POOLS,
             "A window larger than its padded input: Tersor gives no output, or refuses an extent below 0;"
                 + " ONNX Runtime gives one, or infers one that what reads it does not fit.",
-            "Operators.md, output_spatial_shape: floor((input + pads - extent of the kernel) /"
-                + " strides + 1), which is 0 there; ONNX Runtime's division truncates towards zero.",
+            "Operators.md, output_spatial_shape: floor((input + pads - dilation * (kernel -"
+                + " 1) - 1) / strides + 1), which is 0 or less there. The division of ONNX"
+                + " Runtime, and of the specification's shape inference, truncates towards zero"
+                + " instead.",
             KnownShapes::windowsBeyond,
             true),
         new Known(
@@ -62,8 +64,11 @@ final class KnownShapes {
             List.of("AveragePool", "LpPool"),
             "ceil_mode=1 with a last window that starts beyond the input: ONNX Runtime leaves it out, as"
                 + " Tersor does, but infers a shape with it, which what reads the result does not fit.",
-            "Operators.md, MaxPool and AveragePool, ceil_mode: windows that would start in the right padded"
-                + " region are ignored.",
+            "Operators.md, MaxPool and AveragePool (version 22): windows that would start"
+                + " in the right padded region are ignored, which the specification's shape"
+                + " inference does from version 22 on, for LpPool, too. Older versions do not say"
+                + " so; both engines leave out the window there, too, which would hold nothing but"
+                + " padding.",
             e -> !e.isAlone() && e.number("ceil_mode", 0) == 1 && e.says("ShapeInferenceError"),
             true),
         new Known(
@@ -72,8 +77,10 @@ final class KnownShapes {
             List.of("Unique"),
             "The input holds NaN: how many of them are unique differs, and what wants their count fails;"
                 + " also in chains.",
-            "Operators.md, Unique: nothing is said of NaN, which is equal to nothing. In Tersor each is"
-                + " unique.",
+            "Operators.md, Unique: nothing is said of NaN, which is equal to nothing, and"
+                + " in Tersor each is unique. (numpy.unique, to which the text links, takes all"
+                + " NaN as one unless equal_nan is off.) In ONNX Runtime NaN equals every number:"
+                + " NaN, 1, NaN, 2 are one.",
             e ->
                 e.type().isFloat()
                     && IntStream.range(0, e.in(0).size())
@@ -84,7 +91,8 @@ final class KnownShapes {
             Kind.SHAPE,
             List.of("LinearRegressor"),
             "Samples without features: ONNX Runtime gives results for another number of samples.",
-            "Operators-ml.md, LinearRegressor: one result for each row of X.",
+            "Operators-ml.md, LinearRegressor: as many results as targets for each input n"
+                + " in N.",
             e -> e.in(0).size() == 0),
         new Known(
             "empty-arg-max",
@@ -92,8 +100,9 @@ final class KnownShapes {
             List.of("ArgMax", "ArgMin"),
             "An empty input keeps the size of its reduced axis in ONNX Runtime, and what wants another"
                 + " shape fails; also in chains.",
-            "Operators.md, keepdims: the reduced dimension is kept with size 1 or pruned, whatever"
-                + " the other sizes are.",
+            "Operators.md, ArgMax: one index for each slice along the axis; keepdims keeps"
+                + " the reduced dimension (then of size 1) or prunes it. The other sizes do not"
+                + " count.",
             e -> e.in(0).size() == 0 && (!e.isAlone() || e.finding().kind() == Kind.SHAPE),
             true),
         new Known(
@@ -120,8 +129,8 @@ final class KnownShapes {
                 "DynamicQuantizeLSTM"),
             "A product over no elements: ONNX Runtime gives C instead of beta * C, what was in memory,"
                 + " or does not come back; also in chains.",
-            "Operators.md, Gemm: Y = alpha * A' * B' + beta * C, where the sum over nothing is 0;"
-                + " LSTM and the like: Xt * W^T, the same.",
+            "Operators.md, Gemm: Y = alpha * A' * B' + beta * C, where the sum over nothing"
+                + " is 0; MatMul: as numpy.matmul, LSTM and the like: Xt*(W^T), the same.",
             e -> overNothing(e),
             true),
         new Known(
@@ -140,8 +149,8 @@ final class KnownShapes {
                 "ReduceLogSumExp"),
             "An input without elements: ONNX Runtime keeps the size of an axis that is reduced, and"
                 + " what wants another shape fails; also in chains.",
-            "Operators.md, keepdims: the reduced dimensions are kept with size 1 or pruned, whatever"
-                + " their sizes.",
+            "Operators.md, the reductions: keepdims keeps the reduced dimension or prunes"
+                + " it, and the text names what an empty set gives, as 0 of ReduceSum.",
             e -> e.in(0).size() == 0 && (!e.isAlone() || e.finding().kind() == Kind.SHAPE),
             true),
         new Known(
@@ -150,8 +159,8 @@ final class KnownShapes {
             List.of("MultiHeadAttention", "Attention"),
             "A hidden size of 0: ONNX Runtime's result has the size 1, and what wants another shape"
                 + " fails; also in chains.",
-            "ContribOperators.md: the last dimension is the number of heads times the size of a head,"
-                + " which is 0.",
+            "ContribOperators.md, Attention, MultiHeadAttention: the last dimension of the"
+                + " output is v_hidden_size, which is 0.",
             e ->
                 e.node().op().domain().equals("com.microsoft")
                     && e.hasEmptyOperand()

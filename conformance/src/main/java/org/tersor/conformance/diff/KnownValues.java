@@ -25,17 +25,17 @@ final class KnownValues {
             Kind.VALUES,
             WINDOWS,
             "Coefficients differ by less than 1e-6, or by one where they become integers.",
-            "Operators.md, function bodies of the windows: they compute in float32 whatever"
-                + " output_datatype is, and ONNX Runtime runs them; Tersor computes in the precision"
-                + " of the output.",
+            "Operators.md, function bodies of the windows: they compute in float32 and cast"
+                + " to output_datatype at the end, and ONNX Runtime runs them. Tersor computes in"
+                + " the precision of the output, which is nearer to the formula.",
             e -> (e.ours().dtype().isFloat() ? e.difference() < 1e-6 : e.difference() <= 1)),
         new Known(
             "window-of-one",
             Kind.VALUES,
             WINDOWS,
             "A symmetric window of size 1 is 1 in Tersor, NaN in ONNX Runtime.",
-            "Operators.md, periodic=0: the formula divides by size - 1, which is 0. numpy and scipy"
-                + " define the window of one element as 1.",
+            "Operators.md, periodic=0: a symmetric window; the function body divides by"
+                + " size - 1, which is 0. numpy and scipy define the window of one element as 1.",
             e ->
                 e.number("periodic", 1) == 0
                     && e.in(0).getLong(0) == 1
@@ -50,8 +50,9 @@ final class KnownValues {
             Set.of(Kind.VALUES),
             RECURRENT,
             "States differ by less than 2e-6.",
-            "Operators.md: the activations are the exact logistic and hyperbolic functions. ONNX"
-                + " Runtime's recurrent kernels approximate them with an absolute error near 1e-7,"
+            "Operators.md, LSTM and the like, activation functions: Sigmoid(x) = 1/(1 +"
+                + " e^-x), Tanh(x) = (1 - e^-2x)/(1 + e^-2x); no precision is named. ONNX"
+                + " Runtime's results have an absolute error near 1e-7, as of its polynomials,"
                 + " which the steps add up.",
             e -> e.isResult() && e.difference() < 2e-6,
             true),
@@ -72,9 +73,11 @@ final class KnownValues {
                 "Selu",
                 "Celu"),
             "float64 and integers computed with constants or in sums of float32.",
-            "Operators.md: attributes are float32 numbers and alpha = 1/6 of HardSwish is a real"
-                + " number; GroupNormalization's stash_type makes sums float32 by default. Tersor"
-                + " computes in the type of the operands or wider.",
+            "Operators.md: attributes and the constants of function bodies (2/pi of Gelu,"
+                + " 1/6 of HardSwish) are float32 numbers; the texts of these operators have real"
+                + " ones. GroupNormalization's stash_type makes sums float32 by default, which for"
+                + " float64 is less than the operands have. Tersor takes attributes as they are"
+                + " and computes in the type of the operands or wider.",
             e ->
                 (e.type() == DType.F64 || e.type().isInteger())
                     && e.each(i ->
@@ -91,8 +94,12 @@ final class KnownValues {
             List.of("MeanVarianceNormalization", "InstanceNormalization", "LayerNormalization"),
             "A mean over one element, or over equal ones: Tersor's deviation is exactly zero, ONNX Runtime has a rounding"
                 + " error of it, divided by a tiny root, or NaN.",
-            "Operators.md: y = (x - mean) / sqrt(variance); the mean of one number is that number,"
-                + " so that the result is the bias. ONNX Runtime subtracts E[x]^2 from E[x^2].",
+            "Operators.md, InstanceNormalization, LayerNormalization: (x - mean) /"
+                + " sqrt(variance + epsilon), which is 0 for one number, so that the result is the"
+                + " bias; MeanVarianceNormalization: (X-EX)/sqrt(E(X-EX)^2), whose function body"
+                + " adds 1e-9 to the root, which gives 0, too. That body and ONNX Runtime's"
+                + " LayerNormalization take E[x^2] - E[x]^2; its InstanceNormalization computes x"
+                + " * s + (bias - mean * s), which cancels.",
             e ->
                 e.isResult()
                     && (Cancellation.oneElement(e)
@@ -111,9 +118,11 @@ final class KnownValues {
                 "EmbedLayerNormalization"),
             "Groups whose mean is large beside their deviation differ by the rounding error of the"
                 + " mean of squares.",
-            "Operators.md, LayerNormalization, first stage: the mean of the squared deviations. ONNX"
-                + " Runtime takes the difference of the mean of squares and the squared mean, in"
-                + " float32, which cancels.",
+            "Operators.md, LayerNormalization, first stage: the mean of the squared"
+                + " deviations; MeanVarianceNormalization: E(X-EX)^2. The function bodies of both"
+                + " and of GroupNormalization, and ONNX Runtime's kernels, take the mean of"
+                + " squares less the squared mean, in float32, which cancels. Its"
+                + " InstanceNormalization cancels as in deviation-of-one.",
             e ->
                 e.ours().dtype().isFloat()
                     && (e.isResult()
@@ -148,8 +157,8 @@ final class KnownValues {
             Kind.VALUES,
             List.of("ArgMax", "ArgMin", "MaxPool"),
             "The input holds NaN.",
-            "Operators.md does not say how NaN compares. Tersor takes the first NaN, as numpy does;"
-                + " in ONNX Runtime it depends on where it stands.",
+            "Operators.md, ArgMax, ArgMin, MaxPool: nothing is said of NaN. Tersor takes"
+                + " the first NaN, as numpy does; in ONNX Runtime it depends on where it stands.",
             e ->
                 IntStream.range(0, e.in(0).size())
                     .anyMatch(i -> Double.isNaN(e.in(0).getDouble(i)))),
@@ -158,17 +167,20 @@ final class KnownValues {
             Kind.VALUES,
             List.of("DFT", "STFT"),
             "float32 results differ by less than 2^-15 of the largest one.",
-            "Operators.md, DFT: sums over exact roots of unity. ONNX Runtime's roots and sums are"
-                + " float32 numbers whose errors grow with the length.",
+            "Operators.md, DFT: sums over exact roots of unity; no precision is named. ONNX"
+                + " Runtime's roots and sums are float32 numbers whose errors grow with the"
+                + " length.",
             e -> e.type() != DType.F64 && e.difference() <= 0x1p-15 * Evidence.largest(e.ours())),
         new Known(
             "grid-of-one",
             Kind.VALUES,
             List.of("AffineGrid"),
-            "align_corners=1 and an extent of 1: Tersor takes the middle, ONNX Runtime the first"
-                + " corner.",
-            "Operators.md, AffineGrid, function body: steps are 2 / (extent - 1), which divides by"
-                + " zero. PyTorch, from which the operator comes, takes 0.",
+            "align_corners=1 and an extent of 1: Tersor takes the middle, ONNX Runtime the"
+                + " last corner.",
+            "Operators.md, AffineGrid, align_corners: -1 and 1 are the centres of the"
+                + " corner pixels, which are one here. The function body divides 2 by extent - 1,"
+                + " which gives NaN, but for the depth, which is at -1. PyTorch's affine_grid,"
+                + " which the text refers to, takes 0.",
             e ->
                 e.number("align_corners", 0) == 1
                     && IntStream.range(2, e.in(1).size()).anyMatch(i -> e.in(1).getLong(i) == 1)),
@@ -177,24 +189,27 @@ final class KnownValues {
             Kind.VALUES,
             List.of("Sigmoid", "Swish"),
             "float64: results differ by at most 2^-50.",
-            "Operators.md, Sigmoid: y = 1 / (1 + exp(-x)). Of a negative x ONNX Runtime takes 1 minus"
-                + " the result of -x, which loses the last places.",
+            "Operators.md, Sigmoid: y = 1 / (1 + exp(-x)). Of a negative x ONNX Runtime"
+                + " takes 1 minus the result of -x, which loses the last places: the result of -40"
+                + " is 0.",
             e -> e.type() == DType.F64 && e.difference() <= 0x1p-50),
         new Known(
             "statistics-in-half",
             Kind.VALUES,
             List.of("LayerNormalization"),
             "float16: ONNX Runtime's Mean and InvStdDev are rounded to float16.",
-            "Operators.md, LayerNormalization, stash_type: the type of Mean and InvStdDev, float32 by"
-                + " default, is also the precision of the first stage.",
+            "Operators.md, LayerNormalization, stash_type: the type of Mean and InvStdDev"
+                + " and the precision of the first stage; float32 by default, and U is float or"
+                + " bfloat16.",
             e -> e.type() == DType.F16 && e.output() > 0 && e.each(i -> near(e, i, 0x1p-10))),
         new Known(
             "mask-of-all",
             Kind.VALUES,
             List.of("Dropout"),
             "The mask of inference before version 12: true in Tersor, false in ONNX Runtime.",
-            "Operators.md, Dropout-12: in inference the mask is all ones, as nothing is dropped. Older"
-                + " versions name no value.",
+            "Operators.md, Dropout, training_mode (version 12 on): in inference nothing is"
+                + " dropped, and the mask contains all ones. Changelog.md: versions 7 and 10 name"
+                + " no value of the mask, versions 1 and 6 leave it unfilled in test mode.",
             e -> e.output() == 1 && e.version() < 12),
         new Known(
             "maximum-of-padding",
@@ -202,7 +217,9 @@ final class KnownValues {
             List.of("MaxPool"),
             "Indices of windows that lie in the padding alone, as dilated ones may: 0 in Tersor, any"
                 + " number in ONNX Runtime.",
-            "Operators.md, MaxPool: Indices are those of the values chosen, of which there are none.",
+            "Operators.md, MaxPool: Indices are those of the selected values, do not"
+                + " consider padding and are in [0, N x C x D1 x ... x Dn). In such a window no"
+                + " value is selected; 0 is in that range, ONNX Runtime's -1 is not.",
             e ->
                 e.output() == 1
                     && e.each(i -> isLeast(e.result(0), i) && e.ours().getLong(i) == 0)),
@@ -211,9 +228,10 @@ final class KnownValues {
             Kind.VALUES,
             List.of("Attention"),
             "is_causal=1 with past_key: ONNX Runtime lets queries see keys beyond their own position.",
-            "Operators.md, Attention, function body: the causal mask is shifted by the length of the"
-                + " past. ONNX Runtime fails the suite's cases of it, and passes their expanded"
-                + " forms (test_attention_4d_with_past_and_present_qk_matmul_bias_4d_mask_causal).",
+            "Operators.md, Attention, is_causal: query i attends key j if j <= i +"
+                + " past_sequence_length. ONNX Runtime fails the suite's cases of it, and passes"
+                + " their expanded forms"
+                + " (test_attention_4d_with_past_and_present_qk_matmul_bias_4d_mask_causal).",
             e -> e.number("is_causal", 0) == 1 && e.hasInput(4)),
         new Known(
             "wider-than-the-torus",
@@ -230,18 +248,21 @@ final class KnownValues {
             "loss-of-nothing",
             Kind.VALUES,
             List.of("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
-            "The mean over no element, or over weights that are all 0: NaN in Tersor, 0 in ONNX"
-                + " Runtime.",
-            "Operators.md, NegativeLogLikelihoodLoss, mean: the sum divided by the sum of weights,"
-                + " which is 0 / 0.",
+            "The mean over no element: NaN in Tersor, 0 in ONNX Runtime.",
+            "Operators.md, NegativeLogLikelihoodLoss, reduction: the mean of the loss, by"
+                + " ReduceMean in the function body, which is undefined over an empty set"
+                + " (ReduceMean). Tersor gives 0 / 0, as ONNX Runtime does where weights sum up to"
+                + " 0.",
             e -> e.each(i -> Double.isNaN(e.ours().getDouble(i)) && e.theirs().getDouble(i) == 0)),
         new Known(
             "ties-of-states",
             Kind.VALUES,
             List.of("DynamicQuantizeLSTM"),
             "States differ by at most what one code of a hidden state changes.",
-            "ContribOperators.md: hidden states are quantized at every step. ONNX Runtime's"
-                + " activations (recurrent-activations) lie on the other side of a tie now and then.",
+            "ContribOperators.md, DynamicQuantizeLSTM: scales and zero points of the"
+                + " weights are operands; how it computes is not said. Both quantize the hidden"
+                + " states at every step. ONNX Runtime's activations (recurrent-activations) lie"
+                + " on the other side of a tie now and then.",
             e -> e.difference() <= 2.0 / 255 * largestWeight(e, 2)),
         new Known(
             "products-of-run-time-codes",
@@ -250,8 +271,9 @@ final class KnownValues {
             "accuracy_level=4 where codes or scales are given at run time: Tersor rounds A as it does"
                 + " for weights; ONNX Runtime does not, or its result is 0 where only the scales are"
                 + " given at run time.",
-            "ContribOperators.md, accuracy_level: the least accuracy in which A may be computed;"
-                + " rounding is allowed and not required. A result of 0 is none of both.",
+            "ContribOperators.md, MatMulNBits: the weights are a constant matrix;"
+                + " accuracy_level is the minimum accuracy of A, which with 4 can be quantized to"
+                + " int8. Rounding is allowed and not required. A result of 0 is none of both.",
             e ->
                 e.number("accuracy_level", 0) == 4
                     && !(e.isWeight(1) && e.isWeight(2))
@@ -265,7 +287,8 @@ final class KnownValues {
             List.of("Gather"),
             "Strings gathered by rows of several: ONNX Runtime copies the first of each row and leaves"
                 + " the others empty.",
-            "Operators.md, Gather: entries of the axis are gathered, whatever their rank.",
+            "Operators.md, Gather: output[r, s, q] = data[indices[r, s], q]: whole slices,"
+                + " of every type.",
             e -> e.type() == DType.STRING && e.each(i -> e.theirs().strings()[i].isEmpty())),
         new Known(
             "underflow-before-nonzero",
@@ -281,9 +304,10 @@ final class KnownValues {
                 "LinearClassifier"),
             "NonZero after a recurrent layer, a norm or a logistic score: numbers below 1e-6 are 0 in one"
                 + " of both, and what wants their count fails.",
-            "As recurrent-activations: ONNX Runtime's approximations have an absolute error near 1e-7;"
-                + " squares of small numbers have no place in float32, in which it sums them; the logistic"
-                + " of a negative score is 1 minus that of its magnitude, which rounds to 1.",
+            "No precision is named for these operators. As recurrent-activations: ONNX"
+                + " Runtime's approximations have an absolute error near 1e-7; squares of small"
+                + " numbers have no place in float32, in which it sums them; the logistic of a"
+                + " negative score is 1 minus that of its magnitude, which rounds to 1.",
             e ->
                 e.small().operators().contains("NonZero")
                     && IntStream.range(0, e.node().outputs().size())
@@ -299,25 +323,27 @@ final class KnownValues {
             Kind.VALUES,
             List.of("GridSample", "Resize"),
             "Samples differ by less than 1e-5.",
-            "Operators.md, GridSample, Resize: positions are real numbers. ONNX Runtime computes them in"
-                + " float32 where Tersor takes float64; a bicubic kernel amplifies the difference.",
+            "Operators.md, GridSample, Resize: positions are real numbers; no precision is"
+                + " named. ONNX Runtime computes them in float32 where Tersor takes float64; a"
+                + " bicubic kernel amplifies the difference.",
             e -> e.type().isFloat() && e.difference() < 1e-5),
         new Known(
             "powers-of-neighbours",
             Kind.VALUES,
             List.of("LRN"),
             "Results differ by less than 2^-18 of the largest.",
-            "Operators.md, LRN: x / (bias + alpha / size * sum of squares)^beta. ONNX Runtime takes the"
-                + " power by float32 approximations.",
+            "Operators.md, LRN: x / (bias + alpha / size * square_sum)^beta. ONNX Runtime"
+                + " makes the sum of a channel from that of the channel before, by adding one"
+                + " square and subtracting another, and takes the power in float32.",
             e -> e.difference() <= 0x1p-18 * Evidence.largest(e.ours())),
         new Known(
             "scores-of-attention",
             Kind.VALUES,
             List.of("QAttention"),
             "Results differ by less than what a rounding of the scores changes.",
-            "ContribOperators.md, QAttention: the softmax of products of numbers whose codes are given."
-                + " A score of S has a float32 error near 2^-24 S, which is the relative error of its"
-                + " exponential.",
+            "ContribOperators.md, QAttention: multi-head self attention of numbers whose"
+                + " codes are given; no precision is named. A score of S has a float32 error near"
+                + " 2^-24 S, which is the relative error of its exponential.",
             e -> e.difference() <= 0x1p-22 * scores(e) * Evidence.largest(e.ours())),
         new Known(
             "score-of-one-target",
@@ -325,8 +351,9 @@ final class KnownValues {
             List.of("LinearRegressor"),
             "post_transform SOFTMAX, SOFTMAX_ZERO or LOGISTIC with one target: ONNX Runtime gives the"
                 + " plain score.",
-            "Operators-ml.md, LinearRegressor, post_transform: the transform of the scores, which the"
-                + " softmax of one number has, too: 1.",
+            "Operators-ml.md, LinearRegressor, post_transform: the transform to apply to"
+                + " the regression output vector; no number of targets is excepted. The softmax of"
+                + " one number is 1.",
             e ->
                 List.of("SOFTMAX", "SOFTMAX_ZERO", "LOGISTIC")
                         .contains(e.word("post_transform", "NONE"))
