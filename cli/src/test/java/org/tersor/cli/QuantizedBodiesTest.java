@@ -43,6 +43,7 @@ import org.tersor.passes.quant.Quantizer;
 import org.tersor.passes.quant.RepairGoal;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -520,6 +521,51 @@ class QuantizedBodiesTest {
       }
     }
     assertEquals(samples.size(), diagnosis.samples().size());
+  }
+
+  /** A branch that the given dimensions contradict: ONNX Runtime takes the file all the same. */
+  @Test
+  void aBranchThatNoCallCanTakeIsExported() throws IOException {
+    GraphBuilder b = new GraphBuilder(OPSET, 0);
+    Value x = b.input("x", TensorType.of(DType.F32, List.of(DimExpr.of(2), DimExpr.symbol("n"))));
+    Value c = b.input("c", TensorType.of(DType.BOOL));
+    GraphBuilder then = new GraphBuilder(OPSET, 100);
+    then.output(node(then, "relu", "Relu", layer(then, "one", x)));
+    GraphBuilder otherwise = new GraphBuilder(OPSET, 200);
+    Value narrow = otherwise.constant("narrow", Constant.of(normal(.4, WIDTH - 3, WIDTH)));
+    otherwise.output(node(otherwise, "one", "MatMul", x, narrow));
+    Value chosen = b.value("chosen", ValueType.UNKNOWN);
+    b.addNode(
+        "choose",
+        "",
+        "If",
+        Map.of("then_branch", body(then, "then"), "else_branch", body(otherwise, "else")),
+        List.of(c),
+        List.of(chosen));
+    b.output(chosen);
+    CompileOptions bound = compile.withDims(Map.of("n", (long) WIDTH));
+    Quantizer.Quantized quantized =
+        quantizer.quantize(
+            b.build("contradiction", Map.of()),
+            samples,
+            quantizer.options("int8", new Calibrator.MinMax(), "interpreter", bound));
+    assertEquals(Set.of(THEN + "one"), quantized.plan().weights().keySet());
+    Path file = folder.resolve("contradiction.onnx");
+    compiler.write(compiler.exportable(quantized.graph(), bound), file, Map.of());
+    Graph read = compiler.read(file, Map.of());
+    assertEquals(
+        TensorType.of(DType.F32, List.of(DimExpr.symbol("x_0"), DimExpr.symbol("x_1"))),
+        read.type(read.inputs().getFirst()));
+    Map<String, Tensor> sample = new TreeMap<>(samples.getFirst());
+    sample.remove("seq");
+    try (Reference reference = new OrtWorker();
+        Reference.Session session = reference.open(file, Reference.Options.DEFAULT)) {
+      near(
+          output(quantized.graph(), "interpreter", sample),
+          (Tensor) session.run(sample).values().iterator().next(),
+          1e-5,
+          "ONNX Runtime");
+    }
   }
 
   private static String path(String name) {

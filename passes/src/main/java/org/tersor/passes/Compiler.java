@@ -37,6 +37,7 @@ import org.tersor.ir.spi.Placement;
 import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.graph.Bodies;
+import org.tersor.passes.graph.OpenDims;
 import org.tersor.passes.graph.UpgradeOpset;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
@@ -199,7 +200,7 @@ public final class Compiler {
             List.of(new TypeInference(), UpgradeOpset.forExport(), new TypeInference()),
             prepared,
             options);
-    return versioned(standard(raised, options));
+    return OpenDims.where(versioned(standard(raised, options)), registry.operators());
   }
 
   /** The same graph with standard operators, in bodies, too. */

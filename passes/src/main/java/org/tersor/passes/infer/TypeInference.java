@@ -62,6 +62,19 @@ public final class TypeInference implements Pass {
         .graph(graph, Optional.empty(), graph.inputs().stream().map(graph::type).toList());
   }
 
+  /** Whether types in a graph do not contradict each other. */
+  public static boolean holds(Graph graph, OpRegistry operators) {
+    try {
+      infer(graph, operators, note -> {});
+      return true;
+    } catch (TersorException e) {
+      if (Faults.isOfTypes(e)) {
+        return false;
+      }
+      throw e;
+    }
+  }
+
   /**
    * What a file declares about values and the graph contradicts, one sentence each: other element
    * types, ranks, or dimensions that no inputs of at least one element a dimension give.

@@ -13,6 +13,7 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.graph.Names;
+import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.quant.method.Rounding;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Tensor;
@@ -78,7 +79,7 @@ final class Decider {
       Bodies.Body body,
       Iterable<Map<String, Tensor>> samples,
       Quantizer.Options options) {
-    if (!Quantizer.hasTypes(body.closed(), compiler)) {
+    if (!TypeInference.holds(body.closed(), compiler.registry().operators())) {
       return Quantizer.Decisions.NONE.telling(
           List.of(body.path() + " is left as it is: no call can take it with these types"));
     }

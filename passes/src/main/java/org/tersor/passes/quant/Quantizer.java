@@ -20,7 +20,6 @@ import org.tersor.passes.Pipelines;
 import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.graph.Names;
-import org.tersor.passes.infer.Faults;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.Tensor;
@@ -308,7 +307,7 @@ public final class Quantizer {
       Map<Bodies.Body, Quantized> inside = new LinkedHashMap<>();
       for (Bodies.Body body : Bodies.of(base)) {
         Graph other = coded.get(body.path());
-        if (other != null && hasTypes(body.closed(), compiler)) {
+        if (other != null && TypeInference.holds(body.closed(), compiler.registry().operators())) {
           inside.put(body, new Quantized(other, body.closed(), plan));
         }
       }
@@ -357,7 +356,7 @@ public final class Quantizer {
         Bodies.map(
             graph,
             body -> {
-              if (!hasTypes(body, compiler)) {
+              if (!TypeInference.holds(body, compiler.registry().operators())) {
                 return body;
               }
               Graph prepared = compiler.run(passes, body, options);
@@ -371,19 +370,6 @@ public final class Quantizer {
     return graph.equals(before)
         ? graph
         : compiler.run(List.of(new TypeInference()), graph, quiet(options));
-  }
-
-  /** Whether types in a graph do not contradict each other. */
-  static boolean hasTypes(Graph graph, Compiler compiler) {
-    try {
-      TypeInference.infer(graph, compiler.registry().operators(), note -> {});
-      return true;
-    } catch (TersorException e) {
-      if (Faults.isOfTypes(e)) {
-        return false;
-      }
-      throw e;
-    }
   }
 
   /** Calibrates, makes a plan and applies it. */
