@@ -62,8 +62,8 @@ final class KnownIntegers {
                 + " Runtime gives the smallest one.",
             "ContribOperators.md, QLinearSoftmax: y_scale and y_zero_point are those of the"
                 + " quantized output; nothing is said of a result beyond its codes. QuantizeLinear"
-                + " saturates, and so does ONNX Runtime next to the largest code: 1 in steps of"
-                + " 1/256 is that code, in steps of 1/450 the smallest.",
+                + " saturates, and so does ONNX Runtime near the largest code: of uint8 it makes"
+                + " 291 the largest code, but 400 the smallest.",
             e ->
                 e.each(i ->
                     e.ours().dtype() == e.type()
