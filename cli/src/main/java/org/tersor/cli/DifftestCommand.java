@@ -95,6 +95,7 @@ final class DifftestCommand implements Callable<Integer> {
     }
     // Read first: nothing is gained by a long run whose result has no place.
     Tally earlier = tally.map(Tally::read).orElseGet(Tally::none);
+    docs.ifPresent(DifftestCommand::create);
     List<Differential.Summary> result = new ArrayList<>();
     try (Differential differential =
         new Differential(
@@ -109,6 +110,14 @@ final class DifftestCommand implements Callable<Integer> {
     Differential.Summary summary = result.getFirst();
     print(summary);
     return summary.unexplained() == 0 ? Exit.OK : Exit.CHECK_FAILED;
+  }
+
+  private static void create(Path folder) {
+    try {
+      Files.createDirectories(folder);
+    } catch (IOException e) {
+      throw new TersorException("TSR-0906", "cannot make the folder " + folder + ": " + e, e);
+    }
   }
 
   private void writeDocs(Differential differential, Tally earlier, Differential.Summary summary) {

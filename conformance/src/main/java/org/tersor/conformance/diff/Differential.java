@@ -241,17 +241,20 @@ public final class Differential implements AutoCloseable {
                           && same(candidate, finding)
                               .filter(own -> own.kind() == finding.kind())
                               .isPresent());
-      Finding own = same(small, finding).orElse(finding);
+      // What does not come again, as memory that was never written may not, stays as it was found.
+      Optional<Finding> again = same(small, finding);
+      DrawnGraph shown = again.isPresent() ? small : drawn;
+      Finding own = again.orElse(finding);
       attributed.add(
           new Finding(
               finding.seed(),
               own.kind(),
               own.backend(),
-              String.join("+", small.operators()),
+              String.join("+", shown.operators()),
               own.type(),
               own.detail(),
               own.mismatch(),
-              Optional.of(small)));
+              Optional.of(shown)));
     }
     return attributed;
   }

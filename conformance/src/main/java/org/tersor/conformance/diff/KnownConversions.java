@@ -14,6 +14,14 @@ final class KnownConversions {
   static List<Known> table() {
     return List.of(
         new Known(
+            "truncated-codes",
+            Kind.VALUES,
+            List.of("QuantizeLinear"),
+            "float16: codes differ by 1.",
+            "Operators.md, QuantizeLinear: x / y_scale is rounded to the nearest integer, ties to even."
+                + " Where this was seen, ONNX Runtime's codes were those of the truncated quotient.",
+            e -> e.type() == DType.F16 && e.resultType().isInteger() && e.difference() <= 1),
+        new Known(
             "cast-out-of-range",
             Kind.VALUES,
             List.of("Cast", "CastLike"),

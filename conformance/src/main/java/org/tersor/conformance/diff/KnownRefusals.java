@@ -325,7 +325,7 @@ final class KnownRefusals {
             e -> e.says("no categories of the type")),
         new Known(
             "rows-of-samples",
-            Set.of(Kind.WE_REFUSE),
+            Set.of(Kind.WE_REFUSE, Kind.NOT_COMPILED),
             List.of("LinearClassifier"),
             "Samples of more dimensions, behind a branch that hid them: ONNX Runtime takes the first as"
                 + " their number.",

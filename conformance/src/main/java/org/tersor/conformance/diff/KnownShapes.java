@@ -135,7 +135,7 @@ final class KnownShapes {
             true),
         new Known(
             "reduction-of-nothing",
-            Set.of(Kind.SHAPE, Kind.REFERENCE_REFUSES),
+            Set.of(Kind.SHAPE, Kind.VALUES, Kind.REFERENCE_REFUSES),
             List.of(
                 "ReduceProd",
                 "ReduceSum",
@@ -148,10 +148,22 @@ final class KnownShapes {
                 "ReduceLogSum",
                 "ReduceLogSumExp"),
             "An input without elements: ONNX Runtime keeps the size of an axis that is reduced, and"
-                + " what wants another shape fails; also in chains.",
+                + " what wants another shape fails; also in chains. Of axes given at run time the mean is 0"
+                + " instead of NaN.",
             "Operators.md, the reductions: keepdims keeps the reduced dimension or prunes"
-                + " it, and the text names what an empty set gives, as 0 of ReduceSum.",
-            e -> e.in(0).size() == 0 && (!e.isAlone() || e.finding().kind() == Kind.SHAPE),
+                + " it, and the text names what an empty set gives, as 0 of ReduceSum; of ReduceMean it is"
+                + " undefined.",
+            e ->
+                e.in(0).size() == 0
+                    && switch (e.finding().kind()) {
+                      case SHAPE -> true;
+                      case VALUES ->
+                          e.isAlone()
+                              && e.each(i ->
+                                  Double.isNaN(e.ours().getDouble(i))
+                                      && e.theirs().getDouble(i) == 0);
+                      default -> !e.isAlone();
+                    },
             true),
         new Known(
             "heads-of-nothing",
