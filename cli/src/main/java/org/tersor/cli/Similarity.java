@@ -21,7 +21,7 @@ import org.tersor.runtime.TersorException;
  * @param sqnr power of the reference by power of the difference, in dB
  * @param psnr the reference's range, squared, by mean square of the difference, in dB
  * @param within share of numbers that differ by at most a step of 8 bits over the reference's range
- *     in that sample
+ *     in that sample, or in all samples where each has one number
  */
 record Similarity(List<Double> cosines, double sqnr, double psnr, double within) {
 
@@ -48,6 +48,7 @@ record Similarity(List<Double> cosines, double sqnr, double psnr, double within)
     private double largest = Double.NEGATIVE_INFINITY;
     private long count;
     private long near;
+    private final List<Double> alone = new ArrayList<>();
 
     void add(Tensor exact, Tensor actual) {
       double low = Double.POSITIVE_INFINITY;
@@ -61,7 +62,10 @@ record Similarity(List<Double> cosines, double sqnr, double psnr, double within)
         double e = Math.abs(x - actual.getDouble(i));
         signal += x * x;
         noise += e * e;
-        near += e <= (high - low) / 255 ? 1 : 0;
+        near += exact.size() > 1 && e <= (high - low) / 255 ? 1 : 0;
+        if (exact.size() == 1) {
+          alone.add(e);
+        }
       }
       count += exact.size();
       least = Math.min(least, low);
@@ -82,7 +86,8 @@ record Similarity(List<Double> cosines, double sqnr, double psnr, double within)
     }
 
     double within() {
-      return count == 0 ? 1 : near / (double) count;
+      long close = near + alone.stream().filter(e -> e <= (largest - least) / 255).count();
+      return count == 0 ? 1 : close / (double) count;
     }
   }
 
