@@ -91,6 +91,24 @@ class DataSizesTest {
     }
   }
 
+  /** A number of data may be negative where an extent may not: ranges and quotients of it. */
+  @ParameterizedTest
+  @ValueSource(longs = {-7, -3, -1, 0, 1, 7})
+  void rangesOfNegativeNumbers(long limit) {
+    Map<String, Tensor> data = Map.of("n", Tensor.of(new long[] {limit}));
+    for (long start : new long[] {0, -3, 2}) {
+      GraphBuilder b = new GraphBuilder(Map.of("", 17), 0);
+      Value n = b.input("n", TensorType.of(DType.I64));
+      Value half = b.add("Div", n, b.constant(Tensor.of(new long[] {2})));
+      Value one = b.constant(Tensor.of(new long[] {1}));
+      Value first = b.constant(Tensor.of(new long[] {start}));
+      Value plain = b.add("Range", first, n, one);
+      Value halves = b.add("Range", b.constant(Tensor.of(new long[] {-4})), half, one);
+      b.output(b.add("Concat", Map.of("axis", new Attribute.IntAttr(0)), plain, halves));
+      agrees(b.build("g", Map.of()), data);
+    }
+  }
+
   private static List<Long> dims(Tensor tensor) {
     return Arrays.stream(tensor.shape()).boxed().toList();
   }

@@ -21,6 +21,34 @@ public final class ElementSymbols {
 
   private static final Pattern NAME = Pattern.compile("_v(\\d+)_(\\d+)");
 
+  private static final DimExpr.Algebra<Boolean> MAY_BE_NEGATIVE =
+      new DimExpr.Algebra<>() {
+        @Override
+        public Boolean constant(long value) {
+          return value < 0;
+        }
+
+        @Override
+        public Boolean symbol(String name) {
+          return isFromData(name);
+        }
+
+        @Override
+        public Boolean add(Boolean a, Boolean b) {
+          return a || b;
+        }
+
+        @Override
+        public Boolean multiply(Boolean a, Boolean b) {
+          return a || b;
+        }
+
+        @Override
+        public Boolean opaque(DimExpr.Kind kind, Boolean a, Boolean b) {
+          return kind == DimExpr.Kind.MAX ? a && b : a || b;
+        }
+      };
+
   private ElementSymbols() {}
 
   /** An element. */
@@ -70,10 +98,13 @@ public final class ElementSymbols {
     return "_d" + node + "_" + tag;
   }
 
-  /** Whether the value of an expression may be below zero as far as its form tells. */
+  /**
+   * Whether the value of an expression may be below zero as far as its form tells: it has a
+   * negative number or what data tell in it, and no maximum with what is never negative around
+   * that.
+   */
   public static boolean mayBeNegative(DimExpr dim) {
-    return dim.toString().contains("-")
-        || dim.symbols().stream().anyMatch(ElementSymbols::isFromData);
+    return dim.fold(MAY_BE_NEGATIVE);
   }
 
   /** 1 where {@code dim} is below zero, else 0. */

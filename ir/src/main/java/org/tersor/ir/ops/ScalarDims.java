@@ -2,6 +2,7 @@ package org.tersor.ir.ops;
 
 import java.util.Map;
 import java.util.Optional;
+import org.tersor.ir.op.ElementSymbols;
 import org.tersor.runtime.DimExpr;
 
 /** An elementwise expression over dimensions, where it has a meaning there. */
@@ -41,10 +42,7 @@ final class ScalarDims {
     };
   }
 
-  /**
-   * Truncating division is the rounding-down one where nothing is negative; that is only seen of
-   * sums without a minus sign.
-   */
+  /** Truncating division: of what may be negative that of its magnitude, with its sign. */
   private static Optional<DimExpr> quotient(DimExpr a, DimExpr b) {
     if (!b.isConst() || b.constValue() <= 0) {
       return Optional.empty();
@@ -52,6 +50,8 @@ final class ScalarDims {
     if (a.isConst()) {
       return Optional.of(DimExpr.of(a.constValue() / b.constValue()));
     }
-    return a.toString().contains("-") ? Optional.empty() : Optional.of(a.floorDiv(b));
+    DimExpr above = a.max(DimExpr.ZERO).floorDiv(b);
+    DimExpr below = a.times(-1).max(DimExpr.ZERO).floorDiv(b);
+    return Optional.of(ElementSymbols.mayBeNegative(a) ? above.minus(below) : a.floorDiv(b));
   }
 }

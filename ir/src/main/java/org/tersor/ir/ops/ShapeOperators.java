@@ -15,6 +15,7 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
+import org.tersor.ir.op.ElementSymbols;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
@@ -248,7 +249,7 @@ final class ShapeOperators {
         DimExpr n = way.ceilDiv(Math.absExact(step));
         return n.isConst()
             ? DimExpr.of(Math.max(0, n.constValue()))
-            : way.toString().contains("-") ? n.max(DimExpr.ZERO) : n;
+            : ElementSymbols.mayBeNegative(way) ? n.max(DimExpr.ZERO) : n;
       }
       Optional<Tensor> a = c.constant(0);
       Optional<Tensor> b = c.constant(1);

@@ -2,6 +2,7 @@ package org.tersor.ir.schedule;
 
 import java.util.Map;
 import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.op.ElementSymbols;
 import org.tersor.runtime.DimExpr;
 
 /** Proofs that a read with a flat index stays inside its buffer. */
@@ -30,43 +31,13 @@ final class Bounds {
     }
     DimExpr last = index.constant();
     for (Map.Entry<KExpr, DimExpr> term : index.terms().entrySet()) {
-      if (!(term.getKey() instanceof KExpr.AxisRef ref) || !isNonNegative(term.getValue())) {
+      if (!(term.getKey() instanceof KExpr.AxisRef ref)
+          || ElementSymbols.mayBeNegative(term.getValue())) {
         return false;
       }
       last = last.plus(term.getValue().times(ref.axis().extent().minus(DimExpr.ONE)));
     }
     DimExpr left = size.minus(DimExpr.ONE).minus(last);
     return left.isConst() && left.constValue() >= 0;
-  }
-
-  /** Sufficient: made of symbols, which are sizes, and numbers that are not negative. */
-  private static boolean isNonNegative(DimExpr value) {
-    return value.fold(
-        new DimExpr.Algebra<Boolean>() {
-          @Override
-          public Boolean constant(long v) {
-            return v >= 0;
-          }
-
-          @Override
-          public Boolean symbol(String name) {
-            return true;
-          }
-
-          @Override
-          public Boolean add(Boolean a, Boolean b) {
-            return a && b;
-          }
-
-          @Override
-          public Boolean multiply(Boolean a, Boolean b) {
-            return a && b;
-          }
-
-          @Override
-          public Boolean opaque(DimExpr.Kind kind, Boolean a, Boolean b) {
-            return a && b;
-          }
-        });
   }
 }
