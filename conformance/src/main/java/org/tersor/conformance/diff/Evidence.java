@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -31,9 +32,25 @@ record Evidence(Finding finding, DrawnGraph small, Node node, boolean isAlone) {
             .mismatch()
             .map(mismatch -> leadingTo(small.graph(), mismatch.output()))
             .orElseGet(() -> small.graph().nodes());
-    return nodes.stream()
-        .map(node -> new Evidence(finding, small, node, nodes.size() == 1))
-        .toList();
+    Stream<Evidence> own =
+        nodes.stream().map(node -> new Evidence(finding, small, node, nodes.size() == 1));
+    Stream<Evidence> inBodies =
+        finding.mismatch().isPresent()
+            ? Stream.empty()
+            : nodes.stream()
+                .flatMap(node -> inBodies(small, node))
+                .map(node -> new Evidence(finding, small, node, false));
+    return Stream.concat(own, inBodies).toList();
+  }
+
+  /** Nodes of bodies whose operands come from outside, so that they are known. */
+  private static Stream<Node> inBodies(DrawnGraph small, Node node) {
+    return Graph.bodies(node).stream()
+        .flatMap(body -> body.nodes().stream())
+        .flatMap(inner -> Stream.concat(Stream.of(inner), inBodies(small, inner)))
+        .filter(inner ->
+            inner.inputs().stream()
+                .allMatch(input -> !input.isPresent() || small.values().containsKey(input)));
   }
 
   private static List<Node> leadingTo(Graph graph, int output) {
