@@ -34,6 +34,40 @@ enum CudaModels {
       return b.add("Relu", b.add("Add", y, b.constant(random(2, 70))));
     }
   },
+  /** Many outputs, for large tiles. */
+  MATMUL_TO_MANY {
+    @Override
+    Value build(GraphBuilder b) {
+      Value x =
+          b.input("x", TensorType.of(DType.F32, List.of(DimExpr.symbol("N"), DimExpr.of(24))));
+      return b.add("MatMul", x, b.constant(random(1, 24, 2050)));
+    }
+  },
+  /** Few outputs of long sums, which are computed in parts. */
+  MATMUL_IN_PARTS {
+    @Override
+    Value build(GraphBuilder b) {
+      Value x = b.input("x", TensorType.of(DType.F32, 2, 19, 4096));
+      Value y = b.add("MatMul", x, b.constant(random(1, 4096, 21)));
+      return b.add("Relu", b.add("Add", y, b.constant(random(2, 21))));
+    }
+  },
+  CONVOLUTION_IN_PARTS {
+    @Override
+    Value build(GraphBuilder b) {
+      Map<String, Attribute> pads = Map.of("pads", new IntsAttr(List.of(1L, 1L, 1L, 1L)));
+      Value x = b.input("x", TensorType.of(DType.F32, 1, 96, 5, 7));
+      return b.add("Relu", b.add("Conv", pads, x, b.constant(random(3, 17, 96, 3, 3))));
+    }
+  },
+  INTEGERS_IN_PARTS {
+    @Override
+    Value build(GraphBuilder b) {
+      Value x = b.input("x", TensorType.of(DType.U8, 13, 8192));
+      Value zero = b.constant(new Tensor(DType.U8, new long[0], new byte[] {(byte) 131}));
+      return b.add("MatMulInteger", x, b.constant(randomBytes(DType.I8, 8192, 17)), zero);
+    }
+  },
   MATMUL_OF_INPUTS {
     @Override
     Value build(GraphBuilder b) {

@@ -241,6 +241,7 @@ class CudaTest {
     for (CudaModels model :
         List.of(
             CudaModels.MATMUL,
+            CudaModels.MATMUL_TO_MANY,
             CudaModels.MATMUL_INTEGER,
             CudaModels.CONVOLUTION,
             CudaModels.SOFTMAX)) {
@@ -256,7 +257,8 @@ class CudaTest {
         String ptx = Files.readString(folder.resolve("model.ptx"));
         assertFalse(ptx.contains(".local"), model + " keeps sums in memory for " + arch);
         assertTrue(ptx.contains(".shared"), model.name());
-        assertEquals(model == CudaModels.MATMUL_INTEGER, ptx.contains("dp4a.u32.s32"));
+        boolean bytes = model == CudaModels.MATMUL_INTEGER || model == CudaModels.INTEGERS_IN_PARTS;
+        assertEquals(bytes, ptx.contains("dp4a.u32.s32"));
       }
     }
   }
@@ -264,11 +266,22 @@ class CudaTest {
   @Test
   void aTileOfAContractionBelongsToItsLanes() {
     LoopFunction product =
-        CudaModels.MATMUL.program(Target.cuda()).kernels().stream()
+        CudaModels.MATMUL_TO_MANY.program(Target.cuda()).kernels().stream()
             .filter(f -> f.toString().contains("Fma"))
             .findFirst()
             .orElseThrow();
     assertEquals(List.of(16), List.copyOf(LaneMemory.of(product.body()).values()));
     assertEquals(Map.of(), LaneMemory.of(blocks().body()));
+  }
+
+  /** A kernel for the parts and one that adds them up, where a tile alone keeps few blocks busy. */
+  @Test
+  void longSumsOfFewOutputsAreComputedInParts() {
+    for (CudaModels model : CudaModels.values()) {
+      boolean parts =
+          model.program(Target.cuda()).kernels().stream()
+              .anyMatch(f -> f.buffers().stream().anyMatch(b -> b.name().endsWith("_parts")));
+      assertEquals(model.name().endsWith("IN_PARTS"), parts, model.name());
+    }
   }
 }

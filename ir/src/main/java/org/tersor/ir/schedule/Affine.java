@@ -88,7 +88,7 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
   /** The expression with every index inside it in canonical form. */
   static KExpr canonical(KExpr expr) {
     return expr.scalar() == Scalar.INDEX
-        ? of(expr).toKExpr()
+        ? of(expr).joined().toKExpr()
         : KExprs.mapOperands(expr, Affine::canonical);
   }
 
@@ -142,6 +142,26 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
       }
     }
     return atom(new KExpr.Bin(e.op(), a.toKExpr(), b.toKExpr()));
+  }
+
+  /** With {@code c * n * (e / n) + c * (e mod n)} as {@code c * e}, as often as there are such. */
+  private Affine joined() {
+    for (Map.Entry<KExpr, DimExpr> term : terms.entrySet()) {
+      if (term.getKey() instanceof KExpr.Bin quotient
+          && quotient.op() == BinaryOp.FLOORDIV
+          && quotient.b() instanceof KExpr.IntLit divisor
+          && divisor.value() > 0) {
+        KExpr remainder = new KExpr.Bin(BinaryOp.FLOORMOD, quotient.a(), quotient.b());
+        DimExpr c = terms.getOrDefault(remainder, DimExpr.ZERO);
+        if (!c.isConst(0) && term.getValue().equals(c.times(DimExpr.of(divisor.value())))) {
+          Map<KExpr, DimExpr> rest = new LinkedHashMap<>(terms);
+          rest.remove(quotient);
+          rest.remove(remainder);
+          return new Affine(rest, constant).plus(of(quotient.a()).times(c)).joined();
+        }
+      }
+    }
+    return this;
   }
 
   KExpr toKExpr() {

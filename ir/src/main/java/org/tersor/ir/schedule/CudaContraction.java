@@ -30,18 +30,15 @@ import org.tersor.runtime.DimExpr;
 
 /**
  * Schedules a {@link Contraction} for CUDA: a block of 16 x 16 threads computes a tile of the
- * output, a few steps of k at a time. The threads bring both factors into shared memory together,
- * then each adds up its own rows and columns in registers; rows and columns of a thread are 16
- * apart, so that neighbouring threads touch neighbouring elements. Additive terms start the sums.
- * 8-bit factors are four to a word, for {@link Expr.Dot4}. What lies beyond the output is zero in
- * shared memory and not stored.
+ * output, some steps of k at a time, as {@link CudaTile} says. The threads bring both factors into
+ * shared memory together, then each adds up its own rows and columns in registers; rows and columns
+ * of a thread are 16 apart, so that neighbouring threads touch neighbouring elements. Additive
+ * terms start the sums. 8-bit factors are four to a word, for {@link Expr.Dot4}. What lies beyond
+ * the output is zero in shared memory and not stored.
  */
 final class CudaContraction {
-  private static final int SIDE = 16;
+  private static final int SIDE = CudaTile.SIDE;
   private static final int THREADS = SIDE * SIDE;
-
-  /** Steps of k in shared memory. */
-  private static final int STEPS = 16;
 
   /** A contraction smaller than this along any side is left to one thread per element. */
   private static final int SMALLEST = 8;
@@ -50,6 +47,7 @@ final class CudaContraction {
   private final Contraction c;
   private final NestEmitter nest = new NestEmitter(new NestEmitter.LoopTarget(true, 16));
   private final Gemm8Bit integers;
+  private final CudaTile tile;
 
   /** Values of k in one step. */
   private final int group;
@@ -60,20 +58,22 @@ final class CudaContraction {
   private final Side rows;
   private final Side columns;
   private final Axis stepBlock;
-  private final Axis stepInTile = new Axis("step_in_tile", DimExpr.of(STEPS));
+  private final Axis stepInTile;
   private final KExpr accumulator;
   private final AdditiveStart value;
   private final String sums;
 
-  private CudaContraction(Scheduler scheduler, Contraction c) {
+  private CudaContraction(Scheduler scheduler, Contraction c, CudaTile tile) {
     this.scheduler = scheduler;
     this.c = c;
+    this.tile = tile;
     this.integers = new Gemm8Bit(scheduler, c, c.isInteger());
     this.group = c.isInteger() ? 4 : 1;
     this.type = Type.of(c.fold().scalar());
-    this.rows = new Side("row", c.row(), c.m().stream().toList(), c.extentM());
-    this.columns = new Side("column", c.column(), c.n(), c.extentN());
-    this.stepBlock = new Axis("step_block", steps().ceilDiv(STEPS));
+    this.rows = new Side("row", c.row(), c.m().stream().toList(), c.extentM(), tile.rows());
+    this.columns = new Side("column", c.column(), c.n(), c.extentN(), tile.columns());
+    this.stepBlock = new Axis("step_block", steps().ceilDiv(tile.steps()));
+    this.stepInTile = new Axis("step_in_tile", DimExpr.of(tile.steps()));
     this.accumulator =
         new KExpr.At(new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE)), List.of(K.index(0)));
     this.value =
@@ -87,8 +87,32 @@ final class CudaContraction {
   /** Schedules the stage if it is a contraction that fills tiles. */
   static boolean apply(Scheduler scheduler, Stage stage) {
     Optional<Contraction> match = Contraction.match(stage).filter(CudaContraction::worthwhile);
-    match.ifPresent(c -> new CudaContraction(scheduler, c).run());
+    match.ifPresent(c -> {
+      CudaTile.Plan plan = CudaTile.plan(c);
+      CudaSplit.apply(c, plan.parts())
+          .ifPresentOrElse(
+              split -> {
+                scheduler.temporary(split.sums().target(), false);
+                Contraction parts = Contraction.match(split.sums()).orElseThrow();
+                new CudaContraction(scheduler, parts, plan.tiles().getFirst()).run();
+                CudaSchedule.apply(scheduler, split.rest(), false);
+              },
+              () -> new CudaContraction(scheduler, c, choose(scheduler, c, plan.tiles())).run());
+    });
     return match.isPresent();
+  }
+
+  private static CudaTile choose(Scheduler scheduler, Contraction c, List<CudaTile> tiles) {
+    String shape =
+        "product %s %s by %s over %s of %s"
+            .formatted(
+                c.fold().scalar().text(),
+                LoopSchedule.sizes(c.m().stream().toList()),
+                LoopSchedule.sizes(c.n()),
+                LoopSchedule.sizes(c.k()),
+                LoopSchedule.sizes(c.batch()));
+    String taken = scheduler.choose(shape, tiles.stream().map(CudaTile::text).toList());
+    return tiles.stream().filter(tile -> tile.text().equals(taken)).findFirst().orElseThrow();
   }
 
   private static boolean worthwhile(Contraction c) {
@@ -118,12 +142,11 @@ final class CudaContraction {
 
     private final String shared;
 
-    Side(String name, Contraction.Factor factor, List<Axis> axes, DimExpr extent) {
+    Side(String name, Contraction.Factor factor, List<Axis> axes, DimExpr extent, int each) {
       this.factor = factor;
       this.axes = axes;
       this.extent = extent;
-      long size = extent.isConst() ? extent.constValue() : Integer.MAX_VALUE;
-      this.each = size <= SIDE ? 1 : size <= 2 * SIDE ? 2 : 4;
+      this.each = each;
       this.block = new Axis(name + "_block", extent.ceilDiv(width()));
       this.thread = new Axis(name + "_thread", DimExpr.of(SIDE));
       this.inTile = new Axis(name + "_in_tile", DimExpr.of(width()));
@@ -160,13 +183,14 @@ final class CudaContraction {
     }
 
     void allocate() {
-      nest.emit(new Stmt.Alloc(shared, type, index((long) STEPS * pitch()), Stmt.Space.SHARED));
+      nest.emit(
+          new Stmt.Alloc(shared, type, index((long) tile.steps() * pitch()), Stmt.Space.SHARED));
     }
 
     /** Brings the tile of one block of steps into shared memory, each thread some words. */
     void fill(Expr lane) {
-      int inner = alongK ? STEPS : width();
-      for (int part = 0; part < each; part++) {
+      int inner = alongK ? tile.steps() : width();
+      for (int part = 0; part < tile.steps() * each / SIDE; part++) {
         Expr element = nest.let("e", plus(lane, index((long) part * THREADS)));
         Expr fast = nest.let("f", new Expr.Binary(BinaryOp.FLOORMOD, element, index(inner)));
         Expr slow = nest.let("g", new Expr.Binary(BinaryOp.FLOORDIV, element, index(inner)));
@@ -192,7 +216,7 @@ final class CudaContraction {
     }
 
     private Expr word() {
-      KExpr step = K.add(K.mul(K.axis(stepBlock), K.index(STEPS)), K.axis(stepInTile));
+      KExpr step = K.add(K.mul(K.axis(stepBlock), K.index(tile.steps())), K.axis(stepInTile));
       if (group == 1) {
         return nest.lower(element(factor.whole(), step));
       }
@@ -218,7 +242,7 @@ final class CudaContraction {
       Map<Axis, KExpr> at = new HashMap<>();
       Positions.decompose(position, axes, at);
       Positions.decompose(k, c.k(), at);
-      long whole = (long) STEPS * group;
+      long whole = (long) tile.steps() * group;
       boolean all = c.extentK().isConst() && c.extentK().constValue() % whole == 0;
       KExpr inside = K.and(inside(position), all ? K.bool(true) : K.lt(k, K.dim(c.extentK())));
       return guarded(inside, Affine.canonical(KExprs.substitute(of, at)));
@@ -347,10 +371,12 @@ final class CudaContraction {
       Expr old = new Expr.Load(type, sums, own(lane, i, j), Optional.empty());
       nest.emit(new Stmt.Local(local.name(), old));
     });
-    boolean whole = steps().isConst() && steps().constValue() % STEPS == 0;
-    Expr done = times(nest.lower(K.axis(stepBlock)), index(STEPS));
+    boolean whole = steps().isConst() && steps().constValue() % tile.steps() == 0;
+    Expr done = times(nest.lower(K.axis(stepBlock)), index(tile.steps()));
     Expr end =
-        whole ? index(STEPS) : nest.let("n", min(index(STEPS), minus(nest.dim(steps()), done)));
+        whole
+            ? index(tile.steps())
+            : nest.let("n", min(index(tile.steps()), minus(nest.dim(steps()), done)));
     nest.loop(
         Stmt.LoopKind.SERIAL,
         index(0),
