@@ -72,16 +72,13 @@ final class GenerateCommand implements Callable<Integer> {
           "TSR-0906", "--tokens and --temperature are not negative, --top-p is above 0 up to 1");
     }
     Compiler compiler = options.common.compiler();
-    LoadedModel loaded = options.load(compiler);
     Tokenizer cuts =
         Tokenizers.of(
             compiler.registry(),
-            tokenizer.isPresent()
-                ? options.read(compiler, tokenizer.get()).metadata()
-                : loaded.graph().metadata(),
+            tokenizer.isPresent() || !options.isArtifact()
+                ? options.read(compiler, tokenizer.orElse(options.model)).metadata()
+                : Map.of(),
             tokenizer.orElse(options.model).toString());
-    LanguageModel calls =
-        LanguageModel.of(loaded.executable().inputs(), loaded.executable().outputs());
     List<Integer> ids = new ArrayList<>(cuts.begin().stream().toList());
     for (int id : cuts.encode(prompt)) {
       ids.add(id);
@@ -91,6 +88,8 @@ final class GenerateCommand implements Callable<Integer> {
           "TSR-0906", "the tokenizer has no token to begin with: give a --prompt");
     }
     int given = ids.size();
+    LoadedModel loaded = load(compiler, given + tokens);
+    LanguageModel calls = LanguageModel.of(loaded.executable());
     Sampler sampler = new Sampler(temperature, topP, new SplittableRandom(options.seed));
     Printer printer = new Printer(cuts);
     for (int i = cuts.begin().isPresent() ? 1 : 0; i < given; i++) {
@@ -125,6 +124,26 @@ final class GenerateCommand implements Callable<Integer> {
     printer.finish();
     report(loaded, printer, ids, given, end, (afterFirst - start) / 1e9, seconds);
     return Exit.OK;
+  }
+
+  /** With a cache that is updated in place, if the model's can be. */
+  private LoadedModel load(Compiler compiler, int entries) {
+    if (options.isArtifact()
+        || options.stateCapacity.isPresent()
+        || options.targets(compiler).isEmpty()) {
+      return options.load(compiler);
+    }
+    try {
+      options.stateCapacity = Optional.of(entries);
+      return options.load(compiler);
+    } catch (TersorException e) {
+      if (!e.code().equals("TSR-0512")) {
+        throw e;
+      }
+      options.stateCapacity = Optional.empty();
+      options.note(String.valueOf(e.getMessage()));
+      return options.load(compiler);
+    }
   }
 
   private void report(

@@ -107,7 +107,12 @@ final class JarArtifact implements Executable {
   public List<State> states() {
     List<State> states = new ArrayList<>();
     for (Object state : (List<?>) call(model, "states")) {
-      states.add(new State((String) call(state, "output"), (String) call(state, "input")));
+      states.add(
+          new State(
+              (String) call(state, "output"),
+              (String) call(state, "input"),
+              ((Optional<?>) call(state, "growth"))
+                  .map(growth -> Growth.parse((String) call(growth, "text")))));
     }
     return states;
   }

@@ -138,6 +138,15 @@ final class ModelOptions {
   Optional<String> memory = Optional.empty();
 
   @Option(
+      names = "--state-capacity",
+      paramLabel = "N",
+      description =
+          "Memory for N entries in each state that calls append to (a cache of keys and values), which is then updated in"
+              + " place; a further input tells by its length how many entries there are. By default each call copies such a"
+              + " state; generate takes what its tokens need.")
+  Optional<Integer> stateCapacity = Optional.empty();
+
+  @Option(
       names = "--schedules",
       paramLabel = "FILE",
       description =
@@ -273,6 +282,7 @@ final class ModelOptions {
       all.put(Compiler.STRICT_TYPES, "true");
     }
     winograd.ifPresent(tiles -> all.put(Compiler.WINOGRAD, tiles));
+    stateCapacity.ifPresent(n -> all.put(Compiler.STATE_CAPACITY, Integer.toString(n)));
     memory.ifPresent(worth -> all.put(Compiler.MEMORY, worth));
     return new CompileOptions(dims, threads, target, all, debug, note, schedules());
   }

@@ -93,8 +93,7 @@ record PerplexityTask(
         step -> results.add(Perplexity.measure(loaded.executable(), other, texts, step)));
     Perplexity result = results.getFirst();
     SampleSet used = new SampleSet();
-    LanguageModel calls =
-        LanguageModel.of(loaded.executable().inputs(), loaded.executable().outputs());
+    LanguageModel calls = LanguageModel.of(loaded.executable());
     texts.forEach(ids -> used.add(calls.inputs(ids)));
     Map<String, Object> json = new LinkedHashMap<>(result.json());
     json.put("samples", Calibrated.warn(options, loaded, used));

@@ -20,6 +20,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -92,7 +94,14 @@ final class SoArtifact implements Executable {
     ports(json.path("inputs"), inputs);
     ports(json.path("outputs"), outputs);
     json.path("states")
-        .forEach(s -> states.add(new State(s.path("output").asText(), s.path("input").asText())));
+        .forEach(s ->
+            states.add(
+                new State(
+                    s.path("output").asText(),
+                    s.path("input").asText(),
+                    s.has("growth")
+                        ? Optional.of(Growth.parse(s.path("growth").asText()))
+                        : Optional.empty())));
     packed = Arena.ofAuto().allocate(Math.max(64, check("packed_size", invoke(packedSize))), 64);
     check("prepare", invoke(prepare, packed));
   }
@@ -184,12 +193,28 @@ final class SoArtifact implements Executable {
     List<Tensor> results = Arguments.outputs(outputs, targets, values);
     long[] sizes = dims.stream().mapToLong(dim -> values.getOrDefault(dim, 0L)).toArray();
     Memory memory = pool.pollFirst();
-    if (memory == null || !Arrays.equals(memory.dims, sizes)) {
+    if (memory == null
+        || !Arrays.equals(memory.dims, sizes)
+        || !memory.places.equals(places(tensors, results))) {
       memory = new Memory(sizes, tensors, results);
     }
     memory.call(tensors, results);
     pool.offerFirst(memory);
     return Arguments.byName(outputs, results);
+  }
+
+  /** For outputs that are a growing state's array: the input whose memory they have, too. */
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
+  private Map<Integer, Integer> places(List<Tensor> given, List<Tensor> results) {
+    Map<Integer, Integer> places = new TreeMap<>();
+    for (State state : states) {
+      int in = inputs.stream().map(Port::name).toList().indexOf(state.input());
+      int out = outputs.stream().map(Port::name).toList().indexOf(state.output());
+      if (state.growth().isPresent() && given.get(in).array() == results.get(out).array()) {
+        places.put(out, in);
+      }
+    }
+    return places;
   }
 
   /** What the caller of the library owns in one call at a time, for one value of the dimensions. */
@@ -201,6 +226,7 @@ final class SoArtifact implements Executable {
     private final MemorySegment scratch;
     private final long bytes;
     private final MemorySegment cancel;
+    private final Map<Integer, Integer> places;
     private final List<MemorySegment> inputs;
     private final List<MemorySegment> outputs;
 
@@ -210,7 +236,12 @@ final class SoArtifact implements Executable {
       sizes = arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, dims.length));
       MemorySegment.copy(dims, 0, sizes, ValueLayout.JAVA_LONG, 0, dims.length);
       inputs = given.stream().map(t -> buffer(arena, t)).toList();
-      outputs = results.stream().map(t -> buffer(arena, t)).toList();
+      places = places(given, results);
+      outputs = new ArrayList<>();
+      for (int i = 0; i < results.size(); i++) {
+        Integer input = places.get(i);
+        outputs.add(input == null ? buffer(arena, results.get(i)) : inputs.get(input));
+      }
       in = pointers(arena, inputs);
       out = pointers(arena, outputs);
       bytes = check("arena_size", invoke(arenaSize, sizes));

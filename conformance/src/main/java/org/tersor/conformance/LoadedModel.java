@@ -2,7 +2,6 @@ package org.tersor.conformance;
 
 import java.util.List;
 import org.tersor.ir.graph.Graph;
-import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
@@ -66,8 +65,7 @@ public record LoadedModel(
       ModelProgram model = compiler.model(graph, Compiler.target(backend, options), options);
       return new LoadedModel(
           graph,
-          StatefulExecutable.of(
-              Compiler.load(backend, model, options), ModelMetadata.states(graph)),
+          StatefulExecutable.of(Compiler.load(backend, model, options), model.states()),
           backendId,
           new Nodes(model.placement().kernelNodes(), model.placement().hostNodes(), 0),
           model.segments());

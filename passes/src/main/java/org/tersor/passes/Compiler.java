@@ -44,6 +44,7 @@ import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.lower.ChannelsLast;
 import org.tersor.passes.lower.FastConvolutions;
 import org.tersor.passes.lower.FuseKernels;
+import org.tersor.passes.lower.GrowingStates;
 import org.tersor.passes.lower.LoweredGraph;
 import org.tersor.passes.lower.ProgramBuilder;
 import org.tersor.passes.lower.ScriptBuilder;
@@ -75,6 +76,11 @@ public final class Compiler {
 
   /** Setting: what memory is worth, a {@link Memory}. */
   public static final String MEMORY = "memory";
+
+  /**
+   * Setting: states that calls append to have memory for so many entries, and are updated in place.
+   */
+  public static final String STATE_CAPACITY = "state-capacity";
 
   /** What counts more, where weights in codes take less memory and numbers made once less time. */
   public enum Memory {
@@ -153,15 +159,19 @@ public final class Compiler {
   /** A runnable form of a prepared graph. */
   public Executable link(Graph prepared, String backendId, CompileOptions options) {
     Backend.Options backendOptions = new Backend.Options(options.threads(), options.settings());
-    Executable executable =
-        switch (registry.backend(backendId)) {
-          case InterpreterBackend interpreter ->
-              InterpreterBackend.load(prepared, registry.operators());
-          case Backend.OfGraph backend -> backend.load(prepared, backendOptions);
-          case Backend.OfProgram backend ->
-              load(backend, model(prepared, target(backend, options), options), options);
-        };
-    return StatefulExecutable.of(executable, ModelMetadata.states(prepared));
+    return switch (registry.backend(backendId)) {
+      case InterpreterBackend interpreter ->
+          StatefulExecutable.of(
+              InterpreterBackend.load(prepared, registry.operators()),
+              ModelMetadata.states(prepared));
+      case Backend.OfGraph backend ->
+          StatefulExecutable.of(
+              backend.load(prepared, backendOptions), ModelMetadata.states(prepared));
+      case Backend.OfProgram backend -> {
+        ModelProgram model = model(prepared, target(backend, options), options);
+        yield StatefulExecutable.of(load(backend, model, options), model.states());
+      }
+    };
   }
 
   /** A runnable form of a compiled model. */
@@ -290,7 +300,31 @@ public final class Compiler {
     boolean small = memory(options) == Memory.SMALL;
     List<LoweredGraph> fused =
         cut.segments().stream().map(segment -> FuseKernels.fuse(segment.lowered(), small)).toList();
-    return new Lowered(cut, fused, ModelMetadata.states(prepared));
+    List<Executable.State> states = ModelMetadata.states(prepared);
+    Optional<Long> capacity = capacity(options);
+    if (capacity.isEmpty()) {
+      return new Lowered(cut, fused, states);
+    }
+    if (cut.script().isPresent()) {
+      throw new TersorException(
+          "TSR-0512",
+          "states of this model cannot have a capacity: it has control flow, host operations or"
+              + " sizes that data tell");
+    }
+    GrowingStates.Result grown = GrowingStates.apply(fused.getFirst(), states, capacity.get());
+    return new Lowered(cut, List.of(grown.lowered()), grown.states());
+  }
+
+  private static Optional<Long> capacity(CompileOptions options) {
+    return Optional.ofNullable(options.settings().get(STATE_CAPACITY))
+        .map(text -> {
+          if (!text.matches("[1-9][0-9]{0,8}")) {
+            throw new TersorException(
+                "TSR-0608",
+                "setting " + STATE_CAPACITY + " is '" + text + "'; it is a number of entries");
+          }
+          return Long.parseLong(text);
+        });
   }
 
   /** A model before it is known what it is for. */

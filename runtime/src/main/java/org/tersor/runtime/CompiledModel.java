@@ -64,7 +64,12 @@ public abstract class CompiledModel implements Executable {
         String[] fields = line.split("\t", -1);
         switch (fields[0]) {
           case "fact" -> facts.put(fields[1], fields[2]);
-          case "state" -> states.add(new State(fields[1], fields[2]));
+          case "state" ->
+              states.add(
+                  new State(
+                      fields[1],
+                      fields[2],
+                      fields.length > 3 ? Optional.of(Growth.parse(fields[3])) : Optional.empty()));
           case "constant" -> constants.add(constant(fields, weights));
           case "segment" -> segments.add(numbered(fields, 1, constants));
           case "script" -> script = Optional.of(numbered(fields, 1, constants));
@@ -266,6 +271,11 @@ public abstract class CompiledModel implements Executable {
   @Override
   public final Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
     return executable.run(inputs, outputs);
+  }
+
+  @Override
+  public final Optional<StateMemory> stateMemory(List<State> growing) {
+    return executable.stateMemory(growing);
   }
 
   @Override

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * A compiled model. Thread-safe; a call keeps no state behind and nothing needs closing. A wrong
@@ -68,6 +69,16 @@ public interface Executable {
     return List.of();
   }
 
+  /**
+   * Memory of a stream's states where this executable works; empty if it works on tensors as they
+   * are.
+   *
+   * @param growing states with a capacity
+   */
+  default Optional<StateMemory> stateMemory(List<State> growing) {
+    return Optional.empty();
+  }
+
   /** Facts for a person: backend, vector width, nodes run on the host, memory. */
   default String describe() {
     return getClass().getSimpleName();
@@ -78,8 +89,40 @@ public interface Executable {
    *
    * @param output name of the output
    * @param input name of the input, of the output's type
+   * @param growth how it fills memory of a fixed size, if it does
    */
-  record State(String output, String input) {}
+  record State(String output, String input, Optional<Growth> growth) {
+    /** A state that is what the output is. */
+    public State(String output, String input) {
+      this(output, input, Optional.empty());
+    }
+  }
+
+  /**
+   * Calls append to a state of fixed capacity, which is the extent of input and output along the
+   * axis. Before a call it holds as many entries as the length input, a vector whose values are not
+   * read, has elements; those behind them are whatever they were. Where the output is the memory of
+   * the input, nothing but new entries is written.
+   *
+   * @param length name of that input
+   * @param next entries after a call, over the symbols of its dimensions; the length input's
+   *     dimension is the symbol for those before it
+   */
+  record Growth(int axis, String length, DimExpr next) {
+    /** Reads {@link #text}. */
+    public static Growth parse(String text) {
+      String[] parts = text.split(" ", 3);
+      if (parts.length != 3 || !parts[0].matches("[0-9]{1,3}")) {
+        throw new TersorException("TSR-0707", "'" + text + "' does not say how a state grows");
+      }
+      return new Growth(Integer.parseInt(parts[0]), parts[2], DimExpr.parse(parts[1]));
+    }
+
+    /** Axis, next without blanks, length: for artifacts. */
+    public String text() {
+      return axis + " " + next.toString().replace(" ", "") + " " + length;
+    }
+  }
 
   /**
    * A named input or output; symbolic dimensions are bound by the shapes of the inputs of a call.

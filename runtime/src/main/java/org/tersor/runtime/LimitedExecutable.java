@@ -2,6 +2,7 @@ package org.tersor.runtime;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** An executable whose calls each have limits of their own. */
 public record LimitedExecutable(Executable model, RunLimits limits) implements Executable {
@@ -24,6 +25,28 @@ public record LimitedExecutable(Executable model, RunLimits limits) implements E
   public Map<String, Tensor> run(
       Map<String, Tensor> inputs, Map<String, Tensor> outputs, Map<String, Long> symbols) {
     return new Cancellation(limits).during(() -> model.run(inputs, outputs, symbols));
+  }
+
+  @Override
+  public Optional<StateMemory> stateMemory(List<State> growing) {
+    return model.stateMemory(growing).map(memory -> new LimitedMemory(memory, limits));
+  }
+
+  private record LimitedMemory(StateMemory memory, RunLimits limits) implements StateMemory {
+    @Override
+    public Map<String, Tensor> run(Map<String, Tensor> inputs) {
+      return new Cancellation(limits).during(() -> memory.run(inputs));
+    }
+
+    @Override
+    public Tensor get(String input) {
+      return memory.get(input);
+    }
+
+    @Override
+    public void set(String input, Tensor value) {
+      memory.set(input, value);
+    }
   }
 
   @Override

@@ -3,6 +3,7 @@ package org.tersor.runtime;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 
 /**
  * What an executable does, without the code of its kernels: buffers, steps run once at load
@@ -132,6 +133,8 @@ public record Plan(
    * @param tasks extent of the parallel loop
    * @param origin the graph node(s) it computes, for reports
    * @param demand looked at after the launch; the run ends where it is violated
+   * @param carries whether it copies an input, which nothing else reads, to the same places of an
+   *     output: it has no work where both are one memory
    */
   public record Call(
       int kernel,
@@ -139,12 +142,52 @@ public record Plan(
       List<DimExpr> dims,
       DimExpr tasks,
       String origin,
-      Optional<Demand> demand) {
+      Optional<Demand> demand,
+      boolean carries) {
     /** A launch that demands nothing. */
     public Call(
         int kernel, List<Integer> buffers, List<DimExpr> dims, DimExpr tasks, String origin) {
-      this(kernel, buffers, dims, tasks, origin, Optional.empty());
+      this(kernel, buffers, dims, tasks, origin, Optional.empty(), false);
     }
+
+    /** The same with a demand. */
+    public Call with(Demand wanted) {
+      return new Call(kernel, buffers, dims, tasks, origin, Optional.of(wanted), carries);
+    }
+
+    /** The same as a copy of an input to an output. */
+    public Call carrying() {
+      return new Call(kernel, buffers, dims, tasks, origin, demand, true);
+    }
+  }
+
+  /** Numbers of the inputs that are copied to outputs by calls that do nothing else, by output. */
+  public Map<Integer, Integer> carried() {
+    Map<Integer, Integer> inputs = new TreeMap<>();
+    for (Call call : runSteps) {
+      if (call.carries()) {
+        Optional<Buffer> from = first(call, Storage.INPUT);
+        Optional<Buffer> to = first(call, Storage.OUTPUT);
+        if (from.isEmpty() || to.isEmpty() || call.buffers().size() != 2) {
+          throw new TersorException(
+              "TSR-0707",
+              "the plan of model "
+                  + name
+                  + " is damaged: the step of "
+                  + call.origin()
+                  + " carries no input to an output; compile the model again");
+        }
+        inputs.put(to.get().index(), from.get().index());
+      }
+    }
+    return inputs;
+  }
+
+  private Optional<Buffer> first(Call call, Storage storage) {
+    return call.buffers().stream()
+        .map(buffers::get)
+        .filter(b -> b.storage() == storage)
+        .findFirst();
   }
 
   /**

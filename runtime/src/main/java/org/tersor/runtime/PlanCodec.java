@@ -9,7 +9,7 @@ import java.util.Optional;
  * In names, backslash escapes backslash, tab and line ends.
  */
 public final class PlanCodec {
-  private static final String HEADER = "tersor-plan 2";
+  private static final String HEADER = "tersor-plan 3";
 
   private PlanCodec() {}
 
@@ -57,7 +57,7 @@ public final class PlanCodec {
         .ifPresent(demand ->
             line.number(demand.buffer())
                 .dims(List.of(demand.least(), demand.most(), demand.count())));
-    line.end(out);
+    line.flag(call.carries()).end(out);
   }
 
   /** Reads {@link #write}'s text; anything else is a {@link TersorException}. */
@@ -148,6 +148,6 @@ public final class PlanCodec {
       List<DimExpr> range = fields.dims();
       demand = Optional.of(new Plan.Demand(buffer, range.get(0), range.get(1), range.get(2)));
     }
-    return new Plan.Call(kernel, List.copyOf(buffers), dims, tasks, origin, demand);
+    return new Plan.Call(kernel, List.copyOf(buffers), dims, tasks, origin, demand, fields.flag());
   }
 }

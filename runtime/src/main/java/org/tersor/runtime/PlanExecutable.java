@@ -35,6 +35,10 @@ public final class PlanExecutable implements Executable {
   private final Map<String, String> facts;
   private final Binding binding;
   private final int[] outputCopies;
+
+  /** By output: the input that it may lie in the memory of. */
+  private final Map<Integer, Integer> carried;
+
   private final ConcurrentHashMap<Map<String, Long>, Shapes> layouts = new ConcurrentHashMap<>();
   private final ArrayDeque<Map<DType.Slot, Object>> arenas = new ArrayDeque<>();
   private final long constantBytes;
@@ -67,6 +71,7 @@ public final class PlanExecutable implements Executable {
     this.binding = new Binding(plan.inputs(), plan.outputs());
     check();
     this.outputCopies = outputCopies();
+    this.carried = plan.carried();
     this.constantBytes =
         constants.stream().mapToLong(t -> (long) t.size() * t.dtype().memoryBytes()).sum();
     this.packed =
@@ -250,6 +255,7 @@ public final class PlanExecutable implements Executable {
       results[i] = given != null ? given : Tensor.zeros(port.dtype(), shapes.outputs[i]);
       // An array that is read too, or written twice, gets its result at the end.
       boolean shared = given != null && isShared(given.array(), i, in, arrays);
+      shared &= !isInPlace(i, results[i], in);
       arrays[i] =
           shared ? Tensor.zeros(port.dtype(), shapes.outputs[i]).array() : results[i].array();
     }
@@ -279,6 +285,15 @@ public final class PlanExecutable implements Executable {
   private static boolean isShared(Object array, int before, Tensor[] inputs, Object[] outputs) {
     return Arrays.stream(inputs).anyMatch(t -> t.array() == array)
         || Arrays.stream(outputs, 0, before).anyMatch(a -> a == array);
+  }
+
+  /** Whether an output is the array of the input that it goes on from, and of no other. */
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
+  private boolean isInPlace(int output, Tensor target, Tensor[] inputs) {
+    Integer input = carried.get(output);
+    return input != null
+        && inputs[input].array() == target.array()
+        && Arrays.stream(inputs).filter(t -> t.array() == target.array()).count() == 1;
   }
 
   private Shapes shapes(Map<String, Long> dims) {
@@ -393,6 +408,7 @@ public final class PlanExecutable implements Executable {
     };
   }
 
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
   private void execute(
       PlanLayout layout,
       Map<String, Long> dims,
@@ -409,6 +425,9 @@ public final class PlanExecutable implements Executable {
         Object[] arrays = new Object[buffers.length];
         for (int i = 0; i < arrays.length; i++) {
           arrays[i] = array(plan.buffers().get(buffers[i]), inputs, outputs, arena);
+        }
+        if (step.call().carries() && arrays[0] == arrays[1]) {
+          continue;
         }
         KernelCode kernel = kernels[step.call().kernel()];
         TaskPool.Tasks tasks =

@@ -1,13 +1,17 @@
 package org.tersor.runtime;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 
 /**
  * A stream of calls of a model with state: what an output was is an input of the next call. State
- * begins with zeros; where its shape stays the same it is updated in place. One session is for one
- * thread at a time; any number of sessions share an executable.
+ * begins with zeros; where its shape stays the same it is updated in place. A state with a capacity
+ * ({@link Executable.Growth}) begins empty, and a call writes its new entries alone. One session is
+ * for one thread at a time; any number of sessions share an executable.
  *
  * <pre>{@code
  * Session session = new Session(executable);
@@ -21,6 +25,14 @@ public final class Session {
   private final List<Executable.State> states;
   private final Map<String, Long> dims;
   private final Map<String, Tensor> values = new LinkedHashMap<>();
+
+  /** Entries of growing states, by the input that tells it. */
+  private final Map<String, Long> lengths = new LinkedHashMap<>();
+
+  /** Holds the growing states, if the executable wants it to. */
+  private final Optional<StateMemory> memory;
+
+  private final Binding binding;
 
   /** With the state that the executable declares, and no symbolic dimension in it. */
   public Session(Executable model) {
@@ -36,14 +48,30 @@ public final class Session {
     this.states = List.copyOf(states);
     this.dims = Map.copyOf(dims);
     StatefulExecutable.check(model, states);
+    List<Executable.State> growing =
+        states.stream().filter(state -> state.growth().isPresent()).toList();
+    this.memory = growing.isEmpty() ? Optional.empty() : model.stateMemory(growing);
+    this.binding =
+        new Binding(
+            model.inputs().stream().filter(port -> !isKept(port.name())).toList(), List.of());
     reset();
   }
 
-  /** Zeros in all state. */
+  private boolean isKept(String input) {
+    return memory.isPresent()
+        && states.stream().anyMatch(s -> s.input().equals(input) && s.growth().isPresent());
+  }
+
+  /** Zeros in all state, and no entries where it grows. */
   public void reset() {
     for (Executable.Port port : model.inputs()) {
-      if (states.stream().anyMatch(state -> state.input().equals(port.name()))) {
-        values.put(port.name(), Tensor.zeros(port.dtype(), shape(port)));
+      for (Executable.State state : states) {
+        if (state.input().equals(port.name())) {
+          state.growth().ifPresent(growth -> lengths.put(growth.length(), 0L));
+          if (!isKept(port.name())) {
+            values.put(port.name(), Tensor.zeros(port.dtype(), shape(port)));
+          }
+        }
       }
     }
   }
@@ -67,28 +95,103 @@ public final class Session {
     return Binding.shape(port, dims);
   }
 
-  /** The state by input; the tensors are those that the next call reads. */
+  /**
+   * The state by input: the tensors that the next call reads, and copies of growing states, with
+   * their entries alone.
+   */
   public Map<String, Tensor> state() {
-    return new LinkedHashMap<>(values);
+    Map<String, Tensor> all = new LinkedHashMap<>();
+    for (Executable.State state : states) {
+      Tensor whole =
+          isKept(state.input())
+              ? memory.orElseThrow().get(state.input())
+              : Objects.requireNonNull(values.get(state.input()));
+      all.put(
+          state.input(),
+          state
+              .growth()
+              .map(growth ->
+                  Slices.resized(whole, growth.axis(), lengths.getOrDefault(growth.length(), 0L)))
+              .orElse(whole));
+    }
+    return all;
   }
 
-  /** Sets the state of an input, e.g. to go on with an earlier stream. */
+  /**
+   * Sets the state of an input, e.g. to go on with an earlier stream. A growing state has the
+   * entries of the value from then on, and with it all that grow together.
+   */
   public void setState(String input, Tensor value) {
-    if (values.replace(input, value) == null) {
-      throw new TersorException(
-          "TSR-0715", "'" + input + "' is no state; there is state in " + values.keySet());
+    Executable.State state =
+        states.stream()
+            .filter(s -> s.input().equals(input))
+            .findFirst()
+            .orElseThrow(() ->
+                new TersorException(
+                    "TSR-0715",
+                    "'"
+                        + input
+                        + "' is no state; there is state in "
+                        + states.stream().map(Executable.State::input).toList()));
+    if (state.growth().isEmpty()) {
+      values.put(input, value);
+      return;
     }
+    Executable.Growth growth = state.growth().get();
+    long[] shape = Binding.shape(port(input), dims);
+    if (value.rank() != shape.length || value.shape()[growth.axis()] > shape[growth.axis()]) {
+      throw new TersorException(
+          "TSR-0715",
+          "state '" + input + "' has room for " + Arrays.toString(shape) + "; got " + value);
+    }
+    Tensor whole = Slices.resized(value, growth.axis(), shape[growth.axis()]);
+    if (whole.dtype() != port(input).dtype() || !Arrays.equals(whole.shape(), shape)) {
+      throw new TersorException(
+          "TSR-0715",
+          "state '" + input + "' has room for " + Arrays.toString(shape) + "; got " + value);
+    }
+    if (isKept(input)) {
+      memory.orElseThrow().set(input, whole);
+    } else {
+      values.put(input, whole);
+    }
+    lengths.put(growth.length(), value.shape()[growth.axis()]);
+  }
+
+  private Executable.Port port(String input) {
+    return model.inputs().stream()
+        .filter(port -> port.name().equals(input))
+        .findFirst()
+        .orElseThrow();
   }
 
   /**
    * One call.
    *
-   * @param inputs all inputs but those that are state
-   * @return all outputs; one that is state is the tensor that the next call reads
+   * @param inputs all inputs but those that are state, or tell how much a state holds
+   * @return all outputs but growing states; one that is state is the tensor that the next call
+   *     reads
    */
   public Map<String, Tensor> run(Map<String, Tensor> inputs) {
     Map<String, Tensor> all = new LinkedHashMap<>(inputs);
     all.putAll(values);
+    lengths.forEach((name, length) -> all.put(name, Tensor.zeros(port(name).dtype(), length)));
+    Map<String, Long> next = next(all);
+    Map<String, Tensor> results =
+        new LinkedHashMap<>(memory.isPresent() ? memory.get().run(all) : model.run(all, targets()));
+    for (Executable.State state : states) {
+      if (state.growth().isPresent()) {
+        results.remove(state.output());
+      } else {
+        values.computeIfPresent(
+            state.input(), (input, before) -> results.getOrDefault(state.output(), before));
+      }
+    }
+    lengths.putAll(next);
+    return results;
+  }
+
+  private Map<String, Tensor> targets() {
     Map<String, Tensor> targets = new LinkedHashMap<>();
     for (Executable.Port output : model.outputs()) {
       for (Executable.State state : states) {
@@ -98,12 +201,36 @@ public final class Session {
         }
       }
     }
-    Map<String, Tensor> results = model.run(all, targets);
-    for (Executable.State state : states) {
-      values.computeIfPresent(
-          state.input(), (input, before) -> results.getOrDefault(state.output(), before));
+    return targets;
+  }
+
+  /** Entries of growing states after a call; a diagnostic if there is no room for them. */
+  private Map<String, Long> next(Map<String, Tensor> inputs) {
+    Map<String, Long> next = new LinkedHashMap<>();
+    if (lengths.isEmpty()) {
+      return next;
     }
-    return results;
+    Map<String, Long> bound = binding.bind(inputs);
+    for (Executable.State state : states) {
+      if (state.growth().isPresent()) {
+        Executable.Growth growth = state.growth().get();
+        long entries = growth.next().eval(bound);
+        long capacity = Binding.shape(port(state.input()), dims)[growth.axis()];
+        if (entries > capacity) {
+          throw new TersorException(
+              "TSR-0716",
+              "state '"
+                  + state.input()
+                  + "' is full: it has room for "
+                  + capacity
+                  + " entries, and this call would make it "
+                  + entries
+                  + "; reset the session or compile with a larger --state-capacity");
+        }
+        next.put(growth.length(), entries);
+      }
+    }
+    return next;
   }
 
   /** Whether the output has the state's shape, whatever the other inputs are. */

@@ -38,6 +38,26 @@ final class Slices {
     return out;
   }
 
+  /** The tensor with another extent along an axis: cut off, or zeros behind it. */
+  static Tensor resized(Tensor tensor, int axis, long extent) {
+    long[] shape = tensor.shape().clone();
+    long before = shape[axis];
+    shape[axis] = extent;
+    Tensor out = Tensor.zeros(tensor.dtype(), shape);
+    long inner =
+        Tensor.count(Arrays.copyOfRange(shape, axis + 1, shape.length)) * tensor.dtype().slots();
+    long outer = Tensor.count(Arrays.copyOf(shape, axis));
+    for (long o = 0; o < outer; o++) {
+      System.arraycopy(
+          tensor.array(),
+          Math.toIntExact(o * before * inner),
+          out.array(),
+          Math.toIntExact(o * extent * inner),
+          Math.toIntExact(Math.min(before, extent) * inner));
+    }
+    return out;
+  }
+
   /** Slices along a new axis. */
   static Tensor stack(
       List<Datum> slices, Script.Stacked form, Map<String, Long> symbols, String origin) {

@@ -3,6 +3,7 @@ package org.tersor.runtime;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /** An executable with declared state. */
@@ -83,6 +84,11 @@ public record StatefulExecutable(Executable model, List<State> states) implement
   }
 
   @Override
+  public Optional<StateMemory> stateMemory(List<State> growing) {
+    return model.stateMemory(growing);
+  }
+
+  @Override
   public Map<String, Datum> call(Map<String, ? extends Datum> inputs) {
     return model.call(inputs);
   }
@@ -91,7 +97,12 @@ public record StatefulExecutable(Executable model, List<State> states) implement
   public String describe() {
     StringBuilder text = new StringBuilder();
     states.forEach(s ->
-        text.append("state: ").append(s.output()).append(" -> ").append(s.input()).append('\n'));
+        text.append("state: ")
+            .append(s.output())
+            .append(" -> ")
+            .append(s.input())
+            .append(s.growth().map(g -> ", in place along axis " + g.axis()).orElse(""))
+            .append('\n'));
     return text.append(model.describe()).toString();
   }
 }

@@ -25,12 +25,34 @@ import org.tersor.runtime.TersorException;
  * @param mask ones [1, past + sequence], if the model takes them
  * @param logits [1, sequence, vocabulary]
  * @param cache outputs by the input that takes them in the next call
+ * @param lengths inputs that tell how much a cache of fixed size holds
  */
 public record LanguageModel(
-    Port ids, Optional<Port> positions, Optional<Port> mask, Port logits, Map<Port, Port> cache) {
+    Port ids,
+    Optional<Port> positions,
+    Optional<Port> mask,
+    Port logits,
+    Map<Port, Port> cache,
+    List<Port> lengths) {
 
   /** Recognises a model's ports; a diagnostic if it is no language model or has other inputs. */
+  public static LanguageModel of(Executable model) {
+    return of(model.inputs(), model.outputs(), model.states());
+  }
+
+  /** As {@link #of(Executable)}, of a model whose cache is copied by every call. */
   public static LanguageModel of(List<Port> inputs, List<Port> outputs) {
+    return of(inputs, outputs, List.of());
+  }
+
+  private static LanguageModel of(
+      List<Port> inputs, List<Port> outputs, List<Executable.State> states) {
+    Set<String> told =
+        states.stream()
+            .flatMap(state -> state.growth().stream())
+            .map(Executable.Growth::length)
+            .collect(Collectors.toSet());
+    List<Port> lengths = inputs.stream().filter(port -> told.contains(port.name())).toList();
     Map<String, Port> byName = new LinkedHashMap<>();
     outputs.forEach(port -> byName.put(port.name(), port));
     Map<Port, Port> cache = new LinkedHashMap<>();
@@ -45,7 +67,7 @@ public record LanguageModel(
         positions = Optional.of(port);
       } else if (port.name().equals("attention_mask")) {
         mask = Optional.of(port);
-      } else {
+      } else if (!lengths.contains(port)) {
         others.add(port);
       }
     }
@@ -67,7 +89,7 @@ public record LanguageModel(
               + "; its outputs "
               + outputs.stream().map(Port::name).collect(Collectors.joining(", ")));
     }
-    return new LanguageModel(ids, positions, mask, logits.get(), cache);
+    return new LanguageModel(ids, positions, mask, logits.get(), cache, lengths);
   }
 
   /** The cache before the first token. */
@@ -82,6 +104,7 @@ public record LanguageModel(
       }
       empty.put(port.name(), Tensor.zeros(port.dtype(), shape));
     }
+    lengths.forEach(port -> empty.put(port.name(), Tensor.zeros(port.dtype(), 0)));
     return empty;
   }
 

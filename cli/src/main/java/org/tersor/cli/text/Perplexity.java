@@ -47,9 +47,8 @@ public record Perplexity(
    */
   public static Perplexity measure(
       Executable model, Optional<Executable> reference, List<int[]> texts, Runnable step) {
-    LanguageModel calls = LanguageModel.of(model.inputs(), model.outputs());
-    Optional<LanguageModel> otherCalls =
-        reference.map(r -> LanguageModel.of(r.inputs(), r.outputs()));
+    LanguageModel calls = LanguageModel.of(model);
+    Optional<LanguageModel> otherCalls = reference.map(r -> LanguageModel.of(r));
     List<Text> sums = new ArrayList<>();
     double kl = 0;
     long same = 0;

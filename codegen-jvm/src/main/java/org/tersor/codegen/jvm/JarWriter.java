@@ -92,7 +92,9 @@ final class JarWriter {
                   .append('\n'));
       for (Executable.State state : model.states()) {
         index.append("state\t").append(line(state.output())).append('\t');
-        index.append(line(state.input())).append('\n');
+        index.append(line(state.input()));
+        state.growth().ifPresent(growth -> index.append('\t').append(line(growth.text())));
+        index.append('\n');
       }
       Map<Constant, Integer> numbers = new LinkedHashMap<>();
       for (ModelProgram each : all()) {

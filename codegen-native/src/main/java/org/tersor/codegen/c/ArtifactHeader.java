@@ -46,6 +46,22 @@ final class ArtifactHeader {
           .append("] is the next call's inputs[")
           .append(number(plan.inputs(), state.input()))
           .append("] and may be the same memory; zeros at first\n");
+      state
+          .growth()
+          .ifPresent(growth ->
+              ports
+                  .append("          it holds dims ")
+                  .append(
+                      comment(
+                          plan.inputs()
+                              .get(number(plan.inputs(), growth.length()))
+                              .shape()
+                              .toString()))
+                  .append(" entries along axis ")
+                  .append(growth.axis())
+                  .append(" before a call and ")
+                  .append(comment(growth.next().toString()))
+                  .append(" after it; in the same memory only new ones are written\n"));
     }
     String upper = prefix.toUpperCase(Locale.ROOT);
     String levels = programs.stream().map(p -> p.target().name()).collect(Collectors.joining(", "));
@@ -90,7 +106,13 @@ final class ArtifactHeader {
         + json(plan.outputs())
         + ",\"states\":["
         + states.stream()
-            .map(s -> "{\"output\":" + json(s.output()) + ",\"input\":" + json(s.input()) + "}")
+            .map(s ->
+                "{\"output\":"
+                    + json(s.output())
+                    + ",\"input\":"
+                    + json(s.input())
+                    + s.growth().map(g -> ",\"growth\":" + json(g.text())).orElse("")
+                    + "}")
             .collect(Collectors.joining(","))
         + "],\"facts\":{"
         + programs.getFirst().facts().entrySet().stream()

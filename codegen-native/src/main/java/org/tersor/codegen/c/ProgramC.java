@@ -324,6 +324,7 @@ final class ProgramC implements LibraryCode {
       out.append("    case ")
           .append(i)
           .append(": ")
+          .append(call.carries() ? unlessSame(call) : "")
           .append(kernel(call.kernel()))
           .append("(")
           .append(String.join(", ", args))
@@ -353,6 +354,15 @@ final class ProgramC implements LibraryCode {
     out.append(all).append("}\n");
     direct(out);
     out.append(WORK.replace("PREFIX", prefix));
+  }
+
+  /** What a step that copies an input to an output depends on. */
+  private String unlessSame(Plan.Call call) {
+    return "if ("
+        + pointer(plan.buffers().get(call.buffers().get(0)))
+        + " != "
+        + pointer(plan.buffers().get(call.buffers().get(1)))
+        + ") ";
   }
 
   /** Notes a step whose number is out of its range, and the number; the range is not empty. */

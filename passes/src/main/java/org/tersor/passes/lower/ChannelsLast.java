@@ -240,7 +240,9 @@ public final class ChannelsLast {
         }
       }
     }
-    calls.add(new KernelCall(kernel, operands, call.origin(), call.foldable(), call.demand()));
+    calls.add(
+        new KernelCall(
+            kernel, operands, call.origin(), call.foldable(), call.demand(), call.carries()));
     calls.addAll(after);
   }
 

@@ -18,17 +18,30 @@ import org.tersor.ir.kernel.Kernel;
  * @param foldable whether it may run once at load when all its inputs are constants (not so for
  *     random numbers)
  * @param demand what its output must be for the run to go on
+ * @param carries whether it copies an input of the model to an output of the same layout, see
+ *     {@link org.tersor.runtime.Plan.Call#carries}
  */
 public record KernelCall(
     Kernel kernel,
     Map<String, Value> operands,
     String origin,
     boolean foldable,
-    Optional<IndexDemands.Demand> demand)
+    Optional<IndexDemands.Demand> demand,
+    boolean carries)
     implements LoweredStep {
   /** A call that demands nothing. */
   public KernelCall(Kernel kernel, Map<String, Value> operands, String origin, boolean foldable) {
-    this(kernel, operands, origin, foldable, Optional.empty());
+    this(kernel, operands, origin, foldable, Optional.empty(), false);
+  }
+
+  /** A call that may demand something. */
+  KernelCall(
+      Kernel kernel,
+      Map<String, Value> operands,
+      String origin,
+      boolean foldable,
+      Optional<IndexDemands.Demand> demand) {
+    this(kernel, operands, origin, foldable, demand, false);
   }
 
   public KernelCall {
@@ -37,7 +50,7 @@ public record KernelCall(
 
   /** The same with another kernel of the same buffers. */
   KernelCall with(Kernel other) {
-    return new KernelCall(other, operands, origin, foldable, demand);
+    return new KernelCall(other, operands, origin, foldable, demand, carries);
   }
 
   /** Symbols whose values it needs. */

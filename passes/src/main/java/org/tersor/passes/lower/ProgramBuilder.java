@@ -133,11 +133,15 @@ public final class ProgramBuilder {
         written.addAll(call.writes());
       }
     }
+    Set<Value> carried = new HashSet<>();
+    lowered.calls().stream()
+        .filter(KernelCall::carries)
+        .forEach(call -> call.writes().forEach(value -> carried.add(lowered.root(value))));
     List<Value> copied = new ArrayList<>();
     List<Value> graphOutputs = lowered.graph().outputs();
     for (int i = 0; i < graphOutputs.size(); i++) {
       Value root = lowered.root(graphOutputs.get(i));
-      boolean state = isState(graphOutputs.get(i));
+      boolean state = isState(graphOutputs.get(i)) && !carried.contains(root);
       if (written.contains(root) && !outputOf.containsKey(root) && !state) {
         outputOf.put(root, i);
         copied.add(Value.NONE);
@@ -226,6 +230,11 @@ public final class ProgramBuilder {
     }
     for (Buf buffer : call.kernel().outputs()) {
       Value value = lowered.root(call.operand(buffer));
+      Integer begun = bufferOf.get(value);
+      if (begun != null) { // a state, of which this writes what is new
+        names.put(buffer.name(), begun);
+        continue;
+      }
       Integer output = folded ? null : outputOf.get(value);
       Plan.Storage storage =
           folded ? Plan.Storage.PACKED : output != null ? Plan.Storage.OUTPUT : Plan.Storage.ARENA;
@@ -291,14 +300,7 @@ public final class ProgramBuilder {
           "TSR-0506",
           "the schedule of " + call.origin() + " gives no range: a bug of the scheduler");
     }
-    runSteps.add(
-        new Plan.Call(
-            last.kernel(),
-            last.buffers(),
-            last.dims(),
-            last.tasks(),
-            last.origin(),
-            Optional.of(new Plan.Demand(result, demand.least(), demand.most(), demand.count()))));
+    runSteps.add(last.with(new Plan.Demand(result, demand.least(), demand.most(), demand.count())));
     // Of an empty range nothing may be read, which kernels that limit an index do not know.
     DimExpr extent = demand.most().minus(demand.least()).plus(DimExpr.ONE);
     if (!extent.isConst() || extent.constValue() <= 0) {
@@ -330,8 +332,14 @@ public final class ProgramBuilder {
       check(dim, call.origin());
     }
     check(launch.tasks(), call.origin());
-    return new Plan.Call(
-        functions.add(launch.function()), arguments, launch.dims(), launch.tasks(), call.origin());
+    Plan.Call step =
+        new Plan.Call(
+            functions.add(launch.function()),
+            arguments,
+            launch.dims(),
+            launch.tasks(),
+            call.origin());
+    return call.carries() ? step.carrying() : step;
   }
 
   private void check(DimExpr dim, String origin) {

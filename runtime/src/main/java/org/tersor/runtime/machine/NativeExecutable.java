@@ -12,8 +12,11 @@ import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentLinkedDeque;
@@ -22,9 +25,11 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.tersor.runtime.Arguments;
 import org.tersor.runtime.Cancellation;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.MemoryUse;
 import org.tersor.runtime.Plan;
+import org.tersor.runtime.StateMemory;
 import org.tersor.runtime.StepClock;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -208,35 +213,136 @@ public final class NativeExecutable implements Executable {
     List<Tensor> results = Arguments.outputs(plan.outputs(), targets, bound);
     long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
     Session session = session(dims, bound);
-    int from = plan.loadSteps().size();
-    int to = from + plan.runSteps().size();
     long start = System.nanoTime();
     if (inPlace
         && isShort(inputs, results)
         && !Cancellation.isBound()
         && !StepClock.isRunning()
         && areDistinct(inputs, results)) {
-      session.runInPlace(from, to, inputs, results);
+      int from = plan.loadSteps().size();
+      session.runInPlace(from, from + plan.runSteps().size(), inputs, results);
       session.look(bound);
     } else {
-      session.stage(inputs, results);
-      if (Cancellation.isBound() || StepClock.isRunning()) {
-        Cancellation cancellation = Cancellation.current();
-        for (int step = from; step < to; step++) {
-          Plan.Call call = plan.runSteps().get(step - from);
-          int at = step;
-          StepClock.time(plan, call, bound, () -> session.run(at, call.origin(), cancellation));
-          session.look(bound);
-        }
-      } else {
-        session.run(from, to);
-        session.look(bound);
+      for (int i = 0; i < inputs.size(); i++) {
+        session.stage(i, inputs.get(i));
       }
-      session.deliver(results);
+      for (int i = 0; i < results.size(); i++) {
+        session.prepare(i, HeapSegments.of(results.get(i)).byteSize());
+      }
+      runStaged(session, bound);
+      for (int i = 0; i < results.size(); i++) {
+        session.deliver(i, results.get(i));
+      }
     }
     lastNanos = System.nanoTime() - start;
     pool.offerFirst(session);
     return Arguments.byName(plan.outputs(), results);
+  }
+
+  /** All steps on the memory of a session. */
+  private void runStaged(Session session, Map<String, Long> bound) {
+    int from = plan.loadSteps().size();
+    int to = from + plan.runSteps().size();
+    if (Cancellation.isBound() || StepClock.isRunning()) {
+      Cancellation cancellation = Cancellation.current();
+      for (int step = from; step < to; step++) {
+        Plan.Call call = plan.runSteps().get(step - from);
+        int at = step;
+        StepClock.time(plan, call, bound, () -> session.run(at, call.origin(), cancellation));
+        session.look(bound);
+      }
+    } else {
+      session.run(from, to);
+      session.look(bound);
+    }
+  }
+
+  @Override
+  public Optional<StateMemory> stateMemory(List<State> growing) {
+    return Optional.of(new Kept(growing));
+  }
+
+  /** States that stay in one place between calls. */
+  private final class Kept implements StateMemory {
+    private final Arena arena = Arena.ofAuto();
+    private final Map<String, MemorySegment> memory = new LinkedHashMap<>();
+    private final List<Integer> in = new ArrayList<>();
+    private final List<Integer> out = new ArrayList<>();
+    private final List<Port> given = new ArrayList<>();
+    private final List<Port> made = new ArrayList<>();
+    private final Session session = new Session(new long[plan.dims().size()], true);
+
+    Kept(List<State> states) {
+      for (int i = 0; i < plan.inputs().size(); i++) {
+        Port port = plan.inputs().get(i);
+        if (states.stream().anyMatch(state -> state.input().equals(port.name()))) {
+          long bytes = HeapSegments.of(zeros(port)).byteSize();
+          Cancellation.allocate("state '" + port.name() + "'", 0, bytes);
+          MemorySegment segment = arena.allocate(Math.max(64, bytes), 64);
+          memory.put(port.name(), segment);
+          session.inputs.setAtIndex(ADDRESS, i, segment);
+        } else {
+          in.add(i);
+          given.add(port);
+        }
+      }
+      for (int i = 0; i < plan.outputs().size(); i++) {
+        Port port = plan.outputs().get(i);
+        Optional<State> state =
+            states.stream().filter(s -> s.output().equals(port.name())).findFirst();
+        if (state.isPresent()) {
+          session.outputs.setAtIndex(ADDRESS, i, of(state.get().input()));
+        } else {
+          out.add(i);
+          made.add(port);
+        }
+      }
+    }
+
+    private MemorySegment of(String input) {
+      return Objects.requireNonNull(memory.get(input), input);
+    }
+
+    private static Tensor zeros(Port port) {
+      return Tensor.zeros(
+          port.dtype(), port.shape().stream().mapToLong(DimExpr::constValue).toArray());
+    }
+
+    @Override
+    public Map<String, Tensor> run(Map<String, Tensor> inputs) {
+      List<Tensor> tensors = Arguments.named(given, inputs);
+      Map<String, Long> bound = Arguments.bind(given, tensors);
+      List<Tensor> results = Arguments.outputs(made, Map.of(), bound);
+      long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
+      plan.check(bound);
+      session.bind(dims, false);
+      for (int i = 0; i < tensors.size(); i++) {
+        session.stage(in.get(i), tensors.get(i));
+      }
+      for (int i = 0; i < results.size(); i++) {
+        session.prepare(out.get(i), HeapSegments.of(results.get(i)).byteSize());
+      }
+      runStaged(session, bound);
+      for (int i = 0; i < results.size(); i++) {
+        session.deliver(out.get(i), results.get(i));
+      }
+      return Arguments.byName(made, results);
+    }
+
+    @Override
+    public Tensor get(String input) {
+      Tensor copy =
+          zeros(
+              plan.inputs().stream().filter(p -> p.name().equals(input)).findFirst().orElseThrow());
+      MemorySegment target = HeapSegments.of(copy);
+      target.copyFrom(of(input).asSlice(0, target.byteSize()));
+      return copy;
+    }
+
+    @Override
+    public void set(String input, Tensor value) {
+      of(input).copyFrom(HeapSegments.of(value));
+    }
   }
 
   /** Whether the last call was so short that the arrays need not be copied. */
@@ -261,6 +367,10 @@ public final class NativeExecutable implements Executable {
       return idle;
     }
     plan.check(bound);
+    if (idle != null) {
+      idle.bind(dims, false);
+      return idle;
+    }
     return new Session(dims, false);
   }
 
@@ -283,11 +393,20 @@ public final class NativeExecutable implements Executable {
     return true;
   }
 
-  /** Memory of one call at a time, for one value of the dimensions. */
+  /**
+   * Memory of one call at a time; it grows with the dimensions, and shrinks where much is spare.
+   */
   private final class Session {
+    /** Arenas that are this many times larger than needed are given back, beyond some size. */
+    private static final int SPARE = 8;
+
+    private static final long SMALL = 1 << 20;
+
     private final Arena arena = Arena.ofAuto();
-    private final long[] dims;
+    private long[] dims;
     private final MemorySegment call;
+    private final MemorySegment sizes;
+    private final MemorySegment offsets;
     private final MemorySegment extents;
     private final MemorySegment counters;
 
@@ -296,26 +415,45 @@ public final class NativeExecutable implements Executable {
 
     private final MemorySegment inputs;
     private final MemorySegment outputs;
-    private final List<MemorySegment> in = new ArrayList<>();
-    private final List<MemorySegment> out = new ArrayList<>();
+    private final MemorySegment[] in;
+    private final MemorySegment[] out;
+    private MemorySegment values = MemorySegment.NULL;
+    private MemorySegment scratches = MemorySegment.NULL;
 
     Session(long[] dims, boolean loading) {
-      this.dims = dims;
       int count = plan.loadSteps().size() + plan.runSteps().size();
-      MemorySegment d = arena.allocate(JAVA_LONG, Math.max(1, dims.length));
-      for (int i = 0; i < dims.length; i++) {
-        d.setAtIndex(JAVA_LONG, i, dims[i]);
-      }
-      MemorySegment offsets = arena.allocate(JAVA_LONG, Math.max(1, slots));
+      this.sizes = arena.allocate(JAVA_LONG, Math.max(1, dims.length));
+      this.offsets = arena.allocate(JAVA_LONG, Math.max(1, slots));
       this.extents = arena.allocate(JAVA_LONG, Math.max(1, count));
       this.counters = arena.allocate(16L * Math.max(1, count), 64);
       this.inputs = arena.allocate(ADDRESS, Math.max(1, plan.inputs().size()));
       this.outputs = arena.allocate(ADDRESS, Math.max(1, plan.outputs().size()));
+      this.in = new MemorySegment[plan.inputs().size()];
+      this.out = new MemorySegment[plan.outputs().size()];
+      Arrays.fill(in, MemorySegment.NULL);
+      Arrays.fill(out, MemorySegment.NULL);
       // The last field but one, a flag for cancelling, stays null.
       this.call = arena.allocate(88, 64);
       this.fault = arena.allocate(16, 16);
+      set(0, inputs);
+      set(1, outputs);
+      set(2, constants);
+      set(3, packed);
+      set(5, offsets);
+      set(8, sizes);
+      set(10, fault);
+      this.dims = dims;
+      bind(dims, loading);
+    }
+
+    /** Sizes and places for values of the dimensions that the plan's checks allow. */
+    void bind(long[] wanted, boolean loading) {
+      dims = wanted;
+      for (int i = 0; i < dims.length; i++) {
+        sizes.setAtIndex(JAVA_LONG, i, dims[i]);
+      }
       try {
-        long bytes = (long) layout.invokeExact(d, offsets);
+        long bytes = (long) layout.invokeExact(sizes, offsets);
         // Steps of the load know no dimensions and use no arena.
         if (bytes < 0 && !loading) {
           throw new TersorException(
@@ -325,26 +463,32 @@ public final class NativeExecutable implements Executable {
                   + " = "
                   + Arrays.toString(dims));
         }
-        tasks.invokeExact(d, extents);
-        long each = (long) scratch.invokeExact(d);
+        tasks.invokeExact(sizes, extents);
+        long each = (long) scratch.invokeExact(sizes);
         if (!loading) {
           Cancellation.allocate("the arena of model " + plan.name(), 0, bytes);
         }
-        set(0, inputs);
-        set(1, outputs);
-        set(2, constants);
-        set(3, packed);
-        set(4, arena.allocate(Math.max(64, loading ? 64 : bytes), 64));
-        set(5, offsets);
-        set(6, arena.allocate(Math.multiplyExact(each, (long) threads), 64));
+        values = room(values, Math.max(64, loading ? 64 : bytes));
+        scratches = room(scratches, Math.multiplyExact(each, (long) threads));
+        set(4, values);
+        set(6, scratches);
         call.set(JAVA_LONG, 56, each);
-        set(8, d);
-        set(10, fault);
       } catch (RuntimeException | Error e) {
         throw e;
       } catch (Throwable e) {
         throw new IllegalStateException(e);
       }
+    }
+
+    /** Memory of so many bytes, the same where it does; half as much again where it grows. */
+    private static MemorySegment room(MemorySegment old, long bytes) {
+      long has = old.byteSize();
+      if (has >= bytes && (has <= SMALL || has / SPARE <= bytes)) {
+        return old;
+      }
+      boolean grows = has > 0 && has < bytes;
+      long size = grows ? Math.max(bytes, has + has / 2) : bytes;
+      return Arena.ofAuto().allocate(Math.max(64, size), 64);
     }
 
     private void set(int field, MemorySegment value) {
@@ -361,26 +505,23 @@ public final class NativeExecutable implements Executable {
       }
     }
 
-    void stage(List<Tensor> given, List<Tensor> results) {
-      for (int i = 0; i < given.size(); i++) {
-        MemorySegment source = HeapSegments.of(given.get(i));
-        if (in.size() == i) {
-          in.add(arena.allocate(Math.max(64, source.byteSize()), 64));
-          inputs.setAtIndex(ADDRESS, i, in.get(i));
-        }
-        in.get(i).copyFrom(source);
-      }
-      for (int i = out.size(); i < results.size(); i++) {
-        out.add(arena.allocate(Math.max(64, HeapSegments.of(results.get(i)).byteSize()), 64));
-        outputs.setAtIndex(ADDRESS, i, out.get(i));
-      }
+    /** Copies an input to where the steps read it. */
+    void stage(int input, Tensor given) {
+      MemorySegment source = HeapSegments.of(given);
+      in[input] = room(in[input], source.byteSize());
+      in[input].copyFrom(source);
+      inputs.setAtIndex(ADDRESS, input, in[input]);
     }
 
-    void deliver(List<Tensor> results) {
-      for (int i = 0; i < results.size(); i++) {
-        MemorySegment target = HeapSegments.of(results.get(i));
-        target.copyFrom(out.get(i).asSlice(0, target.byteSize()));
-      }
+    /** Memory for an output. */
+    void prepare(int output, long bytes) {
+      out[output] = room(out[output], bytes);
+      outputs.setAtIndex(ADDRESS, output, out[output]);
+    }
+
+    void deliver(int output, Tensor result) {
+      MemorySegment target = HeapSegments.of(result);
+      target.copyFrom(out[output].asSlice(0, target.byteSize()));
     }
 
     /** Runs on the caller's arrays. */
@@ -400,11 +541,11 @@ public final class NativeExecutable implements Executable {
         throw new IllegalStateException(e);
       } finally {
         // Nothing may follow an address of a Java array after the call.
-        for (int i = 0; i < in.size(); i++) {
-          inputs.setAtIndex(ADDRESS, i, in.get(i));
+        for (int i = 0; i < in.length; i++) {
+          inputs.setAtIndex(ADDRESS, i, in[i]);
         }
-        for (int i = 0; i < out.size(); i++) {
-          outputs.setAtIndex(ADDRESS, i, out.get(i));
+        for (int i = 0; i < out.length; i++) {
+          outputs.setAtIndex(ADDRESS, i, out[i]);
         }
         Reference.reachabilityFence(NativeExecutable.this);
       }
