@@ -51,7 +51,15 @@ class CulpritsTest {
   /** Conv, ReLU, Conv; one channel in between is far larger than the others. */
   private Graph graph() {
     GraphBuilder b = new GraphBuilder(Map.of("", 17), 0);
-    Value x = b.input("x", TensorType.of(DType.F32, 1, 4, 8, 8));
+    return layers(b, b.input("x", TensorType.of(DType.F32, 1, 4, 8, 8)));
+  }
+
+  /** The same in a body that captures what it reads. */
+  private Graph graph(Value x) {
+    return layers(new GraphBuilder(Map.of("", 17), 0), x);
+  }
+
+  private Graph layers(GraphBuilder b, Value x) {
     Tensor first = normal(8, 4, 3, 3);
     for (int i = 0; i < 36; i++) {
       first.floats()[5 * 36 + i] *= 100;
@@ -76,22 +84,65 @@ class CulpritsTest {
 
   @Test
   void onnxRuntimeSeesTheReportedNoise() throws IOException {
-    Compiler compiler = Compiler.standard();
-    Quantizer quantizer = new Quantizer(compiler);
-    CompileOptions compile = CompileOptions.defaults().withNote(note -> {});
     List<Map<String, Tensor>> samples = new ArrayList<>();
     for (int i = 0; i < 4; i++) {
       samples.add(Map.of("x", normal(1, 4, 8, 8)));
     }
+    check(graph(), samples, List.of("first", "second/odd name"), 4);
+  }
+
+  /** Both layers in a branch that two of four samples take. */
+  @Test
+  void layersInBranchesAreBlamedToo() throws IOException {
+    GraphBuilder b = new GraphBuilder(Map.of("", 17), 1000);
+    Value c = b.input("c", TensorType.of(DType.BOOL));
+    Value x = b.input("x", TensorType.of(DType.F32, 1, 4, 8, 8));
+    GraphBuilder otherwise = new GraphBuilder(Map.of("", 17), 2000);
+    otherwise.output(otherwise.constant(Tensor.zeros(DType.F32, 1, 4, 6, 6)));
+    Value y = b.value("y", ValueType.UNKNOWN);
+    b.addNode(
+        "choose",
+        "",
+        "If",
+        Map.of(
+            "then_branch",
+            new Attribute.GraphAttr(graph(x)),
+            "else_branch",
+            new Attribute.GraphAttr(otherwise.build("else", Map.of()))),
+        List.of(c),
+        List.of(y));
+    b.output(y);
+    List<Map<String, Tensor>> samples = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      Tensor condition = Tensor.zeros(DType.BOOL);
+      condition.setLong(0, i % 2);
+      samples.add(Map.of("c", condition, "x", normal(1, 4, 8, 8)));
+    }
+    String path = "choose.then_branch/";
+    check(b.build("g", Map.of()), samples, List.of(path + "first", path + "second/odd name"), 2);
+  }
+
+  /**
+   * @param calls that reach the layers
+   */
+  private void check(Graph graph, List<Map<String, Tensor>> samples, List<String> layers, int calls)
+      throws IOException {
+    Compiler compiler = Compiler.standard();
+    Quantizer quantizer = new Quantizer(compiler);
+    CompileOptions compile = CompileOptions.defaults().withNote(note -> {});
     Quantizer.Options options =
         quantizer.options("s8_symmetric_tensor", new Calibrator.MinMax(), "interpreter", compile);
-    Quantizer.Quantized quantized = quantizer.quantize(graph(), samples, options);
+    Quantizer.Quantized quantized = quantizer.quantize(graph, samples, options);
     Diagnosis diagnosis =
         new Diagnostician(compiler, quantized, "interpreter", compile)
             .diagnose(samples, quantizer.errors(quantized, samples, options));
     List<Culprits.Culprit> culprits =
         Culprits.of(compiler, quantized, "interpreter", compile, samples, diagnosis, 5);
-    assertEquals(2, culprits.size(), "both layers suffer from channel 5");
+    assertEquals(
+        layers,
+        culprits.stream().map(culprit -> culprit.layer().node()).sorted().toList(),
+        "both layers suffer from channel 5");
+    culprits.forEach(culprit -> assertEquals(calls, culprit.inputs().size()));
     List<Path> files = CulpritFiles.write(compiler, compile, culprits, folder);
     assertTrue(Files.readString(folder.resolve("culprits.txt")).contains("channel 5"));
     try (Reference ort = new OrtWorker()) {
@@ -103,7 +154,7 @@ class CulpritsTest {
         try (Reference.Session session = ort.open(files.get(n), Reference.Options.DEFAULT)) {
           ReferenceExecutable model = new ReferenceExecutable("ort", session);
           String input = model.inputs().getFirst().name();
-          for (int i = 0; i < samples.size(); i++) {
+          for (int i = 0; i < calls; i++) {
             Tensor x = Objects.requireNonNull(arrays.get(i + ":" + input));
             Tensor exact = Objects.requireNonNull(arrays.get(i + ":expected"));
             Tensor y = model.run(Map.of(input, x)).values().iterator().next();

@@ -10,7 +10,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
+import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
@@ -75,11 +78,76 @@ class SearchTest {
     return quantizer.base(b.build("g", Map.of()), compile);
   }
 
+  /** A layer before an If; one branch has two layers, of which the second hardly matters. */
+  private Graph choice() {
+    GraphBuilder b = new GraphBuilder(Map.of("", 17), 0);
+    Value x = b.input("x", TensorType.of(DType.F32, 4, 32));
+    Value c = b.input("c", TensorType.of(DType.BOOL));
+    Value before = node(b, "relu", "Relu", product(b, "before", x, 1, 32, 32));
+    GraphBuilder then = new GraphBuilder(Map.of("", 17), 100);
+    Value large = product(then, "large", before, 1, 32, 16);
+    then.output(node(then, "sum", "Add", large, product(then, "small", x, 0.001, 32, 16)));
+    GraphBuilder otherwise = new GraphBuilder(Map.of("", 17), 200);
+    otherwise.output(product(otherwise, "large", before, 1, 32, 16));
+    Value y = b.value("y", ValueType.UNKNOWN);
+    b.addNode(
+        "choose",
+        "",
+        "If",
+        Map.of(
+            "then_branch",
+            new Attribute.GraphAttr(then.build("then", Map.of())),
+            "else_branch",
+            new Attribute.GraphAttr(otherwise.build("else", Map.of()))),
+        List.of(c),
+        List.of(y));
+    b.output(y);
+    return quantizer.base(b.build("g", Map.of()), compile);
+  }
+
+  /** Layers of branches are found, measured where they run, and in the plan that is applied. */
+  @Test
+  void layersInBranchesAreChosen() {
+    Graph base = choice();
+    List<Map<String, Tensor>> samples = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      Tensor condition = Tensor.zeros(DType.BOOL);
+      condition.setLong(0, i % 2);
+      samples.add(Map.of("x", normal(1, 4, 32), "c", condition));
+    }
+    MixedSearch search = search(base, false, samples);
+    Set<List<String>> layers =
+        search.items().stream().map(MixedSearch.Item::layers).collect(Collectors.toSet());
+    assertEquals(
+        Set.of(
+            List.of("before"),
+            List.of("choose.then_branch/large", "choose.then_branch/small"),
+            List.of("choose.else_branch/large")),
+        layers);
+    for (MixedSearch.Item item : search.items()) {
+      assertTrue(item.trace() > 0, item.layers() + " matter");
+      assertTrue(item.options().get(0).kl() > item.options().get(1).kl(), item::toString);
+    }
+    // 32 x 32 and three of 32 x 16: all sizes are those of codes and scales.
+    assertTrue(search.sizes()[1] < 1.3 * (32 * 32 + 3 * 32 * 16), "no float weight stays");
+    double between = (search.sizes()[0] + search.sizes()[1]) / 2.0;
+    MixedSearch.Point point = search.within("chosen", between, false).orElseThrow();
+    Quantizer.Decisions decided = search.decisions(point);
+    assertEquals(4, decided.plan().weights().size());
+    assertTrue(Set.copyOf(decided.plan().weights().values()).equals(Set.of(S4, S8)), "a mixture");
+    // What was measured with weights as inputs is what the executed plan gives.
+    assertEquals(point.sqnr(), search.executed(decided, samples).sqnr(), 0.01);
+  }
+
   private MixedSearch search(Graph base, boolean floats) {
     List<Map<String, Tensor>> samples = new ArrayList<>();
     for (int i = 0; i < 8; i++) {
       samples.add(Map.of("x", normal(1, 4, 32)));
     }
+    return search(base, floats, samples);
+  }
+
+  private MixedSearch search(Graph base, boolean floats, List<Map<String, Tensor>> samples) {
     Quantizer.Options how =
         new Quantizer.Options(
             S4, Optional.empty(), new Calibrator.MinMax(), "interpreter", compile);

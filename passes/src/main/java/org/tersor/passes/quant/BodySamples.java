@@ -10,6 +10,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -98,6 +99,21 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
         : Optional.empty();
   }
 
+  /** The first calls of a body; none where they cannot be told. */
+  static List<Map<String, Tensor>> first(
+      Compiler compiler,
+      String backend,
+      CompileOptions options,
+      Graph around,
+      Bodies.Body body,
+      Iterable<Map<String, Tensor>> samples,
+      int most) {
+    return of(compiler, backend, options, around, body, samples).stream()
+        .flatMap(calls -> StreamSupport.stream(calls.spliterator(), false))
+        .limit(most)
+        .toList();
+  }
+
   @Override
   public Iterator<Map<String, Tensor>> iterator() {
     Set<Value> wanted = new LinkedHashSet<>(body.captured());
@@ -127,7 +143,7 @@ final class BodySamples implements Iterable<Map<String, Tensor>> {
   }
 
   private Stream<Map<String, Tensor>> calls() {
-    return java.util.stream.StreamSupport.stream(samples.spliterator(), false);
+    return StreamSupport.stream(samples.spliterator(), false);
   }
 
   /** Inference gives bodies types, and so makes other graphs of them; ids stay. */

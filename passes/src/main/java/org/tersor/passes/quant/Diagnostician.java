@@ -9,7 +9,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.stream.StreamSupport;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -18,7 +17,6 @@ import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
-import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
@@ -28,7 +26,9 @@ import org.tersor.runtime.Tensor;
 /** Finds out what quantization did to each layer of a model, by running it on samples. */
 public final class Diagnostician {
   private static final String WEIGHTS_BACKEND = "interpreter";
-  private static final int CALLS = 64;
+
+  /** Calls of a body that are looked at. */
+  static final int CALLS = 64;
 
   private final Compiler compiler;
   private final Quantizer.Quantized quantized;
@@ -72,14 +72,12 @@ public final class Diagnostician {
         .inside(compiler)
         .forEach((body, inside) ->
             new Diagnostician(compiler, inside, backend, compile)
-                .add(calls(body, samples), errors, layers, boxes));
-  }
-
-  private List<Map<String, Tensor>> calls(Bodies.Body body, List<Map<String, Tensor>> samples) {
-    return BodySamples.of(compiler, backend, compile, quantized.base(), body, samples).stream()
-        .flatMap(calls -> StreamSupport.stream(calls.spliterator(), false))
-        .limit(CALLS)
-        .toList();
+                .add(
+                    BodySamples.first(
+                        compiler, backend, compile, quantized.base(), body, samples, CALLS),
+                    errors,
+                    layers,
+                    boxes));
   }
 
   private List<Diagnosis.Layer> layers(

@@ -2,6 +2,7 @@ package org.tersor.passes.quant;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -15,8 +16,6 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.Compiler;
-import org.tersor.passes.graph.Names;
-import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -30,9 +29,10 @@ final class FormatCosts {
   private final SearchProblem problem;
   private final Compiler compiler;
   private final Graph base;
-  private final Names names;
-  private final Map<Node, WeightLayout> layers = new LinkedHashMap<>();
-  private final List<Ties.Group> groups;
+  private final Sites sites;
+  private final Map<Node, Sites.Site> layers;
+  private final Map<Graph, Timer> timers = new LinkedHashMap<>();
+  private final List<Ties.Group> groups = new ArrayList<>();
   private final List<List<Map<Node, Tensor>>> decoded = new ArrayList<>();
   private final List<MixedSearch.Item> items = new ArrayList<>();
   private final long otherBytes;
@@ -44,29 +44,22 @@ final class FormatCosts {
     this.problem = problem;
     this.compiler = problem.compiler();
     this.base = problem.base();
-    this.names = new Names(base);
     if (problem.samples().isEmpty()) {
       throw new TersorException("TSR-0413", "the search runs the model: it needs samples");
     }
-    TypeInference.Inferred inferred =
-        TypeInference.infer(base, compiler.registry().operators(), note -> {});
-    for (Node node : base.nodes()) {
-      boolean coded =
-          problem.uniform().values().stream()
-              .anyMatch(d -> d.plan().weights().containsKey(names.of(node)));
-      if (coded && problem.layer().test(names.of(node))) {
-        compiler
-            .registry()
-            .operators()
-            .find(node.op())
-            .flatMap(o -> o.weights(inferred.scope().context(node)))
-            .ifPresent(layout -> layers.put(node, layout));
-      }
-    }
+    this.sites =
+        new Sites(
+            compiler,
+            base,
+            name ->
+                problem.layer().test(name)
+                    && problem.uniform().values().stream()
+                        .anyMatch(d -> d.plan().weights().containsKey(name)));
+    this.layers = sites.all();
     if (layers.isEmpty()) {
       throw new TersorException("TSR-0412", "no layer of '" + base.name() + "' can be coded");
     }
-    this.groups = Ties.of(base, layers);
+    sites.places().forEach(place -> groups.addAll(Ties.of(place.graph(), place.layers())));
     this.otherBytes = staying();
   }
 
@@ -87,12 +80,11 @@ final class FormatCosts {
                 : runs(
                     new Quantizer(compiler)
                         .apply(base, activationPlan(), problem.options().compile())));
-    LayerTimes timer =
-        new LayerTimes(compiler, base, problem.options(), problem.samples().getFirst());
     Curvature curvature = new Curvature(alone, exact, problem.distribution());
     double floating = 0;
     for (Ties.Group group : groups) {
-      floating += times ? timer.nanos(group.layers()) : 0;
+      double asIs = times ? nanos(group, Optional.empty()) : 0;
+      floating += asIs;
       List<MixedSearch.Option> choices = new ArrayList<>();
       List<Map<Node, Tensor>> weights = new ArrayList<>();
       for (Map.Entry<String, Quantizer.Decisions> entry : problem.uniform().entrySet()) {
@@ -107,7 +99,7 @@ final class FormatCosts {
             new MixedSearch.Option(
                 entry.getKey(),
                 bytes(group, decisions),
-                times ? timer.nanos(group.layers(), decisions) : 0,
+                times ? nanos(group, Optional.of(decisions)) : 0,
                 noise.kl(),
                 noise.sqnr(),
                 cost(noise)));
@@ -117,19 +109,14 @@ final class FormatCosts {
       if (problem.floats() || choices.isEmpty()) {
         choices.add(
             new MixedSearch.Option(
-                MixedSearch.FLOAT,
-                floatBytes(group),
-                times ? timer.nanos(group.layers()) : 0,
-                0,
-                Double.POSITIVE_INFINITY,
-                0));
+                MixedSearch.FLOAT, floatBytes(group), asIs, 0, Double.POSITIVE_INFINITY, 0));
         weights.add(Map.of());
       }
       double trace = curvature.trace(group.layers(), PROBES, 17);
       step.run();
       items.add(
           new MixedSearch.Item(
-              group.layers().stream().map(names::of).toList(),
+              group.layers().stream().map(this::name).toList(),
               group.why(),
               trace,
               List.copyOf(choices)));
@@ -151,15 +138,55 @@ final class FormatCosts {
     return otherBytes;
   }
 
-  Names names() {
-    return names;
+  private String name(Node layer) {
+    return Objects.requireNonNull(layers.get(layer)).name();
+  }
+
+  /**
+   * Times of the layers of one graph.
+   *
+   * @param calls of the graph in a call of the model
+   */
+  private record Timer(Optional<LayerTimes> times, double calls) {}
+
+  /** Time of layers in a call of the model; none in a body that no sample reaches. */
+  private double nanos(Ties.Group group, Optional<Quantizer.Decisions> decisions) {
+    Sites.Place place = Objects.requireNonNull(layers.get(group.layers().getFirst())).place();
+    Timer timer = timers.computeIfAbsent(place.graph(), graph -> timer(place));
+    return timer
+        .times()
+        .map(times ->
+            timer.calls()
+                * decisions
+                    .map(d -> times.nanos(group.layers(), d))
+                    .orElseGet(() -> times.nanos(group.layers())))
+        .orElse(0.0);
+  }
+
+  private Timer timer(Sites.Place place) {
+    List<Map<String, Tensor>> calls = problem.samples();
+    for (Sites.Around around : place.within()) {
+      calls =
+          BodySamples.first(
+              compiler,
+              problem.options().backend(),
+              Quantizer.quiet(problem.options()),
+              around.graph(),
+              around.body(),
+              calls,
+              Integer.MAX_VALUE);
+    }
+    return new Timer(
+        calls.stream()
+            .findFirst()
+            .map(call -> new LayerTimes(compiler, place.graph(), problem.options(), call)),
+        calls.size() / (double) problem.samples().size());
   }
 
   private WeightRuns runs(Graph graph) {
     return new WeightRuns(
         compiler,
         graph,
-        base,
         layers,
         problem.options().backend(),
         problem.options().compile(),
@@ -187,9 +214,10 @@ final class FormatCosts {
   }
 
   private Tensor decode(Node node, Quantizer.Decisions decisions) {
-    String name = names.of(node);
-    WeightLayout layout = Objects.requireNonNull(layers.get(node));
-    Tensor weight = base.constant(node.input(layout.input())).orElseThrow().load();
+    Sites.Site site = Objects.requireNonNull(layers.get(node));
+    String name = site.name();
+    WeightLayout layout = site.layout();
+    Tensor weight = site.load();
     NumberFormat format = format(decisions, name);
     List<Tensor> codes = decisions.codes().get(name);
     WeightEncoding encoding =
@@ -203,45 +231,58 @@ final class FormatCosts {
     return compiler.registry().format(Objects.requireNonNull(decisions.plan().weights().get(name)));
   }
 
-  private Map<Value, Node> weights(Ties.Group group) {
-    Map<Value, Node> values = new LinkedHashMap<>();
-    group
-        .layers()
-        .forEach(n -> values.put(n.input(Objects.requireNonNull(layers.get(n)).input()), n));
+  private Map<Value, Sites.Site> weights(Ties.Group group) {
+    Map<Value, Sites.Site> values = new LinkedHashMap<>();
+    for (Node node : group.layers()) {
+      Sites.Site site = Objects.requireNonNull(layers.get(node));
+      values.put(site.weight(), site);
+    }
     return values;
   }
 
   private long bytes(Ties.Group group, Quantizer.Decisions decisions) {
-    long bytes = 0;
-    for (Map.Entry<Value, Node> weight : weights(group).entrySet()) {
-      bytes +=
-          WeightEncoding.bytes(
-              format(decisions, names.of(weight.getValue())).definition(),
-              Objects.requireNonNull(layers.get(weight.getValue())),
-              base.constant(weight.getKey()).orElseThrow().shape());
-    }
-    return bytes;
+    return weights(group).values().stream()
+        .mapToLong(site ->
+            WeightEncoding.bytes(
+                format(decisions, site.name()).definition(), site.layout(), constant(site).shape()))
+        .sum();
+  }
+
+  private static Constant constant(Sites.Site site) {
+    return site.place().graph().constant(site.weight()).orElseThrow();
   }
 
   private long floatBytes(Ties.Group group) {
-    return weights(group).keySet().stream()
-        .mapToLong(v -> 4 * base.constant(v).orElseThrow().elements())
-        .sum();
+    return weights(group).values().stream().mapToLong(site -> 4 * constant(site).elements()).sum();
   }
 
   /** Constants that stay whatever is chosen; a weight that something else reads, too, is one. */
   private long staying() {
     Set<Integer> coded = layers.keySet().stream().map(Node::id).collect(Collectors.toSet());
-    Set<Value> weights = new java.util.LinkedHashSet<>();
+    Set<Value> weights = new LinkedHashSet<>();
     groups.forEach(g -> weights.addAll(weights(g).keySet()));
+    Set<Value> elsewhere = new LinkedHashSet<>();
+    Map<Value, Constant> constants = new LinkedHashMap<>();
+    look(base, coded, elsewhere, constants);
     long bytes = 0;
-    for (Map.Entry<Value, Constant> entry : base.constants().entrySet()) {
-      boolean goes =
-          weights.contains(entry.getKey())
-              && base.consumers(entry.getKey()).stream().allMatch(n -> coded.contains(n.id()));
+    for (Map.Entry<Value, Constant> entry : constants.entrySet()) {
+      boolean goes = weights.contains(entry.getKey()) && !elsewhere.contains(entry.getKey());
       bytes += goes ? 0 : 4 * entry.getValue().elements();
     }
     return bytes;
+  }
+
+  /** The constants of a graph and its bodies, and what others than coded layers read there. */
+  private static void look(
+      Graph graph, Set<Integer> coded, Set<Value> elsewhere, Map<Value, Constant> constants) {
+    constants.putAll(graph.constants());
+    elsewhere.addAll(graph.outputs());
+    for (Node node : graph.nodes()) {
+      if (!coded.contains(node.id())) {
+        elsewhere.addAll(node.inputs());
+      }
+      Graph.bodies(node).forEach(body -> look(body, coded, elsewhere, constants));
+    }
   }
 
   /** Runs a combination. */
@@ -283,7 +324,6 @@ final class FormatCosts {
   }
 
   private boolean covers(Quantizer.Decisions decisions, Ties.Group group) {
-    return group.layers().stream()
-        .allMatch(n -> decisions.plan().weights().containsKey(names.of(n)));
+    return group.layers().stream().allMatch(n -> decisions.plan().weights().containsKey(name(n)));
   }
 }

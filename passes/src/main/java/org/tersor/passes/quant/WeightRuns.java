@@ -5,16 +5,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
-import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
-import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.Bodies;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -30,65 +28,87 @@ final class WeightRuns {
   private final Map<Integer, Tensor> exact = new LinkedHashMap<>();
   private final List<Map<String, Tensor>> samples;
 
+  /** The largest id that is taken, in bodies too. */
+  private int lastId;
+
   /**
    * @param graph in which nodes keep the ids of {@code layers}
-   * @param base where their weights are
    */
   WeightRuns(
       Compiler compiler,
       Graph graph,
-      Graph base,
-      Map<Node, WeightLayout> layers,
+      Map<Node, Sites.Site> layers,
       String backend,
       CompileOptions compile,
       List<Map<String, Tensor>> samples) {
     this.samples = samples;
-    Map<Integer, Value> free = new LinkedHashMap<>();
-    Map<Value, ValueType> types = new LinkedHashMap<>(graph.types());
-    List<Value> inputs = new ArrayList<>(graph.inputs());
-    int id = graph.maxId();
-    for (Map.Entry<Node, WeightLayout> layer : layers.entrySet()) {
-      Node node = layer.getKey();
-      Tensor weight = base.constant(node.input(layer.getValue().input())).orElseThrow().load();
-      Value value = new Value(++id, "_weight_" + node.id());
-      types.put(value, TensorType.of(DType.F32, weight.shape()));
-      inputs.add(value);
-      free.put(node.id(), value);
-      names.put(node.id(), value.name());
-      exact.put(node.id(), weight);
-    }
-    List<Node> nodes = new ArrayList<>();
-    for (Node node : graph.nodes()) {
-      Value instead = free.get(node.id());
-      Optional<WeightLayout> layout =
-          layers.entrySet().stream()
-              .filter(e -> e.getKey().id() == node.id())
-              .map(Map.Entry::getValue)
-              .findFirst();
-      if (instead == null || layout.isEmpty()) {
-        nodes.add(node);
-      } else {
-        List<Value> changed = new ArrayList<>(node.inputs());
-        changed.set(layout.get().input(), instead);
-        nodes.add(node.withInputs(changed));
-      }
-    }
+    Map<Integer, Sites.Site> byId = new LinkedHashMap<>();
+    layers.forEach((node, site) -> byId.put(node.id(), site));
+    this.lastId = graph.maxId();
+    Graph freed = freed(graph, byId);
     Value first = graph.outputs().getFirst();
-    Map<Value, Constant> constants = new LinkedHashMap<>(graph.constants());
     this.output = first.name();
     this.executable =
         compiler.link(
             new Graph(
-                graph.name(),
-                inputs,
+                freed.name(),
+                freed.inputs(),
                 List.of(first),
-                nodes,
-                constants,
-                types,
-                graph.opsets(),
+                freed.nodes(),
+                freed.constants(),
+                freed.types(),
+                freed.opsets(),
                 Map.of()),
             backend,
             compile.withNote(note -> {}));
+  }
+
+  /** Weights as inputs after a graph's own; bodies capture theirs from the graphs around them. */
+  private Graph freed(Graph graph, Map<Integer, Sites.Site> layers) {
+    Map<Value, ValueType> more = new LinkedHashMap<>();
+    Graph inside =
+        Bodies.map(
+            graph,
+            body -> {
+              Graph changed = freed(body, layers);
+              changed.inputs().stream()
+                  .skip(body.inputs().size())
+                  .forEach(weight -> more.put(weight, changed.type(weight)));
+              return changed;
+            });
+    lastId = Math.max(lastId, inside.maxId());
+    List<Node> nodes = new ArrayList<>();
+    for (Node node : inside.nodes()) {
+      Sites.Site site = layers.get(node.id());
+      if (site == null) {
+        nodes.add(node);
+        continue;
+      }
+      Tensor weight = site.load();
+      Value value = new Value(++lastId, "_weight_" + node.id());
+      more.put(value, TensorType.of(DType.F32, weight.shape()));
+      names.put(node.id(), value.name());
+      exact.put(node.id(), weight);
+      List<Value> changed = new ArrayList<>(node.inputs());
+      changed.set(site.layout().input(), value);
+      nodes.add(node.withInputs(changed));
+    }
+    if (more.isEmpty()) {
+      return inside;
+    }
+    List<Value> inputs = new ArrayList<>(inside.inputs());
+    inputs.addAll(more.keySet());
+    Map<Value, ValueType> types = new LinkedHashMap<>(inside.types());
+    types.putAll(more);
+    return new Graph(
+        inside.name(),
+        inputs,
+        inside.outputs(),
+        nodes,
+        inside.constants(),
+        types,
+        inside.opsets(),
+        inside.metadata());
   }
 
   /** The weight as the model has it. */
