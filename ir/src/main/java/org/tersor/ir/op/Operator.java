@@ -33,6 +33,14 @@ public interface Operator {
   }
 
   /**
+   * Further operands that a number format may hold: they are decoded before they are used, so that
+   * no arithmetic depends on the codes, and no method learns from what they are multiplied with.
+   */
+  default List<WeightLayout> stored(OpContext context) {
+    return List.of();
+  }
+
+  /**
    * The vectors that the rows of {@link #weights} are multiplied with, for given inputs: what
    * methods of quantization after training learn from. Nothing where rows are not factors of sums.
    */

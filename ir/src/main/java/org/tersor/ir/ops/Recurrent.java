@@ -3,6 +3,7 @@ package org.tersor.ir.ops;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.graph.ValueType.TensorType;
@@ -11,6 +12,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.ir.op.WeightLayout;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
@@ -197,6 +199,17 @@ final class Recurrent extends OpBase {
         batchFirst,
         RnnFunction.of(c, kind.functions(), directions.size()),
         c.floatAttr("clip", 0));
+  }
+
+  /** W and R, a row for each unit of each gate in each direction. */
+  @Override
+  public List<WeightLayout> stored(OpContext c) {
+    return quantizes
+        ? List.of()
+        : IntStream.of(1, 2)
+            .filter(i -> c.in(i).isRanked() && c.rank(i) == 3)
+            .mapToObj(i -> WeightLayout.of(i, 3, 0, 1))
+            .toList();
   }
 
   @Override

@@ -51,6 +51,11 @@ public final class Names {
     return path + local(node);
   }
 
+  /** The name of an operand of a node that is stored in a format of its own. */
+  public String of(Node node, int operand) {
+    return of(node) + "#" + operand;
+  }
+
   /** The path of a body of a node of the graph. */
   String path(Node owner, String slot) {
     return path + Bodies.step(local(owner), slot);

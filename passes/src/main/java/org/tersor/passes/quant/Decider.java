@@ -124,7 +124,15 @@ final class Decider {
     Names plain = new Names(given);
     selection.left().forEach((node, why) -> left.add(plain.of(node) + ": " + why));
     if (selection.weights().isEmpty()) {
-      return Quantizer.Decisions.NONE;
+      Map<String, String> stored = stored(selection, plain, weightFormat);
+      return stored.isEmpty()
+          ? Quantizer.Decisions.NONE
+          : new Quantizer.Decisions(
+              new QuantPlan(
+                  Map.of("recipe", Quantizer.RECIPE), Map.of(), stored, Map.of(), Map.of()),
+              Map.of(),
+              Map.of(),
+              List.of());
     }
     List<String> reports = new ArrayList<>();
     Map<String, Tensor> factors = Map.of();
@@ -159,7 +167,7 @@ final class Decider {
                     cache -> seen.put(names.path(), cache),
                     header)
             : whenRun(dynamic, selection.integer(), names);
-    Map<String, String> weights = new TreeMap<>();
+    Map<String, String> weights = new TreeMap<>(stored(selection, names, weightFormat));
     selection.weights().keySet().forEach(node -> weights.put(names.of(node), weightFormat.id()));
     if (options.method() instanceof Rounding rounding && !rounding.search()) {
       return new Quantizer.Decisions(
@@ -186,6 +194,16 @@ final class Decider {
         tuned.codes(),
         factors,
         reports);
+  }
+
+  /** Operands that are stored in codes, which any method rounds. */
+  private static Map<String, String> stored(Selection selection, Names names, NumberFormat format) {
+    Map<String, String> stored = new TreeMap<>();
+    selection
+        .stored()
+        .forEach((node, layouts) ->
+            layouts.forEach(layout -> stored.put(names.of(node, layout.input()), format.id())));
+    return stored;
   }
 
   private Selection selection(Graph graph, NumberFormat format, Quantizer.Options options) {

@@ -10,6 +10,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.WeightLayout;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
@@ -22,6 +23,9 @@ import org.tersor.runtime.Tensor;
 
 /** What became of each layer of a quantized model. */
 record LayerReport(Compiler compiler, Quantizer.Quantized quantized, CompileOptions options) {
+
+  /** Why an operand in codes is no factor of integers. */
+  private static final String STORED = "it is decoded before it is used";
 
   /** What became of every layer that has weights, in order of the graph. */
   List<Quantizer.Layer> layers() {
@@ -39,6 +43,25 @@ record LayerReport(Compiler compiler, Quantizer.Quantized quantized, CompileOpti
     List<Quantizer.Layer> layers = new ArrayList<>();
     for (Node node : base.nodes()) {
       String name = names.of(node);
+      List<WeightLayout> stored =
+          context
+              .operators()
+              .find(node.op())
+              .map(o -> o.stored(inferred.scope().context(node)))
+              .orElse(List.of());
+      for (WeightLayout layout : stored) {
+        Optional<String> format =
+            Optional.ofNullable(quantized.plan().weights().get(names.of(node, layout.input())));
+        if (base.constant(node.input(layout.input())).isPresent()) {
+          layers.add(
+              new Quantizer.Layer(
+                  names.of(node, layout.input()),
+                  node.op().type(),
+                  format,
+                  Optional.empty(),
+                  format.isPresent() ? STORED : left(base, node, quantized.plan())));
+        }
+      }
       boolean weighted =
           context
               .operators()

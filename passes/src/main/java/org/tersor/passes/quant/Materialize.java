@@ -142,6 +142,7 @@ public final class Materialize implements Pass {
         if (format != null && encode(node, formats.apply(format), inferred)) {
           unused.remove(names.of(node));
         }
+        store(node, inferred);
         for (int i = 0; i < node.inputs().size(); i++) {
           Value fq = quantized.get(node.input(i));
           if (fq != null && wants(node, i)) {
@@ -217,6 +218,37 @@ public final class Materialize implements Pass {
               grid.limits()));
       quantized.put(value, output);
       grids.put(value, grid);
+    }
+
+    /** Operands besides a layer's weight. */
+    private void store(Node node, TypeInference.Inferred inferred) {
+      List<WeightLayout> layouts =
+          context
+              .operators()
+              .find(node.op())
+              .map(o -> o.stored(inferred.scope().context(node)))
+              .orElse(List.of());
+      for (WeightLayout layout : layouts) {
+        String name = names.of(node, layout.input());
+        String id = plan.weights().get(name);
+        Value original = node.input(layout.input());
+        Optional<Tensor> weight =
+            graph
+                .constant(original)
+                .map(Constant::load)
+                .filter(t -> t.dtype() == DType.F32 && WeightEncoding.isFinite(t));
+        if (id != null && weight.isPresent()) {
+          unused.remove(name);
+          NumberFormat format = formats.apply(id);
+          WeightEncoding encoding =
+              WeightEncoding.of(format, weight.get(), layout, 0, Optional.empty());
+          List<Object> key = List.of(original, format.id(), layout, encoding.key(), "");
+          set(
+              node,
+              layout.input(),
+              known(key, () -> decode(original, format, weight.get().shape(), layout, encoding)));
+        }
+      }
     }
 
     private boolean encode(Node node, NumberFormat format, TypeInference.Inferred inferred) {

@@ -1,5 +1,6 @@
 package org.tersor.passes.quant;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -25,6 +26,7 @@ import org.tersor.runtime.DType;
  * operators make from such activations alone.
  *
  * @param weights nodes whose weights are quantized, with their layout
+ * @param stored further operands of nodes that are held in codes and decoded
  * @param integer those of them that can compute with integers; their inputs are quantized
  * @param left nodes with weights that stay float, and why
  * @param activations values that get a quantizer
@@ -32,6 +34,7 @@ import org.tersor.runtime.DType;
  */
 record Selection(
     Map<Node, WeightLayout> weights,
+    Map<Node, List<WeightLayout>> stored,
     Set<Node> integer,
     Map<Node, String> left,
     Set<Value> activations,
@@ -52,12 +55,26 @@ record Selection(
       Graph graph, OpRegistry operators, FormatDef format, boolean coded, Keep keep) {
     Names names = new Names(graph);
     Map<Node, WeightLayout> weights = new LinkedHashMap<>();
+    Map<Node, List<WeightLayout>> stored = new LinkedHashMap<>();
     Set<Node> integer = new LinkedHashSet<>();
     Map<Node, String> left = new LinkedHashMap<>();
     Set<Value> activations = new LinkedHashSet<>();
     Map<Value, Value> sharing = new LinkedHashMap<>();
     TypeInference.Inferred inferred = TypeInference.infer(graph, operators, note -> {});
     for (Node node : graph.nodes()) {
+      List<WeightLayout> more =
+          operators.find(node.op()).map(o -> o.stored(inferred.scope().context(node))).stream()
+              .flatMap(List::stream)
+              .toList();
+      for (WeightLayout layout : more) {
+        Optional<String> obstacle =
+            keep.obstacle(node, names.of(node))
+                .or(() -> obstacle(graph, node, layout, format, false));
+        obstacle.ifPresent(why -> left.put(node, why));
+        if (obstacle.isEmpty()) {
+          stored.computeIfAbsent(node, n -> new ArrayList<>()).add(layout);
+        }
+      }
       Optional<WeightLayout> layout =
           operators.find(node.op()).flatMap(o -> o.weights(inferred.scope().context(node)));
       if (layout.isEmpty()) {
@@ -116,7 +133,7 @@ record Selection(
         }
       }
     }
-    return new Selection(weights, integer, left, activations, sharing);
+    return new Selection(weights, stored, integer, left, activations, sharing);
   }
 
   private static boolean isQuantized(Set<Value> activations, Value value) {
