@@ -56,7 +56,7 @@ class RecurrentCodesTest {
   }
 
   private Graph graph(String type, int directions) {
-    int gates = type.equals("LSTM") ? 4 : type.equals("GRU") ? 3 : 1;
+    long gates = type.equals("LSTM") ? 4 : type.equals("GRU") ? 3 : 1;
     GraphBuilder b = new GraphBuilder(Map.of("", 17), 0);
     Value x = b.input("x", TensorType.of(DType.F32, STEPS, 2, INPUT));
     Value y = b.value("y", ValueType.UNKNOWN);
