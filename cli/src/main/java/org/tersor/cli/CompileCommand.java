@@ -173,7 +173,7 @@ final class CompileCommand implements Callable<Integer> {
     }
     Backend.OfProgram backend = backendFor(compiler, suffix());
     List<String> names = targetNames(backend, suffix());
-    return Stream.concat(backend.artifactTargets().stream(), backend.foreignTargets().stream())
+    return Stream.concat(backend.artifactTargets().stream(), backend.namedTargets().stream())
         .filter(t -> names.contains(t.name()))
         .toList();
   }

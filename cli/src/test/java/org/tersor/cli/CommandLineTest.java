@@ -4,12 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.tersor.cli.Outcome.tersor;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -25,28 +23,10 @@ import org.tersor.ir.schedule.Target;
 import org.tersor.passes.quant.CostTable;
 import org.tersor.passes.quant.LayerWork;
 import org.tersor.runtime.Npy;
-import picocli.CommandLine;
 
 /** Commands as a user types them, in this process, on the model that the project ships. */
 class CommandLineTest {
   @TempDir static Path folder;
-
-  /** Exit code and both streams. */
-  private record Outcome(int exit, String out, String err) {
-    JsonNode json() throws IOException {
-      return new ObjectMapper().readTree(out);
-    }
-  }
-
-  private static Outcome tersor(Object... arguments) {
-    CommandLine line = Main.commandLine();
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    line.setOut(new PrintWriter(out));
-    line.setErr(new PrintWriter(err));
-    int exit = line.execute(Arrays.stream(arguments).map(Object::toString).toArray(String[]::new));
-    return new Outcome(exit, out.toString(), err.toString());
-  }
 
   @BeforeAll
   static void unpack() throws IOException {
@@ -78,7 +58,7 @@ class CommandLineTest {
   void verifyPassesAgainstOnnxRuntime(String backend) throws IOException {
     Outcome outcome =
         tersor("verify", model(), "--backend", backend, "--dim", "N=2", "--seed", 3, "--json");
-    assertEquals(0, outcome.exit, outcome.err);
+    assertEquals(0, outcome.exit(), outcome.err());
     JsonNode json = outcome.json();
     assertTrue(json.path("passed").asBoolean());
     assertEquals(backend, json.path("backend").asText());
@@ -117,15 +97,15 @@ class CommandLineTest {
             "--backend",
             "native",
             "--json");
-    assertEquals(0, quantized.exit, quantized.err);
+    assertEquals(0, quantized.exit(), quantized.err());
     assertTrue(quantized.json().path("bytes").asLong() < Files.size(model()) / 2);
     JsonNode summary = quantized.json().path("summary");
     for (String side : List.of("float", "quantized")) {
-      assertTrue(summary.path(side).path("measuredMs").asDouble() > 0, quantized.out);
-      assertTrue(summary.path(side).path("ortMs").asDouble() > 0, quantized.out);
+      assertTrue(summary.path(side).path("measuredMs").asDouble() > 0, quantized.out());
+      assertTrue(summary.path(side).path("ortMs").asDouble() > 0, quantized.out());
     }
     JsonNode answers = summary.path("answers");
-    assertEquals("top1", answers.path("metric").asText(), quantized.out);
+    assertEquals("top1", answers.path("metric").asText(), quantized.out());
     assertEquals(200, answers.path("samples").asInt());
     assertEquals(
         answers.path("float").asDouble(),
@@ -151,7 +131,7 @@ class CommandLineTest {
     assertEquals(real.path("value").asDouble(), int8.path("value").asDouble(), .01);
     assertEquals(
         0,
-        tersor("verify", small).exit,
+        tersor("verify", small).exit(),
         "the exported model means the same to Tersor and ONNX Runtime");
   }
 
@@ -179,17 +159,17 @@ class CommandLineTest {
             5000,
             "--no-timing",
             "--json");
-    assertEquals(0, made.exit, made.err);
-    assertTrue(made.err.contains("10 of the"), made.err);
+    assertEquals(0, made.exit(), made.err());
+    assertTrue(made.err().contains("10 of the"), made.err());
     JsonNode answers = made.json().path("summary").path("answers");
-    assertEquals(10, answers.path("sharedWithCalibration").asInt(), made.out);
-    assertFalse(made.json().path("summary").path("float").has("measuredMs"), made.out);
+    assertEquals(10, answers.path("sharedWithCalibration").asInt(), made.out());
+    assertFalse(made.json().path("summary").path("float").has("measuredMs"), made.out());
     Outcome some =
         tersor("eval", coded, "--task", "mnist", "--data", folder, "--limit", 100, "--json");
-    assertFalse(some.err.contains("calibrated with"), some.err);
+    assertFalse(some.err().contains("calibrated with"), some.err());
     assertEquals(0, some.json().path("samples").path("sharedWithCalibration").asInt());
     Outcome all = tersor("eval", coded, "--task", "mnist", "--data", folder, "--json");
-    assertTrue(all.err.contains("calibrated with at least 10 of these"), all.err);
+    assertTrue(all.err().contains("calibrated with at least 10 of these"), all.err());
     assertEquals(
         answers.path("sha256").asText(), all.json().path("samples").path("sha256").asText());
   }
@@ -231,12 +211,13 @@ class CommandLineTest {
               "--json",
               "--scheme",
               "int8");
-      assertEquals(0, codes.exit, codes.err);
-      assertTrue(codes.err.contains("int8 will be no faster on " + target.name()), codes.err);
-      assertFalse(codes.err.contains("int8 runs no faster"), "measured, not guessed: " + codes.err);
+      assertEquals(0, codes.exit(), codes.err());
+      assertTrue(codes.err().contains("int8 will be no faster on " + target.name()), codes.err());
+      assertFalse(
+          codes.err().contains("int8 runs no faster"), "measured, not guessed: " + codes.err());
       JsonNode summary = codes.json().path("summary");
       double plain = summary.path("float").path("layersPredictedMs").asDouble();
-      assertTrue(plain > 0, codes.out);
+      assertTrue(plain > 0, codes.out());
       double ratio = summary.path("quantized").path("layersPredictedMs").asDouble() / plain;
       assertTrue(ratio > 1.5 && ratio < 2, "the last layer gives floats: " + ratio);
       Files.writeString(Costs.file(target), "broken");
@@ -269,13 +250,13 @@ class CommandLineTest {
       "--scheme"
     };
     Outcome codes = tersor(with(quantize, "int8", "--backend", "jvm", "--target", "jvm-plain"));
-    assertEquals(0, codes.exit, codes.err);
-    assertTrue(codes.err.contains("int8 runs no faster than float32 on jvm"), codes.err);
-    assertTrue(codes.err.contains("not measured here"), codes.err);
-    assertTrue(codes.json().path("notes").toString().contains("int8 runs no faster"), codes.out);
+    assertEquals(0, codes.exit(), codes.err());
+    assertTrue(codes.err().contains("int8 runs no faster than float32 on jvm"), codes.err());
+    assertTrue(codes.err().contains("not measured here"), codes.err());
+    assertTrue(codes.json().path("notes").toString().contains("int8 runs no faster"), codes.out());
     Outcome weights = tersor(with(quantize, "q4_0", "--backend", "jvm"));
-    assertEquals(0, weights.exit, weights.err);
-    assertFalse(weights.err.contains("no faster"), "q4_0 multiplies floats: " + weights.err);
+    assertEquals(0, weights.exit(), weights.err());
+    assertFalse(weights.err().contains("no faster"), "q4_0 multiplies floats: " + weights.err());
   }
 
   private static Object[] with(Object[] arguments, Object... more) {
@@ -285,12 +266,13 @@ class CommandLineTest {
   @Test
   void runWritesOutputsThatItCanReadAgain() throws IOException {
     Path out = folder.resolve("out.npz");
-    assertEquals(0, tersor("run", model(), "--input", "image=random", "-o", out).exit);
+    assertEquals(0, tersor("run", model(), "--input", "image=random", "-o", out).exit());
     assertArrayEquals(
         new long[] {1, 10}, Npy.readAll(out).values().stream().findFirst().orElseThrow().shape());
     Outcome wrong = tersor("run", model(), "--input", "picture=random");
-    assertEquals(Exit.RUN_FAILED, wrong.exit);
-    assertTrue(wrong.err.contains("error[TSR-0702]") && wrong.err.contains("[image]"), wrong.err);
+    assertEquals(Exit.RUN_FAILED, wrong.exit());
+    assertTrue(
+        wrong.err().contains("error[TSR-0702]") && wrong.err().contains("[image]"), wrong.err());
   }
 
   @Test
@@ -301,24 +283,24 @@ class CommandLineTest {
         new byte[][] {{}, {1, 2, 3}, Arrays.copyOf(good, good.length / 2), new byte[5000]}) {
       Files.write(broken, bytes);
       Outcome outcome = tersor("verify", broken, "--backend", "interpreter");
-      assertEquals(Exit.MODEL_REFUSED, outcome.exit, outcome.err);
-      assertTrue(outcome.err.contains("error[TSR-0"), outcome.err);
-      assertFalse(outcome.err.contains("\tat "), outcome.err);
+      assertEquals(Exit.MODEL_REFUSED, outcome.exit(), outcome.err());
+      assertTrue(outcome.err().contains("error[TSR-0"), outcome.err());
+      assertFalse(outcome.err().contains("\tat "), outcome.err());
     }
   }
 
   @Test
   void usageErrorsExitWithTwo() {
-    assertEquals(Exit.USAGE, tersor("inspect", folder.resolve("none.onnx")).exit);
-    assertEquals(Exit.USAGE, tersor("verfiy").exit);
-    assertEquals(Exit.USAGE, tersor("conformance", folder.resolve("none")).exit);
-    assertEquals(Exit.USAGE, tersor("zoo", "vgg", "-o", folder.resolve("v.onnx")).exit);
+    assertEquals(Exit.USAGE, tersor("inspect", folder.resolve("none.onnx")).exit());
+    assertEquals(Exit.USAGE, tersor("verfiy").exit());
+    assertEquals(Exit.USAGE, tersor("conformance", folder.resolve("none")).exit());
+    assertEquals(Exit.USAGE, tersor("zoo", "vgg", "-o", folder.resolve("v.onnx")).exit());
   }
 
   @Test
   void helpListsExitCodesAndCompletionIsAScript() {
-    assertTrue(tersor("bench", "--help").out.contains("--min-ratio"));
-    assertTrue(tersor("--help").out.contains("Exit codes:"));
-    assertTrue(tersor("completion").out.contains("complete -F"));
+    assertTrue(tersor("bench", "--help").out().contains("--min-ratio"));
+    assertTrue(tersor("--help").out().contains("Exit codes:"));
+    assertTrue(tersor("completion").out().contains("complete -F"));
   }
 }

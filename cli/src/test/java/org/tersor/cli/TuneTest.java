@@ -5,13 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.tersor.cli.Outcome.tersor;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -31,7 +29,6 @@ import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.ScheduleTable;
 import org.tersor.runtime.Tensor;
-import picocli.CommandLine;
 
 /** Tables of schedules: measured, read by compilations, and without influence on results. */
 class TuneTest {
@@ -40,19 +37,6 @@ class TuneTest {
   @TempDir static Path folder;
 
   private final Compiler compiler = Compiler.standard();
-
-  /** Exit code and both streams. */
-  private record Outcome(int exit, String out, String err) {}
-
-  private static Outcome tersor(Object... arguments) {
-    CommandLine line = Main.commandLine();
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    line.setOut(new PrintWriter(out));
-    line.setErr(new PrintWriter(err));
-    int exit = line.execute(Arrays.stream(arguments).map(Object::toString).toArray(String[]::new));
-    return new Outcome(exit, out.toString(), err.toString());
-  }
 
   @BeforeAll
   static void unpack() throws IOException {
@@ -140,8 +124,8 @@ class TuneTest {
             "--schedules",
             file,
             "--json");
-    assertEquals(0, outcome.exit, outcome.err);
-    assertTrue(outcome.out.contains("\"tuned\""), outcome.out);
+    assertEquals(0, outcome.exit(), outcome.err());
+    assertTrue(outcome.out().contains("\"tuned\""), outcome.out());
     ScheduleTable table = ScheduleTable.parse(Files.readString(file));
     Map<String, ScheduleChoice> choices = choices(load("native", Schedules.RULE));
     LoadedModel model = load("native", Schedules.RULE);
@@ -159,7 +143,7 @@ class TuneTest {
     assertEquals(2, table.targets().size(), "rows of another target stay");
     Path again = folder.resolve("again.so");
     Outcome read = tersor("compile", model(), "-o", again, "--dim", "N=2", "--schedules", file);
-    assertEquals(0, read.exit, read.err);
+    assertEquals(0, read.exit(), read.err());
     assertEquals(-1, Files.mismatch(library, again), "the table alone decides");
   }
 
@@ -169,11 +153,11 @@ class TuneTest {
     Path plain = folder.resolve("plain.jar");
     Path tuned = folder.resolve("second.jar");
     Path again = Files.createDirectory(folder.resolve("again")).resolve("second.jar");
-    assertEquals(0, tersor("compile", model(), "-o", plain, "--dim", "N=2").exit);
+    assertEquals(0, tersor("compile", model(), "-o", plain, "--dim", "N=2").exit());
     for (Path jar : List.of(tuned, again)) {
       Outcome outcome = tersor("compile", model(), "-o", jar, "--dim", "N=2", "--schedules", file);
-      assertEquals(0, outcome.exit, outcome.err);
-      assertFalse(outcome.err.contains("TSR-"), outcome.err);
+      assertEquals(0, outcome.exit(), outcome.err());
+      assertFalse(outcome.err().contains("TSR-"), outcome.err());
     }
     assertEquals(-1, Files.mismatch(tuned, again));
     assertNotEquals(-1, Files.mismatch(plain, tuned));
@@ -209,10 +193,11 @@ class TuneTest {
             "N=2",
             "--schedules",
             write("wrong.txt", wrong));
-    assertEquals(0, outcome.exit, outcome.err);
-    assertTrue(outcome.err.contains("TSR-0510"), outcome.err);
-    assertTrue(outcome.out.contains("TSR-0509") && outcome.out.contains("99x999"), outcome.out);
-    assertFalse(outcome.out.contains("another model"), outcome.out);
+    assertEquals(0, outcome.exit(), outcome.err());
+    assertTrue(outcome.err().contains("TSR-0510"), outcome.err());
+    assertTrue(
+        outcome.out().contains("TSR-0509") && outcome.out().contains("99x999"), outcome.out());
+    assertFalse(outcome.out().contains("another model"), outcome.out());
   }
 
   @Test
@@ -233,8 +218,8 @@ class TuneTest {
       System.arraycopy(new Object[] {"compile", model(), "-o", jar}, 0, arguments, 0, 4);
       System.arraycopy(wrong, 1, arguments, 4, wrong.length - 1);
       Outcome outcome = tersor(arguments);
-      assertNotEquals(0, outcome.exit, outcome.out);
-      assertTrue(outcome.err.contains(wrong[0].toString()), outcome.err);
+      assertNotEquals(0, outcome.exit(), outcome.out());
+      assertTrue(outcome.err().contains(wrong[0].toString()), outcome.err());
       assertFalse(Files.exists(jar));
     }
     assertEquals("no table", Files.readString(text));

@@ -113,13 +113,15 @@ public record Comparison(
     return numbers(name, actual, expected, rule);
   }
 
+  /** Largest absolute value of those that are finite. */
+  static double largest(Tensor numbers) {
+    return Arrays.stream(values(numbers)).filter(Double::isFinite).map(Math::abs).max().orElse(0);
+  }
+
   private static Comparison numbers(String name, Tensor actual, Tensor expected, Rule rule) {
     double[] a = values(actual);
     double[] e = values(expected);
-    double largest = 0;
-    for (double value : e) {
-      largest = Double.isFinite(value) ? Math.max(largest, Math.abs(value)) : largest;
-    }
+    double largest = largest(expected);
     double maxAbs = 0;
     double maxRel = 0;
     double dot = 0;

@@ -14,6 +14,7 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Value;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.Retype;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -24,15 +25,20 @@ public final class Verifier {
   private final Reference reference;
   private final Compiler compiler;
   private final boolean contradictory;
+  private final boolean rounded;
+
+  /** Four times the step of bfloat16 at the largest value. */
+  private static final double ROUNDED_PART = 1.0 / 64;
 
   public Verifier(Reference reference, Compiler compiler) {
-    this(reference, compiler, false);
+    this(reference, compiler, false, false);
   }
 
-  private Verifier(Reference reference, Compiler compiler, boolean contradictory) {
+  private Verifier(Reference reference, Compiler compiler, boolean contradictory, boolean rounded) {
     this.reference = reference;
     this.compiler = compiler;
     this.contradictory = contradictory;
+    this.rounded = rounded;
   }
 
   /**
@@ -69,7 +75,16 @@ public final class Verifier {
    * The same for a file whose declared shapes its nodes contradict, see {@link ReferenceModels}.
    */
   public Verifier withContradictions(boolean newContradictory) {
-    return new Verifier(reference, compiler, newContradictory);
+    return new Verifier(reference, compiler, newContradictory, rounded);
+  }
+
+  /**
+   * The same where factors of float32 products are rounded to bfloat16, see {@link
+   * org.tersor.ir.spi.Program#ROUNDED}: floats may differ by {@value #ROUNDED_PART} of an output's
+   * largest value.
+   */
+  public Verifier withRounded(boolean newRounded) {
+    return new Verifier(reference, compiler, contradictory, newRounded);
   }
 
   /** Compares results with stored ones, by the rules for the model's outputs. */
@@ -124,7 +139,9 @@ public final class Verifier {
             Tensor exact = truth.get(leaf);
             return exact != null && tensor.dtype().isFloat()
                 ? new Rule.Half(exact)
-                : Rules.of(graph, output, tensor);
+                : rounded && tensor.dtype() == DType.F32
+                    ? new Rule.Close(0, ROUNDED_PART * Comparison.largest(tensor))
+                    : Rules.of(graph, output, tensor);
           };
       comparisons.addAll(Comparison.all(output.name(), ours, theirs, rules));
       if (theirs instanceof Tensor tensor) {

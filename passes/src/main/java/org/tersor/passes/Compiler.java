@@ -259,7 +259,7 @@ public final class Compiler {
     }
     Graph prepared = prepare(graph, options);
     List<Target> known = backend.artifactTargets();
-    List<Target> all = Stream.concat(known.stream(), backend.foreignTargets().stream()).toList();
+    List<Target> all = Stream.concat(known.stream(), backend.namedTargets().stream()).toList();
     List<Target> wanted =
         targets.isEmpty()
             ? known

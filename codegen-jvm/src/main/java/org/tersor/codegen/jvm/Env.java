@@ -159,6 +159,7 @@ final class Env {
                         ? 1
                         : vectorBytes
                             / VectorCode.castBytes(c.a().type().scalar(), c.type().scalar()));
+            case Expr.Dot2 d -> Math.min(limit(d.acc()), Math.min(limit(d.a()), limit(d.b())));
             case Expr.Dot4 d -> Math.min(limit(d.acc()), Math.min(limit(d.a()), limit(d.b())));
             case Expr.IntConst c -> Integer.MAX_VALUE;
             case Expr.FloatConst c -> Integer.MAX_VALUE;

@@ -90,6 +90,7 @@ final class ExprCode {
       case Expr.Select s -> select(s, lo, k, mask);
       case Expr.Cast c -> cast(c, lo, k, mask);
       case Expr.Bits b -> bits(b, lo, k);
+      case Expr.Dot2 d -> throw new IllegalStateException("no JVM target has " + d);
       case Expr.Dot4 d ->
           lanes.map(
               Scalar.I32,

@@ -88,6 +88,7 @@ final class CExprs {
                   + ")";
       case Expr.Cast c -> cast(c);
       case Expr.Bits b -> bits(b);
+      case Expr.Dot2 d -> ops.dot2(t, value(d.acc()), value(d.a()), value(d.b()));
       case Expr.Dot4 d -> ops.dot4(t, value(d.acc()), value(d.a()), value(d.b()));
       case Expr.Reduce r ->
           isMask(r.a().type())
@@ -149,7 +150,7 @@ final class CExprs {
         yield masks.shuffle(mask(s.a(), width), mask(s.b(), width), from, s.lanes(), width);
       }
       case Expr.LaneLt l -> masks.laneLt(value(l.count()), lanes, width);
-      case Expr.FloatConst _, Expr.Fma _, Expr.Dot4 _, Expr.Reduce _, Expr.Ramp _ ->
+      case Expr.FloatConst _, Expr.Fma _, Expr.Dot2 _, Expr.Dot4 _, Expr.Reduce _, Expr.Ramp _ ->
           throw new IllegalStateException("not a vector of bool: " + e);
     };
   }
@@ -174,6 +175,7 @@ final class CExprs {
       case Expr.IntConst _,
           Expr.FloatConst _,
           Expr.Fma _,
+          Expr.Dot2 _,
           Expr.Dot4 _,
           Expr.Reduce _,
           Expr.Broadcast _,

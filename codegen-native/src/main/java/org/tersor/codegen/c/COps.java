@@ -124,7 +124,16 @@ final class COps {
 
   private String call(
       String scalar, Scalar s, Type t, IntFunction<Optional<String>> simd, String... args) {
-    List<Scalar> params = Collections.nCopies(args.length, s);
+    return call(scalar, s, Collections.nCopies(args.length, s), t, simd, args);
+  }
+
+  private String call(
+      String scalar,
+      Scalar s,
+      List<Scalar> params,
+      Type t,
+      IntFunction<Optional<String>> simd,
+      String... args) {
     return lift.lift(scalar, s, params, t.lanes(), scalar, simd)
         + "("
         + String.join(", ", args)
@@ -220,6 +229,32 @@ final class COps {
                   .collect(Collectors.joining(" + ", "return (int32_t)((uint32_t)a + ", ");")));
     }
     return call("tsr_dot4", Scalar.I32, t, this::dot4, acc, a, b);
+  }
+
+  /** Only the instruction set that has it: others get other operations. */
+  String dot2(Type t, String acc, String a, String b) {
+    String f = CUnit.scalar(Scalar.F32);
+    String i = CUnit.scalar(Scalar.I32);
+    // One lane of a register.
+    unit.helper(
+        "tsr_dot2",
+        f,
+        "%s a, %2$s b, %2$s c".formatted(f, i),
+        () ->
+            "__m128 s = _mm_set_ss(a); __m128i x = _mm_cvtsi32_si128(b), y = _mm_cvtsi32_si128(c); "
+                + DOT2.formatted("s", "x", "y")
+                + " return _mm_cvtss_f32(s);");
+    List<Scalar> params = List.of(Scalar.F32, Scalar.I32, Scalar.I32);
+    return call("tsr_dot2", Scalar.F32, params, t, this::dot2, acc, a, b);
+  }
+
+  private static final String DOT2 =
+      "__asm__(\"vdpbf16ps %%2, %%1, %%0\" : \"+v\"(%s) : \"v\"(%s), \"v\"(%s));";
+
+  private Optional<String> dot2(int lanes) {
+    return unit.isa().registers(lanes * 4)
+        ? Optional.of(DOT2.formatted("a", "b", "c") + " return a;")
+        : Optional.empty();
   }
 
   private Optional<String> dot4(int lanes) {

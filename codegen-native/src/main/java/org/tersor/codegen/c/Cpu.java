@@ -19,6 +19,7 @@ final class Cpu {
       case AVX2 -> List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt");
       case AVX512 -> with(needs(Isa.AVX2), "avx512f", "avx512bw", "avx512dq", "avx512vl");
       case AVX512VNNI -> with(needs(Isa.AVX512), "avx512_vnni");
+      case AVX512BF16 -> with(needs(Isa.AVX512VNNI), "avx512_bf16");
       case NEON -> List.of("asimd");
     };
   }

@@ -15,6 +15,7 @@ enum Isa {
   AVX2(32, "-mavx -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt"),
   AVX512(64, AVX2.flags + " -mavx512f -mavx512bw -mavx512dq -mavx512vl"),
   AVX512VNNI(64, AVX512.flags + " -mavx512vnni"),
+  AVX512BF16(64, AVX512VNNI.flags + " -mavx512bf16"),
   /** Every AArch64 processor: NEON with multiply-adds; conversions of halves are integer code. */
   NEON(16, "");
 
@@ -27,6 +28,9 @@ enum Isa {
   }
 
   static Isa of(Target target) {
+    if (target.has(Target.Feature.BF16_DOT)) {
+      return AVX512BF16;
+    }
     if (target.has(Target.Feature.DOT4) && target.vectorBytes() == 64) {
       return AVX512VNNI;
     }
@@ -93,6 +97,10 @@ enum Isa {
   }
 
   boolean vnni() {
-    return this == AVX512VNNI;
+    return this == AVX512VNNI || bf16();
+  }
+
+  boolean bf16() {
+    return this == AVX512BF16;
   }
 }

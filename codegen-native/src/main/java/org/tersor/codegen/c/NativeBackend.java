@@ -37,7 +37,7 @@ public final class NativeBackend implements Backend.OfProgram {
 
   @Override
   public List<Target> targets() {
-    return Stream.of("avx512vnni", "avx512", "avx2", "scalar")
+    return Stream.of("avx512vnni", "avx512bf16", "avx512", "avx2", "scalar")
         .map(Target::nativeTarget)
         .filter(t -> Cpu.supports(Isa.of(t)))
         .toList();
@@ -97,8 +97,8 @@ public final class NativeBackend implements Backend.OfProgram {
   }
 
   @Override
-  public List<Target> foreignTargets() {
-    return List.of(Target.nativeTarget("neon"));
+  public List<Target> namedTargets() {
+    return Stream.of("avx512bf16", "neon").map(Target::nativeTarget).toList();
   }
 
   @Override

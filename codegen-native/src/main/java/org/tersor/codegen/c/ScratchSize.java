@@ -165,6 +165,7 @@ final class ScratchSize {
       case Expr.IntConst _, Expr.FloatConst _ -> true;
       case Expr.Var v -> known.contains(v.name());
       case Expr.Load _,
+          Expr.Dot2 _,
           Expr.Dot4 _,
           Expr.Reduce _,
           Expr.Shuffle _,

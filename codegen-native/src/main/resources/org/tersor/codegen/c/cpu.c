@@ -23,7 +23,11 @@ static uint32_t allowed(void) {
   const uint32_t need512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
   if ((low & 0xe6u) != 0xe6u || (b[1] & need512) != need512) return has;
   has |= 1u << LEVEL_AVX512;
-  if (b[2] & 1u << 11) has |= 1u << LEVEL_AVX512VNNI;
+  if (!(b[2] & 1u << 11)) return has;
+  has |= 1u << LEVEL_AVX512VNNI;
+  if (b[0] < 1) return has;
+  cpuid(7, 1, a);
+  if (a[0] & 1u << 5) has |= 1u << LEVEL_AVX512BF16;
   return has;
 }
 

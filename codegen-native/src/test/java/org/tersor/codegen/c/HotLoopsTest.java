@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,13 +27,16 @@ class HotLoopsTest {
   /** Products in a loop, from which on it is one of a tile. */
   private static final int TILE = 8;
 
+  /** What is rounded to BF16 on targets that do. */
+  private static final Set<HotModels> ROUNDED = Set.of(HotModels.GEMM, HotModels.POINTWISE);
+
   /** Products of vectors in the inner loop of a tile, at least. */
   private record Expected(
       String register, String ofFloats, String ofBytes, int floats, int bytes) {}
 
   private static Expected expected(String target) {
     return switch (target) {
-      case "avx512vnni" -> new Expected("zmm", "vfmadd231ps", "vpdpbusd", 16, 16);
+      case "avx512vnni", "avx512bf16" -> new Expected("zmm", "vfmadd231ps", "vpdpbusd", 16, 16);
       case "avx512" -> new Expected("zmm", "vfmadd231ps", "vpmaddwd", 16, 24);
       case "avx2" -> new Expected("ymm", "vfmadd231ps", "vpmaddwd", 8, 8);
       default -> throw new IllegalArgumentException(target);
@@ -40,7 +44,7 @@ class HotLoopsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"avx512vnni", "avx512", "avx2"})
+  @ValueSource(strings = {"avx512vnni", "avx512bf16", "avx512", "avx2"})
   void instructionsOfHotLoops(String name) {
     assumeTrue(Toolchain.unavailable().isEmpty(), () -> Toolchain.unavailable().orElse(""));
     assumeTrue(Toolchain.find("objdump").isPresent(), "objdump is not installed");
@@ -59,7 +63,11 @@ class HotLoopsTest {
           faults.addAll(calls(kernel, function));
           if (model.products() != HotModels.Products.NONE) {
             String product =
-                model.products() == HotModels.Products.BYTES ? expected.ofBytes : expected.ofFloats;
+                model.products() == HotModels.Products.BYTES
+                    ? expected.ofBytes
+                    : target.has(Target.Feature.BF16_DOT) && ROUNDED.contains(model)
+                        ? "vdpbf16ps"
+                        : expected.ofFloats;
             faults.addAll(narrow(kernel, function, product, expected.register));
             for (MachineLoops.Loop loop : function.innermost()) {
               long products = loop.count(product, expected.register);

@@ -48,6 +48,7 @@ class OperationsTest {
    */
   static List<Arguments> targets() {
     List<Arguments> list = new ArrayList<>();
+    IntStream.of(1, 4, 8, 16).forEach(n -> list.add(Arguments.of("avx512bf16", n)));
     if (Boolean.getBoolean("tersor.test.all")) {
       Kernels.TARGETS.forEach(
           t -> IntStream.of(1, 4, 8, 16).forEach(n -> list.add(Arguments.of(t, n))));
@@ -69,6 +70,12 @@ class OperationsTest {
     Expr b = load("b", s, lanes);
     Expr c = load("c", s, lanes);
     List<Case> cases = new ArrayList<>();
+    if (target.has(Target.Feature.BF16_DOT)) {
+      // All else is as without it.
+      Type words = new Type(Scalar.I32, lanes);
+      Expr dot = new Expr.Dot2(a, new Expr.Bits(words, b), new Expr.Bits(words, c));
+      return s == Scalar.F32 ? List.of(new Case("DOT2", s, dot)) : List.of();
+    }
     for (UnaryOp op : UnaryOp.values()) {
       boolean fits =
           switch (op) {

@@ -246,6 +246,9 @@ final class LoopExprBuilder extends LoopBaseVisitor<Expr> {
             alike(List.of(expr(context, 0, 3), expr(context, 1, 3), expr(context, 2, 3)));
         yield new Expr.Fma(x.get(0), x.get(1), x.get(2));
       }
+      case "dot2" ->
+          new Expr.Dot2(
+              visit(expr(context, 0, 3)), visit(expr(context, 1, 3)), visit(expr(context, 2, 3)));
       case "dot4" ->
           new Expr.Dot4(
               visit(expr(context, 0, 3)), visit(expr(context, 1, 3)), visit(expr(context, 2, 3)));

@@ -110,6 +110,18 @@ public sealed interface Expr {
   }
 
   /**
+   * Per lane of F32: {@code fma(low(a), low(b), fma(high(a), high(b), acc))}; a, b are I32 holding
+   * two BF16. Operands and results that are subnormal count as zeros of their sign. Source: Intel
+   * SDM, VDPBF16PS.
+   */
+  record Dot2(Expr acc, Expr a, Expr b) implements Expr {
+    @Override
+    public Type type() {
+      return acc.type();
+    }
+  }
+
+  /**
    * All lanes to a scalar by an explicit tree: while n > 1: n /= 2, lane i = lane i op lane i + n.
    */
   record Reduce(ReduceOp op, Expr a) implements Expr {

@@ -181,12 +181,8 @@ final class InterpreterExprs {
         Scalars a = scalar(b.a());
         yield frame -> InterpreterOps.canon(type, a.get(frame));
       }
-      case Expr.Dot4 d -> {
-        Scalars acc = scalar(d.acc());
-        Scalars a = scalar(d.a());
-        Scalars b = scalar(d.b());
-        yield frame -> InterpreterOps.dot4(acc.get(frame), a.get(frame), b.get(frame));
-      }
+      case Expr.Dot2 d -> three(InterpreterOps::dot2, d.acc(), d.a(), d.b());
+      case Expr.Dot4 d -> three(InterpreterOps::dot4, d.acc(), d.a(), d.b());
       case Expr.Reduce r -> reduce(r);
       case Expr.Broadcast b -> scalar(b.a());
       case Expr.Ramp r -> scalar(r.base());
@@ -199,6 +195,13 @@ final class InterpreterExprs {
         yield frame -> 0 < count.get(frame) ? 1 : 0;
       }
     };
+  }
+
+  private Scalars three(Three op, Expr first, Expr second, Expr third) {
+    Scalars a = scalar(first);
+    Scalars b = scalar(second);
+    Scalars c = scalar(third);
+    return frame -> op.apply(a.get(frame), b.get(frame), c.get(frame));
   }
 
   private Scalars two(InterpreterOps.Two op, Expr left, Expr right) {
@@ -254,6 +257,7 @@ final class InterpreterExprs {
           return out;
         };
       }
+      case Expr.Dot2 d -> three(own, InterpreterOps::dot2, d.acc(), d.a(), d.b());
       case Expr.Dot4 d -> three(own, InterpreterOps::dot4, d.acc(), d.a(), d.b());
       case Expr.Reduce r -> throw fault("reduce to a vector: " + r);
       case Expr.Broadcast b -> filled(own, scalar(b.a()));

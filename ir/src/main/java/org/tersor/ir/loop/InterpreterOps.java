@@ -316,6 +316,24 @@ final class InterpreterOps {
     return sum;
   }
 
+  /** One lane of {@link Expr.Dot2}. */
+  static long dot2(long acc, long a, long b) {
+    float high = fma(single(a & 0xFFFF0000L), single(b & 0xFFFF0000L), single(acc));
+    return Float.floatToRawIntBits(fma(single(a << 16), single(b << 16), high));
+  }
+
+  private static float single(long bits) {
+    return flushed(Float.intBitsToFloat((int) bits));
+  }
+
+  private static float fma(float a, float b, float c) {
+    return flushed(Math.fma(a, b, c));
+  }
+
+  private static float flushed(float x) {
+    return Math.abs(x) < Float.MIN_NORMAL ? Math.copySign(0, x) : x;
+  }
+
   private static IllegalStateException undefined(Object op, Scalar type) {
     return new IllegalStateException(op + " is not defined on " + type.text());
   }

@@ -12,8 +12,8 @@ import org.tersor.ir.schedule.Target;
  * Replaces what a target lacks by other loop IR, so that a backend implements few operations:
  * transcendental functions become the text of {@code math.kern}; a fused multiply-add becomes a
  * multiplication and an addition without {@link Target.Feature#FMA}; conversions of floats below 32
- * bits become integer operations (F16 stays with {@link Target.Feature#F16C}); Dot4 becomes shifts
- * and multiplications unless {@link Target#sumsBytes}.
+ * bits become integer operations (F16 stays with {@link Target.Feature#F16C}); Dot4 and Dot2 become
+ * shifts and multiplications unless {@link Target#sumsBytes} or {@link Target.Feature#BF16_DOT}.
  *
  * <p>Steps are bound by {@link Stmt.Let} before the statement that needs them. Expressions have no
  * side effects, so that changes nothing; masked loads keep their masks.
@@ -186,15 +186,16 @@ public final class Legalizer {
       case Expr.Fma f -> {
         Expr a = expr(f.a());
         Expr b = expr(f.b());
-        Expr c = expr(f.c());
-        yield target.has(Target.Feature.FMA)
-            ? new Expr.Fma(a, b, c)
-            : new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, a, b), c);
+        yield multiplyAdd(a, b, expr(f.c()));
       }
       case Expr.Select s ->
           new Expr.Select(expr(s.condition()), expr(s.then()), expr(s.otherwise()));
       case Expr.Cast c -> cast(new Expr.Cast(c.type(), expr(c.a()), c.inRange()));
       case Expr.Bits b -> new Expr.Bits(b.type(), expr(b.a()));
+      case Expr.Dot2 d -> {
+        Expr.Dot2 plain = new Expr.Dot2(expr(d.acc()), expr(d.a()), expr(d.b()));
+        yield target.has(Target.Feature.BF16_DOT) ? plain : dot2(plain);
+      }
       case Expr.Dot4 d -> {
         Expr.Dot4 plain = new Expr.Dot4(expr(d.acc()), expr(d.a()), expr(d.b()));
         yield target.sumsBytes() ? plain : dot4(plain);
@@ -205,6 +206,39 @@ public final class Legalizer {
       case Expr.Shuffle s -> new Expr.Shuffle(expr(s.a()), expr(s.b()), s.lanes());
       case Expr.LaneLt l -> new Expr.LaneLt(expr(l.count()), l.lanes());
     };
+  }
+
+  private Expr dot2(Expr.Dot2 d) {
+    Expr a = bind("a", d.a());
+    Expr b = bind("b", d.b());
+    Expr high =
+        flushedFma(
+            op(BinaryOp.AND, a, 0xFFFF0000), op(BinaryOp.AND, b, 0xFFFF0000), flushed(d.acc()));
+    return flushedFma(op(BinaryOp.SHL, a, 16), op(BinaryOp.SHL, b, 16), high);
+  }
+
+  private Expr multiplyAdd(Expr a, Expr b, Expr sum) {
+    return target.has(Target.Feature.FMA)
+        ? new Expr.Fma(a, b, sum)
+        : new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, a, b), sum);
+  }
+
+  /** As {@link #multiplyAdd} of what bits mean, without subnormal numbers. */
+  private Expr flushedFma(Expr a, Expr b, Expr sum) {
+    Type type = sum.type();
+    return flushed(
+        multiplyAdd(flushed(new Expr.Bits(type, a)), flushed(new Expr.Bits(type, b)), sum));
+  }
+
+  /** Subnormal numbers as zeros of their sign. */
+  private Expr flushed(Expr x) {
+    Expr number = bind("x", x);
+    Expr bits = bind("w", new Expr.Bits(x.type().withScalar(Scalar.I32), number));
+    Expr normal =
+        new Expr.Compare(
+            CompareOp.NE, op(BinaryOp.AND, bits, 0x7F800000), new Expr.IntConst(bits.type(), 0));
+    return new Expr.Select(
+        normal, number, new Expr.Bits(x.type(), op(BinaryOp.AND, bits, Integer.MIN_VALUE)));
   }
 
   private Expr dot4(Expr.Dot4 d) {

@@ -209,6 +209,7 @@ public final class LoopPrinter {
         expr(b.a(), 0);
         out.append(')');
       }
+      case Expr.Dot2 d -> call("dot2", d.acc(), d.a(), d.b());
       case Expr.Dot4 d -> call("dot4", d.acc(), d.a(), d.b());
       case Expr.Reduce r -> call("reduce_" + lower(r.op()), r.a());
       case Expr.Broadcast b -> trailing("broadcast", b.a(), Integer.toString(b.lanes()));

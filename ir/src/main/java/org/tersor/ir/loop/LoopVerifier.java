@@ -355,6 +355,7 @@ public final class LoopVerifier {
                 require(t.bytes() == b.type().bytes(), "bits of " + t + " as " + b.type());
                 require(hasBits(t) && hasBits(b.type()), "bool and index have no defined bits");
               });
+      case Expr.Dot2 d -> dot2(d);
       case Expr.Dot4 d ->
           same("dot4", d.acc(), List.of(d.a(), d.b()), d.acc().type().scalar() == Scalar.I32);
       case Expr.Reduce r ->
@@ -382,6 +383,15 @@ public final class LoopVerifier {
     Optional<Type> type = at(what, first);
     require(defined, what + " of " + first.type());
     others.forEach(o -> type.ifPresent(t -> operand(what, o, t)));
+  }
+
+  private void dot2(Expr.Dot2 d) {
+    Optional<Type> type = at("dot2", d.acc());
+    require(d.acc().type().scalar() == Scalar.F32, "dot2 of " + d.acc().type());
+    type.ifPresent(t -> {
+      operand("dot2", d.a(), t.withScalar(Scalar.I32));
+      operand("dot2", d.b(), t.withScalar(Scalar.I32));
+    });
   }
 
   private void shuffle(Expr.Shuffle s) {

@@ -63,6 +63,7 @@ public record LoopWork(long floats, long byteProducts, boolean isExact) {
           case Expr.Unary u -> floats(u.type(), isArithmetic(u.op()) ? 1 : 0);
           case Expr.Binary b -> floats(b.type(), isArithmetic(b.op()) ? 1 : 0);
           case Expr.Fma f -> floats(f.type(), 2);
+          case Expr.Dot2 d -> floats(d.type(), 4);
           case Expr.Dot4 d -> new LoopWork(0, 8L * d.type().lanes(), true);
           case Expr.Reduce r -> floats(r.type(), r.a().type().lanes() - 1);
           case Expr.Load _,
@@ -310,6 +311,7 @@ public record LoopWork(long floats, long byteProducts, boolean isExact) {
             Expr.Fma _,
             Expr.Cast _,
             Expr.Bits _,
+            Expr.Dot2 _,
             Expr.Dot4 _,
             Expr.Reduce _,
             Expr.Broadcast _,

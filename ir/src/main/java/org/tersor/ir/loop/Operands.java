@@ -18,6 +18,7 @@ public final class Operands {
       case Expr.Select s -> List.of(s.condition(), s.then(), s.otherwise());
       case Expr.Cast c -> List.of(c.a());
       case Expr.Bits b -> List.of(b.a());
+      case Expr.Dot2 d -> List.of(d.acc(), d.a(), d.b());
       case Expr.Dot4 d -> List.of(d.acc(), d.a(), d.b());
       case Expr.Reduce r -> List.of(r.a());
       case Expr.Broadcast b -> List.of(b.a());

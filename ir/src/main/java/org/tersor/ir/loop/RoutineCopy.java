@@ -71,6 +71,7 @@ final class RoutineCopy {
       // Over the lanes of the copy: "any lane" as the condition of a loop.
       case Expr.Reduce r -> lanes == 1 ? expr(r.a()) : new Expr.Reduce(r.op(), expr(r.a()));
       case Expr.Load x -> throw unfit(x);
+      case Expr.Dot2 x -> throw unfit(x);
       case Expr.Dot4 x -> throw unfit(x);
       case Expr.Broadcast x -> throw unfit(x);
       case Expr.Ramp x -> throw unfit(x);

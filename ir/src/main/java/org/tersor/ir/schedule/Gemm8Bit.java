@@ -17,7 +17,7 @@ import org.tersor.runtime.DimExpr;
  * signed: codes are shifted by 128 where they are not, and zero points leave the sum by {@code
  * sum((u - zu)(s - zs)) = sum(u s) - zu sum(s) - zs sum(u) + K zu zs}.
  */
-final class Gemm8Bit {
+final class Gemm8Bit implements PanelCodes {
   private final Scheduler scheduler;
   private final Contraction c;
   private final boolean dot4;
@@ -71,7 +71,8 @@ final class Gemm8Bit {
   }
 
   /** The code of a factor as Dot4 takes it, I32 in 0..255 or -128..127. */
-  KExpr code(Contraction.Factor factor) {
+  @Override
+  public KExpr code(Contraction.Factor factor) {
     return code(factor, factor);
   }
 
@@ -89,7 +90,8 @@ final class Gemm8Bit {
    * What makes codes of four stored bytes by exclusive or: adding 128 to a byte, or taking it away,
    * is to change its highest bit. Empty if the factor is not as stored.
    */
-  OptionalInt flip(Contraction.Factor factor) {
+  @Override
+  public OptionalInt flip(Contraction.Factor factor) {
     if (!(factor.value() instanceof KExpr.To to && to.a() instanceof KExpr.At)) {
       return OptionalInt.empty();
     }

@@ -53,6 +53,8 @@ final class GemmSchedule {
     FLOAT,
     /** Four bytes at a time into I32. */
     DOT4,
+    /** Two BF16 at a time into F32. */
+    DOT2,
     /** 8-bit integers as F32, exact up to 2^24, flushed into I32 every few hundred steps. */
     EXACT_F32
   }
@@ -68,6 +70,7 @@ final class GemmSchedule {
   private final boolean rowsOutside;
 
   private final Gemm8Bit integers;
+  private final Optional<Bf16Pairs> pairs;
   private final Panels panels;
   private final Optional<CodedColumn> coded;
   private Optional<CodedPanels> codes = Optional.empty();
@@ -81,20 +84,25 @@ final class GemmSchedule {
   /** Stands for the finished sum in the epilogue. */
   private final KExpr accumulator;
 
-  private GemmSchedule(Scheduler scheduler, Contraction c) {
+  private GemmSchedule(Scheduler scheduler, Contraction match) {
     this.scheduler = scheduler;
-    this.c = c;
     this.target = scheduler.target();
-    this.mode = !c.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
+    this.pairs =
+        CodedColumn.of(match).isPresent() ? Optional.empty() : Bf16Pairs.of(scheduler, match);
+    this.c = pairs.map(Bf16Pairs::product).orElse(match);
+    this.mode =
+        pairs.isPresent()
+            ? Mode.DOT2
+            : !c.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
     int elementBytes = c.fold().scalar().bytes();
     this.steering = scheduler.steering();
     boolean small = target.has(Target.Feature.SMALL_MEMORY);
     this.coded =
         mode == Mode.FLOAT && isWeight(scheduler, c.column())
             ? CodedColumn.of(c)
-                .filter(match -> match.sumsBytes(target) || CodedColumn.readsCodes(c, small))
+                .filter(codes -> codes.sumsBytes(target) || CodedColumn.readsCodes(c, small))
             : Optional.empty();
-    boolean dots = mode == Mode.DOT4 || coded.filter(match -> match.sumsBytes(target)).isPresent();
+    boolean dots = mode == Mode.DOT4 || coded.filter(codes -> codes.sumsBytes(target)).isPresent();
     List<GemmTile> tiles =
         GemmTile.choices(
             target,
@@ -114,8 +122,8 @@ final class GemmSchedule {
             tile,
             panelElement(),
             small && mode == Mode.EXACT_F32 ? integers.difference() : panelElement(),
-            mode == Mode.DOT4 ? 4 : 1,
-            integers);
+            mode == Mode.DOT4 ? 4 : mode == Mode.DOT2 ? 2 : 1,
+            pairs.<PanelCodes>map(each -> each).orElse(integers));
     this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
     this.fused = c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
@@ -155,6 +163,7 @@ final class GemmSchedule {
     return switch (mode) {
       case FLOAT -> c.fold().scalar();
       case DOT4 -> Scalar.U8;
+      case DOT2 -> Scalar.BF16;
       case EXACT_F32 -> Scalar.F32;
     };
   }
@@ -238,6 +247,7 @@ final class GemmSchedule {
     KExpr epilogue = split.epilogue();
     Optional<KExpr> start = split.start();
     steering.started(start);
+    pairs.ifPresent(scheduler::round);
     panels.prepare(coded.isEmpty());
     codes = coded.map(column -> new CodedPanels(scheduler, c, tile, column));
     LoopSchedule.Result code = tasks(epilogue, start);
@@ -436,7 +446,7 @@ final class GemmSchedule {
           isLong
               ? new BlockSums(registers, nest, sums, Scalar.F32, FLOAT_BLOCK).emit(start)
               : sums.emit(scalar, start);
-      case DOT4 -> sums.emit(scalar, start);
+      case DOT4, DOT2 -> sums.emit(scalar, start);
     };
   }
 
@@ -446,6 +456,9 @@ final class GemmSchedule {
   }
 
   private Expr multiplyAdd(Expr row, Expr column, Expr sum) {
+    if (mode == Mode.DOT2) {
+      return new Expr.Dot2(sum, row, column);
+    }
     if (mode == Mode.DOT4) {
       return integers.rowIsUnsigned()
           ? new Expr.Dot4(sum, row, column)

@@ -91,7 +91,7 @@ record GemmSums(
   private void step(
       Scalar scalar, Expr.Var[][] sums, Expr k, Panels.Column at, Panels.RowAccess access) {
     int lanes = tile.shape().lanes();
-    Type type = new Type(scalar, lanes);
+    Type type = new Type(panels.word(scalar), lanes);
     Expr[] vectors = new Expr[tile.shape().columns()];
     for (int v = 0; v < vectors.length; v++) {
       vectors[v] = nest.let("c", at.load(nest, k, v, type));

@@ -25,7 +25,7 @@ import org.tersor.runtime.DimExpr;
 
 /**
  * Operands of a {@link GemmSchedule} in the order in which its inner loop reads them. {@code group}
- * successive k share one step (4 bytes for Dot4, else 1).
+ * successive k share one step (4 bytes for Dot4, 2 BF16 for Dot2, else 1).
  */
 final class Panels {
   /** Steps of an inner loop below which packing the rows pays: they make one long loop. */
@@ -37,7 +37,7 @@ final class Panels {
   private final Scalar element;
   private final Scalar kept;
   private final int group;
-  private final Gemm8Bit integers;
+  private final PanelCodes codes;
   private final boolean columnAtLoad;
   private final boolean rowInPlace;
   private final KRuns runs;
@@ -57,14 +57,14 @@ final class Panels {
       Scalar element,
       Scalar kept,
       int group,
-      Gemm8Bit integers) {
+      PanelCodes codes) {
     this.scheduler = scheduler;
     this.c = c;
     this.tile = tile;
     this.element = element;
     this.kept = kept;
     this.group = group;
-    this.integers = integers;
+    this.codes = codes;
     this.columnAtLoad = isWeight(c.column());
     this.columnBatch = c.batch().stream().filter(c.column().axes()::contains).toList();
     this.rowBatch = c.batch().stream().filter(c.row().axes()::contains).toList();
@@ -120,7 +120,7 @@ final class Panels {
     DimExpr run = inPlace.inner().extent();
     boolean whole = run.isConst() && run.constValue() % group == 0;
     boolean overlaps = columnAtLoad && run.isConst() && run.constValue() >= group;
-    if (integers.flip(c.row()).isEmpty() || !(whole || overlaps)) {
+    if (codes.flip(c.row()).isEmpty() || !(whole || overlaps)) {
       return false;
     }
     Affine index =
@@ -164,7 +164,7 @@ final class Panels {
 
   /** Element of a factor as a panel stores it. */
   private KExpr stored(Contraction.Factor factor, Scalar as) {
-    return K.castInRange(as, group > 1 ? integers.code(factor) : factor.whole());
+    return K.castInRange(as, group > 1 ? codes.code(factor) : factor.whole());
   }
 
   /** A k and whether its product belongs to the sum. */
@@ -213,8 +213,8 @@ final class Panels {
     Positions.decompose(position, x, replacement);
     Positions.decompose(place.k, c.k(), replacement);
     KExpr inside = K.and(K.lt(position, K.dim(extent)), place.counts);
-    boolean bytes = group > 1;
-    KExpr value = KExprs.substitute(bytes ? integers.code(factor) : factor.whole(), replacement);
+    boolean words = group > 1;
+    KExpr value = KExprs.substitute(words ? codes.code(factor) : factor.whole(), replacement);
     KExpr outside = K.literal(value.scalar(), 0L);
     KExpr guarded = K.castInRange(as, new KExpr.If(inside, value, outside));
     List<Axis> axes = new ArrayList<>(batch);
@@ -276,7 +276,7 @@ final class Panels {
             c,
             tile,
             name,
-            group == 1 ? stored(c.column(), element) : integers.code(c.column()),
+            group == 1 ? stored(c.column(), element) : codes.code(c.column()),
             group)
         .pack(n0);
     return new Column(new Buf(name, element, List.of(size)), index(0), tile, group);
@@ -334,9 +334,14 @@ final class Panels {
     return plus(plus(batch, times(block, nest.dim(perBlock))), inside);
   }
 
-  /** Four codes of the row factor as Dot4 takes them, from what {@link RowAccess} reads. */
+  /** Scalar that a step reads, of products whose sums are of that. */
+  Scalar word(Scalar sum) {
+    return group > 1 ? Scalar.I32 : sum;
+  }
+
+  /** A word of the row factor as Dot4 or Dot2 takes it, from what {@link RowAccess} reads. */
   Expr codes(Expr read) {
-    int flip = rowInPlace && group > 1 ? integers.flip(c.row()).orElseThrow() : 0;
+    int flip = rowInPlace && group > 1 ? codes.flip(c.row()).orElseThrow() : 0;
     return flip == 0
         ? read
         : new Expr.Binary(BinaryOp.XOR, read, new Expr.IntConst(read.type(), flip));
@@ -355,9 +360,9 @@ final class Panels {
       nest.with(inner, k, 1, () -> result[0] = nest.lower(value));
       return result[0];
     }
-    KExpr codes = KRuns.of(c.k(), c.row().value()).row();
+    KExpr stored = KRuns.of(c.k(), c.row().value()).row();
     KExpr.At at =
-        KExprs.all(Affine.canonical(KExprs.substitute(codes, replacement)), KExpr.At.class)
+        KExprs.all(Affine.canonical(KExprs.substitute(stored, replacement)), KExpr.At.class)
             .getFirst();
     Axis step = new Axis(inner.name() + "#step", runSteps());
     KExpr grouped = K.mul(new KExpr.AxisRef(step), K.index(group));

@@ -13,8 +13,10 @@ import org.tersor.runtime.DimExpr;
  * @param load launches that depend on constants only (weight packing): run once when the artifact
  *     is loaded
  * @param run launches of every call, in order
+ * @param rounded products of F32 whose factors are rounded to BF16
  */
-public record Scheduled(List<Temporary> temporaries, List<Launch> load, List<Launch> run) {
+public record Scheduled(
+    List<Temporary> temporaries, List<Launch> load, List<Launch> run, int rounded) {
   public Scheduled {
     temporaries = List.copyOf(temporaries);
     load = List.copyOf(load);

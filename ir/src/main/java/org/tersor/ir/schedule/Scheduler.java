@@ -28,6 +28,9 @@ public final class Scheduler {
   private final List<Scheduled.Launch> load = new ArrayList<>();
   private final List<Scheduled.Launch> run = new ArrayList<>();
 
+  /** Products that were rounded. */
+  private int rounded;
+
   /** What was chosen for the present stage. */
   private Optional<ScheduleChoice> choice = Optional.empty();
 
@@ -80,7 +83,8 @@ public final class Scheduler {
           List.of(),
           List.of(
               new Scheduled.Launch(
-                  program.function(), buffers, program.dims(), program.tasks(), Optional.empty())));
+                  program.function(), buffers, program.dims(), program.tasks(), Optional.empty())),
+          0);
     }
     Steering steering = Steering.of(kernel, target, hint);
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering, schedules);
@@ -94,7 +98,10 @@ public final class Scheduler {
     stages.forEach(stage -> scheduler.stage(stage, stages));
     steering.finish();
     return new Scheduled(
-        List.copyOf(scheduler.temporaries.values()), scheduler.load, scheduler.run);
+        List.copyOf(scheduler.temporaries.values()),
+        scheduler.load,
+        scheduler.run,
+        scheduler.rounded);
   }
 
   /** What is no matrix product reads the border in place, if its guards can leave the interior. */
@@ -226,6 +233,12 @@ public final class Scheduler {
 
   private boolean isInput(Buf buffer) {
     return kernel.inputs().stream().anyMatch(b -> b.name().equals(buffer.name()));
+  }
+
+  /** Makes rows of BF16 for a product. */
+  void round(Bf16Pairs pairs) {
+    rounded++;
+    auxiliary(pairs.rounding(), false);
   }
 
   /** Declares a buffer of the schedule. */

@@ -6,8 +6,8 @@ import java.util.Set;
 
 /**
  * What code is generated for. Names are spelled as on the command line: {@code jvm512}, {@code
- * jvm256}, {@code jvm128}, {@code jvm-plain}, {@code avx512vnni}, {@code avx512}, {@code avx2},
- * {@code scalar}, {@code neon} (AArch64), {@code cuda}.
+ * jvm256}, {@code jvm128}, {@code jvm-plain}, {@code avx512bf16}, {@code avx512vnni}, {@code
+ * avx512}, {@code avx2}, {@code scalar}, {@code neon} (AArch64), {@code cuda}.
  *
  * @param vectorBytes bytes of a vector register; 0: no vectors, the backend's own compiler
  *     vectorises plain loops
@@ -32,6 +32,8 @@ public record Target(
     DOT4,
     /** Pairs of 16-bit products summed into 32 bits (vpmaddwd; NEON in two instructions). */
     MADD16,
+    /** Dot2 in one instruction: products with weights of F32 are those of BF16. */
+    BF16_DOT,
     /** Not of the machine: weights stay codes even where numbers made once would be faster. */
     SMALL_MEMORY
   }
@@ -82,6 +84,11 @@ public record Target(
   /** A native target by name; throws if there is none. */
   public static Target nativeTarget(String name) {
     return switch (name) {
+      case "avx512bf16" -> {
+        Set<Feature> all = EnumSet.copyOf(nativeTarget("avx512vnni").features());
+        all.add(Feature.BF16_DOT);
+        yield new Target(name, Kind.NATIVE, 64, 32, all);
+      }
       case "avx512vnni" ->
           new Target(
               name,

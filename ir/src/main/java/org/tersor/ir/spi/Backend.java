@@ -47,10 +47,10 @@ public sealed interface Backend {
     }
 
     /**
-     * Targets of other processors: an artifact may be for one of them, if it is named; nothing of
-     * it runs here.
+     * Targets that an artifact is for only if they are named: those of other processors, of which
+     * nothing runs here, and those that round more.
      */
-    default List<Target> foreignTargets() {
+    default List<Target> namedTargets() {
       return List.of();
     }
 

@@ -24,6 +24,9 @@ public record Program(
     Map<String, String> facts,
     Map<Plan.Call, ScheduleChoice> choices) {
 
+  /** Fact: how many products have factors that are rounded, which a user has asked for. */
+  public static final String ROUNDED = "rounded to bfloat16";
+
   /** A program of which nothing is known about its schedules. */
   public Program(
       Plan plan,

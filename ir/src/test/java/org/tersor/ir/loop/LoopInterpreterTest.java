@@ -148,6 +148,23 @@ class LoopInterpreterTest {
     assertArrayEquals(new int[] {expected}, (int[]) evaluate(Scalar.I32, in, value));
   }
 
+  /** 1 + 3 * 4 (high) + 2 * -8 (low); what is subnormal counts as zero. */
+  @Test
+  void dot2SumsPairsOfBf16() {
+    int[] in = {Float.floatToRawIntBits(1), 0x40404000, 0x4080C100};
+    assertEquals(-3, dot2(in));
+    assertEquals(0, dot2(new int[] {1, 0x00400040, 0x7F007F00}));
+    // 2^-100 * 2^-40 is subnormal.
+    assertEquals(0, dot2(new int[] {0, 0x0D800000, 0x2B800000}));
+    assertTrue(Float.isNaN(dot2(new int[] {0, 0x7F800000, 0})));
+  }
+
+  private static float dot2(int[] in) {
+    Expr acc = new Expr.Bits(Type.F32, word(0));
+    Expr bits = new Expr.Bits(Type.I32, new Expr.Dot2(acc, word(1), word(2)));
+    return Float.intBitsToFloat(((int[]) evaluate(Scalar.I32, in, bits))[0]);
+  }
+
   private static Expr word(int i) {
     return new Expr.Load(Type.I32, "in", index(i), Optional.empty());
   }

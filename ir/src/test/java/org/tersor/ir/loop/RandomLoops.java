@@ -206,6 +206,11 @@ final class RandomLoops {
         if (scalar == Scalar.I32) {
           return new Expr.Dot4(expr(type, depth - 1), expr(type, depth - 1), expr(type, depth - 1));
         }
+        if (scalar == Scalar.F32 && random.nextBoolean()) {
+          Type words = type.withScalar(Scalar.I32);
+          return new Expr.Dot2(
+              expr(type, depth - 1), expr(words, depth - 1), expr(words, depth - 1));
+        }
         if (type.equals(Type.F32) || type.equals(Type.BOOL)) {
           return new Expr.Reduce(
               scalar == Scalar.F32 ? ReduceOp.MAX : ReduceOp.OR,

@@ -57,6 +57,7 @@ public final class ProgramBuilder {
   private final Set<Integer> scratch = new TreeSet<>();
 
   private final Map<String, String> moreFacts = new TreeMap<>();
+  private int rounded;
   private final Map<Plan.Call, ScheduleChoice> choices = new LinkedHashMap<>();
   private int foldedKernels;
 
@@ -263,6 +264,7 @@ public final class ProgramBuilder {
 
   private void launch(
       KernelCall call, Scheduled scheduled, Map<String, Integer> names, boolean folded) {
+    rounded += scheduled.rounded();
     for (Scheduled.Temporary temporary : scheduled.temporaries()) {
       boolean kept = temporary.packed() || folded;
       int buffer =
@@ -485,6 +487,9 @@ public final class ProgramBuilder {
             + loadSteps.size()
             + " at load");
     wantedSchedules().ifPresent(text -> facts.put("schedules", text));
+    if (rounded > 0) {
+      facts.put(Program.ROUNDED, rounded + " products of float32");
+    }
     facts.put("views", lowered.views().size() + " nodes without code");
     facts.put("folded", foldedKernels + " kernels computed at load");
     long weights =
