@@ -247,6 +247,6 @@ final class BenchCommand implements Callable<Integer> {
           "ONNX Runtime: %s; Tersor is %.2f times as fast (%d rounds, spread %.0f %%)",
           Common.millis(result.ortMs()), result.ratio(), result.rounds(), 100 * result.spread());
     }
-    options.notes().forEach(note -> options.common.say("  note: %s", note));
+    options.common.notes(options.notes());
   }
 }

@@ -5,9 +5,12 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
@@ -19,6 +22,9 @@ import picocli.CommandLine.Spec;
 
 /** What every command takes and how it prints. */
 final class Common {
+  /** Lines that notes of one pass take. */
+  private static final int NOTES_OF_A_PASS = 4;
+
   @Spec(Spec.Target.MIXEE)
   private CommandSpec spec;
 
@@ -56,6 +62,32 @@ final class Common {
       out().println(String.format(Locale.ROOT, format, arguments));
       out().flush();
     }
+  }
+
+  /** Prints what passes have told, unless JSON is wanted, which has it all. */
+  void notes(List<String> notes) {
+    shortened(notes).forEach(note -> say("  note: %s", note));
+  }
+
+  /** The first notes of each pass, and how many more it has. */
+  static List<String> shortened(List<String> notes) {
+    Map<String, List<String>> byPass =
+        notes.stream()
+            .collect(
+                Collectors.groupingBy(
+                    note -> note.contains(": ") ? note.substring(0, note.indexOf(": ")) : note,
+                    LinkedHashMap::new,
+                    Collectors.toList()));
+    List<String> shown = new ArrayList<>();
+    byPass.forEach((pass, all) -> {
+      // A line that says how many more takes the place of one.
+      int kept = all.size() <= NOTES_OF_A_PASS ? all.size() : NOTES_OF_A_PASS - 1;
+      shown.addAll(all.subList(0, kept));
+      if (kept < all.size()) {
+        shown.add("%s: %d more; --json lists all".formatted(pass, all.size() - kept));
+      }
+    });
+    return shown;
   }
 
   /** Prints an object as JSON if that is wanted. */

@@ -103,7 +103,7 @@ final class CompileCommand implements Callable<Integer> {
         Common.bytes(Files.size(output)),
         targets.isEmpty() ? "" : " for " + String.join(", ", targets),
         seconds);
-    options.notes().forEach(note -> options.common.say("  note: %s", note));
+    options.common.notes(options.notes());
     return Exit.OK;
   }
 

@@ -85,7 +85,7 @@ final class InspectCommand implements Callable<Integer> {
     json.put("contradictions", options.contradictions());
     options.contradictions().forEach(c -> options.common.say("  contradiction: %s", c));
     json.put("notes", options.notes());
-    options.notes().forEach(note -> options.common.say("  note: %s", note));
+    options.common.notes(options.notes());
     if (graphWanted) {
       options.common.say("%s", GraphText.of(shown));
       json.put("graph", GraphText.of(shown));

@@ -67,7 +67,7 @@ record PerplexityTask(
     }
     Graph graph =
         recipe.apply(compiler, imported, samples, options.backend, options.compileOptions());
-    options.notes().forEach(note -> options.common.say("  note: %s", note));
+    options.common.notes(options.notes());
     if (save.isPresent()) {
       compiler.write(compiler.exportable(graph, options.compileOptions()), save.get(), Map.of());
     }

@@ -77,7 +77,7 @@ final class QuantizeReport {
       result.choices().forEach(choice -> options.common.say("    %s", choice));
     }
     noise();
-    options.notes().forEach(note -> options.common.say("  note: %s", note));
+    options.common.notes(options.notes());
     judged.lines(Files.size(output), floatBytes).forEach(line -> options.common.say("%s", line));
     if (quantize.report.isPresent() && result.diagnosis().isPresent()) {
       HtmlReport.write(

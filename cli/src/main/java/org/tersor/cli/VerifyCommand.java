@@ -178,7 +178,7 @@ final class VerifyCommand implements Callable<Integer> {
       say("Tersor", o.tersor());
       say("reference", o.reference());
     }
-    notes.forEach(note -> options.common.say("  note: %s", note));
+    options.common.notes(notes);
   }
 
   private void say(String side, Witness.Distance d) {

@@ -45,6 +45,16 @@ class CommandLineTest {
   }
 
   @Test
+  void notesOfAPassAreShortened() {
+    assertEquals(
+        List.of("fold: a", "fold: b", "fold: c", "fold: 2 more; --json lists all", "cse: x", "y"),
+        Common.shortened(
+            List.of("fold: a", "fold: b", "cse: x", "fold: c", "fold: d", "y", "fold: e")));
+    List<String> four = List.of("p: 1", "p: 2", "p: 3", "p: 4");
+    assertEquals(four, Common.shortened(four));
+  }
+
+  @Test
   void inspectTellsInputsAndOperators() throws IOException {
     JsonNode json = tersor("inspect", model(), "--json").json();
     assertEquals("f32[N, 1, 28, 28]", json.path("inputs").path(0).path("type").asText());
