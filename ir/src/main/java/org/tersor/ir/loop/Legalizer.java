@@ -11,9 +11,10 @@ import org.tersor.ir.schedule.Target;
 /**
  * Replaces what a target lacks by other loop IR, so that a backend implements few operations:
  * transcendental functions become the text of {@code math.kern}; a fused multiply-add becomes a
- * multiplication and an addition without {@link Target.Feature#FMA}; conversions of floats below 32
- * bits become integer operations (F16 stays with {@link Target.Feature#F16C}); Dot4 and Dot2 become
- * shifts and multiplications unless {@link Target#sumsBytes} or {@link Target.Feature#BF16_DOT}.
+ * multiplication and an addition without {@link Target.Feature#FMA}, but for those of the routines,
+ * which are exact everywhere; conversions of floats below 32 bits become integer operations (F16
+ * stays with {@link Target.Feature#F16C}); Dot4 and Dot2 become shifts and multiplications unless
+ * {@link Target#sumsBytes} or {@link Target.Feature#BF16_DOT}.
  *
  * <p>Steps are bound by {@link Stmt.Let} before the statement that needs them. Expressions have no
  * side effects, so that changes nothing; masked loads keep their masks.
@@ -23,6 +24,10 @@ public final class Legalizer {
   private final Set<String> used = new HashSet<>();
   private final Set<String> registers = new HashSet<>();
   private int next;
+
+  /** A multiply-add of a routine stays one, so that every target computes the same bits. */
+  private boolean inRoutine;
+
   private List<Stmt> pre = new ArrayList<>();
   private Map<Expr, Expr> done = new HashMap<>();
 
@@ -218,7 +223,7 @@ public final class Legalizer {
   }
 
   private Expr multiplyAdd(Expr a, Expr b, Expr sum) {
-    return target.has(Target.Feature.FMA)
+    return target.has(Target.Feature.FMA) || inRoutine
         ? new Expr.Fma(a, b, sum)
         : new Expr.Binary(BinaryOp.ADD, new Expr.Binary(BinaryOp.MUL, a, b), sum);
   }
@@ -311,12 +316,15 @@ public final class Legalizer {
     for (int i = 0; i < arguments.size(); i++) {
       copy.define(routine.parameters().get(i).name(), bind("x", arguments.get(i)));
     }
+    boolean within = inRoutine;
+    inRoutine = true;
     for (Stmt s : routine.body()) {
       statement(copy.statement(s), pre);
     }
     Map<Expr, Expr> outer = done;
     done = new HashMap<>();
     Expr result = bind(routine.name(), expr(copy.expr(routine.result())));
+    inRoutine = within;
     done = outer;
     done.put(call, result);
     return result;

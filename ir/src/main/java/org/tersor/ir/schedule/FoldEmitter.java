@@ -56,15 +56,15 @@ final class FoldEmitter {
 
   Expr emit(KExpr.Fold fold, Optional<NestEmitter.Guard> guard) {
     boolean outerVector = nest.vectorLanes(fold).isPresent() || nest.isVector(guard);
-    Axis innermost = fold.axes().getLast();
     boolean inVectors =
-        !outerVector && foldLanes > 1 && guard.isEmpty() && foldsInVectors(fold, innermost);
+        !outerVector && foldLanes > 1 && guard.isEmpty() && foldsInVectors(fold, foldLanes);
     int lanes = inVectors ? foldLanes : nest.vectorLanes(fold).orElse(1);
     Expr.Var sum = new Expr.Var(new Type(fold.scalar(), lanes), nest.fresh("acc"));
     nest.emit(new Stmt.Local(sum.name(), identity(fold.op(), sum.type())));
     Job job = new Job(fold, guard, sum, inVectors);
     boolean selects = fold.op() == ReduceOp.MAX || fold.op() == ReduceOp.MIN;
-    if (selects && !inVectors && isShort(fold, fold.axes(), target.maxUnroll())) {
+    boolean fixed = fold.axes().stream().allMatch(axis -> turns(axis).isPresent());
+    if (selects && !inVectors && fixed && isShort(fold, fold.axes(), target.maxUnroll())) {
       unrolled(job, fold.axes(), new boolean[] {true});
     } else {
       loops(job, fold.axes());
@@ -81,14 +81,33 @@ final class FoldEmitter {
       return;
     }
     Axis axis = axes.getFirst();
-    for (long i = 0; i < axis.extent().constValue(); i++) {
+    Turns turns = turns(axis).orElseThrow();
+    for (long i = turns.from; i < turns.to; i++) {
       nest.with(axis, index(i), 1, () -> unrolled(job, axes.subList(1, axes.size()), first));
     }
   }
 
-  private boolean foldsInVectors(KExpr.Fold fold, Axis axis) {
+  private record Turns(long from, long to) {}
+
+  /** The positions that a fold takes on an axis, if they are constants. */
+  private Optional<Turns> turns(Axis axis) {
+    Optional<WindowTaps.Range> range = nest.limit(axis);
+    if (range.isEmpty()) {
+      return axis.extent().isConst()
+          ? Optional.of(new Turns(0, axis.extent().constValue()))
+          : Optional.empty();
+    }
+    return range.get().from() instanceof KExpr.IntLit from
+            && range.get().to() instanceof KExpr.IntLit to
+        ? Optional.of(new Turns(from.value(), to.value()))
+        : Optional.empty();
+  }
+
+  /** Whether a fold of scalars can be one of vectors along its innermost axis. */
+  static boolean foldsInVectors(KExpr.Fold fold, int lanes) {
+    Axis axis = fold.axes().getLast();
     // Half a vector at least, or the mask and the sum across lanes cost more than scalars.
-    if (axis.extent().isConst() && axis.extent().constValue() * 2 < foldLanes) {
+    if (axis.extent().isConst() && axis.extent().constValue() * 2 < lanes) {
       return false;
     }
     boolean any = false;
@@ -114,12 +133,16 @@ final class FoldEmitter {
     Runnable rest = () -> loops(job, axes.subList(1, axes.size()));
     if (job.inVectors && axes.size() == 1) {
       vectors(job, axis, rest);
-    } else if (isShort(job.fold, axes, maxUnroll)) {
-      for (long i = 0; i < axis.extent().constValue(); i++) {
+    } else if (turns(axis).isPresent() && isShort(job.fold, axes, maxUnroll)) {
+      Turns turns = turns(axis).orElseThrow();
+      for (long i = turns.from; i < turns.to; i++) {
         nest.with(axis, index(i), 1, rest);
       }
     } else {
-      nest.loop(Stmt.LoopKind.SERIAL, axis, index(0), nest.dim(axis.extent()), 1, 1, rest);
+      Optional<WindowTaps.Range> range = nest.limit(axis);
+      Expr from = range.map(r -> nest.lower(r.from())).orElse(index(0));
+      Expr to = range.map(r -> nest.lower(r.to())).orElseGet(() -> nest.dim(axis.extent()));
+      nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, rest);
     }
   }
 

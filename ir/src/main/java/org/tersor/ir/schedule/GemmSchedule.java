@@ -47,6 +47,12 @@ final class GemmSchedule {
 
   private static final int ROWS_OUTSIDE = 2;
 
+  /** Rows from which on a tile pays whose columns fill less than half a vector. */
+  private static final int FEW_ROWS = 4;
+
+  /** Cost of a sum across lanes, in multiply-adds. */
+  private static final long ACROSS = 8;
+
   /** How products are summed. */
   private enum Mode {
     /** Multiply-add in the type of the sum. */
@@ -192,10 +198,22 @@ final class GemmSchedule {
     long k = sizeOr(c.extentK(), 256);
     boolean weights = c.column().buffers().stream().allMatch(scheduler::isConstant);
     int lanes = Math.max(1, scheduler.target().lanes(c.fold().scalar().bytes()));
-    if (n * 2 < lanes || k < 4) {
+    if (k < 4) {
       return false;
     }
+    if (n * 2 < lanes) {
+      return weights && n >= 2 && m >= FEW_ROWS && beatsFold(c, n, k, lanes);
+    }
     return m >= 2 || (weights && k >= 16);
+  }
+
+  /**
+   * Whether columns that fill less than half a vector cost less than sums one by one: scalars, or
+   * vectors along k if both factors lie that way, which end in a sum across lanes.
+   */
+  private static boolean beatsFold(Contraction c, long n, long k, int lanes) {
+    return !FoldEmitter.foldsInVectors(c.fold(), lanes)
+        || k * lanes <= 2 * n * (k + ACROSS * lanes);
   }
 
   private static long sizeOr(DimExpr extent, long otherwise) {

@@ -17,21 +17,24 @@ import org.tersor.runtime.DimExpr;
 
 /**
  * Guards of padded reads, by the output axis that decides them: in the interior of that axis they
- * hold whatever the summed axes are, so that only windows at the border need them.
+ * hold whatever the summed axes are, so that only windows at the border need them. Where what is
+ * outside adds nothing to a fold, windows at the border need none either: they have fewer taps.
  */
 final class GuardSplit {
   /** Positions {@code from} to {@code to} - 1 of an axis, and the comparisons that hold there. */
   record Interior(long from, long to, Set<KExpr> hold) {}
 
   private final Map<Axis, Interior> interiors;
+  private final Map<Axis, Map<Axis, WindowTaps>> taps;
 
-  private GuardSplit(Map<Axis, Interior> interiors) {
+  private GuardSplit(Map<Axis, Interior> interiors, Map<Axis, Map<Axis, WindowTaps>> taps) {
     this.interiors = interiors;
+    this.taps = taps;
   }
 
   /** A split of nothing. */
   static GuardSplit none() {
-    return new GuardSplit(Map.of());
+    return new GuardSplit(Map.of(), Map.of());
   }
 
   /**
@@ -56,12 +59,26 @@ final class GuardSplit {
           found.getOrDefault(
               axis.get(), new Interior(0, axis.get().extent().constValue(), new HashSet<>()));
       Optional<Interior> after = narrowed(before, (KExpr.Cmp) guard, axis.get());
-      if (after.isEmpty() || after.get().from >= after.get().to) {
+      if (after.isEmpty()) {
         return Optional.empty();
       }
       found.put(axis.get(), after.get());
     }
-    return found.isEmpty() ? Optional.empty() : Optional.of(new GuardSplit(found));
+    Map<Axis, Map<Axis, WindowTaps>> taps = new LinkedHashMap<>();
+    for (Map.Entry<Axis, Interior> each : found.entrySet()) {
+      Axis axis = each.getKey();
+      Interior interior = each.getValue();
+      Optional<Map<Axis, WindowTaps>> of = WindowTaps.of(stage.value(), axis, interior.hold);
+      of.ifPresent(limits -> taps.put(axis, limits));
+      if (interior.from >= interior.to) {
+        if (of.isEmpty()) {
+          return Optional.empty();
+        }
+        long at = Math.clamp(interior.from, 0, axis.extent().constValue());
+        each.setValue(new Interior(at, at, interior.hold));
+      }
+    }
+    return found.isEmpty() ? Optional.empty() : Optional.of(new GuardSplit(found, taps));
   }
 
   /**
@@ -124,6 +141,14 @@ final class GuardSplit {
   /** The interior of an axis that decides guards. */
   Optional<Interior> interior(Axis axis) {
     return Optional.ofNullable(interiors.get(axis));
+  }
+
+  /**
+   * The taps that windows along an axis have beyond its interior, by the axis of the taps; empty if
+   * the guards stay there.
+   */
+  Optional<Map<Axis, WindowTaps>> taps(Axis axis) {
+    return Optional.ofNullable(taps.get(axis));
   }
 
   /** A value where the guards of an interior hold. */

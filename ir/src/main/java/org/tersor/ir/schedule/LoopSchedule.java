@@ -46,6 +46,9 @@ final class LoopSchedule {
   /** The same where long bodies cost more than they save: a JVM compiles them while it runs. */
   private static final List<String> TOGETHER_IN_SHORT = List.of("1", "2", "3", "4");
 
+  /** Most positions on a side of an axis whose windows have code of their own. */
+  private static final long BORDER = 1;
+
   /** Longest sum that is written out for several points. */
   private static final int SHORT_SUM = 9;
 
@@ -214,9 +217,58 @@ final class LoopSchedule {
       Axis axis, GuardSplit.Interior interior, Expr begin, Expr end, Runnable body) {
     Expr from = between(begin, index(interior.from()), end);
     Expr to = between(begin, index(interior.to()), end);
+    Optional<Map<Axis, WindowTaps>> taps = split.taps(axis);
+    if (taps.isPresent()) {
+      KExpr guarded = value;
+      value = GuardSplit.inside(guarded, interior);
+      fewerTaps(axis, taps.get(), 0, interior.from(), begin, from, body);
+      interior(axis, from, to, body);
+      fewerTaps(axis, taps.get(), interior.to(), axis.extent().constValue(), to, end, body);
+      value = guarded;
+      return;
+    }
     border(axis, begin, from, body);
     KExpr guarded = value;
     value = GuardSplit.inside(guarded, interior);
+    interior(axis, from, to, body);
+    value = guarded;
+    border(axis, to, end, body);
+  }
+
+  /**
+   * Windows at the border, without guards: the positions from {@code first} to {@code last} - 1,
+   * each with taps of its own if these are few, else with taps by a loop.
+   */
+  private void fewerTaps(
+      Axis axis,
+      Map<Axis, WindowTaps> taps,
+      long first,
+      long last,
+      Expr begin,
+      Expr end,
+      Runnable body) {
+    boolean few =
+        last - first <= BORDER
+            && KExprs.all(value, KExpr.Fold.class).stream()
+                .allMatch(fold -> points(fold.axes()) <= SHORT_SUM);
+    if (!few) {
+      Map<Axis, WindowTaps.Range> ranges = new HashMap<>();
+      taps.forEach((tap, of) -> ranges.put(tap, of.range()));
+      nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, 1, 1, () -> nest.limiting(ranges, body));
+      return;
+    }
+    for (long at = first; at < last; at++) {
+      Map<Axis, WindowTaps.Range> ranges = new HashMap<>();
+      for (Map.Entry<Axis, WindowTaps> tap : taps.entrySet()) {
+        ranges.put(tap.getKey(), tap.getValue().at(at));
+      }
+      Expr from = last - first == 1 ? begin : between(begin, index(at), end);
+      Expr to = last - first == 1 ? end : between(begin, index(at + 1), end);
+      nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, () -> nest.limiting(ranges, body));
+    }
+  }
+
+  private void interior(Axis axis, Expr from, Expr to, Runnable body) {
     Expr rest = from;
     count = sharesReads(axis) ? Integer.parseInt(chooser.choose(shape(), neighbours)) : 1;
     if (count > 1) {
@@ -227,8 +279,6 @@ final class LoopSchedule {
       together = Optional.empty();
     }
     nest.loop(Stmt.LoopKind.SERIAL, axis, rest, to, 1, 1, body);
-    value = guarded;
-    border(axis, to, end, body);
   }
 
   /** Few points: their code is kept short rather than fast. */

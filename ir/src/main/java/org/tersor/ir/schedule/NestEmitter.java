@@ -57,7 +57,10 @@ final class NestEmitter {
     }
   }
 
-  private record Memo(KExpr expr, Optional<Guard> guard) {}
+  private record Memo(KExpr expr, Optional<Guard> guard, Map<Axis, Limited> limited) {}
+
+  /** A summed axis that does not run over its extent, inside of the loop at {@code depth}. */
+  private record Limited(WindowTaps.Range range, int depth) {}
 
   /** Lanes below {@code count} are switched on. */
   private record Tail(Expr count, Expr mask) {}
@@ -67,6 +70,8 @@ final class NestEmitter {
 
   /** Axes that stand for the first lane of a vector axis. */
   private final Map<Axis, Binding> laneZeros = new HashMap<>();
+
+  private final Map<Axis, Limited> limited = new LinkedHashMap<>();
 
   private final Map<KExpr, Expr> overrides = new HashMap<>();
   private final DimParameters dims = new DimParameters();
@@ -190,6 +195,35 @@ final class NestEmitter {
     block.body().forEach(this::emit);
   }
 
+  /** Runs {@code body}, where folds over these axes run over ranges of them. */
+  void limiting(Map<Axis, WindowTaps.Range> ranges, Runnable body) {
+    ranges.forEach((axis, range) -> limited.put(axis, new Limited(range, depth())));
+    body.run();
+    ranges.keySet().forEach(limited::remove);
+  }
+
+  /** The range of a summed axis where it is not its extent. */
+  Optional<WindowTaps.Range> limit(Axis axis) {
+    return Optional.ofNullable(limited.get(axis)).map(Limited::range);
+  }
+
+  /** The ranges that an expression is folded over. */
+  private Map<Axis, Limited> limits(KExpr expr) {
+    if (limited.isEmpty()) {
+      return Map.of();
+    }
+    Map<Axis, Limited> of = new HashMap<>();
+    for (KExpr.Fold fold : KExprs.all(expr, KExpr.Fold.class)) {
+      for (Axis axis : fold.axes()) {
+        Limited range = limited.get(axis);
+        if (range != null) {
+          of.put(axis, range);
+        }
+      }
+    }
+    return of;
+  }
+
   /** Lowers an expression at the current point. */
   Expr lower(KExpr expr) {
     return lower(expr, Optional.empty());
@@ -207,6 +241,9 @@ final class NestEmitter {
     int level = 0;
     for (Axis axis : KExprs.freeAxes(expr)) {
       level = Math.max(level, binding(axis).depth);
+    }
+    for (Limited range : limits(expr).values()) {
+      level = Math.max(level, range.depth);
     }
     if (overrides.keySet().stream().anyMatch(replaced -> contains(expr, replaced))) {
       return depth();
@@ -240,7 +277,7 @@ final class NestEmitter {
     Optional<Guard> relevant = readsMemory ? guard : Optional.empty();
     int level = Math.max(levelOf(expr), levelOf(relevant));
     return once(
-        new Memo(expr, relevant),
+        new Memo(expr, relevant, limits(expr)),
         level,
         expr.scalar() == Scalar.INDEX ? "x" : "v",
         () -> compute(expr, relevant));

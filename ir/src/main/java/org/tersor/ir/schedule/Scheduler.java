@@ -90,7 +90,7 @@ public final class Scheduler {
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering, schedules);
     List<Stage> stages =
         PadOperands.apply(
-                kernel,
+                steering.isSilent() ? SeparableExtrema.apply(kernel) : kernel,
                 (stage, padded) ->
                     splitsGuards(stage, padded, target)
                         || WindowSchedule.fits(scheduler, StageSimplifier.simplify(stage)))

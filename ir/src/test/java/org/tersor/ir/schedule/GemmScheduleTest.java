@@ -45,7 +45,10 @@ class GemmScheduleTest {
       {2, 7, 33, 5},
       {1, 1, 70, 48},
       {3, 20, 16, 4},
-      {1, 64, 128, 16}
+      {1, 64, 128, 16},
+      {1, 9, 6, 27},
+      {2, 17, 3, 70},
+      {1, 5, 2, 900}
     };
     for (int[] s : shapes) {
       for (Set<String> weights : WEIGHTS) {
