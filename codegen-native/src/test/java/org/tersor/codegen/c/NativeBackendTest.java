@@ -69,6 +69,28 @@ class NativeBackendTest {
     }
   }
 
+  /** Steps are spread over functions. */
+  @Test
+  void runsManySteps() {
+    for (int threads : new int[] {1, 3}) {
+      Executable chain =
+          backend.load(
+              Programs.chain(301, backend.targets().getFirst()),
+              new Backend.Options(threads, Map.of("cache", "off")));
+      for (int n : new int[] {0, 1, 40}) {
+        float[] x = new float[n];
+        float[] expected = new float[n];
+        for (int i = 0; i < n; i++) {
+          x[i] = i;
+          expected[i] = i - 150.5f;
+        }
+        assertArrayEquals(
+            expected,
+            Objects.requireNonNull(chain.run(Map.of("x", Tensor.of(x, n))).get("y")).floats());
+      }
+    }
+  }
+
   @Test
   void writesIntoTheCallersTensor() {
     Tensor y = Tensor.of(new float[2 * Programs.K], 2, Programs.K);

@@ -161,6 +161,34 @@ final class Programs {
         plan, kernels(), List.of(Constant.of(weights())), target, Map.of("kernels", "3"));
   }
 
+  /** y[i] = x[i] - steps / 2, in as many steps. */
+  static Program chain(int steps, Target target) {
+    DimExpr n = DimExpr.symbol("N");
+    List<Plan.Buffer> buffers =
+        List.of(
+            new Plan.Buffer("x", DType.F32, n, Plan.Storage.INPUT, 0),
+            new Plan.Buffer("y", DType.F32, n, Plan.Storage.OUTPUT, 0),
+            new Plan.Buffer("s", DType.F32, n, Plan.Storage.ARENA, 0),
+            new Plan.Buffer("t", DType.F32, n, Plan.Storage.ARENA, 1));
+    List<Plan.Call> calls = new ArrayList<>();
+    for (int i = 0; i < steps; i++) {
+      int from = i == 0 ? 0 : 2 + (i - 1) % 2;
+      int to = i == steps - 1 ? 1 : 2 + i % 2;
+      calls.add(new Plan.Call(2, List.of(from, to), List.of(n), n, "shift" + i));
+    }
+    Plan plan =
+        new Plan(
+            "chain",
+            List.of("N"),
+            List.of(new Executable.Port("x", DType.F32, List.of(n))),
+            List.of(new Executable.Port("y", DType.F32, List.of(n))),
+            buffers,
+            List.of("pack", "scale", "shift"),
+            List.of(),
+            calls);
+    return new Program(plan, kernels(), List.of(), target, Map.of());
+  }
+
   static Tensor weights() {
     float[] w = new float[K];
     for (int i = 0; i < K; i++) {

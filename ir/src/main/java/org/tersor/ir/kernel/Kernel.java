@@ -9,14 +9,14 @@ import java.util.Optional;
  * backend's code.
  *
  * @param name an identifier made by the compiler, e.g. "conv"
- * @param program instead of stages: the kernel in the loop IR
+ * @param program instead of stages: the kernel in the loop IR, or stages that are repeated
  */
 public record Kernel(
     String name,
     List<Buf> inputs,
     List<Buf> outputs,
     List<Stage> stages,
-    Optional<LoopProgram> program) {
+    Optional<KernelProgram> program) {
 
   /** A kernel of stages. */
   public Kernel(String name, List<Buf> inputs, List<Buf> outputs, List<Stage> stages) {

@@ -31,7 +31,7 @@ public final class KernelInterpreter {
 
   private KernelInterpreter(Kernel kernel, Map<String, Long> dims) {
     this.kernel = kernel;
-    this.dims = dims;
+    this.dims = new HashMap<>(dims);
   }
 
   /**
@@ -52,12 +52,15 @@ public final class KernelInterpreter {
       Buf buffer = kernel.inputs().get(i);
       memory.put(buffer.name(), new Tensor(type(buffer), shape(buffer), inputs.get(i).array()));
     }
-    kernel.program().ifPresent(this::run);
-    for (Stage stage : kernel.stages()) {
-      memory.computeIfAbsent(
-          stage.target().name(), name -> Tensor.zeros(type(stage.target()), shape(stage.target())));
-      run(stage);
-    }
+    kernel
+        .program()
+        .ifPresent(program -> {
+          switch (program) {
+            case LoopProgram loops -> run(loops);
+            case RepeatedStages repeated -> run(repeated);
+          }
+        });
+    kernel.stages().forEach(this::run);
     List<Tensor> results = new ArrayList<>();
     for (Buf output : kernel.outputs()) {
       results.add(
@@ -81,6 +84,18 @@ public final class KernelInterpreter {
         .run(arrays, new int[arrays.length], values, 0, Math.toIntExact(value(program.tasks())));
   }
 
+  private void run(RepeatedStages repeated) {
+    // What only turns write may be read where there is none.
+    repeated.stages().forEach(this::allocate);
+    repeated.before().forEach(this::run);
+    long turns = value(repeated.turns());
+    for (long i = 0; i < turns; i++) {
+      dims.put(RepeatedStages.symbol(), i);
+      repeated.turn().forEach(this::run);
+    }
+    repeated.after().forEach(this::run);
+  }
+
   private static DType type(Buf buffer) {
     return buffer.element().dtype();
   }
@@ -93,7 +108,13 @@ public final class KernelInterpreter {
     return dim.isConst() ? dim.constValue() : dim.eval(dims);
   }
 
+  private void allocate(Stage stage) {
+    memory.computeIfAbsent(
+        stage.target().name(), name -> Tensor.zeros(type(stage.target()), shape(stage.target())));
+  }
+
   private void run(Stage stage) {
+    allocate(stage);
     List<Axis> all = new ArrayList<>(stage.axes());
     KExprs.all(stage.value(), KExpr.Fold.class).forEach(fold -> all.addAll(fold.axes()));
     places.clear();

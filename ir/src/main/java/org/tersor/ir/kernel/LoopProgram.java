@@ -14,7 +14,8 @@ import org.tersor.runtime.DimExpr;
  * @param temporaries scratch buffers, whose contents are undefined at the beginning
  */
 public record LoopProgram(
-    LoopFunction function, List<DimExpr> dims, DimExpr tasks, List<Buf> temporaries) {
+    LoopFunction function, List<DimExpr> dims, DimExpr tasks, List<Buf> temporaries)
+    implements KernelProgram {
   public LoopProgram {
     dims = List.copyOf(dims);
     temporaries = List.copyOf(temporaries);

@@ -5,11 +5,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.RepeatedStages;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.op.Lowering;
@@ -22,7 +24,13 @@ final class KernelBuilder {
   private final OpContext context;
   private final Map<Integer, Buf> inputs = new LinkedHashMap<>();
   private final Map<Integer, Buf> outputs = new LinkedHashMap<>();
-  private final List<Stage> stages = new ArrayList<>();
+  private final List<Stage> before = new ArrayList<>();
+  private final List<Stage> turn = new ArrayList<>();
+  private final List<Stage> after = new ArrayList<>();
+  private Optional<DimExpr> turns = Optional.empty();
+
+  /** Where stages go. */
+  private List<Stage> stages = before;
 
   KernelBuilder(OpBase operator, OpContext context) {
     this.operator = operator;
@@ -76,12 +84,23 @@ final class KernelBuilder {
     stages.add(new Stage(target, axes, index, K.cast(target.element(), value)));
   }
 
+  /** The stages from here to {@link #endTurn} are repeated, see {@link RepeatedStages}. */
+  void beginTurn(DimExpr count) {
+    turns = Optional.of(count);
+    stages = turn;
+  }
+
+  void endTurn() {
+    stages = after;
+  }
+
   Lowering build() {
     return new Lowering.Compute(
         new Kernel(
             operator.schema().name().toLowerCase(Locale.ROOT),
             List.copyOf(inputs.values()),
             List.copyOf(outputs.values()),
-            stages));
+            turns.isEmpty() ? before : List.of(),
+            turns.map(count -> new RepeatedStages(before, count, turn, after))));
   }
 }

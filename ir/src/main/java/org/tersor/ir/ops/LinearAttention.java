@@ -8,6 +8,7 @@ import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.RepeatedStages;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
 import org.tersor.ir.op.EvalContext;
@@ -29,7 +30,6 @@ final class LinearAttention extends OpBase {
   private static final int PAST = 3;
   private static final int DECAY = 4;
   private static final int BETA = 5;
-  private static final long MAX_STEPS = 256;
 
   LinearAttention() {
     super(
@@ -230,8 +230,10 @@ final class LinearAttention extends OpBase {
     return new Code(this, c).build();
   }
 
-  /** The kernel: steps unrolled, so their number must be known and small. */
+  /** The kernel: a turn for each token. */
   private static final class Code {
+    private static final KExpr TOKEN = K.dim(RepeatedStages.TURN);
+
     private final OpContext c;
     private final Plan p;
     private final KernelBuilder kernel;
@@ -245,10 +247,6 @@ final class LinearAttention extends OpBase {
     Code(LinearAttention operator, OpContext c) {
       this.c = c;
       p = plan(c);
-      if (!p.time.isConst() || p.time.constValue() > MAX_STEPS) {
-        throw notLowered(
-            c, "it needs a constant number of tokens of at most " + MAX_STEPS + ", not " + p.time);
-      }
       kernel = new KernelBuilder(operator, c);
       type = kernel.computeType(0);
       b = new Axis("b", p.batch);
@@ -258,13 +256,13 @@ final class LinearAttention extends OpBase {
       cell = List.of(b, g, k, v);
     }
 
-    private KExpr packed(int input, int t, KExpr head, Axis element) {
+    private KExpr packed(int input, KExpr head, Axis element) {
       KExpr at = K.add(K.mul(head, K.dim(element.extent())), K.axis(element));
-      return kernel.value(input, K.axis(b), K.index(t), at);
+      return kernel.value(input, K.axis(b), TOKEN, at);
     }
 
     Lowering build() {
-      Buf state = temp("start", cell);
+      Buf state = temp("state", cell);
       kernel.stage(
           state,
           cell,
@@ -277,16 +275,16 @@ final class LinearAttention extends OpBase {
           Double.isNaN(scale(c, p.keySize))
               ? K.div(K.literal(type, 1.0), K.unary(UnaryOp.SQRT, K.cast(type, K.dim(p.keySize))))
               : K.literal(type, scale(c, p.keySize));
-      for (int t = 0; t < p.time.constValue(); t++) {
-        state = step(t, state);
-        KExpr read =
-            K.sum(List.of(k), K.mul(packed(0, t, head, k), K.at(state, Shapes.refs(cell))));
-        kernel.stage(
-            kernel.out(0),
-            List.of(b, g, r, v),
-            List.of(K.axis(b), K.index(t), K.add(K.mul(head, K.dim(p.valueSize)), K.axis(v))),
-            K.mul(read, scale));
-      }
+      kernel.beginTurn(p.time);
+      Buf after = step(state);
+      KExpr read = K.sum(List.of(k), K.mul(packed(0, head, k), K.at(after, Shapes.refs(cell))));
+      kernel.stage(
+          kernel.out(0),
+          List.of(b, g, r, v),
+          List.of(K.axis(b), TOKEN, K.add(K.mul(head, K.dim(p.valueSize)), K.axis(v))),
+          K.mul(read, scale));
+      kernel.stage(state, cell, K.at(after, Shapes.refs(cell)));
+      kernel.endTurn();
       if (c.hasOutput(1)) {
         kernel.stage(kernel.out(1), cell, K.at(state, Shapes.refs(cell)));
       }
@@ -297,26 +295,26 @@ final class LinearAttention extends OpBase {
       return kernel.temp(name, type, axes.stream().map(Axis::extent).toList());
     }
 
-    private Buf step(int t, Buf before) {
+    private Buf step(Buf before) {
       KExpr old = K.at(before, Shapes.refs(cell));
       if (p.gated) {
-        List<KExpr> at = new ArrayList<>(List.of(K.axis(b), K.index(t)));
+        List<KExpr> at = new ArrayList<>(List.of(K.axis(b), TOKEN));
         at.add(p.perElement ? K.add(K.mul(K.axis(g), K.dim(p.keySize)), K.axis(k)) : K.axis(g));
-        Buf decayed = temp("decayed" + t, cell);
+        Buf decayed = temp("decayed", cell);
         kernel.stage(decayed, cell, K.mul(old, K.unary(UnaryOp.EXP, kernel.value(DECAY, at))));
         old = K.at(decayed, Shapes.refs(cell));
       }
-      KExpr change = packed(2, t, K.axis(g), v);
+      KExpr change = packed(2, K.axis(g), v);
       if (p.delta) {
         List<Axis> row = List.of(b, g, v);
-        Buf error = temp("error" + t, row);
-        KExpr recalled = K.sum(List.of(k), K.mul(old, packed(1, t, K.axis(g), k)));
-        KExpr beta = kernel.value(BETA, K.axis(b), K.index(t), p.shared ? K.index(0) : K.axis(g));
+        Buf error = temp("error", row);
+        KExpr recalled = K.sum(List.of(k), K.mul(old, packed(1, K.axis(g), k)));
+        KExpr beta = kernel.value(BETA, K.axis(b), TOKEN, p.shared ? K.index(0) : K.axis(g));
         kernel.stage(error, row, K.mul(beta, K.sub(change, recalled)));
         change = K.at(error, Shapes.refs(row));
       }
-      Buf after = temp("state" + t, cell);
-      kernel.stage(after, cell, K.add(old, K.mul(packed(1, t, K.axis(g), k), change)));
+      Buf after = temp("after", cell);
+      kernel.stage(after, cell, K.add(old, K.mul(packed(1, K.axis(g), k), change)));
       return after;
     }
   }

@@ -7,6 +7,7 @@ import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.RepeatedStages;
 import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.op.Lowering;
@@ -16,12 +17,9 @@ import org.tersor.runtime.DimExpr;
 
 /**
  * The kernel of {@link Recurrent}: per direction one product of the whole input with W, then for
- * each step a product with R and the gates. The steps are unrolled, so their number must be known
- * and small.
+ * each step a product with R and the gates. Steps are turns of the kernel, unless there is one.
  */
 final class RecurrentKernel {
-  private static final long MAX_STEPS = 256;
-
   private final OpContext context;
   private final Recurrent.Kind kind;
   private final Recurrent.Plan plan;
@@ -30,8 +28,11 @@ final class RecurrentKernel {
   private final Axis b;
   private final Axis h;
   private final Axis k;
-  private final int steps;
   private final boolean quantizes;
+  private final boolean repeats;
+
+  /** The number of the present step. */
+  private final KExpr turn;
 
   RecurrentKernel(
       OpBase operator,
@@ -43,15 +44,8 @@ final class RecurrentKernel {
     this.context = context;
     this.kind = kind;
     this.plan = plan;
-    if (!plan.time().isConst() || plan.time().constValue() > MAX_STEPS) {
-      throw OpBase.notLowered(
-          context,
-          "a recurrent operator needs a constant number of steps of at most "
-              + MAX_STEPS
-              + ", not "
-              + plan.time());
-    }
-    steps = (int) plan.time().constValue();
+    repeats = !plan.time().isConst(1);
+    turn = repeats ? K.dim(RepeatedStages.TURN) : K.index(0);
     kernel = new KernelBuilder(operator, context);
     type = kernel.computeType(0);
     b = new Axis("b", plan.batch());
@@ -62,9 +56,29 @@ final class RecurrentKernel {
   /** State after a step; absent: all zero. */
   private record State(Optional<Buf> h, Optional<Buf> c) {}
 
+  /**
+   * What a direction needs in every step.
+   *
+   * @param input rows of the product with W
+   * @param history states of all steps, where their place in the output depends on lengths
+   * @param state before the present step
+   */
+  private record Direction(int d, boolean backward, Buf input, Buf history, State state) {}
+
   Lowering build() {
+    List<Direction> directions = new ArrayList<>();
     for (int d = 0; d < plan.directions().size(); d++) {
-      direction(d, plan.directions().get(d));
+      directions.add(begin(d, plan.directions().get(d)));
+    }
+    if (repeats) {
+      kernel.beginTurn(plan.time());
+    }
+    List<State> ends = directions.stream().map(this::turn).toList();
+    if (repeats) {
+      kernel.endTurn();
+    }
+    for (int d = 0; d < ends.size(); d++) {
+      end(directions.get(d), ends.get(d));
     }
     return kernel.build();
   }
@@ -92,20 +106,22 @@ final class RecurrentKernel {
     return Optional.of(state);
   }
 
-  private void direction(int d, boolean backward) {
+  /** The state before the first step. One that is repeated has a place in any case. */
+  private Optional<Buf> start(String name, int operand, int d) {
+    Optional<Buf> given = initial(name, operand, d);
+    if (given.isPresent() || !repeats) {
+      return given;
+    }
+    Buf state = temp(name + d, plan.batch(), h.extent());
+    kernel.stage(state, List.of(b, h), zero());
+    return Optional.of(state);
+  }
+
+  private Direction begin(int d, boolean backward) {
     DimExpr rows = DimExpr.of((long) kind.gates() * plan.hidden());
     Axis t = new Axis("t", plan.time());
     Axis g = new Axis("g", rows);
     Axis i = new Axis("i", plan.input());
-    if (steps == 0) {
-      // The states are those before the first step.
-      if (context.hasOutput(0)) {
-        kernel.stage(kernel.out(0), List.of(t, b, h), outIndex(d, K.axis(t)), zero());
-      }
-      last(1, d, initial("startH", 5, d));
-      last(2, d, kind == Recurrent.Kind.LSTM ? initial("startC", 6, d) : Optional.empty());
-      return;
-    }
     List<KExpr> at =
         plan.batchFirst()
             ? List.of(K.axis(b), K.axis(t), K.axis(i))
@@ -119,33 +135,62 @@ final class RecurrentKernel {
     }
     Buf input = temp("input" + d, plan.time(), plan.batch(), rows);
     kernel.stage(input, List.of(t, b, g), product);
-    State state =
+    return new Direction(
+        d,
+        backward,
+        input,
+        temp("history" + d, plan.time(), plan.batch(), h.extent()),
         new State(
-            initial("startH", 5, d),
-            kind == Recurrent.Kind.LSTM ? initial("startC", 6, d) : Optional.empty());
+            start("stateH", 5, d),
+            kind == Recurrent.Kind.LSTM ? start("stateC", 6, d) : Optional.empty()));
+  }
+
+  /** One step: the state after it. */
+  private State turn(Direction direction) {
+    int d = direction.d();
+    KExpr last = K.dim(plan.time().minus(DimExpr.ONE));
+    KExpr position = direction.backward() ? K.sub(last, turn) : turn;
+    KExpr active = K.bool(true);
     boolean lengths = context.hasInput(4);
-    Buf history = temp("history" + d, plan.time(), plan.batch(), h.extent());
-    for (int s = 0; s < steps; s++) {
-      KExpr position = K.index(backward ? steps - 1 - s : s);
-      KExpr active = K.bool(true);
-      if (lengths) {
-        active = K.lt(K.index(s), length());
-        // Beyond the end any row will do: what it gives is not used.
-        position = backward ? K.max(K.sub(length(), K.index(s + 1)), K.index(0)) : position;
-      }
-      state = step(d, s, input, position, active, state);
-      Buf now = state.h.orElseThrow();
-      KExpr value = K.at(now, K.axis(b), K.axis(h));
-      if (lengths) {
-        kernel.stage(history, List.of(b, h), List.of(K.index(s), K.axis(b), K.axis(h)), value);
-      } else if (context.hasOutput(0)) {
-        kernel.stage(kernel.out(0), List.of(b, h), outIndex(d, position), value);
-      }
+    if (lengths) {
+      active = K.lt(turn, length());
+      // Beyond the end any row will do: what it gives is not used.
+      position =
+          direction.backward()
+              ? K.max(K.sub(K.sub(length(), turn), K.index(1)), K.index(0))
+              : position;
     }
-    if (lengths && context.hasOutput(0)) {
-      KExpr step = backward ? K.sub(K.sub(length(), K.index(1)), K.axis(t)) : K.axis(t);
+    State after = step(d, direction.input(), position, active, direction.state());
+    KExpr value = K.at(after.h.orElseThrow(), K.axis(b), K.axis(h));
+    if (lengths) {
+      kernel.stage(direction.history(), List.of(b, h), List.of(turn, K.axis(b), K.axis(h)), value);
+    } else if (context.hasOutput(0)) {
+      kernel.stage(kernel.out(0), List.of(b, h), outIndex(d, position), value);
+    }
+    if (!repeats) {
+      return after;
+    }
+    keep(after.h, direction.state().h);
+    keep(after.c, direction.state().c);
+    return direction.state();
+  }
+
+  /** What the next step finds. */
+  private void keep(Optional<Buf> now, Optional<Buf> state) {
+    now.ifPresent(
+        from -> kernel.stage(state.orElseThrow(), List.of(b, h), K.at(from, K.axis(b), K.axis(h))));
+  }
+
+  private void end(Direction direction, State state) {
+    int d = direction.d();
+    if (context.hasInput(4) && context.hasOutput(0)) {
+      Axis t = new Axis("t", plan.time());
+      KExpr step = direction.backward() ? K.sub(K.sub(length(), K.index(1)), K.axis(t)) : K.axis(t);
       KExpr value =
-          K.select(K.lt(K.axis(t), length()), K.at(history, step, K.axis(b), K.axis(h)), zero());
+          K.select(
+              K.lt(K.axis(t), length()),
+              K.at(direction.history(), step, K.axis(b), K.axis(h)),
+              zero());
       kernel.stage(kernel.out(0), List.of(t, b, h), outIndex(d, K.axis(t)), value);
     }
     last(1, d, state.h);
@@ -243,8 +288,8 @@ final class RecurrentKernel {
         : value;
   }
 
-  private State step(int d, int s, Buf input, KExpr position, KExpr active, State before) {
-    String suffix = d + "_" + s;
+  private State step(int d, Buf input, KExpr position, KExpr active, State before) {
+    String suffix = Integer.toString(d);
     KExpr old = read(before.h, K.axis(b), K.axis(h), zero());
     boolean splits = kind == Recurrent.Kind.GRU && context.intAttr("linear_before_reset", 0) == 0;
     Buf r = recurrent("recurrent" + suffix, d, 0, splits ? 2 : kind.gates(), before.h);

@@ -24,10 +24,32 @@ final class DimParameters {
   private static final int LONGEST = 40;
 
   private final Map<DimExpr, String> names = new LinkedHashMap<>();
+  private final String prefix;
+
+  /** Symbols that are variables of the code. */
+  private final Map<String, Expr> bound;
+
+  DimParameters() {
+    this("dim", Map.of());
+  }
+
+  /**
+   * @param prefix what names of parameters begin with
+   * @param bound symbols that are no parameters, and their values
+   */
+  DimParameters(String prefix, Map<String, Expr> bound) {
+    this.prefix = prefix;
+    this.bound = bound;
+  }
 
   /** Name of the function's INDEX parameter {@code number}. */
   static String name(int number) {
     return "dim" + number;
+  }
+
+  /** Names of the function's INDEX parameters so far, in order. */
+  List<String> names() {
+    return List.copyOf(names.values());
   }
 
   /** The values of the function's INDEX parameters so far, in order. */
@@ -36,11 +58,13 @@ final class DimParameters {
   }
 
   private Expr parameter(DimExpr value) {
-    return new Expr.Var(Type.INDEX, names.computeIfAbsent(value, v -> name(names.size())));
+    return new Expr.Var(Type.INDEX, names.computeIfAbsent(value, v -> prefix + names.size()));
   }
 
   Expr expression(DimExpr value) {
-    if (!value.isConst() && value.toString().length() > LONGEST) {
+    if (!value.isConst()
+        && value.toString().length() > LONGEST
+        && value.symbols().stream().noneMatch(bound::containsKey)) {
       return parameter(value);
     }
     return value.fold(
@@ -52,7 +76,8 @@ final class DimParameters {
 
           @Override
           public Expr symbol(String name) {
-            return parameter(DimExpr.symbol(name));
+            Expr variable = bound.get(name);
+            return variable == null ? parameter(DimExpr.symbol(name)) : variable;
           }
 
           @Override

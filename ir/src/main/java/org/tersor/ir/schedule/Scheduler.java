@@ -13,9 +13,11 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.LoopProgram;
+import org.tersor.ir.kernel.RepeatedStages;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Scalar;
+import org.tersor.runtime.TersorException;
 
 /** Turns a kernel into loop functions for a target. */
 public final class Scheduler {
@@ -30,6 +32,12 @@ public final class Scheduler {
 
   /** Products that were rounded. */
   private int rounded;
+
+  /** Most turns of repeated stages where each is written out. */
+  private static final long MAX_TURNS = 256;
+
+  /** Whether the present stage is repeated: its schedule is a part of a launch, not one. */
+  private boolean inTurn = false;
 
   /** What was chosen for the present stage. */
   private Optional<ScheduleChoice> choice = Optional.empty();
@@ -73,18 +81,17 @@ public final class Scheduler {
       Optional<ScheduleHint> hint,
       Schedules schedules) {
     if (kernel.program().isPresent()) {
-      LoopProgram program = kernel.program().get();
-      List<String> buffers =
-          program.function().buffers().stream().map(LoopFunction.BufferParam::name).toList();
-      return new Scheduled(
-          program.temporaries().stream()
-              .map(b -> new Scheduled.Temporary(b.name(), b.element(), b.elements(), false))
-              .toList(),
-          List.of(),
-          List.of(
-              new Scheduled.Launch(
-                  program.function(), buffers, program.dims(), program.tasks(), Optional.empty())),
-          0);
+      return switch (kernel.program().get()) {
+        case LoopProgram program -> loops(program);
+        case RepeatedStages repeated ->
+            new Scheduler(
+                    kernel,
+                    target,
+                    constantInputs,
+                    Steering.of(kernel, target, Optional.empty()),
+                    schedules)
+                .repeated(repeated);
+      };
     }
     Steering steering = Steering.of(kernel, target, hint);
     Scheduler scheduler = new Scheduler(kernel, target, constantInputs, steering, schedules);
@@ -102,6 +109,52 @@ public final class Scheduler {
         scheduler.load,
         scheduler.run,
         scheduler.rounded);
+  }
+
+  private static Scheduled loops(LoopProgram program) {
+    List<String> buffers =
+        program.function().buffers().stream().map(LoopFunction.BufferParam::name).toList();
+    return new Scheduled(
+        program.temporaries().stream()
+            .map(b -> new Scheduled.Temporary(b.name(), b.element(), b.elements(), false))
+            .toList(),
+        List.of(),
+        List.of(
+            new Scheduled.Launch(
+                program.function(), buffers, program.dims(), program.tasks(), Optional.empty())),
+        0);
+  }
+
+  /** A turn is one launch, but for CUDA, where a launch ends what its blocks have to wait for. */
+  private Scheduled repeated(RepeatedStages repeated) {
+    if (target.kind() == Target.Kind.CUDA) {
+      if (!repeated.turns().isConst() || repeated.turns().constValue() > MAX_TURNS) {
+        throw new TersorException(
+            "TSR-0501",
+            kernel.name()
+                + " for "
+                + target.name()
+                + " needs a constant number of steps of at most "
+                + MAX_TURNS
+                + ", not "
+                + repeated.turns());
+      }
+      List<Stage> stages = repeated.writtenOut(repeated.turns().constValue());
+      stages.forEach(stage -> stage(stage, stages));
+    } else {
+      List<Stage> stages = repeated.stages();
+      repeated.before().forEach(stage -> stage(stage, stages));
+      int first = run.size();
+      inTurn = true;
+      repeated.turn().forEach(stage -> stage(stage, stages));
+      inTurn = false;
+      List<Scheduled.Launch> turn = run.subList(first, run.size());
+      Scheduled.Launch all = Repetition.of(kernel.name(), turn, repeated.turns());
+      turn.clear();
+      run.add(all);
+      repeated.after().forEach(stage -> stage(stage, stages));
+    }
+    return new Scheduled(List.copyOf(temporaries.values()), load, run, rounded);
   }
 
   /** What is no matrix product reads the border in place, if its guards can leave the interior. */
@@ -270,7 +323,7 @@ public final class Scheduler {
    * @param options the rule's choice first
    */
   String choose(String shape, List<String> options) {
-    if (!steering.isSilent() || options.size() == 1) {
+    if (!steering.isSilent() || inTurn || options.size() == 1) {
       return options.getFirst();
     }
     ScheduleChoice made = ScheduleChoice.of(schedules, target.name(), shape, options);

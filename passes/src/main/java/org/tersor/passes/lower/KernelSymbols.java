@@ -8,6 +8,8 @@ import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.LoopProgram;
+import org.tersor.ir.kernel.RepeatedStages;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.runtime.DimExpr;
 
@@ -21,20 +23,31 @@ final class KernelSymbols {
     KernelSymbols found = new KernelSymbols();
     kernel.inputs().forEach(found::buffer);
     kernel.outputs().forEach(found::buffer);
-    for (Stage stage : kernel.stages()) {
-      found.buffer(stage.target());
-      found.axes(stage.axes());
-      stage.index().forEach(found::expression);
-      found.expression(stage.value());
-    }
+    kernel.stages().forEach(found::stage);
     kernel
         .program()
-        .ifPresent(program -> {
-          program.dims().forEach(found::dim);
-          program.temporaries().forEach(found::buffer);
-          found.dim(program.tasks());
+        .ifPresent(body -> {
+          switch (body) {
+            case LoopProgram program -> {
+              program.dims().forEach(found::dim);
+              program.temporaries().forEach(found::buffer);
+              found.dim(program.tasks());
+            }
+            case RepeatedStages repeated -> {
+              repeated.stages().forEach(found::stage);
+              found.dim(repeated.turns());
+              found.symbols.remove(RepeatedStages.symbol());
+            }
+          }
         });
     return found.symbols;
+  }
+
+  private void stage(Stage stage) {
+    buffer(stage.target());
+    axes(stage.axes());
+    stage.index().forEach(this::expression);
+    expression(stage.value());
   }
 
   private void dim(DimExpr dim) {
