@@ -147,9 +147,9 @@ final class KnownIntegers {
             Kind.VALUES,
             List.of("Shrink"),
             "Integers beyond 2^24.",
-            "Operators.md, Shrink: x - bias and the like with bias a float32. (The function"
-                + " body casts lambd and bias to the type of x before, where 0.5 is 0; neither"
-                + " engine does.) Tersor computes in float64, ONNX Runtime in float32 (whose 2^64"
+            "Operators.md, Shrink: x - bias and the like with bias a float32, as ONNX's own"
+                + " reference evaluator has it. (The function body casts lambd and bias to the type"
+                + " of x before, where 0.5 is 0; neither engine does.) Tersor computes in float64, ONNX Runtime in float32 (whose 2^64"
                 + " is no uint64).",
             e -> e.type().isInteger() && e.each(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p24)),
         new Known(

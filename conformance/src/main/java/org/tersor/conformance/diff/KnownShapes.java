@@ -77,10 +77,9 @@ final class KnownShapes {
             List.of("Unique"),
             "The input holds NaN: how many of them are unique differs, and what wants their count fails;"
                 + " also in chains.",
-            "Operators.md, Unique: nothing is said of NaN, which is equal to nothing, and"
-                + " in Tersor each is unique. (numpy.unique, to which the text links, takes all"
-                + " NaN as one unless equal_nan is off.) In ONNX Runtime NaN equals every number:"
-                + " NaN, 1, NaN, 2 are one.",
+            "Operators.md, Unique: nothing is said of NaN. numpy.unique, to which the text links,"
+                + " takes all NaN as one element and slices with NaN as different, and so does"
+                + " Tersor. In ONNX Runtime NaN equals every number: NaN, 1, NaN, 2 are one.",
             e ->
                 e.type().isFloat()
                     && IntStream.range(0, e.in(0).size())

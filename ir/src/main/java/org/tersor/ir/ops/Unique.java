@@ -22,7 +22,8 @@ import org.tersor.runtime.Tensor;
 /**
  * Unique: the different slices along an axis, or elements of the flattened input, sorted or in the
  * order of their first occurrence; where each occurs first; which one each slice is; how often it
- * occurs. Each NaN is different from every other and comes last.
+ * occurs. NaN comes last; as in numpy.unique, to which the specification refers, all NaN are one
+ * element, but make slices along an axis different.
  */
 final class Unique extends OpBase {
   Unique() {
@@ -96,7 +97,8 @@ final class Unique extends OpBase {
   record Found(Rows rows, List<Integer> firsts, List<Integer> inverse, List<Integer> counts) {
     static Found of(EvalContext c) {
       Tensor x = c.has("axis") ? c.input(0) : c.input(0).reshaped(c.input(0).size());
-      Rows rows = new Rows(x, c.has("axis") ? c.axis(c.intAttr("axis", 0), x.rank()) : 0);
+      boolean slices = c.has("axis");
+      Rows rows = new Rows(x, slices ? c.axis(c.intAttr("axis", 0), x.rank()) : 0, !slices);
       List<Integer> firsts = new ArrayList<>();
       List<Integer> group = new ArrayList<>();
       // Quadratic, plainly: the definition.
@@ -126,8 +128,12 @@ final class Unique extends OpBase {
     }
   }
 
-  /** Slices of an axis, compared element by element. */
-  record Rows(Tensor x, int axis) {
+  /**
+   * Slices of an axis, compared element by element.
+   *
+   * @param nanIsOne whether NaN equals NaN
+   */
+  record Rows(Tensor x, int axis, boolean nanIsOne) {
     int count() {
       return (int) x.shape()[axis];
     }
@@ -167,8 +173,10 @@ final class Unique extends OpBase {
       };
     }
 
-    private static int reals(double p, double q, int a, int b) {
-      return Double.isNaN(p) && Double.isNaN(q) ? Integer.compare(a, b) : Double.compare(p, q);
+    private int reals(double p, double q, int a, int b) {
+      return Double.isNaN(p) && Double.isNaN(q) && !nanIsOne
+          ? Integer.compare(a, b)
+          : Double.compare(p, q);
     }
 
     private double part(int at, int which) {

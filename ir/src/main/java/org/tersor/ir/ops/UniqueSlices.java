@@ -45,7 +45,7 @@ final class UniqueSlices extends OpBase {
             let offset = e / inner * count * inner + e % inner;
             let x = $C$(in0[offset + p * inner]);
             let y = $C$(in0[offset + q * inner]);
-            same = select(x == y, 1, 0);
+            same = select($SAME$, 1, 0);
             e = e + 1;
           }
           if same == 0 {
@@ -76,6 +76,9 @@ final class UniqueSlices extends OpBase {
         }
       }
       """;
+
+  /** As numpy.unique has it of elements, but not of slices. */
+  private static final String EQUAL_OR_NAN = "(x == y) | ((x != x) & (y != y))";
 
   private static final String COMPARE =
       """
@@ -160,6 +163,7 @@ final class UniqueSlices extends OpBase {
             "VERDICT", COMPARE,
             "T", x.element().text(),
             "C", type.text(),
+            "SAME", type.isFloat() && !c.has("axis") ? EQUAL_OR_NAN : "x == y",
             "ORDER", LoopText.order(type)));
   }
 }
