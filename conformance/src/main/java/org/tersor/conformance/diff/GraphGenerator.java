@@ -145,8 +145,8 @@ final class GraphGenerator {
         }
       }
       if (nodes == 0) {
-        // Where few operators may be used, none may be as old as this opset.
-        return new Drawing(random, (int) random.between(opset, MOST_OPSET), size, 0).graph();
+        // Where few operators may be used, none may be in this opset.
+        return new Drawing(random, (int) random.between(LEAST_OPSET, MOST_OPSET), size, 0).graph();
       }
       Graph unfinished = builder.build("", Map.of());
       List<Value> ends = new ArrayList<>();

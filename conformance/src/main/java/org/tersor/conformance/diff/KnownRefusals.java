@@ -358,6 +358,14 @@ final class KnownRefusals {
                 + " sample, too, and splits an axis that is gone then.",
             e -> e.type() == DType.F16 && e.says("running If node")),
         new Known(
+            "grams-of-nothing",
+            Kind.REFERENCE_REFUSES,
+            List.of("TfIdfVectorizer"),
+            "Rows of which there are none are refused by ONNX Runtime when it runs.",
+            "Operators.md, TfIdfVectorizer, X: [C] or [N, C], where N is the batch size; no"
+                + " size of it is excluded.",
+            e -> e.in(0).size() == 0 && e.says("with B > 0")),
+        new Known(
             "softmax-of-vector",
             Kind.REFERENCE_REFUSES,
             List.of("Softmax", "LogSoftmax", "Hardmax"),

@@ -51,6 +51,12 @@ final class NodeMaker {
   /** Name that a sample may give the number of outputs. */
   private static final String OUTPUTS = "outputs";
 
+  /**
+   * Function of a sample that makes variadic operands of several types: a type variable and a shape
+   * for each operand of a group. Numbers of floats are positive, as scales are.
+   */
+  private static final String GROUPS = "groups";
+
   private static final Sample EVERY_OPERAND = Sample.parse("x[d*~]");
 
   private final OpSchema schema;
@@ -82,7 +88,10 @@ final class NodeMaker {
   /** Whether the schema says enough. */
   static boolean covers(OpSchema schema) {
     boolean tensors =
-        schema.inputs().stream().allMatch(f -> schema.typeVariables().containsKey(f.type()));
+        schema.inputs().stream()
+            .allMatch(f ->
+                schema.typeVariables().containsKey(f.type())
+                    || (f.arity() == Arity.VARIADIC && schema.sample().contains(GROUPS + "(")));
     boolean graphs =
         schema.attributes().values().stream()
             .anyMatch(a -> a.kind() == OpSchema.AttributeKind.GRAPH);
@@ -220,6 +229,20 @@ final class NodeMaker {
         schema.inputs().stream().filter(f -> f.name().equals(clause.name())).findFirst();
     OpSchema.AttributeSpec spec = schema.attributes().get(clause.name());
     boolean absent = clause.value().filter(new Expr.Word("-")::equals).isPresent();
+    if (schema.typeVariables().containsKey(clause.name())) {
+      DType type = DType.of(word(clause.value().orElseThrow()));
+      if (!draft.bind(clause.name(), type)) {
+        throw new Draft.Contradiction("another type");
+      }
+      return;
+    }
+    if (input.isPresent()
+        && clause.value().orElse(new Expr.Word("-"))
+            instanceof Expr.Call(String function, List<Expr> parts)
+        && function.equals(GROUPS)) {
+      operands.put(clause.name(), groups(parts));
+      return;
+    }
     if (input.isPresent() && (clause.operand() || spec == null)) {
       boolean optional = input.get().arity() == Arity.OPTIONAL;
       boolean needed = clause.must() || referenced.contains(clause.name()) || said(clause, "must");
@@ -246,6 +269,21 @@ final class NodeMaker {
     }
   }
 
+  private List<Operand> groups(List<Expr> parts) {
+    List<Operand> all = new ArrayList<>();
+    long count = draft.known(OPERANDS).orElseGet(() -> draft.random.between(1, 3));
+    for (long group = 0; group < count; group++) {
+      for (int i = 0; i < parts.size(); i += 2) {
+        DType type = draft.type(word(parts.get(i)));
+        List<Dim> dims = ((Expr.Shape) parts.get(i + 1)).dims();
+        Tensor tensor =
+            Elements.of(type, draft.build(dims), type.isFloat() ? "positive" : "", draft.random);
+        all.add(new Operand.Fresh(tensor, draft.chance(.5)));
+      }
+    }
+    return all;
+  }
+
   private static boolean said(Clause clause, String word) {
     return clause.value().filter(new Expr.Word(word)::equals).isPresent();
   }
@@ -259,31 +297,31 @@ final class NodeMaker {
     }
   }
 
-  private void attribute(String name, OpSchema.AttributeKind kind, Expr value) {
+  private void attribute(String attribute, OpSchema.AttributeKind kind, Expr value) {
     switch (kind) {
       case INT -> {
         long number = (long) draft.number(value);
-        draft.number(name, number);
-        attributes.put(name, new Attribute.IntAttr(number));
+        draft.number(attribute, number);
+        attributes.put(attribute, new Attribute.IntAttr(number));
       }
-      case FLOAT -> attributes.put(name, new Attribute.FloatAttr((float) draft.number(value)));
-      case STRING -> attributes.put(name, new Attribute.StringAttr(word(value)));
+      case FLOAT -> attributes.put(attribute, new Attribute.FloatAttr((float) draft.number(value)));
+      case STRING -> attributes.put(attribute, new Attribute.StringAttr(word(value)));
       case INTS -> {
         long[] list = draft.list(value).orElseThrow(() -> new Draft.Contradiction("no list"));
-        draft.list(name, list);
+        draft.list(attribute, list);
         attributes.put(
-            name, new Attribute.IntsAttr(java.util.Arrays.stream(list).boxed().toList()));
+            attribute, new Attribute.IntsAttr(java.util.Arrays.stream(list).boxed().toList()));
       }
       case FLOATS ->
           attributes.put(
-              name,
+              attribute,
               new Attribute.FloatsAttr(
                   draft.numbers(value).stream().map(Double::floatValue).toList()));
-      case STRINGS -> attributes.put(name, new Attribute.StringsAttr(words(value)));
+      case STRINGS -> attributes.put(attribute, new Attribute.StringsAttr(words(value)));
       case TENSOR -> {
         DType type = draft.type(word(value));
         attributes.put(
-            name,
+            attribute,
             new Attribute.TensorAttr(
                 Constant.of(Elements.of(type, new long[] {1}, "", draft.random))));
       }

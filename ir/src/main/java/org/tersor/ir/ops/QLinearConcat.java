@@ -25,6 +25,9 @@ final class QLinearConcat extends OpBase {
   QLinearConcat() {
     super(
         OpSchema.of("com.microsoft", "QLinearConcat", 1)
+            .sample(
+                "Y_scale[]=0.0625..4.0; Y_zero_point[];"
+                    + " inputs=groups(T8, dims(a*0-2 ^n b*0-2), TF, dims(), T8, dims()); axis!=len(a)")
             .input("Y_scale", "TF")
             .input("Y_zero_point", "T8")
             .variadic("inputs", "TV")

@@ -30,9 +30,21 @@ final class TfIdfVectorizer extends OpBase {
   /** Largest width of a result. */
   private static final long MOST_COLUMNS = 1L << 28;
 
+  /** Four items, then three pairs. */
+  private static final String SAMPLE =
+      " ngram_counts=dims(0 4); ngram_indexes=dims(6 5 4 3 2 1 0)|dims(0 1 2 3 4 5 6)|dims(3 0 8 1 2 6 4); weights=copies(7, 0.5..2.0);"
+          + " min_gram_length!=1..2; max_gram_length!=min_gram_length..2; max_skip_count!=0..3;"
+          + " mode!=TF|IDF|TFIDF";
+
   TfIdfVectorizer() {
     super(
         OpSchema.of("", "TfIdfVectorizer", 9)
+            .sample(
+                "T=i32|i64; X[b*0-1 n]=2..7; pool_int64s=dims(2 3 5 4 5 6 7 8 6 7); pool_strings=-;"
+                    + SAMPLE
+                    + " || T=string; X[b*0-1 n]; pool_int64s=-;"
+                    + " pool_strings=words('a', 'B', 'abc', 'ß', 'a', 'B', 'B', 'abc', 'ß', 'a');"
+                    + SAMPLE)
             .input("X", "T")
             .output("Y", "F")
             .types("T", Types.set(DType.STRING, DType.I32, DType.I64))

@@ -159,11 +159,17 @@ final class UniqueSlices extends OpBase {
             inner,
             DimExpr.of(c.intAttr("sorted", 1) == 0 ? 0 : 1)),
         Map.of(
-            "SORT", LoopText.SORT,
-            "VERDICT", COMPARE,
-            "T", x.element().text(),
-            "C", type.text(),
-            "SAME", type.isFloat() && !c.has("axis") ? EQUAL_OR_NAN : "x == y",
-            "ORDER", LoopText.order(type)));
+            "SORT",
+            LoopText.SORT,
+            "VERDICT",
+            COMPARE,
+            "T",
+            x.element().text(),
+            "C",
+            type.text(),
+            "SAME",
+            type.isFloat() && !c.has("axis") ? EQUAL_OR_NAN : "x == y",
+            "ORDER",
+            LoopText.order(type)));
   }
 }

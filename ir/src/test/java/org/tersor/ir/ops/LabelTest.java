@@ -166,6 +166,35 @@ class LabelTest {
     assertEquals(Optional.of(strings.direct()), strings.byParts());
   }
 
+  /** As numpy.unique: NaN is one element, but slices that hold it differ. */
+  @Test
+  void nanIsUniqueOnce() {
+    float nan = Float.NaN;
+    Tensor x = f(nan, 2, nan, 1, nan);
+    NodeEval.Results elements =
+        NodeEval.run("", "Unique", 11, Map.of(), 4, List.of(Optional.of(x)));
+    assertEquals(
+        List.of(f(1, 2, nan), i(3, 1, 0), i(2, 1, 2, 0, 2), i(1, 1, 3)), elements.direct());
+    assertEquals(Optional.of(elements.direct()), elements.byParts());
+    NodeEval.Results slices =
+        NodeEval.run(
+            "",
+            "Unique",
+            11,
+            Map.of("axis", new Attribute.IntAttr(0)),
+            4,
+            List.of(Optional.of(Tensor.of(new float[] {nan, 1, 0, 1, nan, 1}, 3, 2))));
+    assertEquals(
+        List.of(
+            Tensor.of(new float[] {0, 1, nan, 1, nan, 1}, 3, 2),
+            i(1, 0, 2),
+            i(1, 0, 2),
+            i(1, 1, 1)),
+        slices.direct());
+    assertEquals(Optional.of(slices.direct()), slices.byParts());
+    OperatorTestKit.node("unique_slices", 1).domain("org.tersor").input(x).outputs(4).check();
+  }
+
   @Test
   void overlappingBoxesGo() {
     Tensor boxes = Tensor.of(new float[] {0, 0, 1, 1, 1, 1.1f, 0, .1f, 0, 5, 1, 6}, 1, 3, 4);

@@ -23,6 +23,8 @@ public final class RegexOperators implements OperatorProvider {
     RegexFullMatch() {
       super(
           OpSchema.of("", "RegexFullMatch", 20)
+              .sample(
+                  "X[d*]; pattern='a.*'|'[a-zA-Z]+'|''|'(a|B|ab?c)'|'-?\\d+(\\.\\d*)?'|'\\w+'|'\\S*'|'.{2,4}'|'[^a]*'|'(?i)ABC'|'\\pL+'")
               .input("X", "S")
               .output("Y", "B")
               .types("S", EnumSet.of(DType.STRING))
