@@ -58,6 +58,10 @@ final class CudaContraction {
   private final Side rows;
   private final Side columns;
   private final Axis stepBlock;
+
+  /** The block of steps that is asked for: up to the one after the last. */
+  private final Axis nextBlock;
+
   private final Axis stepInTile;
   private final KExpr accumulator;
   private final AdditiveStart value;
@@ -73,6 +77,7 @@ final class CudaContraction {
     this.rows = new Side("row", c.row(), c.m().stream().toList(), c.extentM(), tile.rows());
     this.columns = new Side("column", c.column(), c.n(), c.extentN(), tile.columns());
     this.stepBlock = new Axis("step_block", steps().ceilDiv(tile.steps()));
+    this.nextBlock = new Axis("next_block", stepBlock.extent().plus(DimExpr.ONE));
     this.stepInTile = new Axis("step_in_tile", DimExpr.of(tile.steps()));
     this.accumulator =
         new KExpr.At(new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE)), List.of(K.index(0)));
@@ -124,6 +129,11 @@ final class CudaContraction {
     return c.extentK().ceilDiv(group);
   }
 
+  /** Something done with a word: its number, its step and its position in the tile. */
+  private interface WordBody {
+    void accept(int part, Expr step, Expr at);
+  }
+
   /** One side of the tile: a factor, the output axes it has for itself, and their tiling. */
   private final class Side {
     private final Contraction.Factor factor;
@@ -142,6 +152,9 @@ final class CudaContraction {
 
     private final String shared;
 
+    /** The words of the next block of steps, each thread's own. */
+    private final String next;
+
     Side(String name, Contraction.Factor factor, List<Axis> axes, DimExpr extent, int each) {
       this.factor = factor;
       this.axes = axes;
@@ -154,6 +167,7 @@ final class CudaContraction {
           StageSimplifier.reads(factor.value()).values().stream()
               .anyMatch(read -> read.coefficient(c.k().getLast()).isConst(1));
       this.shared = nest.fresh(name + "s");
+      this.next = nest.fresh("next_" + name + "s");
     }
 
     int width() {
@@ -182,15 +196,43 @@ final class CudaContraction {
       return divides() ? K.bool(true) : K.lt(position, K.dim(extent));
     }
 
+    /** Words that a thread brings at once. */
+    int words() {
+      return tile.steps() * each / SIDE;
+    }
+
     void allocate() {
       nest.emit(
           new Stmt.Alloc(shared, type, index((long) tile.steps() * pitch()), Stmt.Space.SHARED));
+      nest.emit(new Stmt.Alloc(next, type, index((long) THREADS * words()), Stmt.Space.SHARED));
     }
 
-    /** Brings the tile of one block of steps into shared memory, each thread some words. */
-    void fill(Expr lane) {
+    /** Brings a thread's words of one block of steps into registers of its own. */
+    void fetch(Expr lane) {
+      eachWord(lane, (part, _, _) -> nest.emit(store(next, own(lane, part), word())));
+    }
+
+    /** Makes the tile in shared memory of what the threads have fetched. */
+    void share(Expr lane) {
+      eachWord(
+          lane,
+          (part, step, at) ->
+              nest.emit(
+                  store(
+                      shared,
+                      plus(times(step, index(pitch())), at),
+                      new Expr.Load(type, next, own(lane, part), Optional.empty()))));
+    }
+
+    private Expr own(Expr lane, int part) {
+      return plus(times(lane, index(words())), index(part));
+    }
+
+    /** Runs {@code body} for each word of a thread, at its step and its position in the tile. */
+    private void eachWord(Expr lane, WordBody body) {
       int inner = alongK ? tile.steps() : width();
-      for (int part = 0; part < tile.steps() * each / SIDE; part++) {
+      for (int part = 0; part < words(); part++) {
+        int number = part;
         Expr element = nest.let("e", plus(lane, index((long) part * THREADS)));
         Expr fast = nest.let("f", new Expr.Binary(BinaryOp.FLOORMOD, element, index(inner)));
         Expr slow = nest.let("g", new Expr.Binary(BinaryOp.FLOORDIV, element, index(inner)));
@@ -200,23 +242,12 @@ final class CudaContraction {
             stepInTile,
             step,
             1,
-            () ->
-                nest.with(
-                    inTile,
-                    at,
-                    1,
-                    () ->
-                        nest.emit(
-                            new Stmt.Store(
-                                shared,
-                                plus(times(step, index(pitch())), at),
-                                word(),
-                                Optional.empty()))));
+            () -> nest.with(inTile, at, 1, () -> body.accept(number, step, at)));
       }
     }
 
     private Expr word() {
-      KExpr step = K.add(K.mul(K.axis(stepBlock), K.index(tile.steps())), K.axis(stepInTile));
+      KExpr step = K.add(K.mul(K.axis(nextBlock), K.index(tile.steps())), K.axis(stepInTile));
       if (group == 1) {
         return nest.lower(element(factor.whole(), step));
       }
@@ -242,9 +273,8 @@ final class CudaContraction {
       Map<Axis, KExpr> at = new HashMap<>();
       Positions.decompose(position, axes, at);
       Positions.decompose(k, c.k(), at);
-      long whole = (long) tile.steps() * group;
-      boolean all = c.extentK().isConst() && c.extentK().constValue() % whole == 0;
-      KExpr inside = K.and(inside(position), all ? K.bool(true) : K.lt(k, K.dim(c.extentK())));
+      // Always, as the block of steps after the last one is asked for too.
+      KExpr inside = K.and(inside(position), K.lt(k, K.dim(c.extentK())));
       return guarded(inside, Affine.canonical(KExprs.substitute(of, at)));
     }
   }
@@ -281,9 +311,10 @@ final class CudaContraction {
   private void block() {
     rows.allocate();
     columns.allocate();
-    // Each thread uses its own elements only, which a backend keeps in registers.
+    // Each thread uses its own elements only of these, which a backend keeps in registers.
     nest.emit(new Stmt.Alloc(sums, type, index((long) THREADS * each()), Stmt.Space.SHARED));
     lanes(this::start);
+    fetch(index(0));
     nest.loop(
         Stmt.LoopKind.SERIAL,
         stepBlock,
@@ -293,14 +324,33 @@ final class CudaContraction {
         1,
         () -> {
           lanes(lane -> {
-            rows.fill(lane);
-            columns.fill(lane);
+            rows.share(lane);
+            columns.share(lane);
           });
           nest.emit(new Stmt.Barrier());
+          // Asked for before the products, which need not wait for it.
+          fetch(plus(nest.lower(K.axis(stepBlock)), index(1)));
           lanes(this::multiply);
           nest.emit(new Stmt.Barrier());
         });
     lanes(this::finish);
+  }
+
+  /** Brings what a block of steps needs into registers. */
+  private void fetch(Expr block) {
+    nest.with(
+        nextBlock,
+        block,
+        1,
+        () ->
+            lanes(lane -> {
+              rows.fetch(lane);
+              columns.fetch(lane);
+            }));
+  }
+
+  private static Stmt store(String buffer, Expr at, Expr value) {
+    return new Stmt.Store(buffer, at, value, Optional.empty());
   }
 
   private int each() {
