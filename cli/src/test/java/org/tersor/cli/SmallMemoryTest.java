@@ -14,6 +14,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.tersor.ir.graph.Attribute.IntAttr;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
@@ -82,6 +83,25 @@ class SmallMemoryTest {
     return b.build("weights", Map.of());
   }
 
+  /** A convolution of windows and one of points, whose weights alone are codes. */
+  private static Graph convolutions() {
+    GraphBuilder b = new GraphBuilder(Map.of("", 21), 0);
+    Value x = b.input("x", TensorType.of(DType.F32, 1, 40, 13, 11));
+    b.output(b.add("Conv", convolution(b, x, "w", 48, 40, 3), decoded(b, "v", 64, 48, 1)));
+    return b.build("convolutions", Map.of());
+  }
+
+  private static Value convolution(
+      GraphBuilder b, Value x, String name, int outputs, int inputs, int side) {
+    return b.add("Relu", b.add("Conv", x, decoded(b, name, outputs, inputs, side)));
+  }
+
+  private static Value decoded(GraphBuilder b, String name, int outputs, int inputs, int side) {
+    Value codes = weight(b, name, codes(DType.I8, outputs, inputs, side, side));
+    Value scales = weight(b, name + "_scales", numbers(outputs));
+    return b.add("DequantizeLinear", Map.of("axis", new IntAttr(0)), codes, scales);
+  }
+
   private Executable compile(Graph graph, String backend, String memory) {
     Backends.assume(compiler, backend);
     return compiler.executable(
@@ -130,6 +150,25 @@ class SmallMemoryTest {
     Tensor actual = narrow.run(x).values().iterator().next();
     for (int i = 0; i < expected.size(); i++) {
       assertEquals(expected.getDouble(i), actual.getDouble(i), 1e-5 * K * 128);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"jvm", "native"})
+  void weightsOfConvolutionsStayCodes(String backend) {
+    Executable wide = compile(convolutions(), backend, "fast");
+    Executable narrow = compile(convolutions(), backend, "small");
+    assertTrue(factor(wide) > 2.5, wide.describe());
+    assertEquals(1, factor(narrow), .1, narrow.describe());
+    Map<String, Tensor> x = Map.of("x", numbers(1, 40, 13, 11));
+    Tensor expected = wide.run(x).values().iterator().next();
+    Tensor actual = narrow.run(x).values().iterator().next();
+    double largest = 0;
+    for (int i = 0; i < expected.size(); i++) {
+      largest = Math.max(largest, Math.abs(expected.getDouble(i)));
+    }
+    for (int i = 0; i < expected.size(); i++) {
+      assertEquals(expected.getDouble(i), actual.getDouble(i), 1e-5 * largest);
     }
   }
 

@@ -17,6 +17,9 @@ import org.tersor.ir.schedule.Scheduler;
 
 /** Applies {@link KernelFusion} to the kernels of a graph. */
 public final class FuseKernels {
+  /** What is kept of weights, however wide. */
+  private static final long FEW_BYTES = 1024;
+
   private FuseKernels() {}
 
   /**
@@ -53,7 +56,9 @@ public final class FuseKernels {
       Map<String, Value> operands = new HashMap<>();
       bind(unit.kernel().inputs(), unit.inputs(), values, operands);
       bind(unit.kernel().outputs(), unit.outputs(), values, operands);
-      boolean foldable = unit.outputs().stream().noneMatch(random::contains);
+      boolean foldable =
+          unit.outputs().stream().noneMatch(random::contains)
+              && !(small && constant.containsAll(unit.outputs()) && widens(unit.kernel()));
       Optional<IndexDemands.Demand> demand =
           unit.outputs().stream()
               .flatMap(output -> Optional.ofNullable(demands.get(output)).stream())
@@ -89,6 +94,26 @@ public final class FuseKernels {
       result.add(once ? unit : pulled(unit, ofWeights, ofRows, weights, small));
     }
     return withoutUnused(result, constant, ofRows.keySet(), outputs);
+  }
+
+  /**
+   * Whether numbers take more memory than the codes they are made of: where memory counts they are
+   * made in every call, in memory that the call shares.
+   */
+  private static boolean widens(Kernel kernel) {
+    Optional<Long> made = bytes(kernel.outputs());
+    Optional<Long> stored = bytes(kernel.inputs());
+    return kernel.outputs().stream().allMatch(b -> b.element().isFloat())
+        && made.isPresent()
+        && stored.isPresent()
+        && made.get() > Math.max(stored.get(), FEW_BYTES);
+  }
+
+  private static Optional<Long> bytes(List<Buf> buffers) {
+    return buffers.stream().allMatch(b -> b.elements().isConst())
+        ? Optional.of(
+            buffers.stream().mapToLong(b -> b.elements().constValue() * b.element().bytes()).sum())
+        : Optional.empty();
   }
 
   /** Whether a unit may be one that makes numbers of codes, or the second or third of them. */
