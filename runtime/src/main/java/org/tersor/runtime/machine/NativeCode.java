@@ -1,0 +1,112 @@
+package org.tersor.runtime.machine;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import org.tersor.runtime.Plan;
+
+/**
+ * The functions of a library for a plan, what they read of the model, and the threads that run
+ * them. Memory of constants and packed weights lives as long as this is referred to.
+ *
+ * @param layout {@code P_layout}, as the C backend writes them for a prefix P
+ * @param scratch {@code P_scratch}
+ * @param tasks {@code P_tasks}
+ * @param steps {@code P_steps}
+ * @param oneStep {@code P_step}
+ * @param direct {@code P_direct}, on arrays of the caller; {@code steps} if {@code inPlace} is
+ *     false
+ * @param work {@code P_work}
+ * @param weights what {@code constants} point to, which lives as long as it is referred to
+ * @param inPlace whether calls may work on arrays of the caller
+ */
+record NativeCode(
+    Plan plan,
+    MethodHandle layout,
+    MethodHandle scratch,
+    MethodHandle tasks,
+    MethodHandle steps,
+    MethodHandle oneStep,
+    MethodHandle direct,
+    MethodHandle work,
+    boolean inPlace,
+    int threads,
+    ThreadPoolExecutor helpers,
+    List<MemorySegment> weights,
+    MemorySegment constants,
+    MemorySegment packed) {
+  /** More arguments would make the call itself slow. */
+  private static final int IN_PLACE_PORTS = 16;
+
+  static NativeCode of(
+      Plan plan,
+      SharedObject library,
+      String prefix,
+      int threads,
+      List<MemorySegment> weights,
+      MemorySegment constants,
+      MemorySegment packed) {
+    MethodHandle steps =
+        library.function(prefix + "_steps", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_INT));
+    int ports = plan.inputs().size() + plan.outputs().size();
+    boolean inPlace = threads == 1 && ports <= IN_PLACE_PORTS;
+    return new NativeCode(
+        plan,
+        library.function(prefix + "_layout", FunctionDescriptor.of(JAVA_LONG, ADDRESS, ADDRESS)),
+        library.function(prefix + "_scratch", FunctionDescriptor.of(JAVA_LONG, ADDRESS)),
+        library.function(prefix + "_tasks", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS)),
+        steps,
+        library.function(
+            prefix + "_step",
+            FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT)),
+        inPlace ? direct(library, prefix + "_direct", ports) : steps,
+        library.function(
+            prefix + "_work",
+            FunctionDescriptor.ofVoid(
+                ADDRESS, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT)),
+        inPlace,
+        threads,
+        helpers(threads),
+        weights,
+        constants,
+        packed);
+  }
+
+  private static MethodHandle direct(SharedObject library, String name, int ports) {
+    MemoryLayout[] arguments = new MemoryLayout[3 + ports];
+    Arrays.fill(arguments, ADDRESS);
+    arguments[1] = JAVA_INT;
+    arguments[2] = JAVA_INT;
+    return library
+        .critical(name, FunctionDescriptor.ofVoid(arguments))
+        .asSpreader(MemorySegment[].class, ports);
+  }
+
+  /** Idle threads end by themselves, so nothing needs closing. */
+  private static ThreadPoolExecutor helpers(int threads) {
+    return new ThreadPoolExecutor(
+        0,
+        Math.max(1, threads - 1),
+        5,
+        TimeUnit.SECONDS,
+        new SynchronousQueue<>(),
+        NativeCode::daemon,
+        new ThreadPoolExecutor.DiscardPolicy());
+  }
+
+  private static Thread daemon(Runnable body) {
+    Thread thread = new Thread(body, "tersor-native");
+    thread.setDaemon(true);
+    return thread;
+  }
+}

@@ -1,0 +1,331 @@
+package org.tersor.runtime.machine;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import org.tersor.runtime.Cancellation;
+import org.tersor.runtime.Plan;
+import org.tersor.runtime.StepClock;
+import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
+
+/** Memory of one call at a time; it grows with the dimensions, and shrinks where much is spare. */
+final class NativeSession {
+  /** Arenas that are this many times larger than needed are given back, beyond some size. */
+  private static final int SPARE = 8;
+
+  private static final long SMALL = 1 << 20;
+
+  /** Parts of a step between which a call that may be cancelled looks. */
+  private static final int PARTS = 16;
+
+  private final NativeCode code;
+  private final Plan plan;
+  private final int threads;
+  private final Arena arena = Arena.ofAuto();
+  private long[] dims;
+  private final MemorySegment call;
+  private final MemorySegment sizes;
+  private final MemorySegment offsets;
+  private final MemorySegment extents;
+  private final MemorySegment counters;
+
+  /** Number of the step that found an index out of range, from 1, and what it found. */
+  private final MemorySegment fault;
+
+  private final MemorySegment inputs;
+  private final MemorySegment outputs;
+  private final MemorySegment[] in;
+  private final MemorySegment[] out;
+  private MemorySegment values = MemorySegment.NULL;
+  private MemorySegment scratches = MemorySegment.NULL;
+
+  NativeSession(NativeCode code, long[] dims, boolean loading) {
+    this.code = code;
+    this.plan = code.plan();
+    this.threads = code.threads();
+    int count = plan.loadSteps().size() + plan.runSteps().size();
+    this.sizes = arena.allocate(JAVA_LONG, Math.max(1, dims.length));
+    this.offsets = arena.allocate(JAVA_LONG, Math.max(1, plan.arenaSlots()));
+    this.extents = arena.allocate(JAVA_LONG, Math.max(1, count));
+    this.counters = arena.allocate(16L * Math.max(1, count), 64);
+    this.inputs = arena.allocate(ADDRESS, Math.max(1, plan.inputs().size()));
+    this.outputs = arena.allocate(ADDRESS, Math.max(1, plan.outputs().size()));
+    this.in = new MemorySegment[plan.inputs().size()];
+    this.out = new MemorySegment[plan.outputs().size()];
+    Arrays.fill(in, MemorySegment.NULL);
+    Arrays.fill(out, MemorySegment.NULL);
+    // The last field but one, a flag for cancelling, stays null.
+    this.call = arena.allocate(88, 64);
+    this.fault = arena.allocate(16, 16);
+    set(0, inputs);
+    set(1, outputs);
+    set(2, code.constants());
+    set(3, code.packed());
+    set(5, offsets);
+    set(8, sizes);
+    set(10, fault);
+    this.dims = dims;
+    bind(dims, loading);
+  }
+
+  /** Sizes and places for values of the dimensions that the plan's checks allow. */
+  void bind(long[] wanted, boolean loading) {
+    dims = wanted;
+    for (int i = 0; i < dims.length; i++) {
+      sizes.setAtIndex(JAVA_LONG, i, dims[i]);
+    }
+    try {
+      long bytes = (long) code.layout().invokeExact(sizes, offsets);
+      // Steps of the load know no dimensions and use no arena.
+      if (bytes < 0 && !loading) {
+        throw new TersorException(
+            "TSR-0705",
+            "the buffers of the model are too large at dimensions "
+                + plan.dims()
+                + " = "
+                + Arrays.toString(dims));
+      }
+      code.tasks().invokeExact(sizes, extents);
+      long each = (long) code.scratch().invokeExact(sizes);
+      if (!loading) {
+        Cancellation.allocate("the arena of model " + plan.name(), 0, bytes);
+      }
+      values = room(values, Math.max(64, loading ? 64 : bytes));
+      scratches = room(scratches, Math.multiplyExact(each, (long) threads));
+      set(4, values);
+      set(6, scratches);
+      call.set(JAVA_LONG, 56, each);
+    } catch (RuntimeException | Error e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Memory of so many bytes, the same where it does; half as much again where it grows. */
+  private static MemorySegment room(MemorySegment old, long bytes) {
+    long has = old.byteSize();
+    if (has >= bytes && (has <= SMALL || has / SPARE <= bytes)) {
+      return old;
+    }
+    boolean grows = has > 0 && has < bytes;
+    long size = grows ? Math.max(bytes, has + has / 2) : bytes;
+    return Arena.ofAuto().allocate(Math.max(64, size), 64);
+  }
+
+  private void set(int field, MemorySegment value) {
+    call.set(ADDRESS, field * 8L, value);
+  }
+
+  /** A diagnostic if a step found an index out of range. */
+  void look(Map<String, Long> dims) {
+    long step = fault.getAtIndex(JAVA_LONG, 0);
+    if (step != 0) {
+      fault.setAtIndex(JAVA_LONG, 0, 0);
+      Plan.Call call = plan.runSteps().get((int) step - 1 - plan.loadSteps().size());
+      call.demand().orElseThrow().require(fault.getAtIndex(JAVA_LONG, 1), dims, call.origin());
+    }
+  }
+
+  /** Whether these are the sizes that it has places for. */
+  boolean fits(long[] wanted) {
+    return Arrays.equals(dims, wanted);
+  }
+
+  /** Lets an input and an output be memory of others. */
+  void place(int input, MemorySegment memory) {
+    inputs.setAtIndex(ADDRESS, input, memory);
+  }
+
+  void placeOutput(int output, MemorySegment memory) {
+    outputs.setAtIndex(ADDRESS, output, memory);
+  }
+
+  /** Copies an input to where the steps read it. */
+  void stage(int input, Tensor given) {
+    MemorySegment source = HeapSegments.of(given);
+    in[input] = room(in[input], source.byteSize());
+    in[input].copyFrom(source);
+    inputs.setAtIndex(ADDRESS, input, in[input]);
+  }
+
+  /** Memory for an output. */
+  void prepare(int output, long bytes) {
+    out[output] = room(out[output], bytes);
+    outputs.setAtIndex(ADDRESS, output, out[output]);
+  }
+
+  void deliver(int output, Tensor result) {
+    MemorySegment target = HeapSegments.of(result);
+    target.copyFrom(out[output].asSlice(0, target.byteSize()));
+  }
+
+  /** Runs on the caller's arrays. */
+  void runInPlace(int from, int to, List<Tensor> given, List<Tensor> results) {
+    MemorySegment[] ports = new MemorySegment[given.size() + results.size()];
+    for (int i = 0; i < given.size(); i++) {
+      ports[i] = HeapSegments.of(given.get(i));
+    }
+    for (int i = 0; i < results.size(); i++) {
+      ports[given.size() + i] = HeapSegments.of(results.get(i));
+    }
+    try {
+      code.direct().invokeExact(call, from, to, ports);
+    } catch (RuntimeException | Error e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    } finally {
+      // Nothing may follow an address of a Java array after the call.
+      for (int i = 0; i < in.length; i++) {
+        inputs.setAtIndex(ADDRESS, i, in[i]);
+      }
+      for (int i = 0; i < out.length; i++) {
+        outputs.setAtIndex(ADDRESS, i, out[i]);
+      }
+      Reference.reachabilityFence(code);
+    }
+  }
+
+  /** All steps of a call. */
+  void runAll(Map<String, Long> bound) {
+    int from = plan.loadSteps().size();
+    int to = from + plan.runSteps().size();
+    if (Cancellation.isBound() || StepClock.isRunning()) {
+      Cancellation cancellation = Cancellation.current();
+      for (int step = from; step < to; step++) {
+        Plan.Call call = plan.runSteps().get(step - from);
+        int at = step;
+        StepClock.time(plan, call, bound, () -> run(at, call.origin(), cancellation));
+        look(bound);
+      }
+    } else {
+      run(from, to);
+      look(bound);
+    }
+  }
+
+  void run(int from, int to) {
+    try {
+      if (threads == 1) {
+        code.steps().invokeExact(call, from, to);
+      } else {
+        shared(from, to);
+      }
+    } catch (RuntimeException | Error e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    } finally {
+      Reference.reachabilityFence(code);
+    }
+  }
+
+  /** One step, in parts with a look at the cancellation before each. */
+  void run(int step, String origin, Cancellation cancellation) {
+    long tasks = extents.getAtIndex(JAVA_LONG, step);
+    long part = Math.max(1, Math.ceilDiv(tasks, PARTS * threads));
+    try {
+      for (long at = 0; at < Math.max(1, tasks); at += part) {
+        cancellation.check(origin);
+        long end = Math.min(tasks, at + part);
+        if (threads == 1) {
+          code.oneStep().invokeExact(call, step, at, end, 0);
+        } else {
+          // Threads claim tasks from where the first counter stands up to the extent.
+          counters.setAtIndex(JAVA_LONG, 2L * step, at);
+          counters.setAtIndex(JAVA_LONG, 2L * step + 1, at);
+          extents.setAtIndex(JAVA_LONG, step, end);
+          together(step, step + 1);
+        }
+      }
+    } catch (RuntimeException | Error e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    } finally {
+      extents.setAtIndex(JAVA_LONG, step, tasks);
+      Reference.reachabilityFence(code);
+    }
+  }
+
+  private void shared(int from, int to) {
+    counters.fill((byte) 0);
+    together(from, to);
+  }
+
+  private void together(int from, int to) {
+    Job job = new Job(this, from, to);
+    for (int worker = 1; worker < threads; worker++) {
+      int number = worker;
+      code.helpers().execute(() -> job.help(number));
+    }
+    work(from, to, 0);
+    job.close();
+  }
+
+  private void work(int from, int to, int worker) {
+    try {
+      code.work().invokeExact(call, counters, extents, from, to, worker, threads);
+    } catch (RuntimeException | Error e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Helpers of one run: they may come late, and are gone before the session is used again. */
+  private static final class Job {
+    private final NativeSession session;
+    private final int from;
+    private final int to;
+    private int inside;
+    private boolean closed;
+
+    Job(NativeSession session, int from, int to) {
+      this.session = session;
+      this.from = from;
+      this.to = to;
+    }
+
+    void help(int worker) {
+      synchronized (this) {
+        if (closed) {
+          return;
+        }
+        inside++;
+      }
+      try {
+        session.work(from, to, worker);
+      } finally {
+        synchronized (this) {
+          inside--;
+          notifyAll();
+        }
+      }
+    }
+
+    /** Waits even when interrupted: helpers still write into the session. */
+    synchronized void close() {
+      closed = true;
+      boolean interrupted = false;
+      while (inside > 0) {
+        try {
+          wait();
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+}
