@@ -48,6 +48,7 @@ final class SoArtifact implements Executable {
   private final List<Port> outputs = new ArrayList<>();
   private final List<String> dims = new ArrayList<>();
   private final List<State> states = new ArrayList<>();
+  private final List<String> targets = new ArrayList<>();
   private final String description;
   private final MethodHandle arenaSize;
   private final MethodHandle run;
@@ -90,6 +91,7 @@ final class SoArtifact implements Executable {
         function(symbols, prefix + "_prepare", ValueLayout.JAVA_INT, ValueLayout.ADDRESS);
     description = describe(describe);
     JsonNode json = new ObjectMapper().readTree(description);
+    json.path("levels").forEach(target -> targets.add(target.asText()));
     json.path("dims").forEach(dim -> dims.add(dim.asText()));
     ports(json.path("inputs"), inputs);
     ports(json.path("outputs"), outputs);
@@ -179,6 +181,11 @@ final class SoArtifact implements Executable {
   @Override
   public List<State> states() {
     return List.copyOf(states);
+  }
+
+  /** Names of the targets that it has code for. */
+  List<String> targets() {
+    return List.copyOf(targets);
   }
 
   @Override

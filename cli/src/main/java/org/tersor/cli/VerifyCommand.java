@@ -19,7 +19,8 @@ import org.tersor.conformance.Verifier;
 import org.tersor.conformance.Witness;
 import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
-import org.tersor.ir.spi.Program;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Backend;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -80,7 +81,7 @@ final class VerifyCommand implements Callable<Integer> {
       Verifier.Report report =
           new Verifier(ort, compiler)
               .withContradictions(!options.contradictions().isEmpty())
-              .withRounded(loaded.executable().describe().contains(Program.ROUNDED))
+              .withRounded(rounds(compiler, loaded))
               .verify(judge, loaded.graph(), loaded.executable(), ModelOptions.data(inputs));
       List<Comparison> stored =
           Verifier.compare(loaded.graph(), report.actual(), stored(loaded.graph()));
@@ -98,6 +99,20 @@ final class VerifyCommand implements Callable<Integer> {
       print(passed, report, stored, opinions, ort.name(), loaded, inputs);
       return passed ? Exit.OK : Exit.CHECK_FAILED;
     }
+  }
+
+  /** Whether it runs code for a target that rounds; not by what the model says of itself. */
+  private boolean rounds(Compiler compiler, LoadedModel loaded) {
+    List<String> names =
+        loaded.executable() instanceof SoArtifact library
+            ? library.targets()
+            : options.target.stream().toList();
+    return compiler.registry().backends().stream()
+        .filter(each -> each.provider() instanceof Backend.OfProgram)
+        .map(each -> (Backend.OfProgram) each.provider())
+        .flatMap(backend -> backend.namedTargets().stream())
+        .filter(target -> target.has(Target.Feature.BF16_DOT))
+        .anyMatch(target -> names.contains(target.name()));
   }
 
   /** What ONNX Runtime runs: of a file that it cannot read, our export. */

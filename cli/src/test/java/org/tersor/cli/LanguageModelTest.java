@@ -5,10 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -21,7 +18,6 @@ import org.tersor.cli.text.TextProtocol;
 import org.tersor.cli.text.Tokenizers;
 import org.tersor.ir.spi.Tokenizer;
 import org.tersor.passes.Compiler;
-import picocli.CommandLine;
 
 /** Language model commands on a small trained model and real text; windows on a few stories. */
 class LanguageModelTest {
@@ -38,14 +34,9 @@ class LanguageModelTest {
   }
 
   private static JsonNode tersor(Object... arguments) throws IOException {
-    CommandLine line = Main.commandLine();
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    line.setOut(new PrintWriter(out));
-    line.setErr(new PrintWriter(err));
-    int exit = line.execute(Arrays.stream(arguments).map(Object::toString).toArray(String[]::new));
-    assertEquals(0, exit, err::toString);
-    return new ObjectMapper().readTree(out.toString());
+    Outcome outcome = Outcome.tersor(arguments);
+    assertEquals(0, outcome.exit(), outcome.err());
+    return outcome.json();
   }
 
   private static JsonNode perplexity(Path model, String backend, String protocol, Object... more)
