@@ -133,7 +133,7 @@ public final class FuseKernels {
     if (unit.inputs().stream().noneMatch(ofWeights::containsKey)) {
       return unit;
     }
-    KernelFusion.Unit decoding = KernelFusion.pull(unit, ofWeights);
+    KernelFusion.Unit decoding = KernelFusion.pull(unit, read(unit, ofWeights, weights, small));
     if (unit.inputs().stream().anyMatch(ofRows::containsKey)) {
       KernelFusion.Unit both = KernelFusion.pull(decoding, ofRows);
       if (codes(both, weights, small) == Scheduler.Codes.BOTH) {
@@ -141,6 +141,31 @@ public final class FuseKernels {
       }
     }
     return codes(decoding, weights, small) == Scheduler.Codes.NONE ? unit : decoding;
+  }
+
+  /**
+   * What decodes weights, without those that no product of the unit can read as codes: a recurrence
+   * has a product for each of its weights.
+   */
+  private static Map<Integer, KernelFusion.Unit> read(
+      KernelFusion.Unit unit,
+      Map<Integer, KernelFusion.Unit> ofWeights,
+      Set<Integer> weights,
+      boolean small) {
+    List<Integer> decoded =
+        unit.inputs().stream().filter(ofWeights::containsKey).distinct().toList();
+    if (decoded.size() == 1) {
+      return ofWeights;
+    }
+    Map<Integer, KernelFusion.Unit> read = new HashMap<>(ofWeights);
+    for (int weight : decoded) {
+      Map<Integer, KernelFusion.Unit> alone = new HashMap<>(ofWeights);
+      alone.keySet().removeIf(other -> other != weight && decoded.contains(other));
+      if (codes(KernelFusion.pull(unit, alone), weights, small) == Scheduler.Codes.NONE) {
+        read.remove(weight);
+      }
+    }
+    return read;
   }
 
   private static Scheduler.Codes codes(
