@@ -19,14 +19,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.tersor.conformance.Reference;
 import org.tersor.conformance.ReferenceExecutable;
 import org.tersor.conformance.ort.OrtWorker;
-import org.tersor.ir.graph.Attribute;
-import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
-import org.tersor.ir.graph.GraphBuilder;
 import org.tersor.ir.graph.Node;
-import org.tersor.ir.graph.Value;
-import org.tersor.ir.graph.ValueType;
-import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.quant.Calibrator;
@@ -47,34 +41,13 @@ class RecurrentCodesTest {
   private final Quantizer quantizer = new Quantizer(compiler);
   private final Random random = new Random(11);
 
-  private Tensor normal(double size, long... shape) {
-    Tensor tensor = Tensor.zeros(DType.F32, shape);
-    for (int i = 0; i < tensor.size(); i++) {
-      tensor.floats()[i] = (float) (size * random.nextGaussian());
-    }
-    return tensor;
+  private Tensor input() {
+    return RecurrentModel.normal(random, 1, STEPS, 2, INPUT);
   }
 
   private Graph graph(String type, int directions) {
-    long gates = type.equals("LSTM") ? 4 : type.equals("GRU") ? 3 : 1;
-    GraphBuilder b = new GraphBuilder(Map.of("", 17), 0);
-    Value x = b.input("x", TensorType.of(DType.F32, STEPS, 2, INPUT));
-    Value y = b.value("y", ValueType.UNKNOWN);
-    b.addNode(
-        "cell",
-        "",
-        type,
-        Map.of(
-            "hidden_size", new Attribute.IntAttr(HIDDEN),
-            "direction", new Attribute.StringAttr(directions == 2 ? "bidirectional" : "forward")),
-        List.of(
-            x,
-            b.constant("W", Constant.of(normal(.2, directions, gates * HIDDEN, INPUT))),
-            b.constant("R", Constant.of(normal(.2, directions, gates * HIDDEN, HIDDEN))),
-            b.constant("B", Constant.of(normal(.2, directions, 2 * gates * HIDDEN)))),
-        List.of(y));
-    b.output(y);
-    return quantizer.base(b.build("recurrent", Map.of()), compile);
+    return quantizer.base(
+        new RecurrentModel(type, directions, STEPS, INPUT, HIDDEN).graph(random), compile);
   }
 
   private Quantizer.Quantized coded(Graph base, String format) {
@@ -83,16 +56,6 @@ class RecurrentCodesTest {
         List.of(),
         new Quantizer.Options(
             format, Optional.empty(), new Calibrator.MinMax(), "interpreter", compile));
-  }
-
-  private static double decibels(float[] expected, float[] actual) {
-    double signal = 0;
-    double noise = 0;
-    for (int i = 0; i < expected.length; i++) {
-      signal += (double) expected[i] * expected[i];
-      noise += Math.pow(expected[i] - actual[i], 2);
-    }
-    return 10 * Math.log10(signal / noise);
   }
 
   private float[] run(Graph graph, String backend, CompileOptions options, Tensor x) {
@@ -116,10 +79,10 @@ class RecurrentCodesTest {
     Quantizer.Quantized quantized = coded(base, format);
     assertEquals(
         Map.of("cell#1", format, "cell#2", format), quantized.plan().weights(), "both operands");
-    Tensor x = normal(1, STEPS, 2, INPUT);
+    Tensor x = input();
     float[] exact = run(base, "interpreter", compile, x);
     float[] defined = run(quantized.graph(), "interpreter", compile, x);
-    double noise = decibels(exact, defined);
+    double noise = RecurrentModel.decibels(exact, defined);
     assertTrue(noise > least && noise < 70, type + ": " + noise + " dB");
     for (String backend : List.of("jvm", "native")) {
       if (compiler.registry().backend(backend).unavailable().isEmpty()) {

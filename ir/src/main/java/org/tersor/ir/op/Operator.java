@@ -34,7 +34,7 @@ public interface Operator {
 
   /**
    * Further operands that a number format may hold: they are decoded before they are used, so that
-   * no arithmetic depends on the codes, and no method learns from what they are multiplied with.
+   * no arithmetic depends on the codes.
    */
   default List<WeightLayout> stored(OpContext context) {
     return List.of();
@@ -45,6 +45,13 @@ public interface Operator {
    * methods of quantization after training learn from. Nothing where rows are not factors of sums.
    */
   default void weightVectors(EvalContext context, WeightVectors vectors) {}
+
+  /**
+   * The same for an operand of {@link #stored}. All inputs of the node are given.
+   *
+   * @param input index of the operand
+   */
+  default void storedVectors(EvalContext context, int input, WeightVectors vectors) {}
 
   /**
    * Elements of output 0 as expressions when they follow from shapes and symbolic integer inputs

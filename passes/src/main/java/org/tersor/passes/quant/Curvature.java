@@ -4,7 +4,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import org.tersor.ir.graph.Node;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
@@ -35,14 +34,14 @@ final class Curvature {
    *
    * @param probes vectors v
    */
-  double trace(List<Node> layers, int probes, long seed) {
+  double trace(List<Operand> layers, int probes, long seed) {
     Random random = new Random(seed);
     double sum = 0;
     for (int probe = 0; probe < probes; probe++) {
-      Map<Node, Tensor> up = new LinkedHashMap<>();
-      Map<Node, Tensor> down = new LinkedHashMap<>();
+      Map<Operand, Tensor> up = new LinkedHashMap<>();
+      Map<Operand, Tensor> down = new LinkedHashMap<>();
       double step = step(layers);
-      for (Node layer : layers) {
+      for (Operand layer : layers) {
         Tensor w = runs.exact(layer);
         Tensor more = Tensor.zeros(DType.F32, w.shape());
         Tensor less = Tensor.zeros(DType.F32, w.shape());
@@ -60,10 +59,10 @@ final class Curvature {
   }
 
   /** A hundredth of the weights' root mean square. */
-  private double step(List<Node> layers) {
+  private double step(List<Operand> layers) {
     double squares = 0;
     long count = 0;
-    for (Node layer : layers) {
+    for (Operand layer : layers) {
       Tensor w = runs.exact(layer);
       for (int i = 0; i < w.size(); i++) {
         squares += w.getDouble(i) * w.getDouble(i);

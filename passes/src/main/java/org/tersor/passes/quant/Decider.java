@@ -123,16 +123,8 @@ final class Decider {
     Selection selection = selection(given, weightFormat, options);
     Names plain = new Names(given);
     selection.left().forEach((node, why) -> left.add(plain.of(node) + ": " + why));
-    if (selection.weights().isEmpty()) {
-      Map<String, String> stored = stored(selection, plain, weightFormat);
-      return stored.isEmpty()
-          ? Quantizer.Decisions.NONE
-          : new Quantizer.Decisions(
-              new QuantPlan(
-                  Map.of("recipe", Quantizer.RECIPE), Map.of(), stored, Map.of(), Map.of()),
-              Map.of(),
-              Map.of(),
-              List.of());
+    if (selection.operands().isEmpty()) {
+      return Quantizer.Decisions.NONE;
     }
     List<String> reports = new ArrayList<>();
     Map<String, Tensor> factors = Map.of();
@@ -148,6 +140,11 @@ final class Decider {
       factors.forEach((name, f) ->
           scales.put(name, new QuantPlan.Choice(options.equalization().text(), Checksums.of(f))));
       reports.addAll(search.reports());
+      selection.operands().stream()
+          .filter(Operand::stored)
+          .forEach(o ->
+              reports.add(
+                  o.name() + ": " + options.equalization().text() + ": factors do not enter it"));
     }
     Graph base = FactorSearch.apply(given, factors);
     if (!scales.isEmpty()) {
@@ -158,7 +155,7 @@ final class Decider {
     Map<String, String> header = new TreeMap<>();
     header.put("recipe", Quantizer.RECIPE);
     Map<String, QuantPlan.Activation> activations =
-        activationFormat.isPresent()
+        activationFormat.isPresent() && !selection.weights().isEmpty()
             ? new Calibration(compiler, base, selection, options, reports)
                 .run(
                     activationFormat.get(),
@@ -167,8 +164,8 @@ final class Decider {
                     cache -> seen.put(names.path(), cache),
                     header)
             : whenRun(dynamic, selection.integer(), names);
-    Map<String, String> weights = new TreeMap<>(stored(selection, names, weightFormat));
-    selection.weights().keySet().forEach(node -> weights.put(names.of(node), weightFormat.id()));
+    Map<String, String> weights = new TreeMap<>();
+    selection.operands().forEach(operand -> weights.put(operand.name(), weightFormat.id()));
     if (options.method() instanceof Rounding rounding && !rounding.search()) {
       return new Quantizer.Decisions(
           new QuantPlan(header, activations, weights, Map.of(), scales),
@@ -176,10 +173,8 @@ final class Decider {
           factors,
           reports);
     }
-    Map<Node, NumberFormat> formats = new LinkedHashMap<>();
     Map<Node, Double> inputScales = new LinkedHashMap<>();
     for (Node node : selection.weights().keySet()) {
-      formats.put(node, weightFormat);
       QuantPlan.Activation input = activations.get(names.of(node.input(0)));
       if (input != null && dynamic.isEmpty()) {
         NumberFormat format = compiler.registry().format(input.format());
@@ -187,23 +182,13 @@ final class Decider {
       }
     }
     WeightTuner tuner = new WeightTuner(compiler, base, options, options.method(), samples);
-    WeightTuner.Tuned tuned = tuner.tune(selection.weights(), formats, inputScales);
+    WeightTuner.Tuned tuned = tuner.tune(selection.operands(), weightFormat, inputScales);
     reports.addAll(tuned.reports());
     return new Quantizer.Decisions(
         new QuantPlan(header, activations, weights, tuned.choices(), scales),
         tuned.codes(),
         factors,
         reports);
-  }
-
-  /** Operands that are stored in codes, which any method rounds. */
-  private static Map<String, String> stored(Selection selection, Names names, NumberFormat format) {
-    Map<String, String> stored = new TreeMap<>();
-    selection
-        .stored()
-        .forEach((node, layouts) ->
-            layouts.forEach(layout -> stored.put(names.of(node, layout.input()), format.id())));
-    return stored;
   }
 
   private Selection selection(Graph graph, NumberFormat format, Quantizer.Options options) {

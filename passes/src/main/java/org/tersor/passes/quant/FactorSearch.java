@@ -144,17 +144,21 @@ final class FactorSearch {
       Map<Node, WeightLayout> weights,
       WeightTuner tuner,
       Map<String, Tensor> factors) {
-    Map<Node, List<LayerInputs>> inputs = tuner.observe(place.value(), place.readers(), weights);
+    List<Operand> operands =
+        place.readers().stream()
+            .map(node ->
+                new Operand(node, Objects.requireNonNull(weights.get(node)), names.of(node), false))
+            .toList();
+    Map<Operand, List<LayerInputs>> inputs = tuner.observe(operands);
     List<Reader> readers = new ArrayList<>();
-    for (Node node : place.readers()) {
-      List<LayerInputs> seen = inputs.getOrDefault(node, List.of());
+    for (Operand operand : operands) {
+      List<LayerInputs> seen = inputs.getOrDefault(operand, List.of());
       if (seen.isEmpty()) {
         report(name, how, "no input was seen");
         return;
       }
-      WeightLayout layout = Objects.requireNonNull(weights.get(node));
-      Tensor weight = base.constant(node.input(layout.input())).orElseThrow().load();
-      readers.add(new Reader(place, format, weight, layout, seen));
+      Tensor weight = base.constant(operand.value()).orElseThrow().load();
+      readers.add(new Reader(place, format, weight, operand.layout(), seen));
     }
     double[] sizes = readers.getFirst().perChannel(LayerInputs::magnitudes, false);
     double[] peaks = readers.getFirst().perChannel(LayerInputs::peaks, true);

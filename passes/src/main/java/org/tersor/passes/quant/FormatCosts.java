@@ -30,10 +30,10 @@ final class FormatCosts {
   private final Compiler compiler;
   private final Graph base;
   private final Sites sites;
-  private final Map<Node, Sites.Site> layers;
+  private final Map<Operand, Sites.Site> layers;
   private final Map<Graph, Timer> timers = new LinkedHashMap<>();
   private final List<Ties.Group> groups = new ArrayList<>();
-  private final List<List<Map<Node, Tensor>>> decoded = new ArrayList<>();
+  private final List<List<Map<Operand, Tensor>>> decoded = new ArrayList<>();
   private final List<MixedSearch.Item> items = new ArrayList<>();
   private final long otherBytes;
   private double floatNanos;
@@ -86,14 +86,14 @@ final class FormatCosts {
       double asIs = times ? nanos(group, Optional.empty()) : 0;
       floating += asIs;
       List<MixedSearch.Option> choices = new ArrayList<>();
-      List<Map<Node, Tensor>> weights = new ArrayList<>();
+      List<Map<Operand, Tensor>> weights = new ArrayList<>();
       for (Map.Entry<String, Quantizer.Decisions> entry : problem.uniform().entrySet()) {
         Quantizer.Decisions decisions = entry.getValue();
         if (!covers(decisions, group)) {
           continue;
         }
-        Map<Node, Tensor> coded = new LinkedHashMap<>();
-        group.layers().forEach(node -> coded.put(node, decode(node, decisions)));
+        Map<Operand, Tensor> coded = new LinkedHashMap<>();
+        group.layers().forEach(layer -> coded.put(layer, decode(layer, decisions)));
         OutputNoise noise = noise(alone.run(coded));
         choices.add(
             new MixedSearch.Option(
@@ -116,7 +116,7 @@ final class FormatCosts {
       step.run();
       items.add(
           new MixedSearch.Item(
-              group.layers().stream().map(this::name).toList(),
+              group.layers().stream().map(Operand::name).toList(),
               group.why(),
               trace,
               List.copyOf(choices)));
@@ -138,10 +138,6 @@ final class FormatCosts {
     return otherBytes;
   }
 
-  private String name(Node layer) {
-    return Objects.requireNonNull(layers.get(layer)).name();
-  }
-
   /**
    * Times of the layers of one graph.
    *
@@ -149,18 +145,28 @@ final class FormatCosts {
    */
   private record Timer(Optional<LayerTimes> times, double calls) {}
 
-  /** Time of layers in a call of the model; none in a body that no sample reaches. */
+  /**
+   * Time of layers in a call of the model; none in a body that no sample reaches. That of a layer
+   * with several weights counts once, with the first.
+   */
   private double nanos(Ties.Group group, Optional<Quantizer.Decisions> decisions) {
+    List<Node> timed = group.layers().stream().filter(this::isFirst).map(Operand::node).toList();
     Sites.Place place = Objects.requireNonNull(layers.get(group.layers().getFirst())).place();
     Timer timer = timers.computeIfAbsent(place.graph(), graph -> timer(place));
     return timer
         .times()
         .map(times ->
             timer.calls()
-                * decisions
-                    .map(d -> times.nanos(group.layers(), d))
-                    .orElseGet(() -> times.nanos(group.layers())))
+                * decisions.map(d -> times.nanos(timed, d)).orElseGet(() -> times.nanos(timed)))
         .orElse(0.0);
+  }
+
+  private boolean isFirst(Operand operand) {
+    return layers.keySet().stream()
+        .filter(o -> o.node().equals(operand.node()))
+        .findFirst()
+        .filter(operand::equals)
+        .isPresent();
   }
 
   private Timer timer(Sites.Place place) {
@@ -213,10 +219,10 @@ final class FormatCosts {
     return noise;
   }
 
-  private Tensor decode(Node node, Quantizer.Decisions decisions) {
-    Sites.Site site = Objects.requireNonNull(layers.get(node));
-    String name = site.name();
-    WeightLayout layout = site.layout();
+  private Tensor decode(Operand operand, Quantizer.Decisions decisions) {
+    Sites.Site site = Objects.requireNonNull(layers.get(operand));
+    String name = operand.name();
+    WeightLayout layout = operand.layout();
     Tensor weight = site.load();
     NumberFormat format = format(decisions, name);
     List<Tensor> codes = decisions.codes().get(name);
@@ -233,9 +239,8 @@ final class FormatCosts {
 
   private Map<Value, Sites.Site> weights(Ties.Group group) {
     Map<Value, Sites.Site> values = new LinkedHashMap<>();
-    for (Node node : group.layers()) {
-      Sites.Site site = Objects.requireNonNull(layers.get(node));
-      values.put(site.weight(), site);
+    for (Operand operand : group.layers()) {
+      values.put(operand.value(), Objects.requireNonNull(layers.get(operand)));
     }
     return values;
   }
@@ -244,21 +249,20 @@ final class FormatCosts {
     return weights(group).values().stream()
         .mapToLong(site ->
             WeightEncoding.bytes(
-                format(decisions, site.name()).definition(), site.layout(), constant(site).shape()))
+                format(decisions, site.operand().name()).definition(),
+                site.operand().layout(),
+                site.constant().shape()))
         .sum();
   }
 
-  private static Constant constant(Sites.Site site) {
-    return site.place().graph().constant(site.weight()).orElseThrow();
-  }
-
   private long floatBytes(Ties.Group group) {
-    return weights(group).values().stream().mapToLong(site -> 4 * constant(site).elements()).sum();
+    return weights(group).values().stream().mapToLong(site -> 4 * site.constant().elements()).sum();
   }
 
   /** Constants that stay whatever is chosen; a weight that something else reads, too, is one. */
   private long staying() {
-    Set<Integer> coded = layers.keySet().stream().map(Node::id).collect(Collectors.toSet());
+    Set<Integer> coded =
+        layers.keySet().stream().map(o -> o.node().id()).collect(Collectors.toSet());
     Set<Value> weights = new LinkedHashSet<>();
     groups.forEach(g -> weights.addAll(weights(g).keySet()));
     Set<Value> elsewhere = new LinkedHashSet<>();
@@ -287,7 +291,7 @@ final class FormatCosts {
 
   /** Runs a combination. */
   MixedSearch.Point measure(String name, List<Integer> chosen) {
-    Map<Node, Tensor> weights = new LinkedHashMap<>();
+    Map<Operand, Tensor> weights = new LinkedHashMap<>();
     long bytes = otherBytes;
     double nanos = 0;
     double predicted = 0;
@@ -324,6 +328,6 @@ final class FormatCosts {
   }
 
   private boolean covers(Quantizer.Decisions decisions, Ties.Group group) {
-    return group.layers().stream().allMatch(n -> decisions.plan().weights().containsKey(name(n)));
+    return group.layers().stream().allMatch(o -> decisions.plan().weights().containsKey(o.name()));
   }
 }

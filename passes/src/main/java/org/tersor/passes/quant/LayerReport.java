@@ -10,14 +10,12 @@ import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
-import org.tersor.ir.op.WeightLayout;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.Pipelines;
 import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.Names;
-import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
@@ -38,65 +36,54 @@ record LayerReport(Compiler compiler, Quantizer.Quantized quantized, CompileOpti
     for (IntegerKernels.Choice choice : IntegerKernels.choices(lowered, context)) {
       choices.put(choice.layer().id(), choice);
     }
-    TypeInference.Inferred inferred = TypeInference.infer(base, context.operators(), note -> {});
-    Names names = new Names(base);
     List<Quantizer.Layer> layers = new ArrayList<>();
-    for (Node node : base.nodes()) {
-      String name = names.of(node);
-      List<WeightLayout> stored =
-          context
-              .operators()
-              .find(node.op())
-              .map(o -> o.stored(inferred.scope().context(node)))
-              .orElse(List.of());
-      for (WeightLayout layout : stored) {
-        Optional<String> format =
-            Optional.ofNullable(quantized.plan().weights().get(names.of(node, layout.input())));
-        if (base.constant(node.input(layout.input())).isPresent()) {
-          layers.add(
-              new Quantizer.Layer(
-                  names.of(node, layout.input()),
-                  node.op().type(),
-                  format,
-                  Optional.empty(),
-                  format.isPresent() ? STORED : left(base, node, quantized.plan())));
-        }
-      }
-      boolean weighted =
-          context
-              .operators()
-              .find(node.op())
-              .flatMap(o -> o.weights(inferred.scope().context(node)))
-              .filter(l -> base.constant(node.input(l.input())).isPresent())
-              .isPresent();
-      IntegerKernels.Choice choice = choices.get(node.id());
-      if (choice != null && quantized.plan().weights().containsKey(name)) {
-        Optional<String> format = Optional.ofNullable(quantized.plan().weights().get(name));
-        boolean coded = !quantized.plan().activations().isEmpty();
+    for (Operand operand : Operand.of(base, context.operators())) {
+      if (base.constant(operand.value()).isPresent()) {
         layers.add(
-            new Quantizer.Layer(
-                name,
-                node.op().type(),
-                format,
-                choice.kernel(),
-                choice.kernel().isPresent() || coded ? choice.why() : Quantizer.FLOAT_ACTIVATIONS));
-      } else if (weighted) {
-        String why = left(base, node, quantized.plan());
-        layers.add(
-            new Quantizer.Layer(name, node.op().type(), Optional.empty(), Optional.empty(), why));
+            operand.stored()
+                ? stored(operand)
+                : layer(operand, Optional.ofNullable(choices.get(operand.node().id()))));
       }
     }
     return layers;
   }
 
+  private Quantizer.Layer stored(Operand operand) {
+    Optional<String> format = format(operand);
+    return new Quantizer.Layer(
+        operand.name(),
+        operand.node().op().type(),
+        format,
+        Optional.empty(),
+        format.isPresent() ? STORED : left(operand.node()));
+  }
+
+  private Quantizer.Layer layer(Operand operand, Optional<IntegerKernels.Choice> found) {
+    Optional<IntegerKernels.Choice> choice = found.filter(c -> format(operand).isPresent());
+    boolean coded = !quantized.plan().activations().isEmpty();
+    return new Quantizer.Layer(
+        operand.name(),
+        operand.node().op().type(),
+        choice.flatMap(c -> format(operand)),
+        choice.flatMap(IntegerKernels.Choice::kernel),
+        choice
+            .map(c -> c.kernel().isPresent() || coded ? c.why() : Quantizer.FLOAT_ACTIVATIONS)
+            .orElseGet(() -> left(operand.node())));
+  }
+
+  private Optional<String> format(Operand operand) {
+    return Optional.ofNullable(quantized.plan().weights().get(operand.name()));
+  }
+
   /** Why a weight has no line in a plan. */
-  private String left(Graph base, Node node, QuantPlan plan) {
+  private String left(Node node) {
+    QuantPlan plan = quantized.plan();
     return plan.weights().values().stream()
         .distinct()
         .flatMap(format ->
             Optional.ofNullable(
                 Selection.of(
-                        base,
+                        quantized.base(),
                         compiler.registry().operators(),
                         compiler.registry().format(format).definition(),
                         !plan.activations().isEmpty(),
@@ -118,14 +105,16 @@ record LayerReport(Compiler compiler, Quantizer.Quantized quantized, CompileOpti
     Names names = new Names(base);
     Map<Value, Value> executed = new LinkedHashMap<>();
     Map<Value, String> layers = new LinkedHashMap<>();
-    for (Node node : base.nodes()) {
-      if (!quantized.plan().weights().containsKey(names.of(node))) {
+    for (Operand operand : Operand.of(base, compiler.registry().operators())) {
+      if (format(operand).isEmpty()) {
         continue;
       }
-      Value result = Selection.tail(base, node);
+      Node node = operand.node();
+      Value own = node.outputs().stream().filter(Value::isPresent).findFirst().orElseThrow();
+      Value result = operand.stored() ? own : Selection.tail(base, node);
       Optional<Value> quantizer =
           Shadows.quantizer(quantized.graph(), result).map(n -> n.output(0));
-      Value output = quantizer.isPresent() ? result : node.output(0);
+      Value output = quantizer.isPresent() ? result : own;
       if (base.type(output) instanceof TensorType type && type.dtype() == DType.F32) {
         layers.put(output, names.of(node));
         executed.put(output, quantizer.orElse(output));

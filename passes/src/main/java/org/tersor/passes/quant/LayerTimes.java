@@ -41,6 +41,7 @@ public final class LayerTimes {
   private final Quantizer.Options options;
   private final Map<String, Tensor> sample;
   private final Names names;
+  private final List<Operand> operands;
   private final Map<Value, Tensor> seen = new LinkedHashMap<>();
 
   /**
@@ -54,6 +55,7 @@ public final class LayerTimes {
     this.options = options;
     this.sample = sample;
     this.names = new Names(base);
+    this.operands = Operand.of(base, compiler.registry().operators());
   }
 
   /** Nanoseconds of one call of each of these float layers, added up. */
@@ -65,17 +67,18 @@ public final class LayerTimes {
   public double nanos(List<Node> layers, Quantizer.Decisions decisions) {
     double sum = 0;
     for (Node layer : layers) {
-      String name = names.of(layer);
+      Map<String, String> weights = new LinkedHashMap<>();
+      operands.stream()
+          .filter(o -> o.node().equals(layer))
+          .forEach(o ->
+              Optional.ofNullable(decisions.plan().weights().get(o.name()))
+                  .ifPresent(format -> weights.put(o.name(), format)));
       Map<String, QuantPlan.Activation> near = new LinkedHashMap<>();
       for (Value value : List.of(layer.input(0), Selection.tail(base, layer))) {
         Optional.ofNullable(decisions.plan().activations().get(names.of(value)))
             .ifPresent(a -> near.put(names.of(value), a));
       }
-      QuantPlan plan =
-          new QuantPlan(
-              Map.of(),
-              near,
-              Map.of(name, Objects.requireNonNull(decisions.plan().weights().get(name))));
+      QuantPlan plan = new QuantPlan(Map.of(), near, weights);
       // Plain codes: they take the same time as chosen ones.
       Graph coded = new Quantizer(compiler).apply(base, plan, Quantizer.quiet(options));
       Graph kernels = compiler.run(Pipelines.integerKernels(), coded, Quantizer.quiet(options));

@@ -25,7 +25,6 @@ import org.tersor.passes.graph.DecodeOperator;
 import org.tersor.passes.graph.DynamicGrid;
 import org.tersor.passes.graph.FakeQuant;
 import org.tersor.passes.graph.Names;
-import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
@@ -136,13 +135,13 @@ public final class Materialize implements Pass {
       for (Node node : graph.nodes()) {
         node.outputs().stream().filter(Value::isPresent).forEach(this::quantize);
       }
-      TypeInference.Inferred inferred = TypeInference.infer(graph, context.operators(), n -> {});
-      for (Node node : graph.nodes()) {
-        String format = plan.weights().get(names.of(node));
-        if (format != null && encode(node, formats.apply(format), inferred)) {
-          unused.remove(names.of(node));
+      for (Operand operand : Operand.of(graph, context.operators())) {
+        String format = plan.weights().get(operand.name());
+        if (format != null && encode(operand, formats.apply(format))) {
+          unused.remove(operand.name());
         }
-        store(node, inferred);
+      }
+      for (Node node : graph.nodes()) {
         for (int i = 0; i < node.inputs().size(); i++) {
           Value fq = quantized.get(node.input(i));
           if (fq != null && wants(node, i)) {
@@ -220,94 +219,58 @@ public final class Materialize implements Pass {
       grids.put(value, grid);
     }
 
-    /** Operands besides a layer's weight. */
-    private void store(Node node, TypeInference.Inferred inferred) {
-      List<WeightLayout> layouts =
-          context
-              .operators()
-              .find(node.op())
-              .map(o -> o.stored(inferred.scope().context(node)))
-              .orElse(List.of());
-      for (WeightLayout layout : layouts) {
-        String name = names.of(node, layout.input());
-        String id = plan.weights().get(name);
-        Value original = node.input(layout.input());
-        Optional<Tensor> weight =
-            graph
-                .constant(original)
-                .map(Constant::load)
-                .filter(t -> t.dtype() == DType.F32 && WeightEncoding.isFinite(t));
-        if (id != null && weight.isPresent()) {
-          unused.remove(name);
-          NumberFormat format = formats.apply(id);
-          WeightEncoding encoding =
-              WeightEncoding.of(format, weight.get(), layout, 0, Optional.empty());
-          List<Object> key = List.of(original, format.id(), layout, encoding.key(), "");
-          set(
-              node,
-              layout.input(),
-              known(key, () -> decode(original, format, weight.get().shape(), layout, encoding)));
-        }
-      }
-    }
-
-    private boolean encode(Node node, NumberFormat format, TypeInference.Inferred inferred) {
-      Optional<WeightLayout> layout =
-          context
-              .operators()
-              .find(node.op())
-              .flatMap(operator -> operator.weights(inferred.scope().context(node)));
+    private boolean encode(Operand operand, NumberFormat format) {
+      Node node = operand.node();
+      WeightLayout layout = operand.layout();
+      Value original = operand.value();
       Optional<Tensor> weight =
-          layout
-              .flatMap(l -> graph.constant(node.input(l.input())))
+          graph
+              .constant(original)
               .map(Constant::load)
               .filter(t -> t.dtype() == DType.F32 && WeightEncoding.isFinite(t));
       if (weight.isEmpty()) {
         return false;
       }
-      Value weightValue = node.input(layout.get().input());
-      ActivationGrid input = grids.get(node.input(0));
-      Optional<Bias> bias =
-          input == null ? Optional.empty() : bias(graph, node, layout.get(), weight.get());
+      Optional<ActivationGrid> input =
+          operand.stored() ? Optional.empty() : Optional.ofNullable(grids.get(node.input(0)));
+      Optional<Bias> bias = input.flatMap(grid -> bias(graph, node, layout, weight.get()));
       Optional<Tensor> numbers = bias.map(Bias::numbers);
-      WeightEncoding encoding =
-          encoding(
-              node, format, weight.get(), layout.get(), input == null ? 0 : input.scale(), numbers);
+      double inputScale = input.map(grid -> (double) grid.scale()).orElse(0.0);
+      WeightEncoding encoding = encoding(operand, format, weight.get(), inputScale, numbers);
       List<Object> key =
-          List.of(weightValue, format.id(), layout.get(), encoding.key(), checksum(node));
+          List.of(original, format.id(), layout, encoding.key(), checksum(operand.name()));
       set(
           node,
-          layout.get().input(),
-          known(
-              key,
-              () -> decode(weightValue, format, weight.get().shape(), layout.get(), encoding)));
-      if (input != null && bias.isPresent() && encoding.scales().isPresent()) {
-        Value original = bias.get().node().input(bias.get().input());
+          layout.input(),
+          known(key, () -> decode(original, format, weight.get().shape(), layout, encoding)));
+      if (bias.isPresent() && encoding.scales().isPresent()) {
+        Value biasValue = bias.get().node().input(bias.get().input());
         Tensor scales =
-            WeightEncoding.biasScales(encoding.scales().get(), input.scale(), numbers.get().size());
+            WeightEncoding.biasScales(
+                encoding.scales().get(), input.orElseThrow().scale(), numbers.get().size());
         Tensor codes = WeightEncoding.biasCodes(numbers.get(), scales);
-        List<Object> biasKey = List.of(original, java.util.Arrays.toString(scales.floats()));
+        List<Object> biasKey = List.of(biasValue, java.util.Arrays.toString(scales.floats()));
         set(
             bias.get().node(),
             bias.get().input(),
-            known(biasKey, () -> decodeBias(original, codes, scales)));
+            known(biasKey, () -> decodeBias(biasValue, codes, scales)));
       }
       return true;
     }
 
-    private String checksum(Node node) {
-      QuantPlan.Choice choice = plan.choices().get(names.of(node));
+    private String checksum(String name) {
+      QuantPlan.Choice choice = plan.choices().get(name);
       return choice == null ? "" : choice.sha256();
     }
 
     private WeightEncoding encoding(
-        Node node,
+        Operand operand,
         NumberFormat format,
         Tensor weight,
-        WeightLayout layout,
         double inputScale,
         Optional<Tensor> bias) {
-      String name = names.of(node);
+      String name = operand.name();
+      WeightLayout layout = operand.layout();
       QuantPlan.Choice choice = plan.choices().get(name);
       if (choice == null) {
         return WeightEncoding.of(format, weight, layout, inputScale, bias);

@@ -17,7 +17,6 @@ import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.Names;
-import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 
 /**
@@ -26,7 +25,7 @@ import org.tersor.runtime.DType;
  * operators make from such activations alone.
  *
  * @param weights nodes whose weights are quantized, with their layout
- * @param stored further operands of nodes that are held in codes and decoded
+ * @param operands these weights and what else is held in codes, in order
  * @param integer those of them that can compute with integers; their inputs are quantized
  * @param left nodes with weights that stay float, and why
  * @param activations values that get a quantizer
@@ -34,7 +33,7 @@ import org.tersor.runtime.DType;
  */
 record Selection(
     Map<Node, WeightLayout> weights,
-    Map<Node, List<WeightLayout>> stored,
+    List<Operand> operands,
     Set<Node> integer,
     Map<Node, String> left,
     Set<Value> activations,
@@ -55,40 +54,26 @@ record Selection(
       Graph graph, OpRegistry operators, FormatDef format, boolean coded, Keep keep) {
     Names names = new Names(graph);
     Map<Node, WeightLayout> weights = new LinkedHashMap<>();
-    Map<Node, List<WeightLayout>> stored = new LinkedHashMap<>();
+    List<Operand> chosen = new ArrayList<>();
     Set<Node> integer = new LinkedHashSet<>();
     Map<Node, String> left = new LinkedHashMap<>();
     Set<Value> activations = new LinkedHashSet<>();
     Map<Value, Value> sharing = new LinkedHashMap<>();
-    TypeInference.Inferred inferred = TypeInference.infer(graph, operators, note -> {});
-    for (Node node : graph.nodes()) {
-      List<WeightLayout> more =
-          operators.find(node.op()).map(o -> o.stored(inferred.scope().context(node))).stream()
-              .flatMap(List::stream)
-              .toList();
-      for (WeightLayout layout : more) {
-        Optional<String> obstacle =
-            keep.obstacle(node, names.of(node))
-                .or(() -> obstacle(graph, node, layout, format, false));
-        obstacle.ifPresent(why -> left.put(node, why));
-        if (obstacle.isEmpty()) {
-          stored.computeIfAbsent(node, n -> new ArrayList<>()).add(layout);
-        }
-      }
-      Optional<WeightLayout> layout =
-          operators.find(node.op()).flatMap(o -> o.weights(inferred.scope().context(node)));
-      if (layout.isEmpty()) {
-        continue;
-      }
+    for (Operand operand : Operand.of(graph, operators)) {
+      Node node = operand.node();
+      boolean factor = !operand.stored();
       Optional<String> obstacle =
           keep.obstacle(node, names.of(node))
-              .or(() -> obstacle(graph, node, layout.get(), format, coded));
+              .or(() -> obstacle(graph, node, operand.layout(), format, coded && factor));
       if (obstacle.isPresent()) {
         left.put(node, obstacle.get());
         continue;
       }
-      weights.put(node, layout.get());
-      if (coded && IntegerKernels.obstacle(graph, node).isEmpty()) {
+      chosen.add(operand);
+      if (factor) {
+        weights.put(node, operand.layout());
+      }
+      if (factor && coded && IntegerKernels.obstacle(graph, node).isEmpty()) {
         integer.add(node);
         if (!keep.value(names.of(node.input(0)))) {
           activations.add(node.input(0));
@@ -133,7 +118,7 @@ record Selection(
         }
       }
     }
-    return new Selection(weights, stored, integer, left, activations, sharing);
+    return new Selection(weights, chosen, integer, left, activations, sharing);
   }
 
   private static boolean isQuantized(Set<Value> activations, Value value) {

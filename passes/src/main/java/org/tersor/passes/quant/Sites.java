@@ -5,13 +5,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
+import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
-import org.tersor.ir.graph.Node;
-import org.tersor.ir.graph.Value;
-import org.tersor.ir.op.WeightLayout;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.Bodies;
-import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.Tensor;
 
@@ -23,26 +20,26 @@ final class Sites {
    * @param graph the model, or a closed body
    * @param within the bodies around it, the outermost first; none of the model
    */
-  record Place(Graph graph, List<Around> within, Map<Node, WeightLayout> layers) {}
+  record Place(Graph graph, List<Around> within, List<Operand> layers) {}
 
   /** A body, and the graph that it stands in. */
   record Around(Graph graph, Bodies.Body body) {}
 
-  /**
-   * A layer.
-   *
-   * @param name in plans
-   */
-  record Site(Place place, String name, WeightLayout layout, Value weight) {
+  /** A weight of a layer. */
+  record Site(Place place, Operand operand) {
+    Constant constant() {
+      return place.graph().constant(operand.value()).orElseThrow();
+    }
+
     Tensor load() {
-      return place.graph().constant(weight).orElseThrow().load();
+      return constant().load();
     }
   }
 
   private final Compiler compiler;
   private final Predicate<String> wanted;
   private final List<Place> places = new ArrayList<>();
-  private final Map<Node, Site> sites = new LinkedHashMap<>();
+  private final Map<Operand, Site> sites = new LinkedHashMap<>();
 
   /**
    * @param wanted names of layers
@@ -57,23 +54,12 @@ final class Sites {
     if (!within.isEmpty() && !TypeInference.holds(graph, compiler.registry().operators())) {
       return; // a branch that the types do not allow
     }
-    Names names = new Names(graph);
-    TypeInference.Inferred inferred =
-        TypeInference.infer(graph, compiler.registry().operators(), note -> {});
-    Place place = new Place(graph, within, new LinkedHashMap<>());
+    Place place = new Place(graph, within, new ArrayList<>());
     places.add(place);
-    for (Node node : graph.nodes()) {
-      String name = names.of(node);
-      if (wanted.test(name)) {
-        compiler
-            .registry()
-            .operators()
-            .find(node.op())
-            .flatMap(o -> o.weights(inferred.scope().context(node)))
-            .ifPresent(layout -> {
-              place.layers().put(node, layout);
-              sites.put(node, new Site(place, name, layout, node.input(layout.input())));
-            });
+    for (Operand operand : Operand.of(graph, compiler.registry().operators())) {
+      if (wanted.test(operand.name())) {
+        place.layers().add(operand);
+        sites.put(operand, new Site(place, operand));
       }
     }
     for (Bodies.Body body : Bodies.of(graph)) {
@@ -88,8 +74,8 @@ final class Sites {
     return places;
   }
 
-  /** Layers by node, those of the model first. */
-  Map<Node, Site> all() {
+  /** Weights of layers, those of the model first. */
+  Map<Operand, Site> all() {
     return sites;
   }
 }

@@ -9,12 +9,11 @@ import java.util.Optional;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
-import org.tersor.ir.op.WeightLayout;
 
 /**
  * Layers that take one number format together: those that read the same value (query, key and
  * value; gate and up), and those whose results meet in an Add or a Concat, where their grids must
- * agree for integers to go on.
+ * agree for integers to go on. What is decoded before it is used is tied by a shared weight alone.
  */
 final class Ties {
   /**
@@ -22,37 +21,38 @@ final class Ties {
    *
    * @param why what ties them; empty for a layer alone
    */
-  record Group(List<Node> layers, String why) {}
+  record Group(List<Operand> layers, String why) {}
 
-  private final Map<Node, Node> parents = new HashMap<>();
-  private final Map<Node, String> reasons = new HashMap<>();
+  private final Map<Operand, Operand> parents = new HashMap<>();
+  private final Map<Operand, String> reasons = new HashMap<>();
 
   private Ties() {}
 
   /** Groups in the order of their first layers. */
-  static List<Group> of(Graph graph, Map<Node, WeightLayout> weights) {
+  static List<Group> of(Graph graph, List<Operand> weights) {
     Ties ties = new Ties();
-    Map<Value, Node> readers = new HashMap<>();
-    Map<Value, Node> results = new HashMap<>();
-    Map<Value, Node> constants = new HashMap<>();
-    weights.keySet().forEach(layer -> ties.parents.put(layer, layer));
-    for (Map.Entry<Node, WeightLayout> weight : weights.entrySet()) {
-      Node layer = weight.getKey();
-      results.put(Selection.tail(graph, layer), layer);
-      Node same = constants.putIfAbsent(layer.input(weight.getValue().input()), layer);
+    Map<Value, Operand> readers = new HashMap<>();
+    Map<Value, Operand> results = new HashMap<>();
+    Map<Value, Operand> constants = new HashMap<>();
+    weights.forEach(layer -> ties.parents.put(layer, layer));
+    for (Operand layer : weights) {
+      Operand same = constants.putIfAbsent(layer.value(), layer);
       if (same != null) {
         ties.join(same, layer, "they share a weight");
       }
-      Node other = readers.putIfAbsent(layer.input(0), layer);
-      if (other != null) {
-        ties.join(other, layer, "they read one value");
+      if (!layer.stored()) {
+        results.put(Selection.tail(graph, layer.node()), layer);
+        Operand other = readers.putIfAbsent(layer.node().input(0), layer);
+        if (other != null) {
+          ties.join(other, layer, "they read one value");
+        }
       }
     }
     for (Node node : graph.nodes()) {
       if (node.op().is("Add") || node.op().is("Concat")) {
-        Optional<Node> first = Optional.empty();
+        Optional<Operand> first = Optional.empty();
         for (Value input : node.inputs()) {
-          Optional<Node> layer = Optional.ofNullable(results.get(input));
+          Optional<Operand> layer = Optional.ofNullable(results.get(input));
           if (first.isPresent() && layer.isPresent()) {
             ties.join(first.get(), layer.get(), "their results meet in " + node.op().type());
           }
@@ -60,8 +60,8 @@ final class Ties {
         }
       }
     }
-    Map<Node, List<Node>> groups = new LinkedHashMap<>();
-    for (Node layer : weights.keySet()) {
+    Map<Operand, List<Operand>> groups = new LinkedHashMap<>();
+    for (Operand layer : weights) {
       groups.computeIfAbsent(ties.root(layer), r -> new ArrayList<>()).add(layer);
     }
     return groups.entrySet().stream()
@@ -69,10 +69,10 @@ final class Ties {
         .toList();
   }
 
-  private Node root(Node node) {
-    Node at = node;
+  private Operand root(Operand layer) {
+    Operand at = layer;
     while (true) {
-      Node parent = parents.getOrDefault(at, at);
+      Operand parent = parents.getOrDefault(at, at);
       if (parent.equals(at)) {
         return at;
       }
@@ -80,9 +80,9 @@ final class Ties {
     }
   }
 
-  private void join(Node a, Node b, String why) {
-    Node to = root(a);
-    Node from = root(b);
+  private void join(Operand a, Operand b, String why) {
+    Operand to = root(a);
+    Operand from = root(b);
     if (to.equals(from)) {
       return;
     }

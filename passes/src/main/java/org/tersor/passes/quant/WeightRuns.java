@@ -24,8 +24,8 @@ import org.tersor.runtime.Tensor;
 final class WeightRuns {
   private final Executable executable;
   private final String output;
-  private final Map<Integer, String> names = new LinkedHashMap<>();
-  private final Map<Integer, Tensor> exact = new LinkedHashMap<>();
+  private final Map<Operand, String> names = new LinkedHashMap<>();
+  private final Map<Operand, Tensor> exact = new LinkedHashMap<>();
   private final List<Map<String, Tensor>> samples;
 
   /** The largest id that is taken, in bodies too. */
@@ -37,13 +37,14 @@ final class WeightRuns {
   WeightRuns(
       Compiler compiler,
       Graph graph,
-      Map<Node, Sites.Site> layers,
+      Map<Operand, Sites.Site> layers,
       String backend,
       CompileOptions compile,
       List<Map<String, Tensor>> samples) {
     this.samples = samples;
-    Map<Integer, Sites.Site> byId = new LinkedHashMap<>();
-    layers.forEach((node, site) -> byId.put(node.id(), site));
+    Map<Integer, List<Sites.Site>> byId = new LinkedHashMap<>();
+    layers.forEach((operand, site) ->
+        byId.computeIfAbsent(operand.node().id(), id -> new ArrayList<>()).add(site));
     this.lastId = graph.maxId();
     Graph freed = freed(graph, byId);
     Value first = graph.outputs().getFirst();
@@ -64,7 +65,7 @@ final class WeightRuns {
   }
 
   /** Weights as inputs after a graph's own; bodies capture theirs from the graphs around them. */
-  private Graph freed(Graph graph, Map<Integer, Sites.Site> layers) {
+  private Graph freed(Graph graph, Map<Integer, List<Sites.Site>> layers) {
     Map<Value, ValueType> more = new LinkedHashMap<>();
     Graph inside =
         Bodies.map(
@@ -79,19 +80,17 @@ final class WeightRuns {
     lastId = Math.max(lastId, inside.maxId());
     List<Node> nodes = new ArrayList<>();
     for (Node node : inside.nodes()) {
-      Sites.Site site = layers.get(node.id());
-      if (site == null) {
-        nodes.add(node);
-        continue;
-      }
-      Tensor weight = site.load();
-      Value value = new Value(++lastId, "_weight_" + node.id());
-      more.put(value, TensorType.of(DType.F32, weight.shape()));
-      names.put(node.id(), value.name());
-      exact.put(node.id(), weight);
       List<Value> changed = new ArrayList<>(node.inputs());
-      changed.set(site.layout().input(), value);
-      nodes.add(node.withInputs(changed));
+      for (Sites.Site site : layers.getOrDefault(node.id(), List.of())) {
+        Tensor weight = site.load();
+        int input = site.operand().layout().input();
+        Value value = new Value(++lastId, "_weight_" + node.id() + "_" + input);
+        more.put(value, TensorType.of(DType.F32, weight.shape()));
+        names.put(site.operand(), value.name());
+        exact.put(site.operand(), weight);
+        changed.set(input, value);
+      }
+      nodes.add(changed.equals(node.inputs()) ? node : node.withInputs(changed));
     }
     if (more.isEmpty()) {
       return inside;
@@ -112,19 +111,19 @@ final class WeightRuns {
   }
 
   /** The weight as the model has it. */
-  Tensor exact(Node node) {
-    return Objects.requireNonNull(exact.get(node.id()));
+  Tensor exact(Operand operand) {
+    return Objects.requireNonNull(exact.get(operand));
   }
 
   /**
    * The first output of each sample.
    *
-   * @param instead weights by node; the others are exact
+   * @param instead of some weights; the others are exact
    */
-  List<Tensor> run(Map<Node, Tensor> instead) {
+  List<Tensor> run(Map<Operand, Tensor> instead) {
     Map<String, Tensor> weights = new LinkedHashMap<>();
-    exact.forEach((id, tensor) -> weights.put(name(id), tensor));
-    instead.forEach((node, tensor) -> weights.put(name(node.id()), tensor));
+    exact.forEach((operand, tensor) -> weights.put(name(operand), tensor));
+    instead.forEach((operand, tensor) -> weights.put(name(operand), tensor));
     List<Tensor> results = new ArrayList<>();
     for (Map<String, Tensor> sample : samples) {
       Map<String, Tensor> call = new LinkedHashMap<>(sample);
@@ -134,7 +133,7 @@ final class WeightRuns {
     return results;
   }
 
-  private String name(int id) {
-    return Objects.requireNonNull(names.get(id));
+  private String name(Operand operand) {
+    return Objects.requireNonNull(names.get(operand));
   }
 }

@@ -14,9 +14,9 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.op.Operator;
 import org.tersor.ir.op.WeightLayout;
+import org.tersor.ir.op.WeightVectors;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.eval.KnownEval;
-import org.tersor.passes.graph.Names;
 import org.tersor.passes.quant.method.LayerInputs;
 import org.tersor.passes.quant.method.WeightMethod;
 import org.tersor.passes.quant.method.WeightProblem;
@@ -35,7 +35,6 @@ final class WeightTuner {
 
   private final Compiler compiler;
   private final Graph base;
-  private final Names names;
   private final Quantizer.Options options;
   private final WeightMethod method;
   private final Iterable<Map<String, Tensor>> samples;
@@ -61,7 +60,6 @@ final class WeightTuner {
       Iterable<Map<String, Tensor>> samples) {
     this.compiler = compiler;
     this.base = base;
-    this.names = new Names(base);
     this.options = options;
     this.method = method;
     this.samples = samples;
@@ -73,47 +71,46 @@ final class WeightTuner {
    *
    * @param inputScales scale of the integers that a weight is multiplied with, by node
    */
-  Tuned tune(
-      Map<Node, WeightLayout> weights,
-      Map<Node, NumberFormat> formats,
-      Map<Node, Double> inputScales) {
-    Map<Value, List<Node>> stages = new LinkedHashMap<>();
-    weights.forEach((node, layout) ->
-        stages
-            .computeIfAbsent(node.input(layout.input() == 0 ? 1 : 0), v -> new ArrayList<>())
-            .add(node));
+  Tuned tune(List<Operand> operands, NumberFormat format, Map<Node, Double> inputScales) {
+    Map<Object, List<Operand>> stages = new LinkedHashMap<>();
+    for (Operand operand : operands) {
+      // The states that R meets depend on the codes of W.
+      Object stage = operand.stored() ? operand.name() : factor(operand);
+      stages.computeIfAbsent(stage, v -> new ArrayList<>()).add(operand);
+    }
     Tuned tuned = new Tuned(new LinkedHashMap<>(), new LinkedHashMap<>(), new ArrayList<>());
-    stages.forEach((value, nodes) -> {
-      Map<Node, List<LayerInputs>> inputs =
-          method.needsInputs() ? observe(value, nodes, weights) : Map.of();
+    for (List<Operand> stage : stages.values()) {
+      Map<Operand, List<LayerInputs>> inputs = method.needsInputs() ? observe(stage) : Map.of();
       Map<Value, Constant> replaced = new LinkedHashMap<>();
-      for (Node node : nodes) {
-        NumberFormat format = java.util.Objects.requireNonNull(formats.get(node));
-        WeightLayout layout = java.util.Objects.requireNonNull(weights.get(node));
+      for (Operand operand : stage) {
         choose(
-            node,
+            operand,
             format,
-            layout,
-            inputScales.getOrDefault(node, 0.0),
-            inputs.getOrDefault(node, List.of()),
+            inputScales.getOrDefault(operand.node(), 0.0),
+            inputs.getOrDefault(operand, List.of()),
             tuned,
             replaced);
       }
       constants.putAll(replaced);
-    });
+    }
     return tuned;
   }
 
+  /** What the rows of a layer's weight are multiplied with. */
+  private static Value factor(Operand operand) {
+    return operand.node().input(operand.layout().input() == 0 ? 1 : 0);
+  }
+
   private void choose(
-      Node node,
+      Operand operand,
       NumberFormat format,
-      WeightLayout layout,
       double inputScale,
       List<LayerInputs> inputs,
       Tuned tuned,
       Map<Value, Constant> replaced) {
-    String name = names.of(node);
-    Value value = node.input(layout.input());
+    String name = operand.name();
+    WeightLayout layout = operand.layout();
+    Value value = operand.value();
     List<Object> key = List.of(value, format.id(), layout);
     String same = done.get(key);
     if (same != null) {
@@ -130,7 +127,7 @@ final class WeightTuner {
             weight,
             layout,
             inputScale,
-            Materialize.bias(base, node, layout, weight).map(Materialize.Bias::numbers),
+            Materialize.bias(base, operand.node(), layout, weight).map(Materialize.Bias::numbers),
             inputs,
             said::add);
     WeightMethod chosen = method;
@@ -176,9 +173,10 @@ final class WeightTuner {
     done.put(key, name);
   }
 
-  /** What reaches some layers that read one value. */
-  Map<Node, List<LayerInputs>> observe(
-      Value value, List<Node> nodes, Map<Node, WeightLayout> weights) {
+  /** What the rows of some operands are multiplied with, which the same values tell. */
+  Map<Operand, List<LayerInputs>> observe(List<Operand> operands) {
+    List<Value> values =
+        operands.stream().flatMap(operand -> told(operand).stream()).distinct().toList();
     Graph prefix =
         new Graph(
             base.name(),
@@ -190,44 +188,45 @@ final class WeightTuner {
             base.opsets(),
             base.metadata());
     Observed observed =
-        new Observed(
-            compiler, prefix, List.of(value), options.backend(), Quantizer.quiet(options), true);
+        new Observed(compiler, prefix, values, options.backend(), Quantizer.quiet(options), true);
     Optional<Observed> exact =
         method.needsTargets()
             ? Optional.of(
                 new Observed(
-                    compiler,
-                    base,
-                    List.of(value),
-                    options.backend(),
-                    Quantizer.quiet(options),
-                    true))
+                    compiler, base, values, options.backend(), Quantizer.quiet(options), true))
             : Optional.empty();
     Map<List<Object>, Collector> collectors = new LinkedHashMap<>();
-    Map<Node, Collector> of = new LinkedHashMap<>();
-    for (Node node : nodes) {
-      WeightLayout layout = java.util.Objects.requireNonNull(weights.get(node));
-      Collector collector =
-          collectors.computeIfAbsent(key(node, layout), k -> new Collector(node, layout));
-      of.put(node, collector);
+    Map<Operand, Collector> of = new LinkedHashMap<>();
+    for (Operand operand : operands) {
+      of.put(operand, collectors.computeIfAbsent(key(operand), k -> new Collector(operand)));
     }
     for (Map<String, Tensor> sample : samples) {
-      Tensor x = java.util.Objects.requireNonNull(observed.run(sample).get(value));
-      Tensor reference =
-          exact.map(e -> java.util.Objects.requireNonNull(e.run(sample).get(value))).orElse(x);
-      collectors.values().forEach(c -> c.add(x, reference));
+      Map<Value, Tensor> reached = observed.run(sample);
+      Map<Value, Tensor> reference = exact.map(e -> e.run(sample)).orElse(reached);
+      collectors.values().forEach(c -> c.add(reached, reference));
     }
-    Map<Node, List<LayerInputs>> result = new LinkedHashMap<>();
-    of.forEach((node, collector) -> result.put(node, collector.finish()));
+    Map<Operand, List<LayerInputs>> result = new LinkedHashMap<>();
+    of.forEach((operand, collector) -> result.put(operand, collector.finish()));
     return result;
   }
 
+  /** The values that tell what an operand is multiplied with. */
+  private List<Value> told(Operand operand) {
+    return operand.stored()
+        ? operand.node().inputs().stream()
+            .filter(v -> v.isPresent() && base.constant(v).isEmpty())
+            .toList()
+        : List.of(factor(operand));
+  }
+
   /** Layers of one key are multiplied with the same vectors; those with targets stay apart. */
-  private List<Object> key(Node node, WeightLayout layout) {
-    if (method.needsTargets()) {
-      return List.of(node.id());
+  private List<Object> key(Operand operand) {
+    if (method.needsTargets() || operand.stored()) {
+      return List.of(operand.name());
     }
-    long[] shape = base.constant(node.input(layout.input())).orElseThrow().shape();
+    Node node = operand.node();
+    WeightLayout layout = operand.layout();
+    long[] shape = base.constant(operand.value()).orElseThrow().shape();
     List<Long> columns = layout.columns().stream().map(d -> shape[d]).toList();
     List<Object> rows =
         layout.rows().size() == 1
@@ -238,33 +237,46 @@ final class WeightTuner {
 
   /** Takes the vectors of one layer. */
   private final class Collector {
-    private final Node node;
+    private final Operand operand;
     private final Operator operator;
     private final Tensor weight;
+
+    /** Operands as they are when these inputs are seen, and as they were. */
+    private final Map<Value, Tensor> known = new HashMap<>();
+
+    private final Map<Value, Tensor> given = new HashMap<>();
     private final float[] rows;
     private final int columns;
     private final List<LayerInputs> inputs = new ArrayList<>();
     private int stride = 1;
 
-    Collector(Node node, WeightLayout layout) {
-      this.node = node;
-      this.operator = compiler.registry().operators().find(node.op()).orElseThrow();
-      this.weight = base.constant(node.input(layout.input())).orElseThrow().load();
+    Collector(Operand operand) {
+      this.operand = operand;
+      this.operator = compiler.registry().operators().find(operand.node().op()).orElseThrow();
+      this.weight = base.constant(operand.value()).orElseThrow().load();
+      if (operand.stored()) {
+        for (Value value : operand.node().inputs()) {
+          Optional.ofNullable(constants.get(value)).ifPresent(c -> known.put(value, c.load()));
+          base.constant(value).ifPresent(c -> given.put(value, c.load()));
+        }
+      }
+      WeightLayout layout = operand.layout();
       this.rows = WeightEncoding.encoded(weight, layout);
       long[] shape = layout.encodedShape(weight.shape());
       this.columns = (int) shape[shape.length - 1];
     }
 
-    void add(Tensor x, Tensor reference) {
+    void add(Map<Value, Tensor> reached, Map<Value, Tensor> reference) {
       List<float[]> targets = new ArrayList<>();
       int[] seen = new int[2];
-      visit(x, (group, groups, vector) -> seen[0]++);
+      visit(reached, known, (group, groups, vector) -> seen[0]++);
       stride = (int) Math.max(1, Math.ceil(seen[0] * (double) columns * columns / WORK));
       int offset = stride / 2;
       seen[0] = 0;
       if (method.needsTargets()) {
         visit(
             reference,
+            given,
             (group, groups, vector) -> {
               if (seen[0]++ % stride == offset) {
                 targets.add(results(group, groups, vector));
@@ -273,7 +285,8 @@ final class WeightTuner {
       }
       int[] at = new int[2];
       visit(
-          x,
+          reached,
+          known,
           (group, groups, vector) -> {
             if (at[0]++ % stride != offset) {
               return;
@@ -288,9 +301,20 @@ final class WeightTuner {
           });
     }
 
-    private void visit(Tensor x, org.tersor.ir.op.WeightVectors vectors) {
-      operator.weightVectors(
-          new KnownEval(base, node, List.of(Optional.of(x), Optional.of(weight))), vectors);
+    private void visit(Map<Value, Tensor> values, Map<Value, Tensor> fixed, WeightVectors vectors) {
+      Node node = operand.node();
+      if (operand.stored()) {
+        List<Optional<Tensor>> inputs =
+            node.inputs().stream()
+                .map(v ->
+                    Optional.ofNullable(values.get(v)).or(() -> Optional.ofNullable(fixed.get(v))))
+                .toList();
+        operator.storedVectors(
+            new KnownEval(base, node, inputs), operand.layout().input(), vectors);
+      } else {
+        Optional<Tensor> x = Optional.ofNullable(values.get(factor(operand)));
+        operator.weightVectors(new KnownEval(base, node, List.of(x, Optional.of(weight))), vectors);
+      }
     }
 
     private float[] results(int group, int groups, float[] vector) {
