@@ -168,7 +168,11 @@ final class EvalCommand implements Callable<Integer> {
       }
       case "denoise" -> {
         return signals.denoise(
-            then.map(file -> compiled(compiler, file, options.backend).executable()));
+            then.map(file ->
+                (options.backend.equals("ort")
+                        ? options.foreign(compiler, file)
+                        : compiled(compiler, file, options.backend))
+                    .executable()));
       }
       case "psnr" -> {
         return signals.pictures(reference, beside(compiler));

@@ -316,34 +316,43 @@ final class ModelOptions {
       LoadedModel loaded = LoadedModel.of(compiler, read(compiler), backend, compileOptions());
       return loaded.with(limits.limited(loaded.executable()));
     }
-    if (!Files.exists(model)) {
-      throw new TersorException("TSR-0902", "there is no file " + model);
+    if (!isArtifact()) {
+      return foreign(compiler, model);
     }
+    checkExists(model);
     Graph graph =
-        isArtifact()
-            ? source
-                .map(file -> compiler.prepare(read(compiler, file), compileOptions()))
-                .orElseGet(ModelOptions::unknown)
-            : read(compiler); // ONNX Runtime may know operators that are not known here
+        source
+            .map(file -> compiler.prepare(read(compiler, file), compileOptions()))
+            .orElseGet(ModelOptions::unknown);
+    return new LoadedModel(graph, limits.limited(artifact()), suffix(), LoadedModel.Nodes.NONE);
+  }
+
+  /** A model as ONNX Runtime runs it, which may know operators that are not known here. */
+  LoadedModel foreign(Compiler compiler, Path file) {
+    checkExists(file);
+    Graph graph = read(compiler, file);
+    OrtWorker worker = new OrtWorker(); // ends with this process
+    Reference.Options how = new Reference.Options(optimization(), threads);
     Executable executable =
-        isArtifact() ? artifact() : StatefulExecutable.of(artifact(), ModelMetadata.states(graph));
+        new ReferenceExecutable(
+            worker.name(),
+            ReferenceModels.open(worker, file, how, !contradictions.isEmpty(), common::warn));
     return new LoadedModel(
-        graph, limits.limited(executable), isArtifact() ? suffix() : "ort", LoadedModel.Nodes.NONE);
+        graph,
+        limits.limited(StatefulExecutable.of(executable, ModelMetadata.states(graph))),
+        "ort",
+        LoadedModel.Nodes.NONE);
+  }
+
+  private static void checkExists(Path file) {
+    if (!Files.exists(file)) {
+      throw new TersorException("TSR-0902", "there is no file " + file);
+    }
   }
 
   private Executable artifact() {
     try {
-      return switch (suffix()) {
-        case "so" -> new SoArtifact(model);
-        case "jar" -> JarArtifact.open(model, threads);
-        default -> {
-          OrtWorker worker = new OrtWorker(); // ends with this process
-          Reference.Options how = new Reference.Options(optimization(), threads);
-          yield new ReferenceExecutable(
-              worker.name(),
-              ReferenceModels.open(worker, model, how, !contradictions.isEmpty(), common::warn));
-        }
-      };
+      return suffix().equals("so") ? new SoArtifact(model) : JarArtifact.open(model, threads);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

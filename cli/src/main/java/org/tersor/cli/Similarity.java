@@ -149,6 +149,7 @@ record Similarity(List<Double> cosines, double sqnr, double psnr, double within)
     return executable.run(inputs).values().iterator().next();
   }
 
+  /** Zeros have no direction: beside zeros they have cosine 1, beside anything else 0. */
   static double cosine(Tensor a, Tensor b) {
     if (a.size() != b.size()) {
       throw new TersorException("TSR-0906", "the models' first outputs differ: " + a + ", " + b);
@@ -161,6 +162,9 @@ record Similarity(List<Double> cosines, double sqnr, double psnr, double within)
       aa += a.getDouble(i) * a.getDouble(i);
       bb += b.getDouble(i) * b.getDouble(i);
     }
-    return aa == 0 && bb == 0 ? 1 : ab / Math.sqrt(aa * bb);
+    if (aa == 0 || bb == 0) {
+      return aa == bb ? 1 : 0;
+    }
+    return ab / Math.sqrt(aa * bb);
   }
 }

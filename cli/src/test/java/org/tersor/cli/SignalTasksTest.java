@@ -137,6 +137,23 @@ class SignalTasksTest {
     for (int i = 0; i < 10; i++) {
       assertEquals(8 * (i * 13 / 10), counts.getDouble(i));
     }
+    JsonNode twice =
+        eval(
+            "eval",
+            keepsAll(),
+            "--task",
+            "denoise",
+            "--data",
+            folder,
+            "--state",
+            "next=count",
+            "--then",
+            keepsAll(),
+            "--backend",
+            "ort",
+            "--json");
+    assertEquals("ort", twice.path("backend").asText());
+    assertEquals(json.path("value").asDouble(), twice.path("value").asDouble(), 1e-3);
   }
 
   @Test

@@ -59,4 +59,15 @@ class SimilarityTest {
     assertEquals(1, within(.003f, numbers));
     assertEquals(0, within(.005f, numbers));
   }
+
+  /** As scikit-learn has it, but for two answers of zeros, which are alike. */
+  @Test
+  void zerosHaveNoDirection() {
+    Tensor zeros = Tensor.of(new float[3], 3);
+    Tensor some = Tensor.of(new float[] {0, 1e-30f, 0}, 3);
+    assertEquals(1, Similarity.cosine(zeros, zeros));
+    assertEquals(0, Similarity.cosine(zeros, some));
+    assertEquals(0, Similarity.cosine(some, zeros));
+    assertEquals(1, Similarity.cosine(some, some));
+  }
 }
