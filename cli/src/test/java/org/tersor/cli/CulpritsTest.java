@@ -99,19 +99,7 @@ class CulpritsTest {
     Value x = b.input("x", TensorType.of(DType.F32, 1, 4, 8, 8));
     GraphBuilder otherwise = new GraphBuilder(Map.of("", 17), 2000);
     otherwise.output(otherwise.constant(Tensor.zeros(DType.F32, 1, 4, 6, 6)));
-    Value y = b.value("y", ValueType.UNKNOWN);
-    b.addNode(
-        "choose",
-        "",
-        "If",
-        Map.of(
-            "then_branch",
-            new Attribute.GraphAttr(graph(x)),
-            "else_branch",
-            new Attribute.GraphAttr(otherwise.build("else", Map.of()))),
-        List.of(c),
-        List.of(y));
-    b.output(y);
+    b.output(Choice.of(b, "choose", "y", c, graph(x), otherwise.build("else", Map.of())));
     List<Map<String, Tensor>> samples = new ArrayList<>();
     for (int i = 0; i < 4; i++) {
       Tensor condition = Tensor.zeros(DType.BOOL);

@@ -13,7 +13,6 @@ import java.util.Random;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
-import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
@@ -89,19 +88,9 @@ class SearchTest {
     then.output(node(then, "sum", "Add", large, product(then, "small", x, 0.001, 32, 16)));
     GraphBuilder otherwise = new GraphBuilder(Map.of("", 17), 200);
     otherwise.output(product(otherwise, "large", before, 1, 32, 16));
-    Value y = b.value("y", ValueType.UNKNOWN);
-    b.addNode(
-        "choose",
-        "",
-        "If",
-        Map.of(
-            "then_branch",
-            new Attribute.GraphAttr(then.build("then", Map.of())),
-            "else_branch",
-            new Attribute.GraphAttr(otherwise.build("else", Map.of()))),
-        List.of(c),
-        List.of(y));
-    b.output(y);
+    b.output(
+        Choice.of(
+            b, "choose", "y", c, then.build("then", Map.of()), otherwise.build("else", Map.of())));
     return quantizer.base(b.build("g", Map.of()), compile);
   }
 
