@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
 import org.tersor.ir.graph.Node;
@@ -53,7 +54,10 @@ final class Carriers {
   }
 
   static Tensor wrap(Tensor tensor) {
-    DType carrier = carrier(tensor.dtype());
+    return as(carrier(tensor.dtype()), tensor);
+  }
+
+  private static Tensor as(DType carrier, Tensor tensor) {
     if (carrier == tensor.dtype()) {
       return tensor;
     }
@@ -113,7 +117,11 @@ final class Carriers {
           outputs.add(own);
         }
       }
-      b.addNode(node.name(), node.op(), attributes(node, instead), inputs, outputs);
+      Map<String, Attribute> attributes = attributes(node, instead);
+      if (wide) {
+        attributes.replaceAll((name, attribute) -> widened(attribute, node, types));
+      }
+      b.addNode(node.name(), node.op(), attributes, inputs, outputs);
       narrowings.forEach(n -> cast(b, n.inner(), n.type(), n.own()));
     }
     for (Value output : graph.outputs()) {
@@ -136,6 +144,16 @@ final class Carriers {
                     ? new Attribute.GraphAttr(body.withCaptured(instead))
                     : attribute));
     return attributes;
+  }
+
+  /** Numbers of the type of an operand that is widened, as its splits are those of a tree. */
+  private static Attribute widened(Attribute attribute, Node node, Map<Value, DType> types) {
+    if (attribute instanceof Attribute.TensorAttr(Constant constant)
+        && node.inputs().stream().anyMatch(input -> types.get(input) == constant.dtype())) {
+      Tensor narrow = constant.load();
+      return new Attribute.TensorAttr(Constant.of(as(wider(narrow.dtype()), narrow)));
+    }
+    return attribute;
   }
 
   private static Value cast(GraphBuilder b, Value value, DType to, String name) {

@@ -3,6 +3,7 @@ package org.tersor.conformance.diff;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -34,6 +35,7 @@ import org.tersor.runtime.TersorException;
 
 /** Random small graphs through Tersor and ONNX Runtime. */
 public final class Differential implements AutoCloseable {
+  private static final int MOST_CLEARINGS = 20;
   private static final Pattern NODE = Pattern.compile("\\b(n\\d+)\\b");
 
   private final Compiler compiler;
@@ -41,6 +43,9 @@ public final class Differential implements AutoCloseable {
   private final GraphGenerator generator;
   private final Reference reference;
   private final Path folder;
+
+  /** A killed run leaves nothing behind. */
+  private final Thread end = new Thread(this::clearAtEnd, "difftest-folder");
 
   /**
    * How to run.
@@ -98,6 +103,7 @@ public final class Differential implements AutoCloseable {
     this.reference = new OrtWorker(Duration.ofSeconds(settings.seconds()));
     try {
       this.folder = Files.createTempDirectory("tersor-difftest");
+      Runtime.getRuntime().addShutdownHook(end);
       this.generator =
           new GraphGenerator(
               compiler.registry().operators(),
@@ -455,11 +461,33 @@ public final class Differential implements AutoCloseable {
   @Override
   public void close() {
     reference.close();
+    clear();
+    try {
+      Runtime.getRuntime().removeShutdownHook(end);
+    } catch (IllegalStateException e) {
+      // The end has come already.
+    }
+  }
+
+  /** The run may still write there: until the folder is gone. */
+  private void clearAtEnd() {
+    for (int attempt = 0; attempt < MOST_CLEARINGS && Files.exists(folder); attempt++) {
+      try {
+        clear();
+      } catch (UncheckedIOException e) {
+        // A file came in between.
+      }
+    }
+  }
+
+  private void clear() {
     try (var files = Files.list(folder)) {
       for (Path file : files.toList()) {
         Files.deleteIfExists(file);
       }
       Files.deleteIfExists(folder);
+    } catch (NoSuchFileException e) {
+      // cleared before
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

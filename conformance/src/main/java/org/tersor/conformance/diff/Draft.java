@@ -267,7 +267,7 @@ final class Draft {
   double number(Expr expr) {
     return switch (expr) {
       case Expr.Literal(double value, boolean whole) -> value;
-      case Expr.Word(String name) -> numberOf(name);
+      case Expr.Word(String name) -> name.equals("nan") ? Double.NaN : numberOf(name);
       case Expr.Choice(List<Expr> among) -> number(pick(among));
       case Expr.Range(Expr low, Expr high) -> {
         double from = number(low);

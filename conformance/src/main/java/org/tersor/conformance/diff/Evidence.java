@@ -83,6 +83,12 @@ record Evidence(Finding finding, DrawnGraph small, Node node, boolean isAlone) {
         : otherwise;
   }
 
+  double real(String attribute, double otherwise) {
+    return node.attributes().get(attribute) instanceof Attribute.FloatAttr(float value)
+        ? value
+        : otherwise;
+  }
+
   String word(String attribute, String otherwise) {
     return node.attributes().get(attribute) instanceof Attribute.StringAttr(String value)
         ? value

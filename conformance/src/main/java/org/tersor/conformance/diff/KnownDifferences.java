@@ -57,6 +57,7 @@ final class KnownDifferences {
             KnownConversions.table(),
             KnownIntegers.table(),
             KnownValues.table(),
+            KnownLearned.table(),
             KnownShapes.table(),
             KnownRefusals.table())
         .flatMap(List::stream)

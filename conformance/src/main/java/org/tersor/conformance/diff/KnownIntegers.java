@@ -132,10 +132,10 @@ final class KnownIntegers {
         new Known(
             "integers-of-pictures",
             Kind.VALUES,
-            List.of("Resize"),
+            List.of("Resize", "Upsample"),
             "Interpolated integers differ by 1, by at most 2 with antialias=1, large ones by their part of"
                 + " 2^-22.",
-            "Operators.md, Resize: a weighted average of neighbours, of which no rounding"
+            "Operators.md, Resize (of Upsample nothing is said): a weighted average of neighbours, of which no rounding"
                 + " is named. With antialias=1 Tersor rounds the result once; ONNX Runtime rounds"
                 + " after each axis, 8-bit integers in fixed-point arithmetic. Else both truncate,"
                 + " and sums in float32 lie on the other side of an integer now and then. Negative"
@@ -146,12 +146,14 @@ final class KnownIntegers {
             "shrunk-integers",
             Kind.VALUES,
             List.of("Shrink"),
-            "Integers beyond 2^24.",
-            "Operators.md, Shrink: x - bias and the like with bias a float32, as ONNX's own"
-                + " reference evaluator has it. (The function body casts lambd and bias to the type"
-                + " of x before, where 0.5 is 0; neither engine does.) Tersor computes in float64, ONNX Runtime in float32 (whose 2^64"
-                + " is no uint64).",
-            e -> e.type().isInteger() && e.each(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p24)),
+            "Integers with a lambd or bias that is no integer, or beyond 2^24.",
+            "Operators.md, Shrink, function body: lambd and bias are cast to the type of x, in which 0.5 is 0."
+                + " ONNX Runtime computes in float32 (whose 2^64 is no uint64).",
+            e ->
+                e.type().isInteger()
+                    && (isFraction(e.real("lambd", 0.5f))
+                        || isFraction(e.real("bias", 0))
+                        || e.each(i -> Math.abs(e.in(0).getDouble(i)) >= 0x1p24))),
         new Known(
             "norms-of-integers",
             Kind.VALUES,
@@ -216,5 +218,9 @@ final class KnownIntegers {
 
   private static boolean holds(Tensor tensor, long value) {
     return IntStream.range(0, tensor.size()).anyMatch(i -> tensor.getLong(i) == value);
+  }
+
+  private static boolean isFraction(double value) {
+    return value != Math.rint(value);
   }
 }

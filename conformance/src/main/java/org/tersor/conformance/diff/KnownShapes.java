@@ -1,5 +1,6 @@
 package org.tersor.conformance.diff;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -39,6 +40,17 @@ final class KnownShapes {
 
   static List<Known> table() {
     return List.of(
+        new Known(
+            "pictures-of-their-size",
+            Kind.VALUES,
+            List.of("Upsample"),
+            "Scales above 1 that leave every extent as it is: ONNX Runtime copies the input.",
+            "Operators.md, Upsample: output_dimension = floor(input_dimension * scale), and an algorithm that"
+                + " takes the nearest element. Resize-10, which took its place, has x_original = x_resized / scale,"
+                + " whatever the extents are.",
+            e ->
+                Arrays.equals(e.theirs().shape(), e.in(0).shape())
+                    && e.each(i -> e.theirs().getDouble(i) == e.in(0).getDouble(i))),
         new Known(
             "shape-of-nonzero-of-scalar",
             Kind.SHAPE,

@@ -75,9 +75,9 @@ final class KnownValues {
             "float64 and integers computed with constants or in sums of float32.",
             "Operators.md: attributes and the constants of function bodies (2/pi of Gelu,"
                 + " 1/6 of HardSwish) are float32 numbers; the texts of these operators have real"
-                + " ones. GroupNormalization's stash_type makes sums float32 by default, which for"
-                + " float64 is less than the operands have. Tersor takes attributes as they are"
-                + " and computes in the type of the operands or wider.",
+                + " ones. Tersor takes attributes as they are and computes in the type of the operands"
+                + " or wider; so it sums in GroupNormalization, whose stash_type (float32 by default)"
+                + " X and the normalized X are rounded to in both.",
             e ->
                 (e.type() == DType.F64 || e.type().isInteger())
                     && e.each(i ->
@@ -140,19 +140,6 @@ final class KnownValues {
                 + " multiplies X by a factor and adds the rest of it, in float32.",
             e -> e.type().isFloat() && e.difference() <= 0x1p-22 * Cancellation.addends(e)),
         new Known(
-            "approximated-quantile",
-            Kind.VALUES,
-            List.of("LinearRegressor", "LinearClassifier", "SVMClassifier"),
-            "post_transform=PROBIT: results below 1 differ by less than 2^-15.",
-            "Operators-ml.md, post_transform: PROBIT, with no formula. Both take one approximation of the"
-                + " inverse error function, which subtracts numbers near 10: in float32 in ONNX Runtime.",
-            e ->
-                e.word("post_transform", "NONE").equals("PROBIT")
-                    && e.each(i ->
-                        Math.abs(e.ours().getDouble(i)) < 1
-                            && Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
-                                < 0x1p-15)),
-        new Known(
             "largest-of-nan",
             Kind.VALUES,
             List.of("ArgMax", "ArgMin", "MaxPool"),
@@ -175,12 +162,11 @@ final class KnownValues {
             "grid-of-one",
             Kind.VALUES,
             List.of("AffineGrid"),
-            "align_corners=1 and an extent of 1: Tersor takes the middle, ONNX Runtime the"
+            "align_corners=1 and an extent of 1: NaN in Tersor (-1 for a depth), ONNX Runtime takes the"
                 + " last corner.",
             "Operators.md, AffineGrid, align_corners: -1 and 1 are the centres of the"
                 + " corner pixels, which are one here. The function body divides 2 by extent - 1,"
-                + " which gives NaN, but for the depth, which is at -1. PyTorch's affine_grid,"
-                + " which the text refers to, takes 0.",
+                + " which gives NaN, but for the depth, which is at -1.",
             e ->
                 e.number("align_corners", 0) == 1
                     && IntStream.range(2, e.in(1).size()).anyMatch(i -> e.in(1).getLong(i) == 1)),
@@ -344,20 +330,7 @@ final class KnownValues {
             "ContribOperators.md, QAttention: multi-head self attention of numbers whose"
                 + " codes are given; no precision is named. A score of S has a float32 error near"
                 + " 2^-24 S, which is the relative error of its exponential.",
-            e -> e.difference() <= 0x1p-22 * scores(e) * Evidence.largest(e.ours())),
-        new Known(
-            "score-of-one-target",
-            Kind.VALUES,
-            List.of("LinearRegressor"),
-            "post_transform SOFTMAX, SOFTMAX_ZERO or LOGISTIC with one target: ONNX Runtime gives the"
-                + " plain score.",
-            "Operators-ml.md, LinearRegressor, post_transform: the transform to apply to"
-                + " the regression output vector; no number of targets is excepted. The softmax of"
-                + " one number is 1.",
-            e ->
-                List.of("SOFTMAX", "SOFTMAX_ZERO", "LOGISTIC")
-                        .contains(e.word("post_transform", "NONE"))
-                    && e.number("targets", 1) == 1));
+            e -> e.difference() <= 0x1p-22 * scores(e) * Evidence.largest(e.ours())));
   }
 
   /** Whether an element is the least that its type can hold. */

@@ -57,6 +57,9 @@ final class NodeMaker {
    */
   private static final String GROUPS = "groups";
 
+  /** Function of a sample that makes an attribute of a type's numbers. */
+  private static final String TENSOR = "tensor";
+
   private static final Sample EVERY_OPERAND = Sample.parse("x[d*~]");
 
   private final OpSchema schema;
@@ -318,15 +321,28 @@ final class NodeMaker {
               new Attribute.FloatsAttr(
                   draft.numbers(value).stream().map(Double::floatValue).toList()));
       case STRINGS -> attributes.put(attribute, new Attribute.StringsAttr(words(value)));
-      case TENSOR -> {
-        DType type = draft.type(word(value));
-        attributes.put(
-            attribute,
-            new Attribute.TensorAttr(
-                Constant.of(Elements.of(type, new long[] {1}, "", draft.random))));
-      }
+      case TENSOR ->
+          attributes.put(attribute, new Attribute.TensorAttr(Constant.of(tensor(value))));
       default -> throw new Draft.Contradiction("no attribute of kind " + kind);
     }
+  }
+
+  /** One element of a type, or a vector of what is said. */
+  private Tensor tensor(Expr value) {
+    if (value instanceof Expr.Choice(List<Expr> among)) {
+      return tensor(draft.pick(among));
+    }
+    if (value instanceof Expr.Call(String function, List<Expr> arguments)
+        && function.equals(TENSOR)) {
+      String name = word(arguments.getFirst());
+      DType type = schema.typeVariables().containsKey(name) ? draft.type(name) : DType.of(name);
+      return vector(type, draft.numbers(arguments.getLast()));
+    }
+    return Elements.of(draft.type(word(value)), new long[] {1}, "", draft.random);
+  }
+
+  private static Tensor vector(DType type, List<Double> numbers) {
+    return Elements.of(type, new long[] {numbers.size()}, numbers.iterator()::next);
   }
 
   private String word(Expr value) {
@@ -402,9 +418,13 @@ final class NodeMaker {
             .filter(Elements.RANGES::contains);
     if (value.isPresent() && range.isEmpty() && !value.get().equals(new Expr.Word("must"))) {
       if (dims.isEmpty()) {
-        long[] list = draft.list(value.get()).orElseThrow(() -> new Draft.Contradiction("no list"));
-        draft.list(formal.name(), list);
-        return new Operand.Fresh(Elements.list(type, list), true);
+        Optional<long[]> list = draft.list(value.get());
+        list.ifPresent(numbers -> draft.list(formal.name(), numbers));
+        return new Operand.Fresh(
+            list.isPresent()
+                ? Elements.list(type, list.get())
+                : vector(type, draft.numbers(value.get())),
+            true);
       }
       long[] shape = draft.build(dims.get());
       draft.shape(formal.name(), shape);

@@ -39,7 +39,7 @@ final class Structures {
   private static final int FIRST_SCAN = 9;
   private static final int FIRST_SEQUENCE = 11;
   private static final int FIRST_CARRIED_SEQUENCE = 13;
-  private static final int FIRST_OPTIONAL = 15;
+  private static final int FIRST_MAPPED_SEQUENCE = 17;
 
   private final DrawnGraph drawn;
   private final OpRegistry operators;
@@ -70,6 +70,27 @@ final class Structures {
     }
   }
 
+  SeededRandom random() {
+    return random;
+  }
+
+  int opset() {
+    return opset;
+  }
+
+  /** The plain graph before the part, under construction. */
+  Scaffold scaffold() {
+    return new Scaffold(graph, from, to);
+  }
+
+  List<Value> reads() {
+    return Scaffold.reads(graph, from, to);
+  }
+
+  boolean isConstant(Value value) {
+    return graph.constant(value).isPresent();
+  }
+
   private boolean chance(double probability) {
     return random.nextDouble() < probability;
   }
@@ -87,11 +108,12 @@ final class Structures {
     if (!fits) {
       return Optional.empty();
     }
-    return switch ((int) random.between(0, 3)) {
+    return switch ((int) random.between(0, 4)) {
       case 0 -> branch(makes);
       case 1 -> loop(makes);
       case 2 -> scan(makes);
-      default -> opset < FIRST_SEQUENCE ? branch(makes) : passage(makes);
+      case 3 -> opset < FIRST_SEQUENCE ? branch(makes) : new Passages(this).passage(makes);
+      default -> opset < FIRST_MAPPED_SEQUENCE ? scan(makes) : new Passages(this).mapped(makes);
     };
   }
 
@@ -100,7 +122,7 @@ final class Structures {
     return tensor != null && TYPES.contains(tensor.dtype());
   }
 
-  private Tensor tensor(Value value) {
+  Tensor tensor(Value value) {
     Tensor tensor = drawn.values().get(value);
     if (tensor == null) {
       throw new IllegalStateException("no value of " + value);
@@ -108,7 +130,7 @@ final class Structures {
     return tensor;
   }
 
-  private TensorType type(Value value) {
+  TensorType type(Value value) {
     return TensorType.of(tensor(value).dtype(), tensor(value).shape());
   }
 
@@ -278,10 +300,7 @@ final class Structures {
   // Scan.
 
   private Optional<DrawnGraph> scan(List<Value> makes) {
-    List<Value> candidates =
-        Scaffold.reads(graph, from, to).stream()
-            .filter(v -> usual(v) && tensor(v).rank() < 4)
-            .toList();
+    List<Value> candidates = sliceable();
     if (candidates.isEmpty()) {
       return branch(makes);
     }
@@ -355,8 +374,15 @@ final class Structures {
     return Optional.of(joined(flat, run));
   }
 
+  /** What the part reads and a new axis may stack. */
+  List<Value> sliceable() {
+    return Scaffold.reads(graph, from, to).stream()
+        .filter(v -> usual(v) && tensor(v).rank() < 4)
+        .toList();
+  }
+
   /** Slices with the same elements in another order, so that they stay what the part can take. */
-  private static Tensor slices(Tensor first, int turns, int axis) {
+  static Tensor slices(Tensor first, int turns, int axis) {
     long[] shape = new long[first.rank() + 1];
     int outer = 1;
     for (int i = 0; i < shape.length; i++) {
@@ -380,86 +406,33 @@ final class Structures {
     return all;
   }
 
-  // Sequences and optionals.
-
-  private Optional<DrawnGraph> passage(List<Value> makes) {
-    Value value = makes.getLast();
-    Scaffold flat = plainly();
-    Scaffold run = plainly();
-    GraphBuilder b = run.builder();
-    Value own = run.at(value);
-    Tensor tensor = tensor(value);
-    int form = (int) random.between(0, opset >= FIRST_OPTIONAL ? 3 : 2);
-    Value there;
-    switch (form) {
-      case 0 -> {
-        Value list = run.node(b, "SequenceConstruct", Map.of(), own, own, own);
-        Value position = run.constant(b, Tensor.of(new long[] {random.between(-3, 2)}));
-        there = run.node(b, "SequenceAt", Map.of(), list, position);
-        run.output("length", run.node(b, "SequenceLength", Map.of(), list));
-        flat.output("length", flat.constant(flat.builder(), Tensor.of(new long[] {3})));
-      }
-      case 1 -> {
-        Value other = run.constant(b, Tensor.zeros(tensor.dtype(), 2));
-        Value zero = run.constant(b, Tensor.of(new long[] {0}));
-        Value list = run.node(b, "SequenceEmpty", Map.of("dtype", number(tensor.dtype())));
-        list = run.node(b, "SequenceInsert", Map.of(), list, own);
-        list = run.node(b, "SequenceInsert", Map.of(), list, other, zero);
-        list = run.node(b, "SequenceErase", Map.of(), list, zero);
-        there =
-            run.node(b, "SequenceAt", Map.of(), list, run.constant(b, Tensor.of(new long[] {-1})));
-      }
-      case 2 -> {
-        int axis = (int) random.between(0, Math.max(0, tensor.rank() - 1));
-        if (tensor.rank() == 0 || tensor.size() == 0) {
-          return Optional.empty();
-        }
-        Value list =
-            run.node(
-                b,
-                "SplitToSequence",
-                Map.of("axis", new IntAttr(axis), "keepdims", new IntAttr(1)),
-                own);
-        there = run.node(b, "ConcatFromSequence", Map.of("axis", new IntAttr(axis)), list);
-      }
-      default -> {
-        Value maybe = run.node(b, "Optional", Map.of(), own);
-        there = run.node(b, "OptionalGetElement", Map.of(), maybe);
-        run.output("has", run.node(b, "OptionalHasElement", Map.of(), maybe));
-        flat.output("has", flat.constant(flat.builder(), Scaffold.flag(true)));
-      }
-    }
-    run.replace(value, there);
-    return Optional.of(joined(flat, run));
-  }
-
   // Both graphs.
 
   /** An output of a body with its type, which ONNX Runtime's Scan wants to see. */
-  private Value typed(GraphBuilder body, Value plain, Value own) {
+  Value typed(GraphBuilder body, Value plain, Value own) {
     Value result = body.value("t" + body.nextId(), type(plain));
     body.addNode("s" + body.nextId(), "", "Identity", Map.of(), List.of(own), List.of(result));
     return result;
   }
 
-  private static IntAttr number(DType type) {
+  static IntAttr number(DType type) {
     return new IntAttr(TypeNumbers.number(type));
   }
 
-  private static List<Value> results(Scaffold run, int count) {
+  static List<Value> results(Scaffold run, int count) {
     return IntStream.range(0, count)
         .mapToObj(i -> run.builder().value("r" + run.builder().nextId(), ValueType.UNKNOWN))
         .toList();
   }
 
-  private Scaffold plainly() {
+  Scaffold plainly() {
     Scaffold flat = new Scaffold(graph, from, to);
     flat.part(flat.builder(), flat.map());
     return flat;
   }
 
   /** Evaluates the plain graph; its values belong to both. */
-  private DrawnGraph joined(Scaffold flat, Scaffold run) {
+  DrawnGraph joined(Scaffold flat, Scaffold run) {
     Graph plain = flat.build(List.of());
     Map<String, Tensor> inputs = run.inputs(drawn.inputs());
     Map<String, Tensor> flatInputs = flat.inputs(drawn.inputs());

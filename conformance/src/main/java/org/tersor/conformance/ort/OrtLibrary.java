@@ -42,7 +42,7 @@ final class OrtLibrary {
         List.of(
             home(OrtLibrary.class).toString(),
             home(Tensor.class).toString(),
-            jar(marker).toString()));
+            place(marker).toString()));
   }
 
   private static Path home(Class<?> type) {
@@ -53,9 +53,17 @@ final class OrtLibrary {
     }
   }
 
-  private static Path jar(URL resource) {
-    String text = resource.getPath(); // file:/.../x.jar!/ai/...
-    return Path.of(URI.create(text.substring(0, text.indexOf("!/"))));
+  /** The jar or folder that holds {@link #MARKER}, found there. */
+  static Path place(URL resource) {
+    String text = resource.toString(); // jar:file:/.../x.jar!/ai/... or file:/.../classes/ai/...
+    if (text.startsWith("jar:file:")) {
+      return Path.of(URI.create(text.substring("jar:".length(), text.indexOf("!/"))));
+    }
+    if (text.startsWith("file:")) {
+      return Path.of(URI.create(text.substring(0, text.length() - MARKER.length())));
+    }
+    throw new TersorException(
+        "TSR-0801", "ONNX Runtime is neither in a jar nor in a folder, but at " + resource);
   }
 
   /**

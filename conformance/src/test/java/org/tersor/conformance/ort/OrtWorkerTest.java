@@ -5,17 +5,32 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.net.URI;
+import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tersor.conformance.Reference;
 import org.tersor.conformance.Reference.Options;
 import org.tersor.conformance.TestData;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -99,5 +114,70 @@ class OrtWorkerTest {
       flags[i] = 1;
     }
     return flags;
+  }
+
+  @Test
+  void classesMayLieInAJarOrInAFolder() throws IOException {
+    String marker = "ai/onnxruntime/OrtEnvironment.class";
+    assertEquals(
+        Path.of("/a b/x.jar"),
+        OrtLibrary.place(URI.create("jar:file:/a%20b/x.jar!/" + marker).toURL()));
+    assertEquals(
+        Path.of("/a b/classes"),
+        OrtLibrary.place(URI.create("file:/a%20b/classes/" + marker).toURL()));
+    URL elsewhere = URI.create("http://example.org/" + marker).toURL();
+    TersorException refused =
+        assertThrows(TersorException.class, () -> OrtLibrary.place(elsewhere));
+    assertEquals("TSR-0801", refused.code());
+  }
+
+  /** Maps come out; the Java API can feed none. */
+  @Test
+  void mapsOfScores(@TempDir Path folder) {
+    Compiler compiler = Compiler.standard();
+    Tensor x = Tensor.of(new float[] {.25f, .75f, -1, 2}, 2, 2);
+    for (Attribute labels :
+        List.of(
+            new Attribute.IntsAttr(List.of(7L, -3L)),
+            new Attribute.StringsAttr(List.of("no", "ja")))) {
+      GraphBuilder b = new GraphBuilder(Map.of("", 13, "ai.onnx.ml", 1), 0);
+      Value result = b.value("z", ValueType.UNKNOWN);
+      b.addNode(
+          "zip",
+          "ai.onnx.ml",
+          "ZipMap",
+          Map.of(
+              labels instanceof Attribute.IntsAttr ? "classlabels_int64s" : "classlabels_strings",
+              labels),
+          List.of(b.input("x", ValueType.TensorType.of(DType.F32, 2, 2))),
+          List.of(result));
+      b.output(result);
+      Path file = folder.resolve("zip.onnx");
+      compiler.write(b.build("zip", Map.of()), file, Map.of());
+      Datum theirs = ORT.call(file, Map.of("x", x), Options.DEFAULT).get("z");
+      Datum ours =
+          compiler
+              .executable(compiler.read(file, Map.of()), "interpreter", CompileOptions.defaults())
+              .call(Map.of("x", x))
+              .get("z");
+      assertEquals(rows(ours), rows(theirs));
+      assertEquals(2, rows(ours).size());
+    }
+  }
+
+  /** Values by key, row by row. */
+  private static List<Map<Object, Double>> rows(@Nullable Datum maps) {
+    List<Map<Object, Double>> rows = new ArrayList<>();
+    for (Datum element : ((Datum.Sequence) Objects.requireNonNull(maps)).elements()) {
+      Datum.Dictionary map = (Datum.Dictionary) element;
+      Map<Object, Double> row = new HashMap<>();
+      for (int i = 0; i < map.keys().size(); i++) {
+        Object key =
+            map.keys().dtype() == DType.STRING ? map.keys().strings()[i] : map.keys().getLong(i);
+        row.put(key, map.values().getDouble(i));
+      }
+      rows.add(row);
+    }
+    return rows;
   }
 }

@@ -31,7 +31,7 @@ import org.tersor.runtime.DType;
  *           index(n)}, {@code dims(n d*)}, {@code reshape(X)}, {@code split(n)}, {@code type(T)};
  *           for elements also {@code nonzero}, {@code positive}, {@code unit}, {@code prob} also
  *           {@code plus(a, b)}, {@code times(a, b)}; lists {@code copies(n, v)}, {@code count(n)}
- *           (0 to n - 1), {@code list(a, b)}, {@code words(a, b)}
+ *           (0 to n - 1), {@code list(a, b)}, {@code words(a, b)}; tensors {@code tensor(T, list)}
  *       <li>{@code X![n]}, {@code axis!=1}: never left out. {@code operands=2}, {@code outputs=1}:
  *           how many of a variadic input, how many results. {@code '...'} is a word with other
  *           characters

@@ -21,7 +21,8 @@ import org.tersor.runtime.Tensor;
 /**
  * AffineGrid (20): for size [N, C, D1..Dk] (k = 2 or 3) a grid [N, D1..Dk, k] of locations for
  * GridSample: theta [N, k, k + 1] times the location of each element, last dimension first, and 1.
- * Elements lie from -1 to 1, by their centres (align_corners; a single one at 0) or their edges.
+ * Elements lie from -1 to 1, by their centres (align_corners) or their edges. Where a single one
+ * stands for both corners, the function body divides by 0: NaN, but for a depth, which is at -1.
  */
 final class AffineGrid extends OpBase {
   AffineGrid() {
@@ -39,6 +40,11 @@ final class AffineGrid extends OpBase {
 
   private static boolean corners(OpContext c) {
     return c.intAttr("align_corners", 0) != 0;
+  }
+
+  /** Whether a coordinate is the third of a volume. */
+  private static boolean isDepth(int d) {
+    return d == 2;
   }
 
   /** Shape of the grid, if the size is known. */
@@ -101,7 +107,8 @@ final class AffineGrid extends OpBase {
       for (int d = 0; d < k; d++) {
         long n = shape[k - d];
         double at = index[k - d];
-        double place = corners(c) ? (n > 1 ? 2 * at / (n - 1) - 1 : 0) : (2 * at + 1) / n - 1;
+        long steps = isDepth(d) ? Math.max(1, n - 1) : n - 1;
+        double place = corners(c) ? 2 * at / steps - 1 : (2 * at + 1) / n - 1;
         sum += theta.getDouble(row + d) * place;
       }
       grid.setDouble(i, sum);
@@ -125,12 +132,11 @@ final class AffineGrid extends OpBase {
     for (int d = 0; d < k; d++) {
       KExpr doubled = K.cast(type, K.mul(K.axis(axes.get(k - d)), K.index(2)));
       KExpr n = K.dim(shape.get(k - d));
+      KExpr steps = K.sub(n, K.index(1));
       KExpr place =
           corners(c)
-              ? K.select(
-                  K.gt(n, K.index(1)),
-                  K.sub(K.div(doubled, K.cast(type, K.sub(n, K.index(1)))), one),
-                  K.literal(type, 0.0))
+              ? K.sub(
+                  K.div(doubled, K.cast(type, isDepth(d) ? K.max(K.index(1), steps) : steps)), one)
               : K.sub(K.div(K.add(doubled, one), K.cast(type, n)), one);
       sum = K.add(sum, K.mul(kernel.value(0, sample, row, K.index(d)), place));
     }

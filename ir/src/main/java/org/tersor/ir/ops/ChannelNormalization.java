@@ -4,24 +4,28 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.LongStream;
+import org.tersor.ir.graph.TypeNumbers;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
 import org.tersor.ir.op.EvalContext;
 import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Tensor;
 
 /**
  * InstanceNormalization (1, 6, 22): each channel of each sample of X [N, C, spatial...] to mean 0
  * and variance 1, times scale plus B. GroupNormalization (18, 21): the same over groups of
- * channels; scale and bias are per group in version 18, per channel from 21.
+ * channels; scale and bias are per group in version 18, per channel from 21, where stash_type, by
+ * default float32, is the type that X and the normalized X are rounded to.
  */
 final class ChannelNormalization extends OpBase implements Differentiable {
   private final boolean grouped;
@@ -79,6 +83,22 @@ final class ChannelNormalization extends OpBase implements Differentiable {
     return grouped && c.version() < 21;
   }
 
+  /** Whether float64 passes through the narrower type of the first stage. */
+  private boolean narrows(OpContext c) {
+    return grouped
+        && c.version() >= 21
+        && c.dtype(0) == DType.F64
+        && c.intAttr("stash_type", TypeNumbers.number(DType.F32)) != TypeNumbers.number(DType.F64);
+  }
+
+  private KExpr staged(OpContext c, KExpr value) {
+    return narrows(c) ? K.cast(value.scalar(), K.cast(Scalar.F32, value)) : value;
+  }
+
+  private double staged(OpContext c, double value) {
+    return narrows(c) ? (float) value : value;
+  }
+
   @Override
   List<Tensor> values(EvalContext c) {
     Tensor x = c.input(0);
@@ -91,16 +111,17 @@ final class ChannelNormalization extends OpBase implements Differentiable {
     for (int first = 0; first < x.size(); first += n) {
       double mean = 0;
       for (int i = 0; i < n; i++) {
-        mean += x.getDouble(first + i) / n;
+        mean += staged(c, x.getDouble(first + i)) / n;
       }
       double variance = 0;
       for (int i = 0; i < n; i++) {
-        double d = x.getDouble(first + i) - mean;
+        double d = staged(c, x.getDouble(first + i)) - mean;
         variance += d * d / n;
       }
       for (int i = first; i < first + n; i++) {
         int at = perGroup(c) ? i / n % groups : i / plane % channels;
-        double normal = (x.getDouble(i) - mean) / Math.sqrt(variance + epsilon);
+        double normal =
+            staged(c, (staged(c, x.getDouble(i)) - mean) / Math.sqrt(variance + epsilon));
         y.setDouble(i, normal * c.input(1).getDouble(at) + c.input(2).getDouble(at));
       }
     }
@@ -181,7 +202,7 @@ final class ChannelNormalization extends OpBase implements Differentiable {
     KExpr channel = K.add(K.mul(K.axis(g), K.dim(size)), K.axis(m));
     List<KExpr> index = new ArrayList<>(List.of(K.axis(n), channel));
     index.addAll(Shapes.refs(inner.subList(1, inner.size())));
-    KExpr x = kernel.value(0, index);
+    KExpr x = staged(c, kernel.value(0, index));
     Reduction r = new Reduction(kernel, List.of(n, g), inner);
     KExpr centered = K.sub(x, r.mean("mean", x));
     KExpr variance = r.mean("variance", K.mul(centered, centered));
@@ -193,7 +214,7 @@ final class ChannelNormalization extends OpBase implements Differentiable {
     KExpr parameter = perGroup(c) ? K.axis(g) : channel;
     KExpr value =
         K.add(
-            K.mul(K.mul(centered, inverse), kernel.value(1, parameter)),
+            K.mul(staged(c, K.mul(centered, inverse)), kernel.value(1, parameter)),
             kernel.value(2, parameter));
     List<Axis> axes = new ArrayList<>(List.of(n, g));
     axes.addAll(inner);

@@ -107,7 +107,10 @@ final class ElementwiseOperators {
         unary("Shrink", Types.NUMERIC, 9)
             .attribute("lambd", 0.5)
             .attribute("bias", 0)
-            .realNumbers()
+            // Of an unsigned type no number is below a negative one.
+            .when(
+                c -> c.dtype(0).isUnsigned() && c.floatAttr("lambd", 0.5f) >= 0,
+                "where(x > lambd, x - bias, 0)")
             .is("where(x < -lambd, x + bias, where(x > lambd, x - bias, 0))"),
         unary("Sigmoid", Types.FLOATS, 1, 6, 13).is("sigmoid(x)"),
         unary("HardSigmoid", Types.FLOATS, 1, 6, 22)

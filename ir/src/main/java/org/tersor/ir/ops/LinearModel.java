@@ -1,6 +1,5 @@
 package org.tersor.ir.ops;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
@@ -135,8 +134,6 @@ final class LinearModel extends TabledOperator {
     int columns = scores.map(Scores::columns).orElse(count);
     Tensor z = Shapes.allocate(c, DType.F32, rows, columns);
     Tensor y = Shapes.allocate(c, scores.map(s -> s.labels().dtype()).orElse(DType.I64), rows);
-    boolean[] present = new boolean[count];
-    Arrays.fill(present, true);
     for (int n = 0; n < rows; n++) {
       double[] row = new double[count];
       for (int e = 0; e < count; e++) {
@@ -148,7 +145,7 @@ final class LinearModel extends TabledOperator {
       double[] result = row;
       if (scores.isPresent()) {
         result = new double[columns];
-        scores.get().labels().store(y, n, scores.get().evaluate(row, present, result));
+        scores.get().labels().store(y, n, scores.get().evaluate(row, result));
       } else {
         PostTransform.of(c).apply(row);
       }
@@ -192,7 +189,7 @@ final class LinearModel extends TabledOperator {
     Buf scores = kernel.temp("scores", Scalar.F32, List.of(n.extent(), e.extent()));
     kernel.stage(scores, List.of(n, e), sum);
     if (classifier) {
-      scores(c).stages(kernel, table(2), scores, Optional.empty());
+      scores(c).stages(kernel, table(2), scores);
     } else {
       KExpr score = K.at(scores, K.axis(n), K.axis(e));
       kernel.stage(

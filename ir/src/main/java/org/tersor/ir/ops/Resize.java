@@ -73,7 +73,8 @@ final class Resize extends OpBase {
   static Resize upsample() {
     return new Resize(
         OpSchema.of("", "Upsample", 1, 7, 9, 10)
-            .sample("-")
+            .sample(
+                "-6: -; 10-: -; X[n c h w]; 7-8: scales!=list(1.0, 1.0, 1.0..3.0, 1.0..3.0); 9-: scales![*]=list(1.0, 1.0, 1.0..3.0, 1.0..3.0); mode=nearest|linear; height_scale=-; width_scale=- || -6: -; 10-: -; X[d*1-4]; r=rank(X); 7-8: scales!=copies(r, 1.0..2.5); 9-: scales![#d]=1.0..2.5; mode=nearest; height_scale=-; width_scale=-")
             .input("X", "T")
             .optional("scales", "F")
             .output("Y", "T")

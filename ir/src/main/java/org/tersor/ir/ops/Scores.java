@@ -1,6 +1,5 @@
 package org.tersor.ir.ops;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
@@ -65,10 +64,9 @@ record Scores(
   /**
    * Evaluates one row.
    *
-   * @param present whether a class takes part
-   * @return number of the label; {@code row} becomes the transformed scores
+   * @return number of the label; {@code result} becomes the transformed scores
    */
-  int evaluate(double[] row, boolean[] present, double[] result) {
+  int evaluate(double[] row, double[] result) {
     if (binary()) {
       int label = row[0] > threshold ? 1 : 0;
       double[] both = {mirrored ? -row[0] : 1 - row[0], row[0]};
@@ -81,13 +79,13 @@ record Scores(
       System.arraycopy(both, 0, result, 0, 2);
       return label;
     }
-    int best = -1;
-    for (int e = 0; e < count; e++) {
-      best = present[e] && (best < 0 || row[e] > row[best]) ? e : best;
+    int best = 0;
+    for (int e = 1; e < count; e++) {
+      best = row[e] > row[best] ? e : best;
     }
     System.arraycopy(row, 0, result, 0, count);
     transform.apply(result);
-    return Math.min(Math.max(best, 0), labels.size() - 1);
+    return Math.min(best, labels.size() - 1);
   }
 
   /**
@@ -95,9 +93,8 @@ record Scores(
    *
    * @param table input of the labels' numbers
    * @param scores [N, count]
-   * @param present 1 where a class takes part, of the shape of the scores; empty: all do
    */
-  void stages(KernelBuilder kernel, int table, Buf scores, Optional<Buf> present) {
+  void stages(KernelBuilder kernel, int table, Buf scores) {
     Axis n = new Axis("n", scores.shape().getFirst());
     Scalar type = scores.element();
     KExpr label;
@@ -119,7 +116,7 @@ record Scores(
     } else {
       Axis e = new Axis("e", DimExpr.of(count));
       KExpr score = K.at(scores, K.axis(n), K.axis(e));
-      label = K.cast(Scalar.INDEX, best(kernel, n, e, score, present));
+      label = K.cast(Scalar.INDEX, best(kernel, n, e, score));
       kernel.stage(kernel.out(1), List.of(n, e), transform.apply(kernel, List.of(n), e, score));
     }
     KExpr last = K.index(labels.size() - 1L);
@@ -128,19 +125,11 @@ record Scores(
   }
 
   /** The first class with the largest score, I32. */
-  private static KExpr best(
-      KernelBuilder kernel, Axis n, Axis e, KExpr score, Optional<Buf> present) {
-    KExpr none = K.literal(score.scalar(), Double.NEGATIVE_INFINITY);
-    List<KExpr> at = new ArrayList<>(List.of(K.axis(n), K.axis(e)));
-    KExpr takes = present.<KExpr>map(p -> K.ne(K.at(p, at), K.i32(0))).orElse(K.bool(true));
-    KExpr counted = K.select(takes, score, none);
+  private static KExpr best(KernelBuilder kernel, Axis n, Axis e, KExpr score) {
     Reduction row = new Reduction(kernel, List.of(n), List.of(e));
-    KExpr largest = row.reduce("best_score", ReduceOp.MAX, counted);
+    KExpr largest = row.reduce("best_score", ReduceOp.MAX, score);
     KExpr hit =
-        K.select(
-            K.and(takes, K.eq(counted, largest)),
-            K.cast(Scalar.I32, K.axis(e)),
-            K.i32(Integer.MAX_VALUE));
+        K.select(K.eq(score, largest), K.cast(Scalar.I32, K.axis(e)), K.i32(Integer.MAX_VALUE));
     KExpr first = row.reduce("best", ReduceOp.MIN, hit);
     return K.select(K.eq(first, K.i32(Integer.MAX_VALUE)), K.i32(0), first);
   }

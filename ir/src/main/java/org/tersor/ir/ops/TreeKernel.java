@@ -2,7 +2,6 @@ package org.tersor.ir.ops;
 
 import java.util.EnumSet;
 import java.util.List;
-import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -77,23 +76,22 @@ final class TreeKernel {
     KExpr weight = K.at(kernel.in(operator.table(4)), row, K.axis(e));
     KExpr has = K.ne(K.at(kernel.in(operator.table(5)), row, K.axis(e)), K.i32(0));
     Scalar type = TreeOperators.real(plan);
-    Buf present = kernel.temp("present", Scalar.I32, List.of(n.extent(), e.extent()));
-    KExpr based = K.ne(base(e, Scalar.F64), K.literal(Scalar.F64, 0.0));
-    KExpr any = K.fold(ReduceOp.MAX, List.of(t), K.select(has, K.i32(1), K.i32(0)));
-    kernel.stage(present, List.of(n, e), K.max(any, K.select(based, K.i32(1), K.i32(0))));
     Buf combined = kernel.temp("combined", type, List.of(n.extent(), e.extent()));
     kernel.stage(combined, List.of(n, e), combined(t, weight, has, type));
     KExpr found = K.at(combined, K.axis(n), K.axis(e));
     KExpr infinite = K.eq(K.unary(UnaryOp.ABS, found), K.literal(type, Double.POSITIVE_INFINITY));
     if (plan.combine() == TreeOperators.Combine.MIN
         || plan.combine() == TreeOperators.Combine.MAX) {
+      Buf present = kernel.temp("present", Scalar.I32, List.of(n.extent(), e.extent()));
+      KExpr any = K.fold(ReduceOp.MAX, List.of(t), K.select(has, K.i32(1), K.i32(0)));
+      kernel.stage(present, List.of(n, e), any);
       KExpr hit = K.ne(K.at(present, K.axis(n), K.axis(e)), K.i32(0));
       found = K.select(K.and(K.not(hit), infinite), K.literal(type, 0.0), found);
     }
     Buf scores = kernel.temp("scores", type, List.of(n.extent(), e.extent()));
     kernel.stage(scores, List.of(n, e), K.add(found, base(e, type)));
     if (plan.scores().isPresent()) {
-      plan.scores().get().stages(kernel, operator.table(7), scores, Optional.of(present));
+      plan.scores().get().stages(kernel, operator.table(7), scores);
     } else {
       KExpr score = K.at(scores, K.axis(n), K.axis(e));
       kernel.stage(

@@ -19,7 +19,8 @@ import org.tersor.runtime.Tensor;
 /**
  * TreeEnsembleRegressor, TreeEnsembleClassifier (ai.onnx.ml 1, 3) and TreeEnsemble (5): every tree
  * leads a row of X [N, C] to a leaf; the leaves' weights are combined per target, base values
- * added, and the row transformed.
+ * added, and the row transformed. What is summed are weights of leaves; elements of X are only
+ * compared.
  */
 final class TreeOperators extends TabledOperator {
   private static final int MAX_DEPTH = 256;
@@ -63,6 +64,7 @@ final class TreeOperators extends TabledOperator {
   private static OpSchema.Builder schema(Kind kind, boolean own) {
     if (kind == Kind.TABLES) {
       return schema(own, "TreeEnsemble", 5)
+          .sample(TreeSamples.tables())
           .input("X", "T")
           .output("Y", "T")
           .types("T", Types.set(DType.F16, DType.F32, DType.F64))
@@ -82,27 +84,15 @@ final class TreeOperators extends TabledOperator {
           .required("nodes_truenodeids", AttributeKind.INTS)
           .attribute("post_transform", AttributeKind.INT)
           .required("tree_roots", AttributeKind.INTS)
-          .tolerance(OpSchema.Tolerance.ACCUMULATION);
+          .tolerance(OpSchema.Tolerance.ROUNDING);
     }
     boolean classifier = kind == Kind.CLASSIFIER;
-    String targets =
-        classifier
-            ? "class_treeids=dims(0 0 1 1); class_nodeids=dims(1 2 1 2); m=2..3;"
-                + " class_ids=copies(4, below(m)); class_weights=copies(4, -1.0..1.0);"
-                + " classlabels_int64s=count(m); classlabels_strings=-; base_values=copies(m, -1.0..1.0);"
-                + " class_weights_as_tensor=-; post_transform=NONE|LOGISTIC|SOFTMAX|SOFTMAX_ZERO"
-            : "n_targets!=1..3; target_treeids=dims(0 0 1 1); target_nodeids=dims(1 2 1 2);"
-                + " target_ids=copies(4, below(n_targets)); target_weights=copies(4, -1.0..1.0);"
-                + " aggregate_function=SUM|AVERAGE|MIN|MAX; target_weights_as_tensor=-;"
-                + " base_values=copies(n_targets, -1.0..1.0);"
-                + " post_transform=NONE|LOGISTIC|SOFTMAX|SOFTMAX_ZERO|PROBIT";
     OpSchema.Builder schema =
         schema(own, "TreeEnsemble" + (classifier ? "Classifier" : "Regressor"), 1, 3, 5)
-            .sample(
-                "X[n f]; nodes_treeids=dims(0 0 0 1 1 1); nodes_nodeids=dims(0 1 2 0 1 2); nodes_featureids=copies(6, below(f)); nodes_modes=words(BRANCH_LEQ|BRANCH_LT|BRANCH_GT|BRANCH_GTE|BRANCH_EQ|BRANCH_NEQ, LEAF, LEAF, BRANCH_LEQ|BRANCH_GT, LEAF, LEAF); nodes_truenodeids=dims(1 0 0 1 0 0); nodes_falsenodeids=dims(2 0 0 2 0 0); nodes_values=copies(6, -1.0..1.0); nodes_missing_value_tracks_true=copies(6, 0|1); nodes_hitrates=-; base_values_as_tensor=-; nodes_hitrates_as_tensor=-; nodes_values_as_tensor=-; "
-                    + targets)
+            .sample(classifier ? TreeSamples.classifier() : TreeSamples.regressor())
             .input("X", "T")
             .types("T", Types.set(DType.F32, DType.F64, DType.I32, DType.I64))
+            .types("F", Types.set(DType.F32))
             .attribute("base_values", AttributeKind.FLOATS)
             .attribute("base_values_as_tensor", AttributeKind.TENSOR)
             .attribute("nodes_falsenodeids", AttributeKind.INTS)
@@ -122,7 +112,7 @@ final class TreeOperators extends TabledOperator {
             .attribute(kind.leaves + "_treeids", AttributeKind.INTS)
             .attribute(kind.leaves + "_weights", AttributeKind.FLOATS)
             .attribute(kind.leaves + "_weights_as_tensor", AttributeKind.TENSOR)
-            .tolerance(OpSchema.Tolerance.ACCUMULATION);
+            .tolerance(OpSchema.Tolerance.ROUNDING);
     return classifier
         ? schema
             .output("Y", "*")
@@ -230,8 +220,9 @@ final class TreeOperators extends TabledOperator {
     long[] ids = c.intsAttr("class_ids").orElse(new long[0]);
     Scores.Labels labels = Scores.Labels.of(c, "classlabels_int64s", "classlabels_strings", 2);
     int size = labels.size();
-    // Two labels whose leaves all are of one class: one score, for or against the second.
-    boolean binary = size == 2 && java.util.Arrays.stream(ids).distinct().count() == 1;
+    // Two labels whose leaves all name the first: one score, for or against the second.
+    boolean binary =
+        size == 2 && ids.length > 0 && java.util.Arrays.stream(ids).allMatch(i -> i == 0);
     TreeEnsemble trees = TreeEnsemble.ofNodes(c, kind.leaves, size);
     double[] given = TreeEnsemble.doubles(c, "base_values");
     PostTransform transform = PostTransform.of(c);
@@ -249,8 +240,8 @@ final class TreeOperators extends TabledOperator {
     double[][] weights = new double[trees.weights().length][1];
     boolean[][] present = new boolean[weights.length][1];
     for (int i = 0; i < weights.length; i++) {
-      weights[i][0] = trees.weights()[i][(int) ids[0]];
-      present[i][0] = trees.present()[i][(int) ids[0]];
+      weights[i][0] = trees.weights()[i][0];
+      present[i][0] = trees.present()[i][0];
       positive &= weights[i][0] >= 0;
     }
     double[] base = {given.length == 0 ? 0 : given[given.length - 1]};
@@ -286,13 +277,12 @@ final class TreeOperators extends TabledOperator {
     Tensor z = Shapes.allocate(c, plan.type, rows, columns);
     Tensor y = Shapes.allocate(c, plan.scores.map(s -> s.labels().dtype()).orElse(DType.I64), rows);
     for (int n = 0; n < rows; n++) {
-      boolean[] present = new boolean[plan.targets];
-      double[] row = combined(plan, x, n, present);
+      double[] row = combined(plan, x, n);
       double[] result = row;
       if (plan.scores.isPresent()) {
         result = new double[columns];
         Scores scores = plan.scores.get();
-        scores.labels().store(y, n, scores.evaluate(row, present, result));
+        scores.labels().store(y, n, scores.evaluate(row, result));
       } else {
         plan.transform.apply(row);
       }
@@ -303,8 +293,9 @@ final class TreeOperators extends TabledOperator {
     return plan.scores.isPresent() ? List.of(y, z) : List.of(z);
   }
 
-  private static double[] combined(Plan plan, Tensor x, int n, boolean[] present) {
+  private static double[] combined(Plan plan, Tensor x, int n) {
     int count = plan.trees.roots().length;
+    boolean[] present = new boolean[plan.targets];
     double[] row = new double[plan.targets];
     for (int t = 0; t < count; t++) {
       int leaf = plan.trees.walk(t, x, n * (int) x.shape()[1]);
@@ -324,7 +315,6 @@ final class TreeOperators extends TabledOperator {
       }
     }
     for (int e = 0; e < plan.targets; e++) {
-      present[e] |= plan.base[e] != 0;
       row[e] += plan.base[e];
     }
     return row;

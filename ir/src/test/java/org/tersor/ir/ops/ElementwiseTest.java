@@ -287,4 +287,19 @@ class ElementwiseTest {
                     .check());
     assertEquals("TSR-0303", refused.code());
   }
+
+  /** The function body casts lambd and bias to the type of x. */
+  @Test
+  void shrinkOfIntegers() {
+    Tensor signed = Tensor.of(new long[] {-3, -2, 0, 2, 3, (1L << 60) + 1}, 6);
+    OperatorTestKit shrink =
+        node("Shrink", 9).input(signed).attr("lambd", 2.75f).attr("bias", 1.5f);
+    assertArrayEquals(new long[] {-2, 0, 0, 0, 2, 1L << 60}, shrink.check().getFirst().longs());
+    Tensor bytes = Tensor.zeros(DType.U8, 3);
+    bytes.setLong(1, 2);
+    bytes.setLong(2, 255);
+    Tensor unsigned =
+        node("Shrink", 9).input(bytes).attr("lambd", 2f).attr("bias", 1f).check().getFirst();
+    assertArrayEquals(new byte[] {0, 0, (byte) 254}, unsigned.bytes());
+  }
 }

@@ -207,6 +207,37 @@ class MachineLearningTest {
     assertArrayEquals(new String[] {"c", "a", "a", "a"}, names.eval().getFirst().strings());
   }
 
+  /** Nobody votes for the second class, whose 0 is the largest score of the first row. */
+  @Test
+  void classesWithoutVotes() {
+    OperatorTestKit three =
+        stumps(ml("TreeEnsembleClassifier", 3).fixed(ROWS), "class", new long[] {0, 2, 0, 2})
+            .attr("class_weights", new float[] {-1, -2, -10, 20})
+            .attr("classlabels_int64s", new long[] {5, 6, 7})
+            .outputs(2);
+    List<Tensor> results = three.check();
+    assertArrayEquals(new long[] {6, 7, 7, 7}, results.getFirst().longs());
+    assertArrayEquals(
+        new float[] {-11, 0, 0, 0, 0, 18, -1, 0, 20, -1, 0, 20}, results.getLast().floats());
+    OperatorTestKit second =
+        stumps(ml("TreeEnsembleClassifier", 3).fixed(ROWS), "class", new long[] {1, 1, 1, 1})
+            .attr("classlabels_int64s", new long[] {5, 6})
+            .outputs(2);
+    assertArrayEquals(new float[] {0, 11, 0, 22, 0, 21, 0, 21}, second.check().getLast().floats());
+  }
+
+  /**
+   * A missing value takes the false branch, unless the node says otherwise, whatever it compares.
+   */
+  @Test
+  void missingValuesAreNotUnequal() {
+    OperatorTestKit unequal =
+        stumps(ml("TreeEnsembleRegressor", 3).fixed(ROWS), "target", new long[] {0, 0, 0, 0})
+            .attr(
+                "nodes_modes", List.of("BRANCH_NEQ", "LEAF", "LEAF", "BRANCH_NEQ", "LEAF", "LEAF"));
+    assertArrayEquals(new float[] {11, 11, 21, 22}, unequal.check().getFirst().floats());
+  }
+
   @Test
   void treesRefuse() {
     long[] one = {0, 0, 0, 0};

@@ -151,6 +151,21 @@ class NormalizationTest {
         .fixed(f32(3, 6))
         .attr("num_groups", 3)
         .check();
+    // By default the first stage is float32, in which 2^40 + 1 is 2^40.
+    Tensor wide = Tensor.of(new double[] {0x1p40, 0x1p40 + 1}, 1, 1, 2);
+    OperatorTestKit stashed =
+        node("GroupNormalization", 21)
+            .fixed(wide)
+            .fixed(Tensor.of(new double[] {1}, 1))
+            .fixed(Tensor.of(new double[] {0}, 1))
+            .attr("epsilon", 0.25f)
+            .attr("num_groups", 1);
+    assertArrayEquals(new double[] {0, 0}, stashed.check().getFirst().doubles());
+    double half = Math.sqrt(.5);
+    assertArrayEquals(
+        new double[] {-half, half},
+        stashed.attr("stash_type", 11).check().getFirst().doubles(),
+        1e-12);
     node("LRN", 13).input(f32(1, 2, 7, 3, 2)).attr("size", 4).check();
     for (int p = 1; p <= 2; p++) {
       for (int axis = -1; axis < 2; axis++) {

@@ -84,6 +84,24 @@ class VisionTest {
             .getFirst();
     assertArrayEquals(
         new float[] {9.5f, 19.5f, 10.5f, 19.5f, 9.5f, 20.5f, 10.5f, 20.5f}, grid.floats());
+    // The function body divides by 0 where one element is both corners, except along the depth.
+    Tensor corners =
+        node("AffineGrid", 20)
+            .input(Tensor.of(new float[] {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}, 1, 3, 4))
+            .longs(1, 1, 1, 2, 1)
+            .attr("align_corners", 1)
+            .check()
+            .getFirst();
+    float nan = Float.NaN;
+    assertArrayEquals(new float[] {nan, nan, nan, nan, nan, nan}, corners.floats());
+    Tensor flat =
+        node("AffineGrid", 20)
+            .input(Tensor.of(new float[] {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}, 1, 3, 4))
+            .longs(1, 1, 1, 2, 2)
+            .attr("align_corners", 1)
+            .check()
+            .getFirst();
+    assertArrayEquals(new float[] {-1, -1, -1, 1, -1, -1, -1, 1, -1, 1, 1, -1}, flat.floats());
     Tensor theta = random(DType.F32, 1, 2, 2, 3);
     assertEquals("TSR-0303", code(node("AffineGrid", 20).input(theta).longs(2, 3, 4)));
     assertEquals("TSR-0303", code(node("AffineGrid", 20).input(theta).longs(2, 3, -4, 5)));

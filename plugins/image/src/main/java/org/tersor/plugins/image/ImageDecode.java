@@ -19,22 +19,17 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.host.HostCall;
-import org.tersor.runtime.host.HostOp;
 
 /**
  * The bytes of a picture, U8[n], to U8[height, width, channels]; alpha is dropped. Grey is ITU-R
  * 601-2 luma. The size is checked before anything is decoded.
  */
-final class ImageDecode implements HostOp {
+final class ImageDecode {
   private static final long MOST_PIXELS = 1L << 26;
 
-  @Override
-  public String id() {
-    return "image.decode";
-  }
+  private ImageDecode() {}
 
-  @Override
-  public List<Datum> run(HostCall call) {
+  static List<Datum> run(HostCall call) {
     Tensor encoded = call.tensor(0);
     if (encoded.dtype() != DType.U8 || encoded.rank() != 1) {
       throw call.error("TSR-0303", "the bytes of a file are needed as u8[n], not " + encoded);

@@ -30,7 +30,7 @@ public final class ImageOperators implements OperatorProvider {
               .types("U", EnumSet.of(DType.U8))
               .attribute("pixel_format", AttributeKind.STRING)
               .tolerance(OpSchema.Tolerance.EXACT),
-          new ImageDecode());
+          DesktopDecode.ofThisJava());
     }
 
     private static String format(OpContext c) {

@@ -8,6 +8,6 @@ import org.tersor.runtime.host.HostPack;
 public final class ImagePack implements HostPack {
   @Override
   public List<HostOp> ops() {
-    return List.of(new ImageDecode());
+    return List.of(DesktopDecode.ofThisJava());
   }
 }

@@ -132,4 +132,15 @@ class ImageDecodeTest {
     assertArrayEquals(picture.bytes(), decode("RGB", extended).bytes());
     assertEquals("TSR-0705", fault(java.util.Arrays.copyOf(file, 40)));
   }
+
+  @Test
+  void aJavaWithoutDesktopIsNamed() {
+    Tensor x = Tensor.zeros(DType.U8, 4);
+    HostCall call =
+        new HostCall("n", List.of(Optional.of(x)), Map.of("pixel_format", List.of("RGB")), 1);
+    TersorException refused =
+        assertThrows(TersorException.class, () -> new DesktopDecode(false).run(call));
+    assertEquals("TSR-0703", refused.code());
+    assertTrue(String.valueOf(refused.getMessage()).contains("java.desktop"));
+  }
 }

@@ -1,0 +1,246 @@
+package org.tersor.conformance.diff;
+
+import java.util.List;
+import java.util.stream.IntStream;
+import org.tersor.conformance.diff.Finding.Kind;
+import org.tersor.conformance.diff.KnownDifferences.Known;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Constant;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.Tensor;
+
+/** Known differences of the learned models of ai.onnx.ml. */
+final class KnownLearned {
+  /** How TreeEnsemble-5 numbers what the others name. */
+  private static final List<String> TRANSFORMS =
+      List.of("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT");
+
+  /** Number of the comparison BRANCH_NEQ there. */
+  private static final long UNEQUAL = 5;
+
+  /** Number of the comparison BRANCH_MEMBER there. */
+  private static final long MEMBER = 6;
+
+  private static final double NEAR = 1e-5;
+
+  private KnownLearned() {}
+
+  static List<Known> table() {
+    return List.of(
+        new Known(
+            "approximated-quantile",
+            Kind.VALUES,
+            List.of(
+                "LinearRegressor",
+                "LinearClassifier",
+                "SVMClassifier",
+                "TreeEnsembleRegressor",
+                "TreeEnsemble"),
+            "post_transform=PROBIT: results below 1 differ by less than 2^-15.",
+            "Operators-ml.md, post_transform: PROBIT, with no formula. Both take one approximation of the"
+                + " inverse error function, which subtracts numbers near 10: in float32 in ONNX Runtime.",
+            e ->
+                transform(e).equals("PROBIT")
+                    && e.each(i ->
+                        Math.abs(e.ours().getDouble(i)) < 1
+                            && Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
+                                < 0x1p-15)),
+        new Known(
+            "transforms-in-float",
+            Kind.VALUES,
+            List.of("TreeEnsemble"),
+            "float64: transformed scores differ by at most 2^-20 of the larger of 1 and the score.",
+            "Operators-ml.md, TreeEnsemble, T: float16, float and double, of X and of Y; no precision is named."
+                + " Tersor transforms scores of float64 in float64, ONNX Runtime in float32.",
+            e ->
+                e.type() == DType.F64
+                    && !transform(e).equals("NONE")
+                    && e.each(i ->
+                        Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
+                            <= 0x1p-20 * Math.max(1, Math.abs(e.ours().getDouble(i))))),
+        new Known(
+            "score-of-one-target",
+            Kind.VALUES,
+            List.of("LinearRegressor", "TreeEnsembleRegressor", "TreeEnsemble"),
+            "post_transform SOFTMAX, SOFTMAX_ZERO or LOGISTIC with one target: ONNX Runtime gives the"
+                + " plain score.",
+            "Operators-ml.md, LinearRegressor, post_transform: the transform to apply to"
+                + " the regression output vector; TreeEnsembleRegressor, TreeEnsemble: to the score. No number"
+                + " of targets is excepted. The softmax of one number is 1.",
+            e ->
+                e.number("targets", 1) == 1
+                    && e.number("n_targets", 1) == 1
+                    && e.each(i -> isPlain(transform(e), e, i))),
+        new Known(
+            "transforms-exchanged",
+            Kind.VALUES,
+            List.of("TreeEnsemble"),
+            "post_transform=1 with several targets is SOFTMAX in Tersor, LOGISTIC in ONNX Runtime; 2 the"
+                + " other way round.",
+            "Operators-ml.md, TreeEnsemble, post_transform: one of NONE (0), SOFTMAX (1), LOGISTIC (2),"
+                + " SOFTMAX_ZERO (3) or PROBIT (4).",
+            e ->
+                e.number("n_targets", 1) > 1
+                    && switch (transform(e)) {
+                      case "SOFTMAX" -> isSoftmax(e, e.theirs(), e.ours());
+                      case "LOGISTIC" -> isSoftmax(e, e.ours(), e.theirs());
+                      default -> false;
+                    }),
+        new Known(
+            "base-without-votes",
+            Kind.VALUES,
+            List.of("TreeEnsembleRegressor"),
+            "base_values of several targets: ONNX Runtime gives 0 for a target for which no leaf of a row"
+                + " votes.",
+            "Operators-ml.md, TreeEnsembleRegressor, base_values: base values for regression, added to final"
+                + " prediction.",
+            e ->
+                e.number("n_targets", 1) > 1
+                    && e.node().attributes().get("base_values")
+                        instanceof Attribute.FloatsAttr(List<Float> base)
+                    && e.each(i ->
+                        e.theirs().getDouble(i) == 0
+                            && e.ours().getDouble(i) == base.get(i % base.size()))),
+        new Known(
+            "votes-for-two-classes",
+            Kind.VALUES,
+            List.of("TreeEnsembleClassifier"),
+            "Two classes with votes for the second, or with base values: ONNX Runtime takes the second where"
+                + " its score is positive (above 0.5 if all weights are positive), and where a row has no vote"
+                + " for it makes one score and its opposite.",
+            "Operators-ml.md, TreeEnsembleClassifier, Y: top class for each point; Z: the class score for each"
+                + " class; base_values: added to final class score. Tersor does for two classes what both do for"
+                + " three.",
+            e ->
+                (e.numbers("classlabels_int64s").size() == 2 || labels(e) == 2)
+                    && (e.numbers("class_ids").contains(1L) || e.has("base_values"))),
+        new Known(
+            "class-without-votes",
+            Kind.VALUES,
+            List.of("TreeEnsembleClassifier"),
+            "The largest score is that of a class without votes (0): Tersor takes it, ONNX Runtime the largest"
+                + " with votes.",
+            "Operators-ml.md, TreeEnsembleClassifier, Y: top class for each point; Z: the class score for each"
+                + " class. The specification's reference code takes the first of the largest scores.",
+            e ->
+                e.output() == 0
+                    && !e.has("base_values")
+                    && !e.has("base_values_as_tensor")
+                    && e.each(i -> mayLackVotes(e, i))),
+        new Known(
+            "integer-members",
+            Kind.VALUES,
+            List.of("TreeEnsemble"),
+            "BRANCH_MEMBER and a number that is no integer: ONNX Runtime looks for its integer part (and"
+                + " refuses members that are no integers).",
+            "Operators-ml.md, TreeEnsemble, membership_values: members to test membership of; T: float16, float"
+                + " and double.",
+            e -> e.each(i -> isBesideMember(e, i / (int) e.ours().shape()[1]))),
+        new Known(
+            "missing-is-unequal",
+            Kind.VALUES,
+            List.of("TreeEnsemble", "TreeEnsembleRegressor", "TreeEnsembleClassifier"),
+            "BRANCH_NEQ and a NaN that does not track true: ONNX Runtime takes the true branch.",
+            "Operators-ml.md, nodes_missing_value_tracks_true: for each node, define whether to follow the"
+                + " true branch (if attribute value is 1) or false branch (if attribute value is 0) in the"
+                + " presence of a NaN input feature. The specification's reference code tests x != value or"
+                + " (tracks true and NaN), which is true of NaN whatever the attribute says.",
+            e ->
+                e.each(i ->
+                    isUnequalToMissing(
+                        e, i / (e.ours().size() / Math.max(1, (int) e.ours().shape()[0]))))));
+  }
+
+  private static double near(Evidence e) {
+    return e.resultType() == DType.F16 ? 0x1p-9 : NEAR;
+  }
+
+  private static String transform(Evidence e) {
+    return e.node().op().type().equals("TreeEnsemble")
+        ? TRANSFORMS.get((int) e.number("post_transform", 0))
+        : e.word("post_transform", "NONE");
+  }
+
+  private static int labels(Evidence e) {
+    return e.node().attributes().get("classlabels_strings")
+            instanceof Attribute.StringsAttr(List<String> labels)
+        ? labels.size()
+        : 0;
+  }
+
+  /** Whether some leaf does not vote for the class that is the label of a row. */
+  private static boolean mayLackVotes(Evidence e, int row) {
+    long label =
+        e.node().attributes().get("classlabels_strings")
+                instanceof Attribute.StringsAttr(List<String> labels)
+            ? labels.indexOf(e.ours().strings()[row])
+            : e.numbers("classlabels_int64s").indexOf(e.ours().getLong(row));
+    long votes = e.numbers("class_ids").stream().filter(id -> id == label).count();
+    return e.node().attributes().get("nodes_modes")
+            instanceof Attribute.StringsAttr(List<String> modes)
+        && votes < modes.stream().filter("LEAF"::equals).count();
+  }
+
+  /** Whether a row has a number that is no integer where a node asks for members. */
+  private static boolean isBesideMember(Evidence e, int row) {
+    List<Long> features = e.numbers("nodes_featureids");
+    int columns = (int) e.in(0).shape()[1];
+    return IntStream.range(0, features.size())
+        .filter(node -> mode(e, node) == MEMBER)
+        .mapToDouble(node -> e.in(0).getDouble(row * columns + features.get(node).intValue()))
+        .anyMatch(x -> x != Math.rint(x));
+  }
+
+  /** Whether our result is the transform of their score alone. */
+  private static boolean isPlain(String transform, Evidence e, int i) {
+    double ours = e.ours().getDouble(i);
+    return switch (transform) {
+      case "SOFTMAX", "SOFTMAX_ZERO" -> ours == 1;
+      case "LOGISTIC" -> Math.abs(ours - 1 / (1 + Math.exp(-e.theirs().getDouble(i)))) < near(e);
+      default -> false;
+    };
+  }
+
+  /** Whether each row is the softmax of the scores of which the other is the logistic function. */
+  private static boolean isSoftmax(Evidence e, Tensor logistic, Tensor softmax) {
+    int columns = (int) softmax.shape()[1];
+    return IntStream.range(0, softmax.size())
+        .allMatch(i -> {
+          double sum = 0;
+          for (int k = i - i % columns; k < i - i % columns + columns; k++) {
+            sum += odds(logistic.getDouble(k));
+          }
+          return Math.abs(softmax.getDouble(i) - odds(logistic.getDouble(i)) / sum) < near(e);
+        });
+  }
+
+  /** The exponential of the score of which this is the logistic function. */
+  private static double odds(double logistic) {
+    return logistic / (1 - logistic);
+  }
+
+  /** Whether a row has NaN where a node asks whether it is unequal to something. */
+  private static boolean isUnequalToMissing(Evidence e, int row) {
+    List<Long> features = e.numbers("nodes_featureids");
+    List<Long> tracks = e.numbers("nodes_missing_value_tracks_true");
+    int columns = (int) e.in(0).shape()[1];
+    return IntStream.range(0, features.size())
+        .filter(node -> isUnequal(e, node) && (tracks.isEmpty() || tracks.get(node) == 0))
+        .anyMatch(
+            node -> Double.isNaN(e.in(0).getDouble(row * columns + features.get(node).intValue())));
+  }
+
+  private static boolean isUnequal(Evidence e, int node) {
+    return switch (e.node().attributes().get("nodes_modes")) {
+      case Attribute.StringsAttr(List<String> modes) -> modes.get(node).equals("BRANCH_NEQ");
+      case null, default -> mode(e, node) == UNEQUAL;
+    };
+  }
+
+  /** Number of a node's comparison in TreeEnsemble-5; -1 elsewhere. */
+  private static long mode(Evidence e, int node) {
+    return e.node().attributes().get("nodes_modes") instanceof Attribute.TensorAttr(Constant modes)
+        ? modes.load().getLong(node)
+        : -1;
+  }
+}
