@@ -21,6 +21,7 @@ import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.RunLimits;
+import org.tersor.runtime.StateMemory;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -30,20 +31,28 @@ import org.tersor.runtime.TersorException;
  */
 final class JarArtifact implements Executable {
   private final Object model;
-  private final Class<?> modelClass;
   private final Class<?> dtypeClass;
   private final Class<?> tensorClass;
   private final Class<?> limitsClass;
   private final Class<?> cancellationClass;
+  private final Class<?> stateClass;
+  private final Class<?> growthClass;
+  private final Class<?> stateMemoryClass;
+  private final List<Port> inputs;
+  private final List<Port> outputs;
 
   private JarArtifact(Object model, ClassLoader loader, String runtimePackage)
       throws ReflectiveOperationException {
     this.model = model;
-    this.modelClass = model.getClass();
     this.dtypeClass = Class.forName(runtimePackage + ".DType", true, loader);
     this.tensorClass = Class.forName(runtimePackage + ".Tensor", true, loader);
     this.limitsClass = Class.forName(runtimePackage + ".RunLimits", true, loader);
     this.cancellationClass = Class.forName(runtimePackage + ".Cancellation", true, loader);
+    this.stateClass = Class.forName(runtimePackage + ".Executable$State", true, loader);
+    this.growthClass = Class.forName(runtimePackage + ".Executable$Growth", true, loader);
+    this.stateMemoryClass = Class.forName(runtimePackage + ".StateMemory", true, loader);
+    this.inputs = ports("inputs");
+    this.outputs = ports("outputs");
   }
 
   /** Opens a jar that Tersor wrote. */
@@ -92,15 +101,24 @@ final class JarArtifact implements Executable {
     return new TersorException(code, String.valueOf(cause.getMessage()), cause);
   }
 
-  private static Object call(Object target, String method) {
+  /** What happens in the jar's classes. */
+  private interface Crossing<T> {
+    T run() throws ReflectiveOperationException;
+  }
+
+  /** Does it; its diagnostics are diagnostics here. */
+  private static <T> T cross(Crossing<T> crossing) {
     try {
-      Method found = target.getClass().getMethod(method);
-      return found.invoke(target);
+      return crossing.run();
     } catch (InvocationTargetException e) {
       throw translate(e);
     } catch (ReflectiveOperationException e) {
       throw new IllegalStateException(e);
     }
+  }
+
+  private static Object call(Object target, String method) {
+    return cross(() -> target.getClass().getMethod(method).invoke(target));
   }
 
   @Override
@@ -128,17 +146,17 @@ final class JarArtifact implements Executable {
           new Port(
               (String) call(port, "name"), DType.valueOf(call(port, "dtype").toString()), shape));
     }
-    return ports;
+    return List.copyOf(ports);
   }
 
   @Override
   public List<Port> inputs() {
-    return ports("inputs");
+    return inputs;
   }
 
   @Override
   public List<Port> outputs() {
-    return ports("outputs");
+    return outputs;
   }
 
   @Override
@@ -150,22 +168,37 @@ final class JarArtifact implements Executable {
       throws ReflectiveOperationException {
     Map<String, Object> foreign = new LinkedHashMap<>();
     for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
-      Tensor tensor = entry.getValue();
-      Object dtype =
-          dtypeClass.getMethod("valueOf", String.class).invoke(null, tensor.dtype().name());
-      foreign.put(
-          entry.getKey(),
-          tensorClass
-              .getConstructor(dtypeClass, long[].class, Object.class)
-              .newInstance(dtype, tensor.shape(), tensor.array()));
+      foreign.put(entry.getKey(), foreign(entry.getValue()));
     }
     return foreign;
   }
 
-  /** Calls the model under the limits of the call in which this thread is. */
-  private Object limited(Method run, Object... arguments) throws ReflectiveOperationException {
+  private Object foreign(Tensor tensor) throws ReflectiveOperationException {
+    Object dtype =
+        dtypeClass.getMethod("valueOf", String.class).invoke(null, tensor.dtype().name());
+    return tensorClass
+        .getConstructor(dtypeClass, long[].class, Object.class)
+        .newInstance(dtype, tensor.shape(), tensor.array());
+  }
+
+  private static Tensor own(Object tensor) {
+    return new Tensor(
+        DType.valueOf(call(tensor, "dtype").toString()),
+        (long[]) call(tensor, "shape"),
+        call(tensor, "array"));
+  }
+
+  private static Map<String, Tensor> own(Map<?, ?> foreign) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    foreign.forEach((name, tensor) -> tensors.put((String) name, own(tensor)));
+    return tensors;
+  }
+
+  /** Runs under the limits of the call in which this thread is. */
+  private Object limited(Object target, Method run, Object... arguments)
+      throws ReflectiveOperationException {
     if (!Cancellation.isBound()) {
-      return run.invoke(model, arguments);
+      return run.invoke(target, arguments);
     }
     RunLimits limits = Cancellation.current().limits();
     Object cancellation =
@@ -175,16 +208,7 @@ final class JarArtifact implements Executable {
                 limitsClass
                     .getConstructor(long.class, long.class, long.class, Optional.class)
                     .newInstance(limits.elements(), limits.bytes(), limits.trips(), limits.time()));
-    Supplier<Object> call =
-        () -> {
-          try {
-            return run.invoke(model, arguments);
-          } catch (InvocationTargetException e) {
-            throw translate(e);
-          } catch (ReflectiveOperationException e) {
-            throw new IllegalStateException(e);
-          }
-        };
+    Supplier<Object> call = () -> cross(() -> run.invoke(target, arguments));
     try (Watch _ = new Watch(() -> call(cancellation, "cancel"))) {
       return cancellationClass.getMethod("during", Supplier.class).invoke(cancellation, call);
     } catch (InvocationTargetException e) {
@@ -196,24 +220,62 @@ final class JarArtifact implements Executable {
 
   @Override
   public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
-    try {
-      Method run = modelClass.getMethod("run", Map.class, Map.class);
-      Map<?, ?> results = (Map<?, ?>) limited(run, foreign(inputs), foreign(outputs));
-      Map<String, Tensor> tensors = new LinkedHashMap<>();
-      for (Map.Entry<?, ?> entry : results.entrySet()) {
-        Object tensor = entry.getValue();
-        tensors.put(
-            (String) entry.getKey(),
-            new Tensor(
-                DType.valueOf(call(tensor, "dtype").toString()),
-                (long[]) call(tensor, "shape"),
-                call(tensor, "array")));
-      }
-      return tensors;
-    } catch (InvocationTargetException e) {
-      throw translate(e);
-    } catch (ReflectiveOperationException e) {
-      throw new IllegalStateException(e);
+    return cross(() -> {
+      Method run = model.getClass().getMethod("run", Map.class, Map.class);
+      return own((Map<?, ?>) limited(model, run, foreign(inputs), foreign(outputs)));
+    });
+  }
+
+  @Override
+  public Optional<StateMemory> stateMemory(List<State> growing) {
+    List<Object> states = growing.stream().map(state -> cross(() -> foreign(state))).toList();
+    Optional<?> memory =
+        cross(() ->
+            (Optional<?>)
+                model.getClass().getMethod("stateMemory", List.class).invoke(model, states));
+    return memory.map(States::new);
+  }
+
+  private Object foreign(State state) throws ReflectiveOperationException {
+    Optional<Object> growth = Optional.empty();
+    if (state.growth().isPresent()) {
+      String text = state.growth().get().text();
+      growth = Optional.of(growthClass.getMethod("parse", String.class).invoke(null, text));
+    }
+    return stateClass
+        .getConstructor(String.class, String.class, Optional.class)
+        .newInstance(state.output(), state.input(), growth);
+  }
+
+  /** States that the jar's runtime keeps. */
+  private final class States implements StateMemory {
+    private final Object memory;
+
+    States(Object memory) {
+      this.memory = memory;
+    }
+
+    @Override
+    public Map<String, Tensor> run(Map<String, Tensor> inputs) {
+      return cross(() -> {
+        Method run = stateMemoryClass.getMethod("run", Map.class);
+        return own((Map<?, ?>) limited(memory, run, foreign(inputs)));
+      });
+    }
+
+    @Override
+    public Tensor get(String input) {
+      return cross(
+          () -> own(stateMemoryClass.getMethod("get", String.class).invoke(memory, input)));
+    }
+
+    @Override
+    public void set(String input, Tensor value) {
+      cross(() ->
+          Optional.ofNullable(
+              stateMemoryClass
+                  .getMethod("set", String.class, tensorClass)
+                  .invoke(memory, input, foreign(value))));
     }
   }
 }

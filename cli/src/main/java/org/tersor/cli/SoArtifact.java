@@ -17,11 +17,9 @@ import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -30,9 +28,11 @@ import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.StateMemory;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
-import org.tersor.runtime.machine.HeapSegments;
+import org.tersor.runtime.machine.NativeStates;
+import org.tersor.runtime.machine.PortMemory;
 
 /**
  * A compiled shared library, called through its C interface as any program would, on one thread.
@@ -198,82 +198,52 @@ final class SoArtifact implements Executable {
     List<Tensor> tensors = Arguments.inputs(inputs, given);
     Map<String, Long> values = Arguments.bind(inputs, tensors);
     List<Tensor> results = Arguments.outputs(outputs, targets, values);
-    long[] sizes = dims.stream().mapToLong(dim -> values.getOrDefault(dim, 0L)).toArray();
     Memory memory = pool.pollFirst();
-    if (memory == null
-        || !Arrays.equals(memory.dims, sizes)
-        || !memory.places.equals(places(tensors, results))) {
-      memory = new Memory(sizes, tensors, results);
+    if (memory == null) {
+      memory = new Memory();
     }
-    memory.call(tensors, results);
+    for (int i = 0; i < tensors.size(); i++) {
+      memory.ports.stage(i, tensors.get(i));
+    }
+    for (int i = 0; i < results.size(); i++) {
+      memory.ports.prepare(i, results.get(i));
+    }
+    memory.call(values);
+    for (int i = 0; i < results.size(); i++) {
+      memory.ports.deliver(i, results.get(i));
+    }
     pool.offerFirst(memory);
     return Arguments.byName(outputs, results);
   }
 
-  /** For outputs that are a growing state's array: the input whose memory they have, too. */
-  @SuppressWarnings("ReferenceEquality") // whether it is the same array
-  private Map<Integer, Integer> places(List<Tensor> given, List<Tensor> results) {
-    Map<Integer, Integer> places = new TreeMap<>();
-    for (State state : states) {
-      int in = inputs.stream().map(Port::name).toList().indexOf(state.input());
-      int out = outputs.stream().map(Port::name).toList().indexOf(state.output());
-      if (state.growth().isPresent() && given.get(in).array() == results.get(out).array()) {
-        places.put(out, in);
-      }
-    }
-    return places;
+  @Override
+  public Optional<StateMemory> stateMemory(List<State> growing) {
+    Memory memory = new Memory();
+    return NativeStates.of(inputs, outputs, growing, memory.ports, memory::call);
   }
 
-  /** What the caller of the library owns in one call at a time, for one value of the dimensions. */
+  /** What the caller of the library owns in one call at a time. */
   private final class Memory {
-    private final long[] dims;
-    private final MemorySegment sizes;
-    private final MemorySegment in;
-    private final MemorySegment out;
-    private final MemorySegment scratch;
-    private final long bytes;
-    private final MemorySegment cancel;
-    private final Map<Integer, Integer> places;
-    private final List<MemorySegment> inputs;
-    private final List<MemorySegment> outputs;
+    private final Arena arena = Arena.ofAuto();
+    private final PortMemory ports = new PortMemory(arena, inputs.size(), outputs.size());
+    private final MemorySegment sizes =
+        arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, dims.size()));
+    private final MemorySegment cancel = arena.allocate(ValueLayout.JAVA_INT);
+    private MemorySegment scratch = MemorySegment.NULL;
 
-    Memory(long[] dims, List<Tensor> given, List<Tensor> results) {
-      Arena arena = Arena.ofAuto();
-      this.dims = dims;
-      sizes = arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, dims.length));
-      MemorySegment.copy(dims, 0, sizes, ValueLayout.JAVA_LONG, 0, dims.length);
-      inputs = given.stream().map(t -> buffer(arena, t)).toList();
-      places = places(given, results);
-      outputs = new ArrayList<>();
-      for (int i = 0; i < results.size(); i++) {
-        Integer input = places.get(i);
-        outputs.add(input == null ? buffer(arena, results.get(i)) : inputs.get(input));
+    void call(Map<String, Long> bound) {
+      for (int i = 0; i < dims.size(); i++) {
+        sizes.setAtIndex(ValueLayout.JAVA_LONG, i, bound.getOrDefault(dims.get(i), 0L));
       }
-      in = pointers(arena, inputs);
-      out = pointers(arena, outputs);
-      bytes = check("arena_size", invoke(arenaSize, sizes));
+      long bytes;
+      try {
+        bytes = (long) arenaSize.invokeExact(sizes);
+      } catch (Throwable e) {
+        throw new IllegalStateException("the library cannot be called", e);
+      }
+      check("arena_size", bytes);
       Cancellation.allocate("the arena of the library", 0, bytes);
-      cancel = arena.allocate(ValueLayout.JAVA_INT);
-      scratch = arena.allocate(Math.max(64, bytes), 64);
-    }
-
-    private static MemorySegment buffer(Arena arena, Tensor tensor) {
-      return arena.allocate(Math.max(64, HeapSegments.of(tensor).byteSize()), 64);
-    }
-
-    private static MemorySegment pointers(Arena arena, List<MemorySegment> buffers) {
-      MemorySegment pointers = arena.allocate(ValueLayout.ADDRESS, Math.max(1, buffers.size()));
-      for (int i = 0; i < buffers.size(); i++) {
-        pointers.setAtIndex(ValueLayout.ADDRESS, i, buffers.get(i));
-      }
-      return pointers;
-    }
-
-    void call(List<Tensor> given, List<Tensor> results) {
-      for (int i = 0; i < inputs.size(); i++) {
-        MemorySegment source = HeapSegments.of(given.get(i));
-        MemorySegment.copy(source, 0, inputs.get(i), 0, source.byteSize());
-      }
+      scratch = PortMemory.room(scratch, bytes);
       int result;
       MemorySegment flag = Cancellation.isBound() ? cancel : MemorySegment.NULL;
       cancel.set(ValueLayout.JAVA_INT, 0, 0);
@@ -281,8 +251,8 @@ final class SoArtifact implements Executable {
         result =
             (int)
                 run.invokeExact(
-                    in,
-                    out,
+                    ports.inputs(),
+                    ports.outputs(),
                     sizes,
                     packed,
                     scratch,
@@ -300,10 +270,6 @@ final class SoArtifact implements Executable {
         Cancellation.current().check("the end of the library's call");
       }
       check("run", result);
-      for (int i = 0; i < outputs.size(); i++) {
-        MemorySegment target = HeapSegments.of(results.get(i));
-        MemorySegment.copy(outputs.get(i), 0, target, 0, target.byteSize());
-      }
     }
   }
 }

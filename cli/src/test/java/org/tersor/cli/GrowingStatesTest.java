@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,6 +31,8 @@ import org.tersor.passes.Compiler;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.LimitedExecutable;
+import org.tersor.runtime.RunLimits;
 import org.tersor.runtime.Session;
 import org.tersor.runtime.StepClock;
 import org.tersor.runtime.Tensor;
@@ -46,13 +49,17 @@ class GrowingStatesTest {
 
   /** Attention of x [2, sequence, 8] to all x so far by 2 heads; sums over all x so far. */
   private static Graph graph() {
+    return graph(DimExpr.of(2));
+  }
+
+  private static Graph graph(DimExpr batch) {
     GraphBuilder b = new GraphBuilder(Map.of("", 23), 0);
     DimExpr sequence = DimExpr.symbol("sequence");
     DimExpr past = DimExpr.symbol("past");
-    Value x = b.input("x", type(DimExpr.of(2), sequence, DimExpr.of(8)));
-    Value keys = b.input("keys", type(DimExpr.of(2), DimExpr.of(2), past, DimExpr.of(4)));
-    Value values = b.input("values", type(DimExpr.of(2), DimExpr.of(2), past, DimExpr.of(4)));
-    Value seen = b.input("seen", type(DimExpr.of(2), past, DimExpr.of(8)));
+    Value x = b.input("x", type(batch, sequence, DimExpr.of(8)));
+    Value keys = b.input("keys", type(batch, DimExpr.of(2), past, DimExpr.of(4)));
+    Value values = b.input("values", type(batch, DimExpr.of(2), past, DimExpr.of(4)));
+    Value seen = b.input("seen", type(batch, past, DimExpr.of(8)));
     Value allKeys = append(b, "allKeys", 2, keys, heads(b, linear(b, x, 1)));
     Value allValues = append(b, "allValues", 2, values, heads(b, linear(b, x, 2)));
     Value allSeen = append(b, "allSeen", 1, seen, x);
@@ -125,7 +132,7 @@ class GrowingStatesTest {
     return new CompileOptions(
         Map.of(),
         threads,
-        target.isEmpty() ? java.util.Optional.empty() : java.util.Optional.of(target),
+        target.isEmpty() ? Optional.empty() : Optional.of(target),
         settings,
         plain.debug(),
         plain.note(),
@@ -134,7 +141,8 @@ class GrowingStatesTest {
 
   /** The results of all calls, and the states after them. */
   private static List<float[]> stream(Executable model) {
-    Session session = new Session(model, model.states(), Map.of("past", 0L, "sequence", 0L));
+    Session session =
+        new Session(model, model.states(), Map.of("past", 0L, "sequence", 0L, "batch", 2L));
     List<float[]> results = new ArrayList<>();
     Random random = new Random(7);
     for (int entries : CALLS) {
@@ -185,24 +193,76 @@ class GrowingStatesTest {
     }
   }
 
+  /** A jar of bytecode works on arrays; machine code keeps the states where it works. */
+  @ParameterizedTest
+  @CsvSource({"jar, false, false", "jar, true, true", "so, true, true"})
+  void artifactsUpdateInPlaceToo(String suffix, boolean machineCode, boolean keeps)
+      throws IOException {
+    if (machineCode) {
+      Backends.assume(compiler, "native");
+    }
+    Executable copying = artifact(graph(), suffix, machineCode, false);
+    Executable model = artifact(graph(), suffix, machineCode, true);
+    assertTrue(copying.states().stream().allMatch(state -> state.growth().isEmpty()));
+    assertTrue(model.states().stream().allMatch(state -> state.growth().isPresent()));
+    assertEquals(keeps, model.stateMemory(model.states()).isPresent());
+    List<float[]> copied = stream(copying);
+    same(copied, stream(model));
+    same(copied, stream(new LimitedExecutable(model, RunLimits.standard())));
+  }
+
+  /** Two streams of one artifact, the second from what the first has seen. */
   @ParameterizedTest
   @ValueSource(strings = {"jar", "so"})
-  void artifactsUpdateInPlaceToo(String suffix) throws IOException {
-    Backends.assume(compiler, suffix.equals("so") ? "native" : "jvm");
+  void streamsOfAnArtifactHaveStatesOfTheirOwn(String suffix) throws IOException {
+    Backends.assume(compiler, "native");
+    Executable model = artifact(graph(), suffix, true, true);
+    Session first = new Session(model);
+    first.run(Map.of("x", random(new Random(1), 2, 5, 8)));
+    Session second = new Session(model);
+    second.run(Map.of("x", random(new Random(2), 2, 1, 8)));
+    first.state().forEach(second::setState);
+    Tensor x = random(new Random(3), 2, 2, 8);
+    assertArrayEquals(
+        Objects.requireNonNull(first.run(Map.of("x", x)).get("y")).floats(),
+        Objects.requireNonNull(second.run(Map.of("x", x)).get("y")).floats());
+    TersorException full =
+        assertThrows(
+            TersorException.class,
+            () -> first.run(Map.of("x", random(new Random(4), 2, CAPACITY - 6, 8))));
+    assertEquals("TSR-0716", full.code());
+  }
+
+  /** States whose size another dimension decides are tensors, and the results the same. */
+  @ParameterizedTest
+  @ValueSource(strings = {"jvm", "native", "jar", "so"})
+  void aSymbolBesideTheCapacity(String how) throws IOException {
+    Backends.assume(compiler, how.equals("jvm") ? "jvm" : "native");
+    boolean isArtifact = how.equals("jar") || how.equals("so");
+    Graph graph = graph(DimExpr.symbol("batch"));
     List<List<float[]>> both = new ArrayList<>();
     for (boolean inPlace : new boolean[] {false, true}) {
-      Path file = folder.resolve("growing" + inPlace + "." + suffix);
-      compiler.artifact(
-          graph(),
-          suffix.equals("so") ? "native" : "jvm",
-          List.of(suffix.equals("so") ? "scalar" : "jvm-plain"),
-          file,
-          options("", 1, inPlace));
-      Executable model = suffix.equals("so") ? new SoArtifact(file) : JarArtifact.open(file, 1);
-      assertEquals(inPlace, model.states().stream().allMatch(state -> state.growth().isPresent()));
+      Executable model =
+          isArtifact
+              ? artifact(graph, how, true, inPlace)
+              : compiler.executable(graph, how, options("", 1, inPlace));
       both.add(stream(model));
     }
     same(both.get(0), both.get(1));
+  }
+
+  private Executable artifact(Graph graph, String suffix, boolean machineCode, boolean inPlace)
+      throws IOException {
+    Path file = folder.resolve("growing-" + machineCode + "-" + inPlace + "." + suffix);
+    boolean isLibrary = suffix.equals("so");
+    compiler.artifact(
+        graph,
+        isLibrary ? "native" : "jvm",
+        List.of(isLibrary ? "scalar" : "jvm-plain"),
+        machineCode && !isLibrary ? Optional.of("native") : Optional.empty(),
+        file,
+        options("", 1, inPlace));
+    return isLibrary ? new SoArtifact(file) : JarArtifact.open(file, 1);
   }
 
   /** Steps that copy old entries run where the output has memory of its own, and only there. */

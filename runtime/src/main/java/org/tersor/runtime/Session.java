@@ -196,7 +196,9 @@ public final class Session {
     for (Executable.Port output : model.outputs()) {
       for (Executable.State state : states) {
         Tensor value = values.get(state.input());
-        if (value != null && state.output().equals(output.name()) && keepsShape(value, output)) {
+        if (value != null
+            && state.output().equals(output.name())
+            && (state.growth().isPresent() || keepsShape(value, output))) {
           targets.put(output.name(), value);
         }
       }

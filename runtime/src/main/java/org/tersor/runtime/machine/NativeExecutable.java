@@ -133,7 +133,7 @@ public final class NativeExecutable implements Executable {
     List<Tensor> inputs = Arguments.named(plan.inputs(), given);
     Map<String, Long> bound = Arguments.bind(plan.inputs(), inputs, symbols);
     List<Tensor> results = Arguments.outputs(plan.outputs(), targets, bound);
-    long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
+    long[] dims = dims(bound);
     NativeSession session = session(dims, bound);
     long start = System.nanoTime();
     if (code.inPlace()
@@ -146,14 +146,14 @@ public final class NativeExecutable implements Executable {
       session.look(bound);
     } else {
       for (int i = 0; i < inputs.size(); i++) {
-        session.stage(i, inputs.get(i));
+        session.ports().stage(i, inputs.get(i));
       }
       for (int i = 0; i < results.size(); i++) {
-        session.prepare(i, HeapSegments.of(results.get(i)).byteSize());
+        session.ports().prepare(i, results.get(i));
       }
       session.runAll(bound);
       for (int i = 0; i < results.size(); i++) {
-        session.deliver(i, results.get(i));
+        session.ports().deliver(i, results.get(i));
       }
     }
     lastNanos = System.nanoTime() - start;
@@ -161,9 +161,23 @@ public final class NativeExecutable implements Executable {
     return Arguments.byName(plan.outputs(), results);
   }
 
+  private long[] dims(Map<String, Long> bound) {
+    return plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
+  }
+
   @Override
   public Optional<StateMemory> stateMemory(List<State> growing) {
-    return Optional.of(new NativeStates(code, growing));
+    NativeSession session = new NativeSession(code, new long[plan.dims().size()], true);
+    return NativeStates.of(
+        plan.inputs(),
+        plan.outputs(),
+        growing,
+        session.ports(),
+        bound -> {
+          plan.check(bound);
+          session.bind(dims(bound), false);
+          session.runAll(bound);
+        });
   }
 
   /** Whether the last call was so short that the arrays need not be copied. */

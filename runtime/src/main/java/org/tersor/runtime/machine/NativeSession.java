@@ -17,11 +17,6 @@ import org.tersor.runtime.TersorException;
 
 /** Memory of one call at a time; it grows with the dimensions, and shrinks where much is spare. */
 final class NativeSession {
-  /** Arenas that are this many times larger than needed are given back, beyond some size. */
-  private static final int SPARE = 8;
-
-  private static final long SMALL = 1 << 20;
-
   /** Parts of a step between which a call that may be cancelled looks. */
   private static final int PARTS = 16;
 
@@ -39,10 +34,7 @@ final class NativeSession {
   /** Number of the step that found an index out of range, from 1, and what it found. */
   private final MemorySegment fault;
 
-  private final MemorySegment inputs;
-  private final MemorySegment outputs;
-  private final MemorySegment[] in;
-  private final MemorySegment[] out;
+  private final PortMemory ports;
   private MemorySegment values = MemorySegment.NULL;
   private MemorySegment scratches = MemorySegment.NULL;
 
@@ -55,17 +47,12 @@ final class NativeSession {
     this.offsets = arena.allocate(JAVA_LONG, Math.max(1, plan.arenaSlots()));
     this.extents = arena.allocate(JAVA_LONG, Math.max(1, count));
     this.counters = arena.allocate(16L * Math.max(1, count), 64);
-    this.inputs = arena.allocate(ADDRESS, Math.max(1, plan.inputs().size()));
-    this.outputs = arena.allocate(ADDRESS, Math.max(1, plan.outputs().size()));
-    this.in = new MemorySegment[plan.inputs().size()];
-    this.out = new MemorySegment[plan.outputs().size()];
-    Arrays.fill(in, MemorySegment.NULL);
-    Arrays.fill(out, MemorySegment.NULL);
+    this.ports = new PortMemory(arena, plan.inputs().size(), plan.outputs().size());
     // The last field but one, a flag for cancelling, stays null.
     this.call = arena.allocate(88, 64);
     this.fault = arena.allocate(16, 16);
-    set(0, inputs);
-    set(1, outputs);
+    set(0, ports.inputs());
+    set(1, ports.outputs());
     set(2, code.constants());
     set(3, code.packed());
     set(5, offsets);
@@ -97,8 +84,8 @@ final class NativeSession {
       if (!loading) {
         Cancellation.allocate("the arena of model " + plan.name(), 0, bytes);
       }
-      values = room(values, Math.max(64, loading ? 64 : bytes));
-      scratches = room(scratches, Math.multiplyExact(each, (long) threads));
+      values = PortMemory.room(values, loading ? 0 : bytes);
+      scratches = PortMemory.room(scratches, Math.multiplyExact(each, (long) threads));
       set(4, values);
       set(6, scratches);
       call.set(JAVA_LONG, 56, each);
@@ -107,17 +94,6 @@ final class NativeSession {
     } catch (Throwable e) {
       throw new IllegalStateException(e);
     }
-  }
-
-  /** Memory of so many bytes, the same where it does; half as much again where it grows. */
-  private static MemorySegment room(MemorySegment old, long bytes) {
-    long has = old.byteSize();
-    if (has >= bytes && (has <= SMALL || has / SPARE <= bytes)) {
-      return old;
-    }
-    boolean grows = has > 0 && has < bytes;
-    long size = grows ? Math.max(bytes, has + has / 2) : bytes;
-    return Arena.ofAuto().allocate(Math.max(64, size), 64);
   }
 
   private void set(int field, MemorySegment value) {
@@ -139,57 +115,29 @@ final class NativeSession {
     return Arrays.equals(dims, wanted);
   }
 
-  /** Lets an input and an output be memory of others. */
-  void place(int input, MemorySegment memory) {
-    inputs.setAtIndex(ADDRESS, input, memory);
-  }
-
-  void placeOutput(int output, MemorySegment memory) {
-    outputs.setAtIndex(ADDRESS, output, memory);
-  }
-
-  /** Copies an input to where the steps read it. */
-  void stage(int input, Tensor given) {
-    MemorySegment source = HeapSegments.of(given);
-    in[input] = room(in[input], source.byteSize());
-    in[input].copyFrom(source);
-    inputs.setAtIndex(ADDRESS, input, in[input]);
-  }
-
-  /** Memory for an output. */
-  void prepare(int output, long bytes) {
-    out[output] = room(out[output], bytes);
-    outputs.setAtIndex(ADDRESS, output, out[output]);
-  }
-
-  void deliver(int output, Tensor result) {
-    MemorySegment target = HeapSegments.of(result);
-    target.copyFrom(out[output].asSlice(0, target.byteSize()));
+  /** Where inputs and outputs are. */
+  PortMemory ports() {
+    return ports;
   }
 
   /** Runs on the caller's arrays. */
   void runInPlace(int from, int to, List<Tensor> given, List<Tensor> results) {
-    MemorySegment[] ports = new MemorySegment[given.size() + results.size()];
+    MemorySegment[] arrays = new MemorySegment[given.size() + results.size()];
     for (int i = 0; i < given.size(); i++) {
-      ports[i] = HeapSegments.of(given.get(i));
+      arrays[i] = HeapSegments.of(given.get(i));
     }
     for (int i = 0; i < results.size(); i++) {
-      ports[given.size() + i] = HeapSegments.of(results.get(i));
+      arrays[given.size() + i] = HeapSegments.of(results.get(i));
     }
     try {
-      code.direct().invokeExact(call, from, to, ports);
+      code.direct().invokeExact(call, from, to, arrays);
     } catch (RuntimeException | Error e) {
       throw e;
     } catch (Throwable e) {
       throw new IllegalStateException(e);
     } finally {
       // Nothing may follow an address of a Java array after the call.
-      for (int i = 0; i < in.length; i++) {
-        inputs.setAtIndex(ADDRESS, i, in[i]);
-      }
-      for (int i = 0; i < out.length; i++) {
-        outputs.setAtIndex(ADDRESS, i, out[i]);
-      }
+      ports.restore();
       Reference.reachabilityFence(code);
     }
   }

@@ -2,53 +2,84 @@ package org.tersor.runtime.machine;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.tersor.runtime.Arguments;
 import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DimExpr;
-import org.tersor.runtime.Executable;
-import org.tersor.runtime.Plan;
+import org.tersor.runtime.Executable.Port;
+import org.tersor.runtime.Executable.State;
 import org.tersor.runtime.StateMemory;
 import org.tersor.runtime.Tensor;
 
-/** States that stay in one place between calls. */
-final class NativeStates implements StateMemory {
-  private final Plan plan;
+/** States that stay in one place between calls of machine code. */
+public final class NativeStates implements StateMemory {
+  private final PortMemory ports;
+  private final Consumer<Map<String, Long>> call;
   private final Arena arena = Arena.ofAuto();
+  private final Map<String, Port> states = new LinkedHashMap<>();
   private final Map<String, MemorySegment> memory = new LinkedHashMap<>();
   private final List<Integer> in = new ArrayList<>();
   private final List<Integer> out = new ArrayList<>();
-  private final List<Executable.Port> given = new ArrayList<>();
-  private final List<Executable.Port> made = new ArrayList<>();
-  private final NativeSession session;
+  private final List<Port> given = new ArrayList<>();
+  private final List<Port> made = new ArrayList<>();
 
-  NativeStates(NativeCode code, List<Executable.State> states) {
-    this.plan = code.plan();
-    this.session = new NativeSession(code, new long[plan.dims().size()], true);
-    for (int i = 0; i < plan.inputs().size(); i++) {
-      Executable.Port port = plan.inputs().get(i);
+  /**
+   * Memory for states of one size; empty if a dimension decides the size of one.
+   *
+   * @param states inputs, and outputs that are written where they are
+   * @param ports of the calls of this stream alone
+   * @param call on that memory, given the values of dimensions
+   */
+  public static Optional<StateMemory> of(
+      List<Port> inputs,
+      List<Port> outputs,
+      List<State> states,
+      PortMemory ports,
+      Consumer<Map<String, Long>> call) {
+    boolean isOfOneSize =
+        inputs.stream()
+            .filter(port -> states.stream().anyMatch(s -> s.input().equals(port.name())))
+            .allMatch(port -> port.shape().stream().allMatch(DimExpr::isConst));
+    return isOfOneSize
+        ? Optional.of(new NativeStates(inputs, outputs, states, ports, call))
+        : Optional.empty();
+  }
+
+  private NativeStates(
+      List<Port> inputs,
+      List<Port> outputs,
+      List<State> states,
+      PortMemory ports,
+      Consumer<Map<String, Long>> call) {
+    this.ports = ports;
+    this.call = call;
+    for (int i = 0; i < inputs.size(); i++) {
+      Port port = inputs.get(i);
       if (states.stream().anyMatch(state -> state.input().equals(port.name()))) {
         long bytes = HeapSegments.of(zeros(port)).byteSize();
         Cancellation.allocate("state '" + port.name() + "'", 0, bytes);
         MemorySegment segment = arena.allocate(Math.max(64, bytes), 64);
+        this.states.put(port.name(), port);
         memory.put(port.name(), segment);
-        session.place(i, segment);
+        ports.place(i, segment);
       } else {
         in.add(i);
         given.add(port);
       }
     }
-    for (int i = 0; i < plan.outputs().size(); i++) {
-      Executable.Port port = plan.outputs().get(i);
-      Optional<Executable.State> state =
+    for (int i = 0; i < outputs.size(); i++) {
+      Port port = outputs.get(i);
+      Optional<State> state =
           states.stream().filter(s -> s.output().equals(port.name())).findFirst();
       if (state.isPresent()) {
-        session.placeOutput(i, of(state.get().input()));
+        ports.placeOutput(i, of(state.get().input()));
       } else {
         out.add(i);
         made.add(port);
@@ -60,7 +91,7 @@ final class NativeStates implements StateMemory {
     return Objects.requireNonNull(memory.get(input), input);
   }
 
-  private static Tensor zeros(Executable.Port port) {
+  private static Tensor zeros(Port port) {
     return Tensor.zeros(
         port.dtype(), port.shape().stream().mapToLong(DimExpr::constValue).toArray());
   }
@@ -70,26 +101,26 @@ final class NativeStates implements StateMemory {
     List<Tensor> tensors = Arguments.named(given, inputs);
     Map<String, Long> bound = Arguments.bind(given, tensors);
     List<Tensor> results = Arguments.outputs(made, Map.of(), bound);
-    long[] dims = plan.dims().stream().mapToLong(name -> bound.getOrDefault(name, 0L)).toArray();
-    plan.check(bound);
-    session.bind(dims, false);
     for (int i = 0; i < tensors.size(); i++) {
-      session.stage(in.get(i), tensors.get(i));
+      ports.stage(in.get(i), tensors.get(i));
     }
     for (int i = 0; i < results.size(); i++) {
-      session.prepare(out.get(i), HeapSegments.of(results.get(i)).byteSize());
+      ports.prepare(out.get(i), results.get(i));
     }
-    session.runAll(bound);
+    try {
+      call.accept(bound);
+    } finally {
+      Reference.reachabilityFence(this);
+    }
     for (int i = 0; i < results.size(); i++) {
-      session.deliver(out.get(i), results.get(i));
+      ports.deliver(out.get(i), results.get(i));
     }
     return Arguments.byName(made, results);
   }
 
   @Override
   public Tensor get(String input) {
-    Tensor copy =
-        zeros(plan.inputs().stream().filter(p -> p.name().equals(input)).findFirst().orElseThrow());
+    Tensor copy = zeros(Objects.requireNonNull(states.get(input), input));
     MemorySegment target = HeapSegments.of(copy);
     target.copyFrom(of(input).asSlice(0, target.byteSize()));
     return copy;
