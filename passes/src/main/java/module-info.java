@@ -28,6 +28,7 @@ module org.tersor.passes {
   uses org.tersor.ir.format.NumberFormat;
   uses org.tersor.ir.spi.Backend;
   uses org.tersor.ir.spi.Frontend;
+  uses org.tersor.ir.spi.PluginPass;
   uses org.tersor.ir.spi.TokenizerReader;
   uses org.tersor.ir.op.OperatorProvider;
 }

@@ -1,6 +1,6 @@
 import org.jspecify.annotations.NullMarked;
 
-/** Tutorial: a number format of your own. */
+/** Tutorial: a number format and a pass of your own. */
 @NullMarked
 module org.tersor.plugins.example {
   requires static transitive org.jspecify;
@@ -8,4 +8,6 @@ module org.tersor.plugins.example {
 
   provides org.tersor.ir.format.NumberFormat with
       org.tersor.plugins.example.FiveBitFormat;
+  provides org.tersor.ir.spi.PluginPass with
+      org.tersor.plugins.example.TanhGelu;
 }

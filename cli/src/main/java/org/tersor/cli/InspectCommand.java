@@ -8,6 +8,7 @@ import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.GraphPrinter;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.passes.Compiler;
@@ -87,8 +88,8 @@ final class InspectCommand implements Callable<Integer> {
     json.put("notes", options.notes());
     options.common.notes(options.notes());
     if (graphWanted) {
-      options.common.say("%s", GraphText.of(shown));
-      json.put("graph", GraphText.of(shown));
+      options.common.say("%s", GraphPrinter.print(shown));
+      json.put("graph", GraphPrinter.print(shown));
     }
     options.common.sayJson(json);
     return Exit.OK;

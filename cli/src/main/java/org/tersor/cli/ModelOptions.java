@@ -12,6 +12,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.conformance.CostBench;
@@ -32,6 +33,7 @@ import org.tersor.onnx.OnnxTensors;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.PassManager;
+import org.tersor.passes.Pipelines;
 import org.tersor.passes.ScheduleTable;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Executable;
@@ -164,7 +166,8 @@ final class ModelOptions {
       paramLabel = "PASS",
       split = ",",
       description =
-          "Print the graph to standard error after these passes; * for every one that changed it.")
+          "Print the graph to standard error after these passes; * for every one that changed it;"
+              + " kernels or loops for what is compiled, fused and scheduled.")
   Set<String> printAfter = new LinkedHashSet<>();
 
   @Option(
@@ -259,6 +262,16 @@ final class ModelOptions {
     return schedules.orElse(Schedules.RULE);
   }
 
+  private void checkPass(String id, Set<String> more) {
+    Set<String> known = new TreeSet<>(Pipelines.ids());
+    common.registry().passes().forEach(pass -> known.add(pass.provider().id()));
+    known.addAll(more);
+    if (!known.contains(id)) {
+      throw new TersorException(
+          "TSR-0406", "there is no pass '" + id + "'; there are " + String.join(", ", known));
+    }
+  }
+
   CompileOptions compileOptions() {
     return compileOptions(target);
   }
@@ -266,15 +279,17 @@ final class ModelOptions {
   CompileOptions compileOptions(Optional<String> target) {
     Consumer<String> note = this::note;
     PassManager.Debug off = PassManager.Debug.OFF;
+    stopAfter.ifPresent(id -> checkPass(id, Set.of()));
+    printAfter.forEach(id -> checkPass(id, Set.of("*", Compiler.KERNELS, Compiler.LOOPS)));
     PassManager.Debug debug =
         new PassManager.Debug(
             printAfter,
             stopAfter,
             verifyNumerics,
             off.limit(),
-            (pass, graph) -> {
-              common.err().println("// after " + pass);
-              common.err().println(GraphText.of(graph));
+            (form, text) -> {
+              common.err().println("// after " + form);
+              common.err().println(text);
             },
             off.verifier());
     Map<String, String> all = new LinkedHashMap<>(settings);

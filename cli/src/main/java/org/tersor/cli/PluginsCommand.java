@@ -3,6 +3,7 @@ package org.tersor.cli;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.tersor.ir.op.OperatorProvider;
@@ -14,7 +15,8 @@ import picocli.CommandLine.Mixin;
 @Command(
     name = "plugins",
     description =
-        "Lists frontends, backends, operators and number formats with the jar that each comes from.")
+        "Lists frontends, backends, passes, operators and number formats with the jar that each comes"
+            + " from.")
 final class PluginsCommand implements Callable<Integer> {
   @Mixin Common common;
 
@@ -54,6 +56,15 @@ final class PluginsCommand implements Callable<Integer> {
                     b.provider().id(),
                     b.origin(),
                     b.provider().unavailable().orElse(""))));
+    registry
+        .passes()
+        .forEach(p ->
+            entries.add(
+                new Entry(
+                    "pass",
+                    p.provider().id(),
+                    p.origin(),
+                    p.provider().point().name().toLowerCase(Locale.ROOT))));
     registry
         .formats()
         .forEach(f ->

@@ -6,48 +6,30 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.function.Consumer;
-import java.util.function.Function;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.ModelMetadata;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.ValueType;
-import org.tersor.ir.loop.Legalizer;
-import org.tersor.ir.schedule.Scheduler;
-import org.tersor.ir.schedule.Schedules;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.schedule.Winograd;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
-import org.tersor.ir.spi.Placement;
-import org.tersor.ir.spi.Program;
+import org.tersor.ir.spi.PluginPass;
 import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.graph.Bodies;
 import org.tersor.passes.graph.OpenDims;
 import org.tersor.passes.graph.UpgradeOpset;
-import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
-import org.tersor.passes.lower.ChannelsLast;
-import org.tersor.passes.lower.FastConvolutions;
-import org.tersor.passes.lower.FuseKernels;
-import org.tersor.passes.lower.GrowingStates;
-import org.tersor.passes.lower.LoweredGraph;
-import org.tersor.passes.lower.ProgramBuilder;
-import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.ScriptExecutable;
 import org.tersor.runtime.StatefulExecutable;
@@ -81,6 +63,15 @@ public final class Compiler {
    * Setting: states that calls append to have memory for so many entries, and are updated in place.
    */
   public static final String STATE_CAPACITY = "state-capacity";
+
+  /**
+   * A form that {@link PassManager.Debug#printAfter} may name beside passes: kernels, fused, in the
+   * order in which they run.
+   */
+  public static final String KERNELS = "kernels";
+
+  /** Likewise: loop functions, as backends get them. */
+  public static final String LOOPS = "loops";
 
   /** What counts more, where weights in codes take less memory and numbers made once less time. */
   public enum Memory {
@@ -148,7 +139,13 @@ public final class Compiler {
    */
   public Graph prepare(Graph graph, CompileOptions options) {
     checkSupported(graph);
-    return manager(options).run(Pipelines.canonicalise(options.dims()), graph);
+    return manager(options).run(canonicalise(options.dims()), graph);
+  }
+
+  /** The passes of {@link #prepare}, with those of plugins. */
+  public List<Pass> canonicalise(Map<String, Long> dims) {
+    return Pipelines.withPlugins(
+        Pipelines.canonicalise(dims), registry.passes(PluginPass.Point.CANONICAL));
   }
 
   /** A runnable form of a model. */
@@ -220,7 +217,7 @@ public final class Compiler {
     return run(Pipelines.export(), inside, options);
   }
 
-  private static Graph versioned(Graph graph) {
+  static Graph versioned(Graph graph) {
     return ModelMetadata.with(graph, ModelMetadata.TERSOR + "version", version());
   }
 
@@ -264,9 +261,8 @@ public final class Compiler {
         targets.isEmpty()
             ? known
             : targets.stream().map(target -> find(all, target, backendId)).toList();
-    Lowered lowered = lower(prepared, options);
-    List<ModelProgram> programs =
-        wanted.stream().map(target -> lowered.program(target, options)).toList();
+    ModelLowering lowered = ModelLowering.of(this, prepared, options);
+    List<ModelProgram> programs = wanted.stream().map(target -> lowered.program(target)).toList();
     Backend.Options settings = new Backend.Options(options.threads(), options.settings());
     if (carried.isEmpty()) {
       backend.write(programs, file, settings);
@@ -274,7 +270,7 @@ public final class Compiler {
     }
     Backend.OfProgram other = writer(carried.get());
     List<ModelProgram> carriedPrograms =
-        other.artifactTargets().stream().map(target -> lowered.program(target, options)).toList();
+        other.artifactTargets().stream().map(target -> lowered.program(target)).toList();
     backend.write(programs, other.machineCode(carriedPrograms, settings), file, settings);
   }
 
@@ -287,167 +283,7 @@ public final class Compiler {
 
   /** Kernels, memory plans and script of a prepared graph for one target. */
   public ModelProgram model(Graph prepared, Target target, CompileOptions options) {
-    return lower(prepared, options).program(target, options);
-  }
-
-  private Lowered lower(Graph prepared, CompileOptions options) {
-    boolean strict = Boolean.parseBoolean(options.settings().getOrDefault(STRICT_TYPES, "false"));
-    ScriptBuilder.Cut cut =
-        ScriptBuilder.cut(
-            versioned(lowered(Pipelines.lower(strict), prepared, strict, options)),
-            registry.operators(),
-            body -> lowered(Pipelines.body(strict), body, strict, options));
-    boolean small = memory(options) == Memory.SMALL;
-    List<LoweredGraph> fused =
-        cut.segments().stream().map(segment -> FuseKernels.fuse(segment.lowered(), small)).toList();
-    List<Executable.State> states = ModelMetadata.states(prepared);
-    Optional<Long> capacity = capacity(options);
-    if (capacity.isEmpty()) {
-      return new Lowered(cut, fused, states);
-    }
-    if (cut.script().isPresent()) {
-      throw new TersorException(
-          "TSR-0512",
-          "states of this model cannot have a capacity: it has control flow, host operations or"
-              + " sizes that data tell");
-    }
-    GrowingStates.Result grown = GrowingStates.apply(fused.getFirst(), states, capacity.get());
-    return new Lowered(cut, List.of(grown.lowered()), grown.states());
-  }
-
-  private static Optional<Long> capacity(CompileOptions options) {
-    return Optional.ofNullable(options.settings().get(STATE_CAPACITY))
-        .map(text -> {
-          if (!text.matches("[1-9][0-9]{0,8}")) {
-            throw new TersorException(
-                "TSR-0608",
-                "setting " + STATE_CAPACITY + " is '" + text + "'; it is a number of entries");
-          }
-          return Long.parseLong(text);
-        });
-  }
-
-  /** A model before it is known what it is for. */
-  private record Lowered(
-      ScriptBuilder.Cut cut, List<LoweredGraph> fused, List<Executable.State> states) {
-    ModelProgram program(Target target, CompileOptions options) {
-      Winograd.Tiles tiles = tiles(options);
-      Target scheduled = memory(options) == Memory.SMALL ? target.withSmallMemory() : target;
-      List<FastConvolutions> kernels =
-          fused.stream().map(graph -> kernels(graph, target, tiles)).toList();
-      kernels.forEach(
-          k -> k.text().ifPresent(t -> options.note().accept(Winograd.FACT + ": " + t)));
-      if (kernels.stream()
-          .flatMap(each -> each.lowered().calls().stream())
-          .anyMatch(call -> Scheduler.sumsIntegers(call.kernel()))) {
-        target.slowIntegers().ifPresent(options.note());
-      }
-      Schedules schedules = schedules(options);
-      List<Program> segments =
-          IntStream.range(0, kernels.size())
-              .mapToObj(i -> {
-                ProgramBuilder builder =
-                    new ProgramBuilder(
-                        kernels.get(i).lowered(),
-                        cut.segments().get(i).symbols(),
-                        scheduled,
-                        (kernel, machine, constants) ->
-                            Scheduler.schedule(
-                                kernel, machine, constants, Optional.empty(), schedules),
-                        function -> Legalizer.legalize(function, target));
-                kernels.get(i).text().ifPresent(t -> builder.withFact(Winograd.FACT, t));
-                return builder.build();
-              })
-              .toList();
-      segments.forEach(program -> refusals(program, options.note()));
-      return new ModelProgram(
-          cut.script(), segments, cut.constants(), target, placement(cut), states);
-    }
-  }
-
-  /** The kernels that run: fused, and with their values in the layout that suits the target. */
-  private static FastConvolutions kernels(LoweredGraph fused, Target target, Winograd.Tiles tiles) {
-    return target.kind() == Target.Kind.CUDA
-        ? new FastConvolutions(fused, Map.of())
-        : FastConvolutions.apply(ChannelsLast.apply(fused), tiles);
-  }
-
-  /** What the options say about schedules; the setting is for tests of all that there are. */
-  private static Schedules schedules(CompileOptions options) {
-    String number = options.settings().get(SCHEDULE);
-    if (number == null) {
-      return options.schedules();
-    }
-    if (!number.matches("[0-9]{1,3}")) {
-      throw new TersorException(
-          "TSR-0608",
-          "setting "
-              + SCHEDULE
-              + " is '"
-              + number
-              + "'; it is the number of an option, from 0, as 2");
-    }
-    return Schedules.option(Integer.parseInt(number));
-  }
-
-  private static void refusals(Program program, Consumer<String> note) {
-    new LinkedHashSet<>(program.choices().values())
-        .forEach(choice ->
-            choice
-                .refused()
-                .ifPresent(wanted ->
-                    note.accept(
-                        "TSR-0509: the table of schedules wants '%s' for '%s' on %s, which there is not; %s is taken of %s: tune again"
-                            .formatted(
-                                wanted,
-                                choice.shape(),
-                                program.target().name(),
-                                choice.taken(),
-                                choice.options()))));
-  }
-
-  private static Winograd.Tiles tiles(CompileOptions options) {
-    return choice(
-        options, WINOGRAD, Winograd.Tiles.AUTO, Winograd.Tiles.values(), Winograd.Tiles::text);
-  }
-
-  private static Memory memory(CompileOptions options) {
-    return choice(options, MEMORY, Memory.FAST, Memory.values(), Memory::text);
-  }
-
-  private static <T> T choice(
-      CompileOptions options, String setting, T otherwise, T[] all, Function<T, String> text) {
-    String name = options.settings().getOrDefault(setting, text.apply(otherwise));
-    return Arrays.stream(all)
-        .filter(value -> text.apply(value).equals(name))
-        .findFirst()
-        .orElseThrow(() ->
-            new TersorException(
-                "TSR-0608",
-                "setting "
-                    + setting
-                    + " is '"
-                    + name
-                    + "'; it may be "
-                    + Arrays.stream(all).map(text).collect(Collectors.joining(", "))));
-  }
-
-  private static Placement placement(ScriptBuilder.Cut cut) {
-    Map<String, Integer> kernels = new TreeMap<>();
-    for (ScriptBuilder.Segment segment : cut.segments()) {
-      // The first word of a label is the operator.
-      segment
-          .lowered()
-          .calls()
-          .forEach(call -> kernels.merge(call.origin().split(" ", 2)[0], 1, Integer::sum));
-    }
-    Placement placement = new Placement(kernels, Map.of(), 0);
-    return cut.script().map(placement::with).orElse(placement);
-  }
-
-  private Graph lowered(List<Pass> passes, Graph graph, boolean strict, CompileOptions options) {
-    Graph expanded = manager(options).run(passes, graph);
-    return strict ? WidenFloat16.rounded(expanded) : expanded;
+    return ModelLowering.of(this, prepared, options).program(target);
   }
 
   /** The target that the options name, or the backend's best for this machine. */

@@ -8,6 +8,7 @@ import java.util.Set;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import org.tersor.ir.graph.Graph;
+import org.tersor.ir.graph.GraphPrinter;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
 import org.tersor.passes.eval.Evaluator;
@@ -22,8 +23,8 @@ public final class PassManager {
   /**
    * How passes are watched.
    *
-   * @param printAfter ids of passes after which {@code print} gets the graph; "*" for every one
-   *     that changed it
+   * @param printAfter ids of passes after which {@code print} gets the id and the graph's text; "*"
+   *     for every one that changed it; {@code kernels} and {@code loops} for these later forms
    * @param stopAfter the pass after which the pipeline ends
    * @param verifyNumerics whether the graph is evaluated before and after each pass that keeps its
    *     meaning
@@ -35,7 +36,7 @@ public final class PassManager {
       Optional<String> stopAfter,
       boolean verifyNumerics,
       int limit,
-      BiConsumer<String, Graph> print,
+      BiConsumer<String, String> print,
       Consumer<Graph> verifier) {
     public static final Debug OFF =
         new Debug(
@@ -99,7 +100,7 @@ public final class PassManager {
       facts.addAll(pass.gives());
       if (debug.printAfter().contains(pass.id())
           || (next != current && debug.printAfter().contains("*"))) {
-        debug.print().accept(pass.id(), next);
+        debug.print().accept(pass.id(), GraphPrinter.print(next));
       }
       current = next;
       if (debug.stopAfter().filter(pass.id()::equals).isPresent()) {

@@ -1,16 +1,23 @@
 package org.tersor.passes;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.spi.Pass;
+import org.tersor.passes.equalize.Rotate;
+import org.tersor.passes.equalize.SplitOutliers;
 import org.tersor.passes.graph.BindDims;
 import org.tersor.passes.graph.CommuteQdq;
 import org.tersor.passes.graph.Cse;
 import org.tersor.passes.graph.DeadCode;
 import org.tersor.passes.graph.Decompose;
+import org.tersor.passes.graph.DynamicActivations;
 import org.tersor.passes.graph.FakeQuant;
 import org.tersor.passes.graph.FoldBatchNorm;
 import org.tersor.passes.graph.FoldConstants;
@@ -25,10 +32,35 @@ import org.tersor.passes.graph.SinkIntoBranches;
 import org.tersor.passes.graph.UpgradeOpset;
 import org.tersor.passes.graph.WidenFloat16;
 import org.tersor.passes.infer.TypeInference;
+import org.tersor.passes.quant.Materialize;
 
 /** Every pipeline of the compiler, as ordered lists. */
 public final class Pipelines {
   private Pipelines() {}
+
+  /** Ids of the compiler's own passes. */
+  public static Set<String> ids() {
+    Set<String> ids = new TreeSet<>();
+    Stream.of(canonicalise(Map.of()), quantizable(), export(), lower(false))
+        .flatMap(List::stream)
+        .forEach(pass -> ids.add(pass.id()));
+    ids.addAll(List.of(Rotate.ID, SplitOutliers.ID, DynamicActivations.ID, Materialize.ID));
+    return Collections.unmodifiableSet(ids);
+  }
+
+  /** Passes, then those of plugins, whose results are verified and get types. */
+  static List<Pass> withPlugins(List<Pass> passes, List<Pass> plugged) {
+    if (plugged.isEmpty()) {
+      return passes;
+    }
+    List<Pass> all = new ArrayList<>(passes);
+    for (Pass pass : plugged) {
+      all.add(new PluggedPass(pass));
+      all.add(new TypeInference());
+    }
+    all.addAll(List.of(new DeadCode(), new TypeInference()));
+    return List.copyOf(all);
+  }
 
   /**
    * From an imported graph to the graph that quantization and export see: standard operators, fewer
@@ -88,23 +120,18 @@ public final class Pipelines {
    * @param strictTypes keep float16 between operators; else values there are float32
    */
   public static List<Pass> lower(boolean strictTypes) {
-    List<Pass> passes = new ArrayList<>();
-    passes.add(new TypeInference());
+    return lower(strictTypes, List.of());
+  }
+
+  /** As {@link #lower(boolean)}, with passes of plugins before. */
+  static List<Pass> lower(boolean strictTypes, List<Pass> plugged) {
+    List<Pass> passes = new ArrayList<>(withPlugins(List.of(new TypeInference()), plugged));
     passes.add(new SinkIntoBranches());
     if (!strictTypes) {
       passes.add(new WidenFloat16());
       passes.add(new TypeInference());
     }
     passes.addAll(kernels());
-    return List.copyOf(passes);
-  }
-
-  /**
-   * From a body whose captured values have become inputs to a graph whose every node has a kernel.
-   */
-  public static List<Pass> body(boolean strictTypes) {
-    List<Pass> passes = new ArrayList<>(canonicalise(Map.of()));
-    passes.addAll(lower(strictTypes));
     return List.copyOf(passes);
   }
 

@@ -21,12 +21,15 @@ import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OperatorProvider;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.Frontend;
+import org.tersor.ir.spi.Pass;
+import org.tersor.ir.spi.PluginPass;
 import org.tersor.runtime.TersorException;
 
 /**
- * Everything that can be plugged in: operators, backends, frontends, number formats, from the class
- * path and from plugin jars. Each plugin jar has its own class loader; what it would inherit from
- * the application is not counted twice. Two providers of one id are an error that names both jars.
+ * Everything that can be plugged in: operators, backends, frontends, number formats, passes, from
+ * the class path and from plugin jars. Each plugin jar has its own class loader; what it would
+ * inherit from the application is not counted twice. Two providers of one id are an error that
+ * names both jars.
  */
 public final class Registry {
   /** A provider and where it comes from: a jar, or "built in". */
@@ -45,6 +48,7 @@ public final class Registry {
   private final Map<String, Provided<Frontend>> frontends;
   private final Map<String, Provided<NumberFormat>> formats;
   private final List<Provided<FormatFamily>> families;
+  private final Map<String, Provided<PluginPass>> passes;
 
   private Registry(List<Plugin> plugins) {
     this.plugins = plugins;
@@ -64,6 +68,10 @@ public final class Registry {
     this.backends = byId("backend", providers(Backend.class), Backend::id);
     this.frontends = byId("frontend", providers(Frontend.class), Frontend::id);
     this.families = providers(FormatFamily.class);
+    this.passes = byId("pass", providers(PluginPass.class), Pass::id);
+    Map<String, String> taken = new LinkedHashMap<>();
+    Pipelines.ids().forEach(id -> taken.put(id, BUILT_IN));
+    passes.forEach((id, pass) -> unique("pass", id, pass.origin(), taken));
     List<Provided<NumberFormat>> all = new ArrayList<>(providers(NumberFormat.class));
     families.forEach(family ->
         family
@@ -173,6 +181,19 @@ public final class Registry {
 
   public List<Provided<Frontend>> frontends() {
     return List.copyOf(frontends.values());
+  }
+
+  /** Passes of plugins. */
+  public List<Provided<PluginPass>> passes() {
+    return List.copyOf(passes.values());
+  }
+
+  /** Passes of plugins that run at a point, in their order. */
+  public List<Pass> passes(PluginPass.Point point) {
+    return passes.values().stream()
+        .<Pass>map(Provided::provider)
+        .filter(pass -> pass instanceof PluginPass plugged && plugged.point() == point)
+        .toList();
   }
 
   /** Families of number formats. */

@@ -124,7 +124,7 @@ final class AttentionKernel {
     KExpr max = reduction.reduce("largest", ReduceOp.MAX, masked);
     KExpr finite = K.select(K.eq(max, none), number(0), max);
     Buf exps = kernel.temp("exps", type, shape);
-    kernel.stage(exps, axes, K.unary(UnaryOp.EXP, K.sub(masked, finite)));
+    kernel.stage(exps, axes, Softmax.power(K.sub(masked, finite)));
     KExpr power = K.at(exps, Shapes.refs(axes));
     KExpr total = reduction.sum("total", power);
     Buf weights = kernel.temp("weights", type, shape);

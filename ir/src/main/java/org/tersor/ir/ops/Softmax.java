@@ -2,6 +2,7 @@ package org.tersor.ir.ops;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
 import org.tersor.ir.kernel.Axis;
@@ -121,7 +122,7 @@ final class Softmax extends OpBase implements Differentiable {
         switch (kind) {
           case SOFTMAX -> share(kernel, r, axes, K.sub(x, max));
           case LOG_SOFTMAX -> {
-            KExpr sum = r.sum("total", K.unary(UnaryOp.EXP, K.sub(x, max)));
+            KExpr sum = r.sum("total", power(K.sub(x, max)));
             yield K.sub(K.sub(x, max), K.unary(UnaryOp.LOG, sum));
           }
           case HARDMAX -> {
@@ -141,10 +142,32 @@ final class Softmax extends OpBase implements Differentiable {
     return kernel.build();
   }
 
+  /**
+   * exp(x) for a share of a sum of at least 1: 0 instead of a subnormal number. No sum shows the
+   * difference, and processors that compute subnormal numbers by microcode take a hundred times as
+   * long for each.
+   */
+  static KExpr power(KExpr x) {
+    // Whole numbers next above the logarithms of the least normal numbers, 2^-126 and 2^-1022.
+    Optional<Integer> least =
+        switch (x.scalar()) {
+          case F32 -> Optional.of(-87);
+          case F64 -> Optional.of(-708);
+          default -> Optional.empty();
+        };
+    return least
+        .map(value -> {
+          KExpr limit = K.literal(x.scalar(), value);
+          return K.select(
+              K.lt(x, limit), K.literal(x.scalar(), 0.0), K.unary(UnaryOp.EXP, K.max(x, limit)));
+        })
+        .orElseGet(() -> K.unary(UnaryOp.EXP, x));
+  }
+
   /** exp(x) / sum exp(x), the exponentials being kept in between. */
   static KExpr share(KernelBuilder kernel, Reduction r, List<Axis> axes, KExpr x) {
     Buf exps = kernel.temp("exps", x.scalar(), axes.stream().map(Axis::extent).toList());
-    kernel.stage(exps, axes, K.unary(UnaryOp.EXP, x));
+    kernel.stage(exps, axes, power(x));
     KExpr e = K.at(exps, Shapes.refs(axes));
     return K.div(e, r.sum("total", e));
   }

@@ -118,7 +118,12 @@ final class Gemm8Bit implements PanelCodes {
       KExpr sum = K.sum(c.k(), code(c.column()));
       KExpr count = K.castInRange(Scalar.I32, K.dim(c.extentK()));
       KExpr perColumn = isZero(zeroColumn) ? K.neg(sum) : K.sub(K.mul(count, zeroColumn), sum);
-      // All that a column knows is one number, computed once (at load for weights).
+      // Sums over weights are made at load, though a zero point that a call brings is not known
+      // then.
+      if (isAtLoad(perColumn) && !isAtLoad(zeroRow)) {
+        perColumn = named(perColumn, "columnsum");
+      }
+      // All that a column knows is one number, computed once.
       boolean together = KExprs.freeAxes(c.column().value()).containsAll(KExprs.freeAxes(zeroRow));
       KExpr term = named(together ? K.mul(zeroRow, perColumn) : perColumn, "columnterm");
       total = Optional.of(together ? term : K.mul(zeroRow, term));
@@ -135,8 +140,11 @@ final class Gemm8Bit implements PanelCodes {
     List<Axis> axes = c.stage().axes().stream().filter(KExprs.freeAxes(value)::contains).toList();
     List<DimExpr> shape = axes.stream().map(Axis::extent).toList();
     Buf buffer = new Buf(c.stage().target().name() + "_" + name, Scalar.I32, shape);
-    boolean atLoad = StageSimplifier.buffers(value).stream().allMatch(scheduler::isConstant);
-    scheduler.auxiliary(Stage.of(buffer, axes, value), atLoad);
+    scheduler.auxiliary(Stage.of(buffer, axes, value), isAtLoad(value));
     return new KExpr.At(StageSimplifier.flat(buffer), List.of(Positions.flat(axes)));
+  }
+
+  private boolean isAtLoad(KExpr value) {
+    return StageSimplifier.buffers(value).stream().allMatch(scheduler::isConstant);
   }
 }

@@ -24,6 +24,8 @@ import org.tersor.ir.spi.PassContext;
  * connected, reports what it did and what it did not find.
  */
 public final class Rotate implements Pass {
+  public static final String ID = "rotate";
+
   /** Which rotations are made; gains are folded with the residual one. */
   public record Parts(boolean residual, boolean heads, boolean online) {
     public static final Parts ALL = new Parts(true, true, true);
@@ -42,7 +44,7 @@ public final class Rotate implements Pass {
 
   @Override
   public String id() {
-    return "rotate";
+    return ID;
   }
 
   @Override

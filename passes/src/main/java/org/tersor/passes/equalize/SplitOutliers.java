@@ -25,6 +25,8 @@ import org.tersor.runtime.Tensor;
  * whose node is named {@code X.outliers} and is meant to stay float; what is left is added to it.
  */
 public final class SplitOutliers implements Pass {
+  public static final String ID = "split-outliers";
+
   /** End of the names of nodes that multiply outliers. */
   public static final String SUFFIX = ".outliers";
 
@@ -50,7 +52,7 @@ public final class SplitOutliers implements Pass {
 
   @Override
   public String id() {
-    return "split-outliers";
+    return ID;
   }
 
   @Override

@@ -21,6 +21,8 @@ import org.tersor.runtime.DType;
  * for all that read a value, so that layers beside each other multiply with the same codes.
  */
 public final class DynamicActivations implements Pass {
+  public static final String ID = "dynamic-activations";
+
   private final DynamicGrid grid;
   private final Predicate<Node> layers;
 
@@ -34,7 +36,7 @@ public final class DynamicActivations implements Pass {
 
   @Override
   public String id() {
-    return "dynamic-activations";
+    return ID;
   }
 
   @Override

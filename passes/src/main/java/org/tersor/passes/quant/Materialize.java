@@ -36,6 +36,8 @@ import org.tersor.runtime.TersorException;
  * weight scale) per bias.
  */
 public final class Materialize implements Pass {
+  public static final String ID = "materialize-plan";
+
   private final QuantPlan plan;
   private final Function<String, NumberFormat> formats;
   private final Map<String, List<Tensor>> codes;
@@ -53,7 +55,7 @@ public final class Materialize implements Pass {
 
   @Override
   public String id() {
-    return "materialize-plan";
+    return ID;
   }
 
   @Override

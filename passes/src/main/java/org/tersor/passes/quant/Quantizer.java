@@ -349,7 +349,7 @@ public final class Quantizer {
 
   /** Bodies are prepared as models are; one that no call can take stays as it is. */
   private Graph withBodies(Graph graph, CompileOptions options) {
-    List<Pass> passes = new ArrayList<>(Pipelines.canonicalise(Map.of()));
+    List<Pass> passes = new ArrayList<>(compiler.canonicalise(Map.of()));
     passes.addAll(Pipelines.quantizable());
     return typed(
         graph,
