@@ -408,8 +408,10 @@ final class ExprCode {
       code.compareScalar(Kind.of(from), "NE", 0);
       code.maskCast(Kind.of(from), mask, k);
     } else if (VectorCode.canCast(from, to)) {
-      push(c.a(), lo, k, mask);
-      vectors.cast(from, to, k, c.inRange());
+      Optional<ClampedCast> clamped = ClampedCast.of(c);
+      push(clamped.map(ClampedCast::x).orElse(c.a()), lo, k, mask);
+      clamped.ifPresentOrElse(
+          each -> vectors.cast(each, to, k), () -> vectors.cast(from, to, k, c.inRange()));
     } else if (to == Scalar.BOOL || from == Scalar.BOOL) {
       cast(
           new Expr.Cast(

@@ -155,6 +155,32 @@ final class VectorCode {
     }
   }
 
+  /** {@code x -> x held between the bounds and converted}. */
+  void cast(ClampedCast cast, Scalar to, int lanes) {
+    hold("LT", cast.low(), lanes);
+    hold("GT", cast.high(), lanes);
+    if (cast.rounds()) {
+      code.lanewiseScalar(Kind.FLOAT, "ADD", ClampedCast.ROUNDER, true);
+      code.reinterpret(Kind.FLOAT, Kind.INT);
+      convert(Kind.INT, Kind.of(to), lanes);
+    } else {
+      fromFloat(Kind.FLOAT, to, lanes, true);
+    }
+  }
+
+  /** {@code v -> the bound where v lies beyond it, else v}. */
+  private void hold(String beyond, long bound, int lanes) {
+    int mark = code.mark();
+    int v = code.newLocal(1);
+    code.var(Opcodes.ASTORE, v);
+    code.var(Opcodes.ALOAD, v);
+    code.broadcastConst(Kind.FLOAT, lanes, bound);
+    code.var(Opcodes.ALOAD, v);
+    code.compareScalar(Kind.FLOAT, beyond, bound);
+    code.blend(Kind.FLOAT);
+    code.release(mark);
+  }
+
   private void fromFloat(Kind a, Scalar to, int lanes, boolean inRange) {
     Kind b = Kind.of(to);
     boolean small = b.bytes < 4;

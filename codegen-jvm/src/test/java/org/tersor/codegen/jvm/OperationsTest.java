@@ -171,6 +171,36 @@ class OperationsTest {
     }
   }
 
+  /** Quarters: ties, and numbers far beyond the bounds. */
+  @ParameterizedTest
+  @EnumSource(
+      value = Scalar.class,
+      names = {"U8", "I8", "I16", "U16"})
+  void castsOfClampedNumbers(Scalar to) {
+    for (boolean rounds : List.of(true, false)) {
+      for (long[] bounds : new long[][] {{0, 255}, {-128, 127}, {3, 90}}) {
+        if (bounds[0] >= to.dtype().minValue() && bounds[1] <= to.dtype().maxValue()) {
+          check(
+              "clamped_" + to + rounds + bounds[0],
+              Scalar.I16,
+              to,
+              (a, b) -> clamped(a, to, rounds, bounds));
+        }
+      }
+    }
+  }
+
+  private static Expr clamped(Expr a, Scalar to, boolean rounds, long[] bounds) {
+    Type type = a.type().withScalar(Scalar.F32);
+    Expr number =
+        new Expr.Binary(
+            BinaryOp.MUL, new Expr.Cast(type, a, false), new Expr.FloatConst(type, 0.25));
+    Expr rounded = rounds ? new Expr.Unary(UnaryOp.RINT, number) : number;
+    Expr low = new Expr.Binary(BinaryOp.MAX, rounded, new Expr.FloatConst(type, bounds[0]));
+    Expr high = new Expr.Binary(BinaryOp.MIN, low, new Expr.FloatConst(type, bounds[1]));
+    return new Expr.Cast(type.withScalar(to), high, true);
+  }
+
   @ParameterizedTest
   @EnumSource(Scalar.class)
   void bitsAsAll(Scalar from) {

@@ -29,6 +29,10 @@ import org.tersor.runtime.DimExpr;
 record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar totals, int steps) {
 
   Expr[][] emit(Optional<KExpr> start) {
+    DimExpr all = sums.panels().steps();
+    if (totals != Scalar.F32 && all.isConst() && all.constValue() <= steps) {
+      return inOneBlock(start);
+    }
     Type type = new Type(totals, tile.shape().lanes());
     Expr.Var[][] first = tile.accumulators(totals, start);
     String buffer = nest.fresh("tile");
@@ -48,6 +52,23 @@ record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar tota
     sums.rows(access -> blocks(sums.panels().outerRuns(), access, block));
     Expr[][] result = new Expr[tile.rows()][tile.shape().columns()];
     tile.forEach((i, v) -> result[i][v] = nest.let("s", load(type, buffer, i, v)));
+    return result;
+  }
+
+  /** Sums that end in one block need no totals in memory. */
+  private Expr[][] inOneBlock(Optional<KExpr> start) {
+    Type type = new Type(totals, tile.shape().lanes());
+    Expr[][] parts = sums.emit(Scalar.F32, Optional.empty());
+    Expr[][] result = new Expr[tile.rows()][tile.shape().columns()];
+    tile.forEach((i, v) -> {
+      Expr part = new Expr.Cast(type, parts[i][v], true);
+      Expr total =
+          start
+              .<Expr>map(
+                  term -> new Expr.Binary(BinaryOp.ADD, tile.accumulator(i, v, totals, term), part))
+              .orElse(part);
+      result[i][v] = nest.let("s", total);
+    });
     return result;
   }
 

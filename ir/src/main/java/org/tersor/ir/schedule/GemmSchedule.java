@@ -77,6 +77,7 @@ final class GemmSchedule {
 
   private final Gemm8Bit integers;
   private final Optional<Bf16Pairs> pairs;
+  private final Optional<ExactRows> exact;
   private final Panels panels;
   private final Optional<CodedColumn> coded;
   private Optional<CodedPanels> codes = Optional.empty();
@@ -95,11 +96,12 @@ final class GemmSchedule {
     this.target = scheduler.target();
     this.pairs =
         CodedColumn.of(match).isPresent() ? Optional.empty() : Bf16Pairs.of(scheduler, match);
-    this.c = pairs.map(Bf16Pairs::product).orElse(match);
     this.mode =
         pairs.isPresent()
             ? Mode.DOT2
-            : !c.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
+            : !match.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
+    this.exact = mode == Mode.EXACT_F32 ? ExactRows.of(scheduler, match) : Optional.empty();
+    this.c = pairs.map(Bf16Pairs::product).or(() -> exact.map(ExactRows::product)).orElse(match);
     int elementBytes = c.fold().scalar().bytes();
     this.steering = scheduler.steering();
     boolean small = target.has(Target.Feature.SMALL_MEMORY);
@@ -120,7 +122,7 @@ final class GemmSchedule {
     Way way = choose(tiles.subList(0, Math.min(tiles.size(), TILES)));
     this.tile = steering.tile(c, way.tile);
     this.rowsOutside = way.rowsOutside || steering.isOutside(c);
-    this.integers = new Gemm8Bit(scheduler, c, mode == Mode.DOT4);
+    this.integers = new Gemm8Bit(scheduler, match, mode == Mode.DOT4);
     this.panels =
         new Panels(
             scheduler,
@@ -266,6 +268,7 @@ final class GemmSchedule {
     Optional<KExpr> start = split.start();
     steering.started(start);
     pairs.ifPresent(scheduler::round);
+    exact.ifPresent(rows -> scheduler.auxiliary(rows.widening(), false));
     panels.prepare(coded.isEmpty());
     codes = coded.map(column -> new CodedPanels(scheduler, c, tile, column));
     LoopSchedule.Result code = tasks(epilogue, start);

@@ -92,16 +92,25 @@ record RegisterTile(
       sums[i][v] = new Expr.Var(type, nest.fresh("s"));
       nest.emit(new Stmt.Local(sums[i][v].name(), identity(ReduceOp.SUM, type)));
     });
-    start.ifPresent(term ->
-        forEach((i, v) ->
-            at(
-                i,
-                v,
-                move ->
-                    nest.emit(
-                        new Stmt.Assign(
-                            sums[i][v].name(),
-                            widen(nest.lower(move.apply(term)), shape.lanes()))))));
+    start.ifPresent(term -> forEach((i, v) -> start(sums[i][v], i, v, term)));
     return sums;
+  }
+
+  /** Declares one accumulator. */
+  Expr.Var accumulator(int i, int v, Scalar scalar, KExpr start) {
+    Type type = new Type(scalar, shape.lanes());
+    Expr.Var sum = new Expr.Var(type, nest.fresh("s"));
+    nest.emit(new Stmt.Local(sum.name(), identity(ReduceOp.SUM, type)));
+    start(sum, i, v, start);
+    return sum;
+  }
+
+  private void start(Expr.Var sum, int i, int v, KExpr term) {
+    at(
+        i,
+        v,
+        move ->
+            nest.emit(
+                new Stmt.Assign(sum.name(), widen(nest.lower(move.apply(term)), shape.lanes()))));
   }
 }

@@ -237,7 +237,15 @@ public final class Scheduler {
         (steering.isSilent() && WindowSchedule.apply(this, rest)) || GemmSchedule.apply(this, rest);
     if (!scheduled) {
       choice = Optional.empty();
-      launch(rest, loops(rest, this::choose), false);
+      Stage left =
+          SplitTransposition.of(rest, target, rest.target().name() + "_lines" + temporaries.size())
+              .filter(split -> steering.isSilent())
+              .map(split -> {
+                auxiliary(split.compute(), false);
+                return split.move();
+              })
+              .orElse(rest);
+      launch(left, loops(left, this::choose), false);
     }
   }
 

@@ -46,10 +46,28 @@ final class TransposeSchedule {
 
   /** The loops of a simplified stage; empty where it is no transposition. */
   static Optional<LoopSchedule.Result> emit(Stage stage, Target target) {
-    int lanes = target.lanes(Math.max(4, LoopSchedule.widestElement(stage)));
     // C2 makes several instructions of a shuffle of two vectors.
-    if (target.kind() != Target.Kind.NATIVE
-        || lanes < 4
+    return target.kind() == Target.Kind.NATIVE
+        ? axes(stage, target)
+            .map(axes ->
+                new TransposeSchedule(stage, axes.read, axes.written, target, lanes(stage, target))
+                    .loops())
+        : Optional.empty();
+  }
+
+  /** What a transposition reads along and what it writes along. */
+  record Axes(Axis read, Axis written) {}
+
+  private static int lanes(Stage stage, Target target) {
+    return target.lanes(Math.max(4, LoopSchedule.widestElement(stage)));
+  }
+
+  /**
+   * The axes of a simplified stage; empty where it is no transposition, or there are no vectors.
+   */
+  static Optional<Axes> axes(Stage stage, Target target) {
+    int lanes = lanes(stage, target);
+    if (lanes < 4
         || stage.target().element() == Scalar.BOOL
         || !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty()) {
       return Optional.empty();
@@ -63,7 +81,7 @@ final class TransposeSchedule {
       }
       for (Axis read : stage.axes()) {
         if (!read.equals(written) && fits(stage, read, written, lanes)) {
-          return Optional.of(new TransposeSchedule(stage, read, written, target, lanes).loops());
+          return Optional.of(new Axes(read, written));
         }
       }
     }

@@ -1,6 +1,8 @@
 package org.tersor.ir.schedule;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.tersor.ir.schedule.SchedulerTest.axis;
 import static org.tersor.ir.schedule.SchedulerTest.f32;
@@ -23,6 +25,7 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.DimExpr;
 
@@ -274,26 +277,48 @@ class GemmScheduleTest {
 
   @Test
   void vnniUsesDot4() {
-    Buf a = new Buf("in0", Scalar.U8, DimExpr.list(64, 64));
-    Buf b = new Buf("in1", Scalar.I8, DimExpr.list(64, 64));
+    String code =
+        Scheduler.schedule(bytes(64), Target.nativeTarget("avx512vnni"), Set.of("in1"))
+            .run()
+            .toString();
+    assertTrue(code.contains("Dot4"), code);
+  }
+
+  @Test
+  void exactSumsConvertTheirRowsOnce() {
+    Scheduled scheduled = Scheduler.schedule(bytes(64), Target.jvm(64), Set.of("in1"));
+    List<Scheduled.Launch> launches = scheduled.run();
+    assertEquals(2, launches.size());
+    assertEquals("out0_exact", launches.getFirst().buffers().getFirst());
+    List<LoopFunction.BufferParam> read = launches.getLast().function().buffers();
+    assertTrue(
+        read.stream().skip(1).allMatch(buffer -> buffer.element() == Scalar.F32), read.toString());
+  }
+
+  @Test
+  void exactSumsOfOneBlockNeedNoTotals() {
+    Target target = Target.jvm(64);
+    String one = Scheduler.schedule(bytes(514), target, Set.of("in1")).run().toString();
+    String two = Scheduler.schedule(bytes(515), target, Set.of("in1")).run().toString();
+    assertFalse(one.contains("Alloc["), one);
+    assertTrue(two.contains("Alloc["), two);
+  }
+
+  private static Kernel bytes(long depth) {
+    Buf a = new Buf("in0", Scalar.U8, DimExpr.list(64, depth));
+    Buf b = new Buf("in1", Scalar.I8, DimExpr.list(depth, 64));
     Buf y = new Buf("out0", Scalar.I32, DimExpr.list(64, 64));
     Axis m = axis("m", 64);
     Axis n = axis("n", 64);
-    Axis k = axis("k", 64);
+    Axis k = axis("k", depth);
     KExpr product =
         K.mul(
             K.cast(Scalar.I32, K.at(a, K.axis(m), K.axis(k))),
             K.cast(Scalar.I32, K.at(b, K.axis(k), K.axis(n))));
-    Kernel kernel =
-        new Kernel(
-            "gemm",
-            List.of(a, b),
-            List.of(y),
-            List.of(Stage.of(y, List.of(m, n), K.sum(List.of(k), product))));
-    String code =
-        Scheduler.schedule(kernel, Target.nativeTarget("avx512vnni"), Set.of("in1"))
-            .run()
-            .toString();
-    assertTrue(code.contains("Dot4"), code);
+    return new Kernel(
+        "gemm",
+        List.of(a, b),
+        List.of(y),
+        List.of(Stage.of(y, List.of(m, n), K.sum(List.of(k), product))));
   }
 }

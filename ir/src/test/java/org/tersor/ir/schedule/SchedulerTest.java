@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tersor.ir.kernel.Axis;
@@ -20,6 +21,7 @@ import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.LoopInterpreter;
 import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.UnaryOp;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.KernelCode;
 
@@ -178,6 +180,49 @@ class SchedulerTest {
       }
       assertEquals(total, ys[r], "row " + r);
     }
+  }
+
+  @ParameterizedTest
+  @MethodSource("targets")
+  void roundedTranspose(Target target) {
+    Buf x = f32("in0", 3, 37);
+    Buf y = new Buf("out0", Scalar.U8, DimExpr.list(37, 3));
+    Axis i = axis("i", 37);
+    Axis j = axis("j", 3);
+    KExpr rounded = new KExpr.Un(UnaryOp.RINT, K.at(x, K.axis(j), K.axis(i)));
+    Stage stage = Stage.of(y, List.of(i, j), K.castInRange(Scalar.U8, rounded));
+    float[] xs = new float[3 * 37];
+    byte[] expected = new byte[xs.length];
+    for (int at = 0; at < xs.length; at++) {
+      xs[at] = at + 0.5f;
+      expected[at % 37 * 3 + at / 37] = (byte) Math.rint(xs[at]);
+    }
+    byte[] ys = new byte[xs.length];
+    run(
+        new Kernel("rounded", List.of(x), List.of(y), List.of(stage)),
+        target,
+        Set.of(),
+        Map.of("in0", xs, "out0", ys));
+    assertArrayEquals(expected, ys, target.name());
+  }
+
+  @Test
+  void jvmComputesWhatItTransposesInVectors() {
+    Buf x = f32("in0", 3, 37);
+    Buf y = f32("out0", 37, 3);
+    Axis i = axis("i", 37);
+    Axis j = axis("j", 3);
+    KExpr read = K.at(x, K.axis(j), K.axis(i));
+    Stage copy = Stage.of(y, List.of(i, j), read);
+    Stage rounding = Stage.of(y, List.of(i, j), new KExpr.Un(UnaryOp.RINT, read));
+    assertEquals(1, launches(copy), "a copy moves its elements once");
+    assertEquals(2, launches(rounding));
+  }
+
+  private static int launches(Stage stage) {
+    Buf x = f32("in0", 3, 37);
+    Kernel kernel = new Kernel("turned", List.of(x), List.of(stage.target()), List.of(stage));
+    return Scheduler.schedule(kernel, Target.jvm(64), Set.of()).run().size();
   }
 
   @ParameterizedTest
