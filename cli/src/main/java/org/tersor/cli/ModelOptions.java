@@ -268,7 +268,7 @@ final class ModelOptions {
     known.addAll(more);
     if (!known.contains(id)) {
       throw new TersorException(
-          "TSR-0406", "there is no pass '" + id + "'; there are " + String.join(", ", known));
+          "TSR-0906", "there is no pass '" + id + "'; there are " + String.join(", ", known));
     }
   }
 

@@ -89,7 +89,7 @@ class PluginPassTest {
   @Test
   void aPassThatThereIsNotIsRefused() {
     Outcome outcome = Outcome.tersor("inspect", model, "--print-ir-after", "tanh-gelu");
-    assertTrue(outcome.err().contains("TSR-0406"), outcome.err());
+    assertTrue(outcome.err().contains("TSR-0906"), outcome.err());
     assertTrue(outcome.err().contains("fold-constants"), "the passes that there are");
     assertEquals(outcome.exit(), Outcome.tersor("inspect", model, "--stop-after", "loops").exit());
   }

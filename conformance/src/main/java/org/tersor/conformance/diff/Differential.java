@@ -100,6 +100,7 @@ public final class Differential implements AutoCloseable {
   public Differential(Compiler compiler, Settings settings) {
     this.compiler = compiler;
     this.settings = settings;
+    GraphGenerator.check(settings.only(), compiler.registry().operators());
     this.reference = new OrtWorker(Duration.ofSeconds(settings.seconds()));
     try {
       this.folder = Files.createTempDirectory("tersor-difftest");

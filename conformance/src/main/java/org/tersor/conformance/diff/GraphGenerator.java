@@ -9,6 +9,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.tersor.conformance.SeededRandom;
 import org.tersor.conformance.diff.KernelOracle.Route;
 import org.tersor.conformance.diff.NodeMaker.Known;
@@ -68,12 +70,30 @@ final class GraphGenerator {
     this.operators = operators;
     this.oracle = oracle;
     this.eligible =
-        operators.all().stream()
-            .filter(o -> NodeMaker.covers(o.schema()))
-            .filter(o -> DOMAINS.containsKey(o.schema().domain()))
+        drawable(operators)
             .filter(o -> only.isEmpty() || only.contains(o.schema().name()))
             .toList();
     eligible.forEach(o -> samples.put(o.schema(), sample(o.schema())));
+  }
+
+  private static Stream<Operator> drawable(OpRegistry operators) {
+    return operators.all().stream()
+        .filter(o -> NodeMaker.covers(o.schema()))
+        .filter(o -> DOMAINS.containsKey(o.schema().domain()));
+  }
+
+  /** Refuses names of which no graph can be drawn. */
+  static void check(Set<String> only, OpRegistry operators) {
+    Set<String> missing = new TreeSet<>(only);
+    drawable(operators).forEach(o -> missing.remove(o.schema().name()));
+    if (!missing.isEmpty()) {
+      throw new TersorException(
+          "TSR-0906",
+          "graphs with "
+              + String.join(", ", missing)
+              + " cannot be drawn: no operator of that name has a schema that says enough;"
+              + " docs/versions.md lists what is compared");
+    }
   }
 
   private static List<Sample> sample(OpSchema schema) {

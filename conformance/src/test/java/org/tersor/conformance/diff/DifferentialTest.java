@@ -1,6 +1,7 @@
 package org.tersor.conformance.diff;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -16,6 +17,7 @@ import org.tersor.conformance.SeededRandom;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.Operator;
 import org.tersor.passes.Compiler;
+import org.tersor.runtime.TersorException;
 
 /** A small budget of made-up graphs against ONNX Runtime, and the generator itself. */
 class DifferentialTest {
@@ -49,6 +51,16 @@ class DifferentialTest {
       assertEquals(a.operators(), b.operators());
       assertEquals(a.inputs(), b.inputs());
     }
+  }
+
+  @Test
+  void anOperatorThatIsNotDrawnIsRefused() {
+    TersorException e =
+        assertThrows(
+            TersorException.class,
+            () -> GraphGenerator.check(Set.of("Add", "NoSuchThing"), OpRegistry.standard()));
+    assertEquals("TSR-0906", e.code());
+    assertTrue(String.valueOf(e.getMessage()).startsWith("graphs with NoSuchThing "), e.toString());
   }
 
   /** Every sample of a schema can be parsed, and names what the schema has. */

@@ -205,7 +205,13 @@ public final class Scheduler {
 
   private void stage(Stage stage, List<Stage> all) {
     choice = Optional.empty();
-    Stage simple = StageSimplifier.simplify(stage, steering::names);
+    Stage flat = StageSimplifier.simplify(stage, steering::names);
+    Stage simple =
+        new Stage(
+            flat.target(),
+            flat.axes(),
+            flat.index(),
+            RoundTrips.drop(flat.value(), this::isConstant));
     boolean isOutput =
         kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
     // A buffer that several stages fill is known at load only if all of them are.

@@ -19,6 +19,7 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.LoopInterpreter;
+import org.tersor.ir.loop.LoopPrinter;
 import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
@@ -204,6 +205,50 @@ class SchedulerTest {
         Set.of(),
         Map.of("in0", xs, "out0", ys));
     assertArrayEquals(expected, ys, target.name());
+  }
+
+  /** u8!(clamp(rint(f32(u8!(clamp(rint(x)))) * 0.75))), x made of integers or an input itself. */
+  private static Stage requantized(KExpr x, Axis i) {
+    KExpr code = K.castInRange(Scalar.U8, held(x));
+    KExpr again = K.mul(K.cast(Scalar.F32, code), K.literal(Scalar.F32, .75));
+    Buf y = new Buf("out0", Scalar.U8, DimExpr.list(64));
+    return Stage.of(y, List.of(i), K.castInRange(Scalar.U8, held(again)));
+  }
+
+  private static KExpr held(KExpr x) {
+    KExpr least = K.max(new KExpr.Un(UnaryOp.RINT, x), K.literal(Scalar.F32, 0.0));
+    return K.min(least, K.literal(Scalar.F32, 255.0));
+  }
+
+  private static int conversionsToCodes(Kernel kernel, Target target) {
+    Scheduled scheduled = Scheduler.schedule(kernel, target, Set.of());
+    assertEquals(1, scheduled.run().size());
+    String text = LoopPrinter.print(scheduled.run().getFirst().function());
+    return text.split("u8(x[0-9]+)?!", -1).length - 1;
+  }
+
+  @ParameterizedTest
+  @MethodSource("targets")
+  void codesThatBecomeFloatsAgainAreNoCodes(Target target) {
+    Buf x = new Buf("in0", Scalar.I32, DimExpr.list(64));
+    Axis i = axis("i", 64);
+    KExpr number = K.mul(K.cast(Scalar.F32, K.at(x, K.axis(i))), K.literal(Scalar.F32, .3));
+    Stage stage = requantized(number, i);
+    Kernel kernel = new Kernel("again", List.of(x), List.of(stage.target()), List.of(stage));
+    int[] xs = new int[64];
+    byte[] expected = new byte[64];
+    for (int at = 0; at < xs.length; at++) {
+      xs[at] = (at - 5) * 23;
+      double code = Math.max(0, Math.min(255, Math.rint(xs[at] * .3f)));
+      expected[at] = (byte) Math.max(0, Math.min(255, Math.rint(code * .75)));
+    }
+    byte[] ys = new byte[64];
+    run(kernel, target, Set.of(), Map.of("in0", xs, "out0", ys));
+    assertArrayEquals(expected, ys, target.name());
+    Buf f = f32("in0", 64);
+    Stage unknown = requantized(K.at(f, K.axis(i)), i); // may be NaN, which a code cannot be
+    Kernel kept = new Kernel("kept", List.of(f), List.of(unknown.target()), List.of(unknown));
+    assertEquals(2 * conversionsToCodes(kernel, target), conversionsToCodes(kept, target));
   }
 
   @Test
