@@ -85,8 +85,15 @@ public final class PassManager {
         break;
       }
       if (!facts.containsAll(pass.needs())) {
-        throw new IllegalStateException(
-            "pass " + pass.id() + " needs " + pass.needs() + ", but only " + facts + " hold here");
+        throw new TersorException(
+            "TSR-0405",
+            "pass '"
+                + pass.id()
+                + "' needs "
+                + pass.needs()
+                + ", but only "
+                + facts
+                + " hold where it stands; a plugin's pass can rely on 'types'");
       }
       Graph next = pass.run(current, context);
       passesRun++;

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.tersor.ir.graph.Graph;
@@ -17,6 +18,7 @@ import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PassContext;
+import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.TersorException;
@@ -33,6 +35,10 @@ class PluggedPassTest {
   }
 
   private static Graph run(UnaryOperator<Graph> body, Graph graph) {
+    return run(Set.of(), body, graph);
+  }
+
+  private static Graph run(Set<String> needs, UnaryOperator<Graph> body, Graph graph) {
     Pass pass =
         new Pass() {
           @Override
@@ -41,12 +47,19 @@ class PluggedPassTest {
           }
 
           @Override
+          public Set<String> needs() {
+            return needs;
+          }
+
+          @Override
           public Graph run(Graph given, PassContext context) {
             return body.apply(given);
           }
         };
     return COMPILER.run(
-        Pipelines.withPlugins(List.of(), List.of(pass)), graph, CompileOptions.defaults());
+        Pipelines.withPlugins(List.of(new TypeInference()), List.of(pass)),
+        graph,
+        CompileOptions.defaults());
   }
 
   private static TersorException refused(UnaryOperator<Graph> body) {
@@ -74,6 +87,14 @@ class PluggedPassTest {
           return edit.apply();
         });
     assertEquals("TSR-0310", e.code());
+  }
+
+  @Test
+  void whatItNeedsHasToHoldWhereItStands() {
+    assertEquals(2, run(Set.of("types"), same -> same, graph()).nodes().size());
+    TersorException e =
+        assertThrows(TersorException.class, () -> run(Set.of("luck"), same -> same, graph()));
+    assertEquals("TSR-0405", e.code());
   }
 
   @Test
