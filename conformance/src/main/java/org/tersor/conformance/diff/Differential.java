@@ -148,10 +148,11 @@ public final class Differential implements AutoCloseable {
           explained.ifPresent(id -> known.merge(id, 1, Integer::sum));
           unexplained += explained.isPresent() ? 0 : 1;
           Group group = group(finding, explained);
-          if (!groups.containsKey(finding.group())) {
+          String key = finding.group() + " " + group.known();
+          if (!groups.containsKey(key)) {
             group = kept(group, finding);
           }
-          groups.merge(finding.group(), group, Differential::join);
+          groups.merge(key, group, Differential::join);
         }
       }
       if (worst == Kind.AGREES) {

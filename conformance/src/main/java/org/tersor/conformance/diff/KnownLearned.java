@@ -105,15 +105,14 @@ final class KnownLearned {
             "votes-for-two-classes",
             Kind.VALUES,
             List.of("TreeEnsembleClassifier"),
-            "Two classes with votes for the second, or with base values: ONNX Runtime takes the second where"
-                + " its score is positive (above 0.5 if all weights are positive), and where a row has no vote"
-                + " for it makes one score and its opposite.",
+            "Two classes: ONNX Runtime takes the second where the score of the last with votes is positive (above"
+                + " 0.5 if all votes are for one class and none is negative); without votes for the second it"
+                + " gives one score and its opposite, or 1 less it; with base values the second class gets"
+                + " the votes of the first, and a class without votes 0.",
             "Operators-ml.md, TreeEnsembleClassifier, Y: top class for each point; Z: the class score for each"
                 + " class; base_values: added to final class score. Tersor does for two classes what both do for"
                 + " three.",
-            e ->
-                (e.numbers("classlabels_int64s").size() == 2 || labels(e) == 2)
-                    && (e.numbers("class_ids").contains(1L) || e.has("base_values"))),
+            TwoClasses::explains),
         new Known(
             "class-without-votes",
             Kind.VALUES,
@@ -126,7 +125,7 @@ final class KnownLearned {
                 e.output() == 0
                     && !e.has("base_values")
                     && !e.has("base_values_as_tensor")
-                    && e.each(i -> mayLackVotes(e, i))),
+                    && areLargestWithVotes(e)),
         new Known(
             "integer-members",
             Kind.VALUES,
@@ -161,24 +160,24 @@ final class KnownLearned {
         : e.word("post_transform", "NONE");
   }
 
-  private static int labels(Evidence e) {
-    return e.node().attributes().get("classlabels_strings")
-            instanceof Attribute.StringsAttr(List<String> labels)
-        ? labels.size()
-        : 0;
+  /** Whether no leaf of a row votes for our label, and theirs is the largest of the others. */
+  private static boolean areLargestWithVotes(Evidence e) {
+    LeafVotes votes = LeafVotes.of(e);
+    return e.each(row -> {
+      int theirs = label(e, e.theirs(), row);
+      return (!votes.hasVoters(row, label(e, e.ours(), row)) || isUnequalToMissing(e, row))
+          && votes.hasVoters(row, theirs)
+          && IntStream.range(0, votes.classes())
+              .filter(k -> votes.hasVoters(row, k))
+              .allMatch(k -> votes.sum(row, k) <= votes.sum(row, theirs));
+    });
   }
 
-  /** Whether some leaf does not vote for the class that is the label of a row. */
-  private static boolean mayLackVotes(Evidence e, int row) {
-    long label =
-        e.node().attributes().get("classlabels_strings")
-                instanceof Attribute.StringsAttr(List<String> labels)
-            ? labels.indexOf(e.ours().strings()[row])
-            : e.numbers("classlabels_int64s").indexOf(e.ours().getLong(row));
-    long votes = e.numbers("class_ids").stream().filter(id -> id == label).count();
-    return e.node().attributes().get("nodes_modes")
-            instanceof Attribute.StringsAttr(List<String> modes)
-        && votes < modes.stream().filter("LEAF"::equals).count();
+  private static int label(Evidence e, Tensor labels, int row) {
+    return e.node().attributes().get("classlabels_strings")
+            instanceof Attribute.StringsAttr(List<String> names)
+        ? names.indexOf(labels.strings()[row])
+        : e.numbers("classlabels_int64s").indexOf(labels.getLong(row));
   }
 
   /** Whether a row has a number that is no integer where a node asks for members. */

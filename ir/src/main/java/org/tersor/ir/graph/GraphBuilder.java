@@ -1,6 +1,7 @@
 package org.tersor.ir.graph;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -128,11 +129,11 @@ public final class GraphBuilder {
   }
 
   public Map<Value, Constant> constants() {
-    return Map.copyOf(constants);
+    return Collections.unmodifiableMap(new LinkedHashMap<>(constants));
   }
 
   public Map<Value, ValueType> types() {
-    return Map.copyOf(types);
+    return Collections.unmodifiableMap(new LinkedHashMap<>(types));
   }
 
   /** First id that is still free. */

@@ -1,6 +1,7 @@
 package org.tersor.ir.op;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -207,8 +208,8 @@ public record OpSchema(
           List.copyOf(versions),
           List.copyOf(inputs),
           List.copyOf(outputs),
-          Map.copyOf(attributes),
-          Map.copyOf(typeVariables),
+          Collections.unmodifiableMap(new LinkedHashMap<>(attributes)),
+          Collections.unmodifiableMap(new LinkedHashMap<>(typeVariables)),
           tolerance,
           carries,
           sample);
