@@ -33,6 +33,7 @@ import org.tersor.passes.lower.FastConvolutions;
 import org.tersor.passes.lower.FuseKernels;
 import org.tersor.passes.lower.GrowingStates;
 import org.tersor.passes.lower.LoweredGraph;
+import org.tersor.passes.lower.PackedConstants;
 import org.tersor.passes.lower.ProgramBuilder;
 import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.runtime.Executable;
@@ -72,8 +73,11 @@ final class ModelLowering {
             compiler.registry().operators(),
             graph -> lowered(compiler, body, graph, strict, options));
     boolean small = memory(options) == Compiler.Memory.SMALL;
+    PackedConstants packed = new PackedConstants();
     List<LoweredGraph> fused =
-        cut.segments().stream().map(segment -> FuseKernels.fuse(segment.lowered(), small)).toList();
+        cut.segments().stream()
+            .map(segment -> FuseKernels.fuse(packed.apply(segment.lowered()), small))
+            .toList();
     List<Executable.State> states = ModelMetadata.states(prepared);
     Optional<Long> capacity = capacity(options);
     if (capacity.isEmpty()) {

@@ -39,17 +39,16 @@ public final class FuseKernels {
       if (!call.foldable()) {
         random.addAll(outputs);
       }
-      // What is computed once at load stays out of kernels that run at every call.
       boolean once = call.foldable() && inputs.stream().noneMatch(varying::contains);
       (once ? constant : varying).addAll(outputs);
       units.add(new KernelFusion.Unit(call.kernel(), inputs, outputs, call.origin()));
     }
-    Set<Integer> escaping = new HashSet<>(random);
-    escaping.addAll(constant);
     Set<Integer> weights = new HashSet<>(constant);
     weights.addAll(ids(lowered, List.copyOf(lowered.constants().keySet()), values));
     Set<Integer> outputs = new HashSet<>(ids(lowered, lowered.graph().outputs(), values));
     units = withCodes(units, constant, weights, demands.keySet(), outputs, small);
+    Set<Integer> escaping = new HashSet<>(random);
+    escaping.addAll(kept(units, constant));
     escaping.addAll(outputs);
     List<KernelCall> calls = new ArrayList<>();
     for (KernelFusion.Unit unit : KernelFusion.fuse(units, escaping)) {
@@ -94,6 +93,18 @@ public final class FuseKernels {
       result.add(once ? unit : pulled(unit, ofWeights, ofRows, weights, small));
     }
     return withoutUnused(result, constant, ofRows.keySet(), outputs);
+  }
+
+  /** What is computed once at load stays out of kernels that run at every call. */
+  private static Set<Integer> kept(List<KernelFusion.Unit> units, Set<Integer> constant) {
+    Set<Integer> kept = new HashSet<>();
+    for (KernelFusion.Unit unit : units) {
+      if (!constant.containsAll(unit.outputs())) {
+        kept.addAll(unit.inputs());
+      }
+    }
+    kept.retainAll(constant);
+    return kept;
   }
 
   /**
