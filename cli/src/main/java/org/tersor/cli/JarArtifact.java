@@ -16,6 +16,7 @@ import java.util.function.Supplier;
 import java.util.jar.Attributes;
 import java.util.jar.JarFile;
 import java.util.jar.Manifest;
+import org.tersor.runtime.ArtifactInterface;
 import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
@@ -66,6 +67,9 @@ final class JarArtifact implements Executable {
       if (main == null || !"Tersor".equals(manifest.getMainAttributes().getValue("Created-By"))) {
         throw damaged(file, "it is no jar that Tersor wrote");
       }
+      ArtifactInterface.JAR.check(
+          file.toString(),
+          Optional.ofNullable(manifest.getMainAttributes().getValue(ArtifactInterface.NAME)));
       URI uri = file.toUri();
       ClassLoader loader =
           new URLClassLoader(new URL[] {uri.toURL()}, JarArtifact.class.getClassLoader());

@@ -24,6 +24,7 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tersor.runtime.Arguments;
+import org.tersor.runtime.ArtifactInterface;
 import org.tersor.runtime.Cancellation;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.DimExpr;
@@ -70,6 +71,11 @@ final class SoArtifact implements Executable {
             ValueLayout.JAVA_INT,
             ValueLayout.ADDRESS,
             ValueLayout.JAVA_LONG);
+    description = describe(describe);
+    JsonNode json = new ObjectMapper().readTree(description);
+    ArtifactInterface.LIBRARY.check(
+        file.toString(),
+        Optional.of(json.path("interface").asText()).filter(number -> !number.isEmpty()));
     arenaSize =
         function(symbols, prefix + "_arena_size", ValueLayout.JAVA_LONG, ValueLayout.ADDRESS);
     run =
@@ -89,8 +95,6 @@ final class SoArtifact implements Executable {
     MethodHandle packedSize = function(symbols, prefix + "_packed_size", ValueLayout.JAVA_LONG);
     MethodHandle prepare =
         function(symbols, prefix + "_prepare", ValueLayout.JAVA_INT, ValueLayout.ADDRESS);
-    description = describe(describe);
-    JsonNode json = new ObjectMapper().readTree(description);
     json.path("levels").forEach(target -> targets.add(target.asText()));
     json.path("dims").forEach(dim -> dims.add(dim.asText()));
     ports(json.path("inputs"), inputs);

@@ -35,6 +35,7 @@ import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
+import org.tersor.runtime.ArtifactInterface;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.PlanCodec;
 import org.tersor.runtime.ScriptCodec;
@@ -281,7 +282,11 @@ final class JarWriter {
             String manifest =
                 "Manifest-Version: 1.0\r\nMain-Class: "
                     + (packagePath + className).replace('/', '.')
-                    + "\r\nEnable-Native-Access: ALL-UNNAMED\r\nCreated-By: Tersor\r\n\r\n";
+                    + "\r\nEnable-Native-Access: ALL-UNNAMED\r\nCreated-By: Tersor\r\n"
+                    + ArtifactInterface.NAME
+                    + ": "
+                    + ArtifactInterface.JAR.number()
+                    + "\r\n\r\n";
             entry(zip, "META-INF/MANIFEST.MF", manifest.getBytes(UTF_8), false);
             for (Map.Entry<String, byte[]> e : entries.entrySet()) {
               entry(zip, e.getKey(), e.getValue(), false);

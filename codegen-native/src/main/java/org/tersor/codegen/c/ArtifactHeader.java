@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 import org.tersor.ir.spi.Program;
+import org.tersor.runtime.ArtifactInterface;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Plan;
 
@@ -92,10 +93,12 @@ final class ArtifactHeader {
     }
   }
 
-  /** JSON: dims, inputs, outputs, levels, facts. */
+  /** JSON: interface, levels, dims, inputs, outputs, states, facts. */
   String description() {
     return "{\"name\":"
         + json(plan.name())
+        + ",\"interface\":"
+        + ArtifactInterface.LIBRARY.number()
         + ",\"levels\":["
         + programs.stream().map(p -> json(p.target().name())).collect(Collectors.joining(","))
         + "],\"dims\":["
