@@ -386,7 +386,7 @@ final class ModelOptions {
                     + ORT_OPTIMIZATION
                     + " is '"
                     + name
-                    + "'; it may be none, basic or all"));
+                    + "'; it may be none, basic, float or all"));
   }
 
   private static Graph unknown() {

@@ -16,6 +16,12 @@ public interface Reference extends AutoCloseable {
   enum Optimization {
     NONE,
     BASIC,
+    /**
+     * All, but products with decoded weights of few bits stay products of float32: else ONNX
+     * Runtime rounds the other factor to 8 bits, as MatMulNBits of accuracy_level 4 does, without
+     * being asked by the model.
+     */
+    FLOAT,
     ALL
   }
 

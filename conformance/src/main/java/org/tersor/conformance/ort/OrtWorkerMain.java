@@ -38,6 +38,11 @@ import org.tersor.runtime.Tensor;
  * standard output.
  */
 final class OrtWorkerMain {
+  /** The accuracy_level of MatMulNBits that a DequantizeLinear and a MatMul become. */
+  private static final String PRODUCTS = "session.qdq_matmulnbits_accuracy_level";
+
+  private static final String FLOAT32 = "1";
+
   private final OrtEnvironment environment =
       OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
   private final Map<Integer, Loaded> sessions = new LinkedHashMap<>();
@@ -103,8 +108,11 @@ final class OrtWorkerMain {
           switch (optimization) {
             case NONE -> SessionOptions.OptLevel.NO_OPT;
             case BASIC -> SessionOptions.OptLevel.BASIC_OPT;
-            case ALL -> SessionOptions.OptLevel.ALL_OPT;
+            case FLOAT, ALL -> SessionOptions.OptLevel.ALL_OPT;
           });
+      if (optimization == Optimization.FLOAT) {
+        options.addConfigEntry(PRODUCTS, FLOAT32);
+      }
       session = environment.createSession(path, options);
     }
     int id = nextSession++;
