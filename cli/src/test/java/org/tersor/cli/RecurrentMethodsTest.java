@@ -26,6 +26,8 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.eval.KnownEval;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.ChannelFactors;
+import org.tersor.passes.quant.Diagnosis;
+import org.tersor.passes.quant.Diagnostician;
 import org.tersor.passes.quant.MixedSearch;
 import org.tersor.passes.quant.Quantizer;
 import org.tersor.passes.quant.SearchProblem;
@@ -137,6 +139,31 @@ class RecurrentMethodsTest {
     double before = decibels(base, quantizer.apply(base, plain, compile), others);
     double after = decibels(base, quantizer.apply(base, chosen, compile), others);
     assertTrue(after > before + gain, type + " " + method + ": " + before + ", " + after + " dB");
+  }
+
+  /** What looks at sums of layers does not see those of gates, and says so. */
+  @Test
+  void whatIsNotMeasuredInsideOfACellIsNamed() {
+    Graph base = graph("LSTM", 1);
+    List<Map<String, Tensor>> samples = sequences(3, basis());
+    Quantizer.Options options = options("s4_symmetric_channel_restricted", "rtn");
+    Quantizer.Decisions decisions = quantizer.decide(base, samples, options);
+    Quantizer.Decisions corrected = quantizer.corrected(base, decisions, samples, "fast", options);
+    assertTrue(
+        corrected.reports().stream()
+            .anyMatch(report ->
+                report.startsWith("cell: bias correction: the sums of cell#1 and cell#2")),
+        corrected.reports().toString());
+    List<String> notes = new ArrayList<>();
+    Quantizer.Quantized quantized =
+        new Quantizer.Quantized(quantizer.apply(base, decisions, compile), base, decisions.plan());
+    Diagnosis diagnosis =
+        new Diagnostician(compiler, quantized, "interpreter", compile.withNote(notes::add))
+            .diagnose(samples, List.of());
+    assertEquals(List.of(), diagnosis.layers());
+    assertTrue(
+        notes.stream().anyMatch(note -> note.startsWith("diagnosis: 'cell' is left out")),
+        notes.toString());
   }
 
   private static double[] products(Tensor rows, int from, float[] vector) {

@@ -85,6 +85,16 @@ final class BiasCorrection {
         reports.add(name + ": bias correction: it has no bias of one number for each channel");
       }
     }
+    // A gate's sum is no value of the graph, and what R adds depends on the errors of the steps
+    // before, which the shift of one step says nothing about.
+    Operand.stored(base, compiler.registry().operators(), decisions.plan())
+        .forEach((name, operands) ->
+            reports.add(
+                name
+                    + ": bias correction: the sums of "
+                    + String.join(" and ", operands)
+                    + " are inside of the operator, where no mean error is measured: its bias"
+                    + " stays"));
   }
 
   List<String> reports() {

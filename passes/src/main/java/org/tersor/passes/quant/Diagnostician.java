@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
@@ -34,6 +35,7 @@ public final class Diagnostician {
   private final Quantizer.Quantized quantized;
   private final String backend;
   private final CompileOptions compile;
+  private final Consumer<String> note;
   private final Names names;
   private final Map<Value, Tally> tallies = new LinkedHashMap<>();
 
@@ -43,12 +45,14 @@ public final class Diagnostician {
     this.quantized = quantized;
     this.backend = backend;
     this.compile = compile.withNote(note -> {});
+    this.note = compile.note();
     this.names = new Names(quantized.base());
   }
 
   /**
    * Runs each sample twice in float, once quantized. Layers in bodies of If, Loop and Scan are seen
-   * on the first {@value #CALLS} calls that reach the body; where none does, they are left out.
+   * on the first {@value #CALLS} calls that reach the body; where none does, they are left out. So
+   * are LSTM, GRU and RNN, which a note says.
    *
    * @param errors of the executed graph, from {@link Quantizer#errors}
    */
@@ -67,11 +71,20 @@ public final class Diagnostician {
       List<Diagnosis.Box> boxes) {
     List<Diagnosis.Layer> own = samples.isEmpty() ? List.of() : layers(samples, errors);
     layers.addAll(own);
+    Operand.stored(quantized.base(), compiler.registry().operators(), quantized.plan())
+        .forEach((name, operands) ->
+            note.accept(
+                "diagnosis: '"
+                    + name
+                    + "' is left out: the products with "
+                    + String.join(" and ", operands)
+                    + " are inside of the operator, so neither their noise nor its causes are"
+                    + " measured; the noise of its result is"));
     boxes.addAll(boxes(own, boxes.size()));
     quantized
         .inside(compiler)
         .forEach((body, inside) ->
-            new Diagnostician(compiler, inside, backend, compile)
+            new Diagnostician(compiler, inside, backend, compile.withNote(note))
                 .add(
                     BodySamples.first(
                         compiler, backend, compile, quantized.base(), body, samples, CALLS),
@@ -83,7 +96,7 @@ public final class Diagnostician {
   private List<Diagnosis.Layer> layers(
       List<Map<String, Tensor>> samples, List<Quantizer.LayerError> errors) {
     Graph base = quantized.base();
-    Shadows shadows = Shadows.of(base, quantized.graph());
+    Shadows shadows = Shadows.of(base, quantized.graph(), compiler.registry().operators());
     shadows
         .layers()
         .forEach((result, both) -> {

@@ -1,7 +1,9 @@
 package org.tersor.passes.quant;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
@@ -37,6 +39,20 @@ record Operand(Node node, WeightLayout layout, String name, boolean stored) {
           });
     }
     return operands;
+  }
+
+  /** Names of those that a plan codes and that are decoded before they are used, by layer. */
+  static Map<String, List<String>> stored(Graph graph, OpRegistry operators, QuantPlan plan) {
+    Names names = new Names(graph);
+    Map<String, List<String>> stored = new LinkedHashMap<>();
+    for (Operand operand : of(graph, operators)) {
+      if (operand.stored() && plan.weights().containsKey(operand.name())) {
+        stored
+            .computeIfAbsent(names.of(operand.node()), layer -> new ArrayList<>())
+            .add(operand.name());
+      }
+    }
+    return stored;
   }
 
   Value value() {

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
@@ -12,6 +13,7 @@ import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.OpKey;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.op.OpRegistry;
 import org.tersor.passes.graph.DecodeOperator;
 import org.tersor.passes.graph.FakeQuant;
 
@@ -33,7 +35,12 @@ record Shadows(Graph graph, Map<Value, Value> shadows, Map<Value, Layer> layers)
    * @param base the float graph
    * @param quantized what {@link Materialize} made of it: nodes keep their ids, values too
    */
-  static Shadows of(Graph base, Graph quantized) {
+  static Shadows of(Graph base, Graph quantized, OpRegistry operators) {
+    Set<Integer> multiplied =
+        Operand.of(base, operators).stream()
+            .filter(operand -> !operand.stored())
+            .map(operand -> operand.node().id())
+            .collect(Collectors.toSet());
     Map<Integer, Node> exact =
         base.nodes().stream().collect(Collectors.toMap(Node::id, node -> node));
     Map<Integer, Node> coded =
@@ -53,7 +60,9 @@ record Shadows(Graph graph, Map<Value, Value> shadows, Map<Value, Layer> layers)
         continue;
       }
       nodes.add(original);
-      if (weight(quantized, node).isEmpty() || original.outputs().size() != 1) {
+      if (!multiplied.contains(node.id())
+          || weight(quantized, node).isEmpty()
+          || original.outputs().size() != 1) {
         continue;
       }
       Value result = original.output(0);
