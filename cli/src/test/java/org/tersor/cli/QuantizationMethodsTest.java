@@ -14,6 +14,9 @@ import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
 import org.tersor.ir.graph.GraphBuilder;
@@ -178,6 +181,58 @@ class QuantizationMethodsTest {
     double before = error(base, quantizer.quantize(graph(), samples, plain).graph(), samples);
     double after = error(base, quantizer.quantize(graph(), samples, equalised).graph(), samples);
     assertTrue(after < 0.8 * before, "cle: " + after + " against " + before);
+  }
+
+  /** Two layers that read what a norm gives, some channels of it thirty times larger. */
+  private Graph normalized(boolean operator) {
+    GraphBuilder b = new GraphBuilder(Map.of("", 17), 0);
+    Value x = b.input("x", TensorType.of(DType.F32, 4, 24));
+    Tensor gains = normal(24);
+    for (int i = 0; i < 24; i += 6) {
+      gains.floats()[i] = 30;
+    }
+    Value gain = b.constant("gain", Constant.of(gains));
+    Value bias = b.constant("shift", Constant.of(normal(24)));
+    Value s = b.value("s", ValueType.UNKNOWN);
+    if (operator) {
+      b.addNode("norm", "", "LayerNormalization", Map.of(), List.of(x, gain, bias), List.of(s));
+    } else {
+      Value scaled = b.add("Mul", b.add("Softmax", x), gain);
+      b.addNode("norm", "", "Add", Map.of(), List.of(bias, scaled), List.of(s));
+    }
+    Value one = b.add("MatMul", s, b.constant("w1", Constant.of(normal(24, 16))));
+    Value two = b.add("MatMul", s, b.constant("w2", Constant.of(normal(24, 16))));
+    b.output(b.add("Concat", Map.of("axis", new Attribute.IntAttr(1)), one, two));
+    return b.build("g", Map.of());
+  }
+
+  /** Gain and bias of a norm take the factors of all layers that read it. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void normsTakeFactors(boolean operator) {
+    List<Map<String, Tensor>> samples = samples();
+    Graph graph = normalized(operator);
+    Graph base = quantizer.base(graph, compile);
+    Quantizer.Decisions decisions =
+        quantizer.decide(base, samples, options(S4, "rtn", "smooth:0.5"));
+    assertEquals(java.util.Set.of("s"), decisions.plan().scales().keySet());
+    Graph equal = quantizer.equalized(base, decisions);
+    assertEquals(base.nodes().size(), equal.nodes().size(), "nothing is added to the graph");
+    assertTrue(Math.sqrt(error(base, equal, samples)) <= 1e-4);
+    double[] errors = new double[2];
+    for (int i = 0; i < 2; i++) {
+      Quantizer.Options eight =
+          new Quantizer.Options(
+                  "s8_symmetric_channel",
+                  Optional.of("u8_affine_tensor"),
+                  new Calibrator.MinMax(),
+                  "interpreter",
+                  compile)
+              .with(
+                  WeightMethod.parse("rtn"), ChannelFactors.parse(i == 0 ? "none" : "smooth:0.5"));
+      errors[i] = error(base, quantizer.quantize(graph, samples, eight).graph(), samples);
+    }
+    assertTrue(errors[1] < 0.8 * errors[0], errors[1] + " against " + errors[0]);
   }
 
   /** Codes are the same in the plan, after replay from files, and in the exported model. */

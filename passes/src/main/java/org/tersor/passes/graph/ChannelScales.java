@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
@@ -17,7 +18,8 @@ import org.tersor.runtime.Tensor;
  * A value whose channels can be divided by positive factors without changing what the graph
  * computes: every reader is a linear layer, which takes the factors into its input channels, and
  * what makes the value, behind functions with f(a x) = a f(x), is a linear layer, which gives them
- * from its output channels, or a product or RMS norm with a constant per channel.
+ * from its output channels, or a norm or product with a constant per channel, a constant sum behind
+ * it included.
  */
 public final class ChannelScales {
   private static final Set<String> HOMOGENEOUS =
@@ -44,9 +46,16 @@ public final class ChannelScales {
    *
    * @param end its last node
    * @param channels how many factors there are
-   * @param gain operand that is a constant gain; -1 for a linear layer
+   * @param gains constants that take them, none for a linear layer
    */
-  private record Maker(Node end, int channels, int gain) {}
+  private record Maker(Node end, int channels, List<Gain> gains) {
+    static Maker layer(Node end, int channels) {
+      return new Maker(end, channels, List.of());
+    }
+  }
+
+  /** An operand that is a constant with an element for each channel. */
+  private record Gain(Node node, int input) {}
 
   /** The place at a value that layers read; empty, where there is none. */
   public static Optional<ChannelScales> at(Graph graph, Value value) {
@@ -88,13 +97,15 @@ public final class ChannelScales {
     if (layer.isPresent()) {
       boolean convolves = layer.get().node().op().type().startsWith("Conv");
       return convolves == axis1 || rank(rewrite, value) == 2
-          ? Optional.of(new Maker(node, layer.get().outputs(), -1))
+          ? Optional.of(Maker.layer(node, layer.get().outputs()))
           : Optional.empty();
     }
-    if (isRmsNorm(rewrite.graph(), node)) {
-      return axis1
-          ? Optional.empty()
-          : rewrite.constant(node.input(1)).map(gain -> new Maker(node, gain.size(), 1));
+    if (!axis1 && (isRmsNorm(rewrite.graph(), node) || isLayerNorm(rewrite.graph(), node))) {
+      List<Gain> gains = new ArrayList<>(List.of(new Gain(node, 1)));
+      if (node.input(2).isPresent()) {
+        gains.add(new Gain(node, 2));
+      }
+      return rewrite.constant(node.input(1)).map(g -> new Maker(node, g.size(), gains));
     }
     if (!node.op().domain().isEmpty()) {
       return Optional.empty();
@@ -106,14 +117,21 @@ public final class ChannelScales {
     if ((type.equals("Flatten") || type.equals("Reshape")) && !axis1) {
       return joins(rewrite, node) ? single(rewrite, node.input(0), true) : Optional.empty();
     }
+    if (type.equals("Add") && !axis1) {
+      return perChannel(rewrite, node)
+          .flatMap(bias ->
+              single(rewrite, node.input(1 - bias.input()), false)
+                  .filter(m -> !m.gains().isEmpty() && m.channels() == size(rewrite, bias))
+                  .map(m ->
+                      new Maker(
+                          node,
+                          m.channels(),
+                          Stream.concat(m.gains().stream(), Stream.of(bias)).toList())));
+    }
     if (type.equals("Mul") && !axis1) {
-      for (int side = 0; side < 2; side++) {
-        Optional<Tensor> gain = rewrite.constant(node.input(side));
-        if (gain.isPresent()) {
-          Tensor g = gain.get();
-          boolean perChannel = g.rank() >= 1 && g.size() > 1 && g.shape()[g.rank() - 1] == g.size();
-          return perChannel ? Optional.of(new Maker(node, g.size(), side)) : Optional.empty();
-        }
+      if (rewrite.constant(node.input(0)).isPresent()
+          || rewrite.constant(node.input(1)).isPresent()) {
+        return perChannel(rewrite, node).map(g -> new Maker(node, size(rewrite, g), List.of(g)));
       }
       for (int side = 0; side < 2; side++) {
         Optional<Maker> factor = single(rewrite, node.input(side), false);
@@ -125,14 +143,47 @@ public final class ChannelScales {
     return Optional.empty();
   }
 
+  /** The constant operand of a node of two, if it has an element for each of the last dimension. */
+  private static Optional<Gain> perChannel(Rewrite rewrite, Node node) {
+    for (int side = 0; side < 2; side++) {
+      Optional<Tensor> constant = rewrite.constant(node.input(side));
+      if (constant.isPresent()) {
+        Tensor c = constant.get();
+        boolean fits = c.rank() >= 1 && c.size() > 1 && c.shape()[c.rank() - 1] == c.size();
+        return fits ? Optional.of(new Gain(node, side)) : Optional.empty();
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static int size(Rewrite rewrite, Gain gain) {
+    return rewrite.constant(gain.node().input(gain.input())).orElseThrow().size();
+  }
+
+  /** Layer normalisation over the last dimension with a constant gain and bias for each channel. */
+  private static boolean isLayerNorm(Graph graph, Node node) {
+    return node.op().is("LayerNormalization")
+        && isLastAxisNorm(graph, node)
+        && (!node.input(2).isPresent()
+            || graph
+                .constant(node.input(2))
+                .filter(bias ->
+                    Arrays.equals(
+                        bias.shape(), graph.constant(node.input(1)).orElseThrow().shape()))
+                .isPresent());
+  }
+
   /** RMS normalisation over the last dimension with a constant gain for each channel. */
   public static boolean isRmsNorm(Graph graph, Node node) {
-    boolean type =
-        node.op().is("RMSNormalization") || node.op().type().equals("SimplifiedLayerNormalization");
+    return (node.op().is("RMSNormalization")
+            || node.op().type().equals("SimplifiedLayerNormalization"))
+        && isLastAxisNorm(graph, node);
+  }
+
+  private static boolean isLastAxisNorm(Graph graph, Node node) {
     boolean gains =
         graph.constant(node.input(1)).filter(gain -> gain.shape().length == 1).isPresent();
-    if (!type
-        || !gains
+    if (!gains
         || node.outputs().size() != 1
         || !(graph.type(node.input(0)) instanceof TensorType x && x.isRanked())) {
       return false;
@@ -188,7 +239,7 @@ public final class ChannelScales {
 
   /** Whether constant gains give the factors, else a layer. */
   public boolean ofGains() {
-    return maker.gain() >= 0;
+    return !maker.gains().isEmpty();
   }
 
   /**
@@ -196,7 +247,7 @@ public final class ChannelScales {
    * readers; empty, where it can.
    */
   public Optional<String> shiftObstacle(Graph graph) {
-    if (maker.gain() >= 0) {
+    if (!maker.gains().isEmpty()) {
       return Optional.of("no layer with a bias makes it");
     }
     Rewrite rewrite = new Rewrite(graph);
@@ -249,7 +300,7 @@ public final class ChannelScales {
 
   /** Largest weight of each output channel of the layer that makes the value; empty for a gain. */
   public Optional<double[]> makerPeaks(Graph graph) {
-    return maker.gain() >= 0
+    return !maker.gains().isEmpty()
         ? Optional.empty()
         : LinearLayer.endingAt(new Rewrite(graph), maker.end()).map(LinearLayer::outputPeaks);
   }
@@ -274,18 +325,11 @@ public final class ChannelScales {
   public Graph apply(Graph graph, double[] factors) {
     Rewrite rewrite = new Rewrite(graph);
     double[] inverse = Arrays.stream(factors).map(f -> 1 / f).toArray();
-    if (maker.gain() >= 0) {
-      Node product = maker.end();
-      Tensor gain = rewrite.constant(product.input(maker.gain())).orElseThrow();
-      Tensor scaled = Tensor.zeros(gain.dtype(), gain.shape());
-      for (int c = 0; c < scaled.size(); c++) {
-        scaled.setDouble(c, gain.getDouble(c) * inverse[c]);
-      }
-      List<Value> inputs = new ArrayList<>(product.inputs());
-      inputs.set(
-          maker.gain(),
-          rewrite.edit().constant(product.input(maker.gain()).name(), Constant.of(scaled)));
-      rewrite.edit().replace(product, List.of(product.withInputs(inputs)));
+    if (!maker.gains().isEmpty()) {
+      maker.gains().stream()
+          .map(Gain::node)
+          .distinct()
+          .forEach(node -> scaleGains(rewrite, node, inverse));
     } else {
       LinearLayer.endingAt(rewrite, maker.end())
           .orElseThrow()
@@ -299,5 +343,21 @@ public final class ChannelScales {
           .scaleInputs(rewrite, spread, new double[spread.length]);
     }
     return rewrite.apply();
+  }
+
+  private void scaleGains(Rewrite rewrite, Node node, double[] factors) {
+    List<Value> inputs = new ArrayList<>(node.inputs());
+    for (Gain gain : maker.gains()) {
+      if (gain.node().equals(node)) {
+        Value old = node.input(gain.input());
+        Tensor numbers = rewrite.constant(old).orElseThrow();
+        Tensor scaled = Tensor.zeros(numbers.dtype(), numbers.shape());
+        for (int c = 0; c < scaled.size(); c++) {
+          scaled.setDouble(c, numbers.getDouble(c) * factors[c]);
+        }
+        inputs.set(gain.input(), rewrite.edit().constant(old.name(), Constant.of(scaled)));
+      }
+    }
+    rewrite.edit().replace(node, List.of(node.withInputs(inputs)));
   }
 }
