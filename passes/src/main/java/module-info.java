@@ -31,4 +31,5 @@ module org.tersor.passes {
   uses org.tersor.ir.spi.PluginPass;
   uses org.tersor.ir.spi.TokenizerReader;
   uses org.tersor.ir.op.OperatorProvider;
+  uses org.tersor.runtime.host.HostPack;
 }

@@ -188,7 +188,7 @@ public final class Compiler {
         model.script().get(),
         segments,
         model.constants().stream().map(Constant::load).toList(),
-        HostOps.standard(Compiler.class.getClassLoader()),
+        HostOps.with(model.hostPacks()),
         facts);
   }
 

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -37,7 +38,9 @@ import org.tersor.passes.lower.PackedConstants;
 import org.tersor.passes.lower.ProgramBuilder;
 import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.runtime.Executable;
+import org.tersor.runtime.Script;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.host.HostPack;
 
 /**
  * A prepared graph as fused kernels, before it is known what it is for; {@link #program} makes
@@ -46,16 +49,19 @@ import org.tersor.runtime.TersorException;
 final class ModelLowering {
   private final ScriptBuilder.Cut cut;
   private final List<LoweredGraph> fused;
+  private final List<HostPack> hostPacks;
   private final List<Executable.State> states;
   private final CompileOptions options;
 
   private ModelLowering(
       ScriptBuilder.Cut cut,
       List<LoweredGraph> fused,
+      List<HostPack> hostPacks,
       List<Executable.State> states,
       CompileOptions options) {
     this.cut = cut;
     this.fused = fused;
+    this.hostPacks = hostPacks;
     this.states = states;
     this.options = options;
   }
@@ -79,9 +85,14 @@ final class ModelLowering {
             .map(segment -> FuseKernels.fuse(packed.apply(segment.lowered()), small))
             .toList();
     List<Executable.State> states = ModelMetadata.states(prepared);
+    List<HostPack> packs =
+        compiler
+            .registry()
+            .hostOps()
+            .plugged(cut.script().map(Script::hostOps).orElseGet(TreeSet::new));
     Optional<Long> capacity = capacity(options);
     if (capacity.isEmpty()) {
-      return new ModelLowering(cut, fused, states, options);
+      return new ModelLowering(cut, fused, packs, states, options);
     }
     if (cut.script().isPresent()) {
       throw new TersorException(
@@ -90,7 +101,7 @@ final class ModelLowering {
               + " sizes that data tell");
     }
     GrowingStates.Result grown = GrowingStates.apply(fused.getFirst(), states, capacity.get());
-    return new ModelLowering(cut, List.of(grown.lowered()), grown.states(), options);
+    return new ModelLowering(cut, List.of(grown.lowered()), packs, grown.states(), options);
   }
 
   private static Optional<Long> capacity(CompileOptions options) {
@@ -148,7 +159,7 @@ final class ModelLowering {
         () -> segments.stream().flatMap(s -> s.kernels().stream()).map(LoopPrinter::print));
     segments.forEach(program -> refusals(program, options.note()));
     return new ModelProgram(
-        cut.script(), segments, cut.constants(), target, placement(cut), states);
+        cut.script(), segments, cut.constants(), target, placement(cut), hostPacks, states);
   }
 
   private void print(String form, Supplier<Stream<String>> texts) {

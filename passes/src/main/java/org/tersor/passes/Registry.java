@@ -24,6 +24,8 @@ import org.tersor.ir.spi.Frontend;
 import org.tersor.ir.spi.Pass;
 import org.tersor.ir.spi.PluginPass;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.host.HostOps;
+import org.tersor.runtime.host.HostPack;
 
 /**
  * Everything that can be plugged in: operators, backends, frontends, number formats, passes, from
@@ -44,6 +46,7 @@ public final class Registry {
 
   private final List<Plugin> plugins;
   private final OpRegistry operators;
+  private final HostOps hostOps;
   private final Map<String, Provided<Backend>> backends;
   private final Map<String, Provided<Frontend>> frontends;
   private final Map<String, Provided<NumberFormat>> formats;
@@ -65,6 +68,8 @@ public final class Registry {
                   origins));
     }
     this.operators = new OpRegistry(packs.stream().map(Provided::provider).toList());
+    this.hostOps =
+        HostOps.with(providers(HostPack.class).stream().map(Provided::provider).toList());
     this.backends = byId("backend", providers(Backend.class), Backend::id);
     this.frontends = byId("frontend", providers(Frontend.class), Frontend::id);
     this.families = providers(FormatFamily.class);
@@ -173,6 +178,11 @@ public final class Registry {
 
   public OpRegistry operators() {
     return operators;
+  }
+
+  /** Operations of the host: those of the runtime and those of plugins. */
+  public HostOps hostOps() {
+    return hostOps;
   }
 
   public List<Provided<Backend>> backends() {

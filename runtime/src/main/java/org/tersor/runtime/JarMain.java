@@ -187,6 +187,10 @@ public final class JarMain {
         port.shape().stream().mapToLong(dim -> dim.isConst() ? dim.constValue() : 1).toArray();
     Tensor tensor = Tensor.zeros(port.dtype(), shape);
     for (int i = 0; i < tensor.size(); i++) {
+      if (port.dtype() == DType.STRING) {
+        tensor.strings()[i] = Integer.toString(generator.nextInt(10));
+        continue;
+      }
       tensor.setDouble(i, port.dtype().isFloat() ? generator.nextGaussian() : generator.nextInt(2));
     }
     return tensor;
@@ -195,7 +199,12 @@ public final class JarMain {
   private static String head(Tensor tensor) {
     StringBuilder text = new StringBuilder("[");
     for (int i = 0; i < Math.min(tensor.size(), 10); i++) {
-      text.append(i == 0 ? "" : ", ").append(tensor.getDouble(i));
+      text.append(i == 0 ? "" : ", ");
+      if (tensor.dtype() == DType.STRING) {
+        text.append('"').append(tensor.strings()[i]).append('"');
+      } else {
+        text.append(tensor.getDouble(i));
+      }
     }
     return text.append(tensor.size() > 10 ? ", ...]" : "]").toString();
   }

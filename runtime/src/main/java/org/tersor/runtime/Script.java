@@ -2,6 +2,8 @@ package org.tersor.runtime;
 
 import java.util.List;
 import java.util.Map;
+import java.util.SortedSet;
+import java.util.TreeSet;
 
 /**
  * A model that is more than one straight line of kernels: control flow, sizes that depend on data,
@@ -31,6 +33,27 @@ public record Script(
    *     put in
    */
   public record Register(String name, List<DimExpr> dims) {}
+
+  /** Ids of the operations of the host that its steps name, in order. */
+  public SortedSet<String> hostOps() {
+    SortedSet<String> ids = new TreeSet<>();
+    hostOps(main, ids);
+    return ids;
+  }
+
+  private static void hostOps(Block block, SortedSet<String> ids) {
+    for (Step step : block.steps()) {
+      switch (step) {
+        case Host host -> ids.add(host.op());
+        case Choose choose -> {
+          hostOps(choose.then(), ids);
+          hostOps(choose.otherwise(), ids);
+        }
+        case Iterate iterate -> hostOps(iterate.body(), ids);
+        case Run _, Fail _ -> {}
+      }
+    }
+  }
 
   /** Steps in order, with registers that are filled before and registers to be read after. */
   public record Block(List<Integer> parameters, List<Step> steps, List<Integer> results) {}

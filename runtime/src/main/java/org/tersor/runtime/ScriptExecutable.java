@@ -47,12 +47,13 @@ public final class ScriptExecutable implements Executable {
     this.where = "a step of model " + script.name();
     this.binding =
         new Binding(script.inputs().stream().filter(Port::isTensor).toList(), script.outputs());
-    prepare(script.main(), hostOps);
+    // One that is missing is told now.
+    script.hostOps().forEach(id -> this.hostOps.put(id, hostOps.get(id)));
+    prepare(script.main());
     this.ends = ScriptLiveness.of(script);
   }
 
-  /** Finds host operations, so that one that is missing is told now. */
-  private void prepare(Script.Block block, HostOps known) {
+  private void prepare(Script.Block block) {
     for (Script.Step step : block.steps()) {
       switch (step) {
         case Script.Run run -> {
@@ -63,12 +64,11 @@ public final class ScriptExecutable implements Executable {
           }
         }
         case Script.Choose choose -> {
-          prepare(choose.then(), known);
-          prepare(choose.otherwise(), known);
+          prepare(choose.then());
+          prepare(choose.otherwise());
         }
-        case Script.Iterate iterate -> prepare(iterate.body(), known);
-        case Script.Host host -> hostOps.computeIfAbsent(host.op(), known::get);
-        case Script.Fail _ -> {}
+        case Script.Iterate iterate -> prepare(iterate.body());
+        case Script.Host _, Script.Fail _ -> {}
       }
     }
   }

@@ -149,6 +149,9 @@ final class JarWriter {
                   .emit()));
       if (embedRuntime) {
         runtimeClasses();
+        String embedded = packagePath + "runtime/";
+        entries.putAll(
+            new EmbeddedPacks(RUNTIME, embedded, packagePath + "host/").entries(model.hostPacks()));
       }
       save(file, constants);
     } catch (IOException e) {

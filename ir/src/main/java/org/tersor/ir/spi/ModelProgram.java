@@ -11,6 +11,7 @@ import org.tersor.ir.schedule.Winograd;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Script;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.host.HostPack;
 
 /**
  * A whole model for one target.
@@ -19,6 +20,7 @@ import org.tersor.runtime.TersorException;
  * @param segments by number
  * @param constants of the script itself
  * @param placement who computes what
+ * @param hostPacks of plugins, with operations of the host that the script names
  * @param states outputs that the next call gets as inputs
  */
 public record ModelProgram(
@@ -27,8 +29,10 @@ public record ModelProgram(
     List<Constant> constants,
     Target target,
     Placement placement,
+    List<HostPack> hostPacks,
     List<Executable.State> states) {
   public ModelProgram {
+    hostPacks = List.copyOf(hostPacks);
     states = List.copyOf(states);
     segments = List.copyOf(segments);
     constants = List.copyOf(constants);
@@ -37,7 +41,13 @@ public record ModelProgram(
   /** A model that is one program. */
   public static ModelProgram of(Program program) {
     return new ModelProgram(
-        Optional.empty(), List.of(program), List.of(), program.target(), Placement.NONE, List.of());
+        Optional.empty(),
+        List.of(program),
+        List.of(),
+        program.target(),
+        Placement.NONE,
+        List.of(),
+        List.of());
   }
 
   /** For descriptions of what is made of it. */

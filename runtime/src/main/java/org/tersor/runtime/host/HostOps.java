@@ -13,11 +13,15 @@ import org.tersor.runtime.TersorException;
 /** Host operations by id. */
 public final class HostOps {
   private final Map<String, HostOp> ops = new TreeMap<>();
+  private final Map<String, HostPack> plugged = new TreeMap<>();
 
   public HostOps(Iterable<? extends HostPack> packs) {
     for (HostPack pack : packs) {
       for (HostOp op : pack.ops()) {
         HostOp other = ops.putIfAbsent(op.id(), op);
+        if (!(pack instanceof BuiltInPack)) {
+          plugged.put(op.id(), pack);
+        }
         if (other != null) {
           throw new TersorException(
               "TSR-0105",
@@ -40,9 +44,22 @@ public final class HostOps {
 
   /** Those of this module and those that ServiceLoader finds from {@code loader}. */
   public static HostOps standard(ClassLoader loader) {
+    return with(ServiceLoader.load(HostPack.class, loader));
+  }
+
+  /** Those of this module and of other packs. */
+  public static HostOps with(Iterable<HostPack> others) {
     List<HostPack> packs = new ArrayList<>(List.of(new BuiltInPack()));
-    ServiceLoader.load(HostPack.class, loader).forEach(packs::add);
+    others.forEach(packs::add);
     return new HostOps(packs);
+  }
+
+  /** The packs, other than this module's, that have operations of these ids; each once. */
+  public List<HostPack> plugged(Collection<String> ids) {
+    return ids.stream()
+        .flatMap(id -> Optional.ofNullable(plugged.get(id)).stream())
+        .distinct()
+        .toList();
   }
 
   public Optional<HostOp> find(String id) {

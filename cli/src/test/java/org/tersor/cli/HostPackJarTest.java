@@ -1,0 +1,107 @@
+package org.tersor.cli;
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.zip.ZipFile;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.passes.CompileOptions;
+import org.tersor.passes.Compiler;
+import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
+import org.tersor.runtime.Npy;
+import org.tersor.runtime.Tensor;
+
+/** Jars of models with operations that a plugin computes run in a Java that has nothing else. */
+class HostPackJarTest {
+  private static final int WIDTH = 3;
+
+  @TempDir Path folder;
+
+  @Test
+  void expressionsAreMatched() throws IOException {
+    Path jar =
+        compile(
+            "matched",
+            "RegexFullMatch",
+            Map.of("pattern", new Attribute.StringAttr("[a-z]+(\\.[a-z]+)*")),
+            DType.STRING);
+    Tensor x = Tensor.zeros(DType.STRING, 3);
+    System.arraycopy(new String[] {"abc.d", "abc.", "ABC"}, 0, x.strings(), 0, 3);
+
+    Tensor y = JarArtifact.open(jar, 1).run(Map.of("x", x)).get("y");
+
+    assertArrayEquals(new byte[] {1, 0, 0}, y.bytes());
+    assertEquals(List.of("META-INF/licenses/re2j.txt"), licenses(jar));
+  }
+
+  @Test
+  void picturesAreDecoded() throws IOException, InterruptedException {
+    Path jar = compile("decoded", "ImageDecoder", Map.of(), DType.U8);
+    byte[] pixels = {1, 2, 3, 40, 50, 60, (byte) 200, (byte) 210, (byte) 220};
+    byte[] head = ("P6 " + WIDTH + " 1 255\n").getBytes(US_ASCII);
+    byte[] file = Arrays.copyOf(head, head.length + pixels.length);
+    System.arraycopy(pixels, 0, file, head.length, pixels.length);
+    Tensor x = Tensor.zeros(DType.U8, file.length);
+    System.arraycopy(file, 0, x.bytes(), 0, file.length);
+    Path input = folder.resolve("x.npy");
+    Npy.write(x, input);
+    Path output = folder.resolve("out");
+
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-jar",
+                jar.toString(),
+                "run",
+                "--input",
+                "x=" + input,
+                "--output",
+                output.toString())
+            .redirectErrorStream(true)
+            .start();
+    process.getOutputStream().close();
+    String said = new String(process.getInputStream().readAllBytes(), UTF_8);
+
+    assertEquals(0, process.waitFor(), said);
+    Tensor y = Npy.read(output.resolve("0-y.npy"));
+    assertArrayEquals(new long[] {1, WIDTH, 3}, y.shape());
+    assertArrayEquals(pixels, y.bytes());
+    assertEquals(List.of("META-INF/licenses/twelvemonkeys.txt"), licenses(jar));
+  }
+
+  private Path compile(
+      String name, String operator, Map<String, Attribute> attributes, DType type) {
+    GraphBuilder b = new GraphBuilder(Map.of("", 20), 0);
+    Value x = b.input("x", TensorType.of(type, List.of(DimExpr.symbol("n"))));
+    Value y = b.value("y", ValueType.UNKNOWN);
+    b.addNode("", operator, attributes, List.of(x), List.of(y));
+    b.output(y);
+    Path jar = folder.resolve(name + ".jar");
+    Compiler.standard()
+        .artifact(b.build(name, Map.of()), "jvm", List.of(), jar, CompileOptions.defaults());
+    return jar;
+  }
+
+  private static List<String> licenses(Path jar) throws IOException {
+    try (ZipFile zip = new ZipFile(jar.toFile())) {
+      return zip.stream()
+          .map(entry -> entry.getName())
+          .filter(name -> name.startsWith("META-INF/licenses/"))
+          .toList();
+    }
+  }
+}
