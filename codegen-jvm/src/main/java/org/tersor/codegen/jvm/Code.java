@@ -99,6 +99,15 @@ final class Code {
     }
   }
 
+  /** A number as FLOAT or DOUBLE. */
+  void pushFloating(Kind kind, double value) {
+    if (kind == Kind.FLOAT) {
+      pushFloat((float) value);
+    } else {
+      pushDouble(value);
+    }
+  }
+
   void invokeStatic(String owner, String name, String descriptor) {
     mv.visitMethodInsn(Opcodes.INVOKESTATIC, owner, name, descriptor, false);
   }
@@ -223,6 +232,12 @@ final class Code {
   void broadcastConst(Kind kind, int lanes, long value) {
     species(kind, lanes);
     pushConst(kind, value);
+    broadcast(kind);
+  }
+
+  void broadcastFloat(Kind kind, int lanes, double value) {
+    species(kind, lanes);
+    pushFloating(kind, value);
     broadcast(kind);
   }
 

@@ -2,6 +2,7 @@ package org.tersor.codegen.jvm;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import org.objectweb.asm.Label;
 import org.objectweb.asm.Opcodes;
 import org.tersor.ir.loop.BinaryOp;
@@ -61,15 +62,9 @@ final class ExprCode {
       }
       case Expr.FloatConst c -> {
         if (k > 1) {
-          code.species(kind, k);
-        }
-        if (kind == Kind.FLOAT) {
-          code.pushFloat((float) c.value());
+          code.broadcastFloat(kind, k, c.value());
         } else {
-          code.pushDouble(c.value());
-        }
-        if (k > 1) {
-          code.broadcast(kind);
+          code.pushFloating(kind, c.value());
         }
       }
       case Expr.Var v -> variable(v, lo, k, mask);
@@ -241,14 +236,29 @@ final class ExprCode {
       lanes.map(type, k, lo, List.of(b.a(), b.b()), () -> scalars.binary(b.op(), type));
       return;
     }
+    OptionalDouble bound = bound(b);
     push(b.a(), lo, k, mask);
-    if (b.b() instanceof Expr.IntConst c) {
+    if (bound.isPresent()) {
+      vectors.bound(b.op(), kind, bound.getAsDouble(), k);
+    } else if (b.b() instanceof Expr.IntConst c) {
       code.lanewiseScalar(
           kind, operator.get().name(), narrow(kind, c.value()), operator.get().associative());
     } else {
       push(b.b(), lo, k, mask);
       code.lanewise(kind, operator.get().name(), operator.get().associative());
     }
+  }
+
+  /** The number that a float is held above or below. */
+  private static OptionalDouble bound(Expr.Binary b) {
+    Scalar type = b.type().scalar();
+    boolean holds =
+        (type == Scalar.F32 || type == Scalar.F64)
+            && (b.op() == BinaryOp.MIN || b.op() == BinaryOp.MAX);
+    Expr limit = b.b() instanceof Expr.Broadcast broadcast ? broadcast.a() : b.b();
+    return holds && limit instanceof Expr.FloatConst c && !Double.isNaN(c.value())
+        ? OptionalDouble.of(c.value())
+        : OptionalDouble.empty();
   }
 
   /** The cheap forms of division by a positive constant, the dividend being on the stack. */

@@ -157,8 +157,8 @@ final class VectorCode {
 
   /** {@code x -> x held between the bounds and converted}. */
   void cast(ClampedCast cast, Scalar to, int lanes) {
-    hold("LT", cast.low(), lanes);
-    hold("GT", cast.high(), lanes);
+    bound(BinaryOp.MAX, Kind.FLOAT, (double) cast.low(), lanes);
+    bound(BinaryOp.MIN, Kind.FLOAT, (double) cast.high(), lanes);
     if (cast.rounds()) {
       code.lanewiseScalar(Kind.FLOAT, "ADD", ClampedCast.ROUNDER, true);
       code.reinterpret(Kind.FLOAT, Kind.INT);
@@ -168,16 +168,27 @@ final class VectorCode {
     }
   }
 
-  /** {@code v -> the bound where v lies beyond it, else v}. */
-  private void hold(String beyond, long bound, int lanes) {
+  /**
+   * {@code v -> min or max of v and a number}, by a comparison: MIN and MAX of floats take about
+   * six instructions, which tell zeros and NaN apart. A NaN is beyond nothing and stays, and of the
+   * two zeros a comparison that holds for equals takes the bound.
+   */
+  void bound(BinaryOp op, Kind kind, double bound, int lanes) {
+    boolean max = op == BinaryOp.MAX;
+    boolean zero = bound == 0 && (1 / bound > 0) == max;
+    String beyond = max ? zero ? "LE" : "LT" : zero ? "GE" : "GT";
     int mark = code.mark();
     int v = code.newLocal(1);
+    int limit = code.newLocal(1);
     code.var(Opcodes.ASTORE, v);
+    code.broadcastFloat(kind, lanes, bound);
+    code.var(Opcodes.ASTORE, limit);
     code.var(Opcodes.ALOAD, v);
-    code.broadcastConst(Kind.FLOAT, lanes, bound);
+    code.var(Opcodes.ALOAD, limit);
     code.var(Opcodes.ALOAD, v);
-    code.compareScalar(Kind.FLOAT, beyond, bound);
-    code.blend(Kind.FLOAT);
+    code.var(Opcodes.ALOAD, limit);
+    code.compare(kind, beyond);
+    code.blend(kind);
     code.release(mark);
   }
 

@@ -171,6 +171,19 @@ class OperationsTest {
     }
   }
 
+  /** Zeros, NaN and infinities among them. */
+  @Test
+  void floatsHeldByNumbers() {
+    for (Scalar s : List.of(Scalar.F32, Scalar.F64)) {
+      for (BinaryOp op : List.of(BinaryOp.MIN, BinaryOp.MAX)) {
+        for (double bound : new double[] {0.0, -0.0, 1, -3, Double.NEGATIVE_INFINITY, Double.NaN}) {
+          String name = op + "_" + s + bound;
+          check(name, s, s, (a, b) -> new Expr.Binary(op, a, new Expr.FloatConst(a.type(), bound)));
+        }
+      }
+    }
+  }
+
   /** Quarters: ties, and numbers far beyond the bounds. */
   @ParameterizedTest
   @EnumSource(

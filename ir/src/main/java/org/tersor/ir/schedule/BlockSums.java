@@ -28,37 +28,53 @@ import org.tersor.runtime.DimExpr;
  */
 record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar totals, int steps) {
 
-  Expr[][] emit(Optional<KExpr> start) {
-    DimExpr all = sums.panels().steps();
-    if (totals != Scalar.F32 && all.isConst() && all.constValue() <= steps) {
-      return inOneBlock(start);
+  /** Whether the sums need totals in memory. */
+  boolean needsTotals() {
+    return needsTotals(sums.panels(), totals, steps);
+  }
+
+  static boolean needsTotals(Panels panels, Scalar totals, int steps) {
+    DimExpr all = panels.steps();
+    return totals == Scalar.F32 || !all.isConst() || all.constValue() > steps;
+  }
+
+  /**
+   * @param loop whether what follows reads the results from memory
+   */
+  TileResults emit(Optional<KExpr> start, boolean loop) {
+    if (!needsTotals()) {
+      return inOneBlock(start, loop);
     }
     Type type = new Type(totals, tile.shape().lanes());
     Expr.Var[][] first = tile.accumulators(totals, start);
-    String buffer = nest.fresh("tile");
-    Expr size = index((long) tile.rows() * tile.shape().width());
-    nest.emit(new Stmt.Alloc(buffer, new Type(totals, 1), size, Stmt.Space.LOCAL));
-    tile.forEach((i, v) -> store(buffer, i, v, first[i][v]));
+    tile.forEach((i, v) -> tile.store(tile.slot(i, v), first[i][v]));
     Block block =
         body -> {
           Expr.Var[][] parts = tile.accumulators(Scalar.F32, Optional.empty());
           body.accept(parts);
           tile.forEach((i, v) -> {
             Expr part = totals == Scalar.F32 ? parts[i][v] : new Expr.Cast(type, parts[i][v], true);
-            Expr total = new Expr.Binary(BinaryOp.ADD, load(type, buffer, i, v), part);
-            store(buffer, i, v, total);
+            Expr total = new Expr.Binary(BinaryOp.ADD, tile.load(totals, tile.slot(i, v)), part);
+            tile.store(tile.slot(i, v), total);
           });
         };
     sums.rows(access -> blocks(sums.panels().outerRuns(), access, block));
+    if (loop) {
+      return new TileResults.Memory(totals, totals, Optional.empty());
+    }
     Expr[][] result = new Expr[tile.rows()][tile.shape().columns()];
-    tile.forEach((i, v) -> result[i][v] = nest.let("s", load(type, buffer, i, v)));
-    return result;
+    tile.forEach((i, v) -> result[i][v] = nest.let("s", tile.load(totals, tile.slot(i, v))));
+    return new TileResults.Registers(result);
   }
 
   /** Sums that end in one block need no totals in memory. */
-  private Expr[][] inOneBlock(Optional<KExpr> start) {
+  private TileResults inOneBlock(Optional<KExpr> start, boolean loop) {
     Type type = new Type(totals, tile.shape().lanes());
     Expr[][] parts = sums.emit(Scalar.F32, Optional.empty());
+    if (loop) {
+      tile.forEach((i, v) -> tile.store(tile.slot(i, v), parts[i][v]));
+      return new TileResults.Memory(Scalar.F32, totals, start);
+    }
     Expr[][] result = new Expr[tile.rows()][tile.shape().columns()];
     tile.forEach((i, v) -> {
       Expr part = new Expr.Cast(type, parts[i][v], true);
@@ -69,7 +85,7 @@ record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar tota
               .orElse(part);
       result[i][v] = nest.let("s", total);
     });
-    return result;
+    return new TileResults.Registers(result);
   }
 
   /** Sums in registers, then adds them to the totals. */
@@ -131,17 +147,5 @@ record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar tota
           Expr stop = nest.let("ke", min(plus(k0, index(steps)), end));
           block.of(parts -> sums.run(Scalar.F32, parts, k0, stop, column, access));
         });
-  }
-
-  private Expr load(Type type, String buffer, int i, int v) {
-    return new Expr.Load(type, buffer, slot(i, v), Optional.empty());
-  }
-
-  private void store(String buffer, int i, int v, Expr value) {
-    nest.emit(new Stmt.Store(buffer, slot(i, v), value, Optional.empty()));
-  }
-
-  private Expr slot(int i, int v) {
-    return index((long) i * tile.shape().width() + (long) v * tile.shape().lanes());
   }
 }

@@ -387,8 +387,12 @@ final class GemmSchedule {
       CodedPanels reads = codes.get();
       reads.reads(this::read);
       sums =
-          (registers, first) ->
-              reads.emit(registers, nest, panels, columnTile, this::multiplyAdd, this::read, first);
+          (registers, first, loop) ->
+              results(
+                  registers,
+                  reads.emit(
+                      registers, nest, panels, columnTile, this::multiplyAdd, this::read, first),
+                  loop);
     } else {
       Panels.Column column = panels.column(nest, columnTile, n0);
       if (panels.columnInTask()) {
@@ -396,8 +400,18 @@ final class GemmSchedule {
       } else {
         read(column.buffer());
       }
-      sums = (registers, first) -> sums(registers, column, first);
+      sums = (registers, first, loop) -> sums(registers, column, first, loop);
     }
+    String memory = nest.fresh("tile");
+    memoryElement(epilogue)
+        .ifPresent(element -> RegisterTile.allocate(nest, memory, element, tile));
+    Body body =
+        (m0, rows) ->
+            tile(
+                epilogue,
+                start,
+                new RegisterTile(nest, c, tile, fused, m0, rows, n0, memory),
+                sums);
     Expr begin = nest.let("mb", times(rowBlock, index(rowsPerTask)));
     Expr rows = nest.dim(c.extentM());
     boolean whole = c.extentM().isConst() && c.extentM().constValue() <= rowsPerTask;
@@ -405,12 +419,7 @@ final class GemmSchedule {
     boolean multiple = c.extentM().isConst() && c.extentM().constValue() % tile.rows() == 0;
     Expr full = multiple ? end : fullRows(begin, end);
     if (!full.equals(begin)) {
-      nest.loop(
-          Stmt.LoopKind.SERIAL,
-          begin,
-          full,
-          tile.rows(),
-          m0 -> tile(epilogue, start, m0, tile.rows(), n0, sums));
+      nest.loop(Stmt.LoopKind.SERIAL, begin, full, tile.rows(), m0 -> body.of(m0, tile.rows()));
     }
     if (multiple) {
       return;
@@ -418,10 +427,9 @@ final class GemmSchedule {
     if (c.extentM().isConst()) {
       int tail = (int) (c.extentM().constValue() % tile.rows());
       // Only the last block has the tail: a loop of at most one turn.
-      nest.loop(
-          Stmt.LoopKind.SERIAL, full, end, tail, m0 -> tile(epilogue, start, m0, tail, n0, sums));
+      nest.loop(Stmt.LoopKind.SERIAL, full, end, tail, m0 -> body.of(m0, tail));
     } else {
-      nest.loop(Stmt.LoopKind.SERIAL, full, end, 1, m0 -> tile(epilogue, start, m0, 1, n0, sums));
+      nest.loop(Stmt.LoopKind.SERIAL, full, end, 1, m0 -> body.of(m0, 1));
     }
   }
 
@@ -433,42 +441,82 @@ final class GemmSchedule {
     return nest.let("mf", plus(begin, times(tiles, index(tile.rows()))));
   }
 
-  private void tile(KExpr epilogue, Optional<KExpr> start, Expr m0, int rows, Expr n0, Sums sums) {
-    RegisterTile registers = new RegisterTile(nest, c, tile, fused, m0, rows, n0);
-    Expr[][] finished = sums.of(registers, start.map(this::fusedStart));
-    registers.forEach((i, v) ->
-        registers.at(
-            i,
-            v,
-            move ->
+  /** A tile of so many rows from {@code m0}. */
+  private interface Body {
+    void of(Expr m0, int rows);
+  }
+
+  private void tile(KExpr epilogue, Optional<KExpr> start, RegisterTile registers, Sums sums) {
+    boolean loop = registers.rows() > 1 && throughMemory(epilogue);
+    sums.of(registers, start.map(this::fusedStart), loop)
+        .forEach(
+            registers,
+            (sum, move) ->
                 nest.defining(
                     accumulator,
-                    finished[i][v],
+                    sum,
                     () ->
                         nest.store(
                             c.stage().target().name(),
                             move.apply(storeIndex()),
-                            nest.lower(move.apply(epilogue))))));
+                            nest.lower(move.apply(epilogue)))));
+  }
+
+  private boolean throughMemory(KExpr epilogue) {
+    return TileResults.throughMemory(target, epilogue, tile.rows() * tile.columns());
+  }
+
+  /** Type of the memory that tiles need; empty if they need none. */
+  private Optional<Scalar> memoryElement(KExpr epilogue) {
+    Scalar scalar = c.fold().scalar();
+    boolean totals =
+        coded.isEmpty()
+            && switch (mode) {
+              case EXACT_F32 -> BlockSums.needsTotals(panels, scalar, integers.exactSteps());
+              case FLOAT -> isLong();
+              case DOT4, DOT2 -> false;
+            };
+    return totals
+        ? Optional.of(scalar)
+        : throughMemory(epilogue)
+            ? Optional.of(mode == Mode.EXACT_F32 ? Scalar.F32 : scalar)
+            : Optional.empty();
   }
 
   /** Emits the sums of a tile. */
   private interface Sums {
-    Expr[][] of(RegisterTile registers, Optional<KExpr> start);
+    /**
+     * @param loop whether what follows reads the results from memory
+     */
+    TileResults of(RegisterTile registers, Optional<KExpr> start, boolean loop);
   }
 
-  private Expr[][] sums(RegisterTile registers, Panels.Column column, Optional<KExpr> start) {
+  private TileResults sums(
+      RegisterTile registers, Panels.Column column, Optional<KExpr> start, boolean loop) {
     GemmSums sums = new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read);
     Scalar scalar = c.fold().scalar();
-    boolean isLong = scalar == Scalar.F32 && sizeOr(c.extentK(), Long.MAX_VALUE) > FLOAT_BLOCK;
     return switch (mode) {
       case EXACT_F32 ->
-          new BlockSums(registers, nest, sums, Scalar.I32, integers.exactSteps()).emit(start);
+          new BlockSums(registers, nest, sums, Scalar.I32, integers.exactSteps()).emit(start, loop);
       case FLOAT ->
-          isLong
-              ? new BlockSums(registers, nest, sums, Scalar.F32, FLOAT_BLOCK).emit(start)
-              : sums.emit(scalar, start);
-      case DOT4, DOT2 -> sums.emit(scalar, start);
+          isLong()
+              ? new BlockSums(registers, nest, sums, Scalar.F32, FLOAT_BLOCK).emit(start, loop)
+              : results(registers, sums.emit(scalar, start), loop);
+      case DOT4, DOT2 -> results(registers, sums.emit(scalar, start), loop);
     };
+  }
+
+  private boolean isLong() {
+    return c.fold().scalar() == Scalar.F32 && sizeOr(c.extentK(), Long.MAX_VALUE) > FLOAT_BLOCK;
+  }
+
+  private TileResults results(RegisterTile registers, Expr[][] sums, boolean loop) {
+    if (!loop) {
+      return new TileResults.Registers(sums);
+    }
+    registers.forEach((i, v) -> registers.store(registers.slot(i, v), sums[i][v]));
+    Scalar scalar = c.fold().scalar();
+    return new TileResults.Memory(scalar, scalar, Optional.empty());
   }
 
   private KExpr storeIndex() {

@@ -25,9 +25,19 @@ import org.tersor.ir.loop.Type;
 /**
  * One tile of a contraction's output: {@code rows} rows from {@code m0}, all columns of the tile
  * from {@code n0} on the fused contiguous axis.
+ *
+ * @param memory buffer of the task with room for all elements, row by row, where {@link #allocate}
+ *     was called for it
  */
 record RegisterTile(
-    NestEmitter nest, Contraction c, GemmTile shape, Axis fused, Expr m0, int rows, Expr n0) {
+    NestEmitter nest,
+    Contraction c,
+    GemmTile shape,
+    Axis fused,
+    Expr m0,
+    int rows,
+    Expr n0,
+    String memory) {
 
   /** Something done for row i and vector v of the tile. */
   interface Each {
@@ -53,7 +63,8 @@ record RegisterTile(
     c.m().ifPresent(m -> offsets.put(m, K.add(K.axis(m), K.index(i))));
     UnaryOperator<KExpr> move = e -> Affine.canonical(KExprs.substitute(e, offsets));
     // Columns inside rows: what depends on columns alone needs no proof that there are rows.
-    Runnable bound = () -> row(() -> nest.with(fused, n0, shape.lanes(), () -> body.accept(move)));
+    Runnable bound =
+        () -> inRow(() -> nest.with(fused, n0, shape.lanes(), () -> body.accept(move)));
     boolean partial = isPartial(column + shape.lanes());
     Expr left = minus(nest.dim(c.extentN()), plus(n0, index(column)));
     if (partial && shape.lanes() > 1) {
@@ -76,12 +87,38 @@ record RegisterTile(
     return tail != 0 && end > tail;
   }
 
-  private void row(Runnable body) {
+  private void inRow(Runnable body) {
     if (c.m().isPresent()) {
       nest.with(c.m().get(), m0, 1, body);
     } else {
       body.run();
     }
+  }
+
+  /** The tile's memory, for all tiles of a task. */
+  static void allocate(NestEmitter nest, String memory, Scalar element, GemmTile shape) {
+    Expr size = index((long) shape.rows() * shape.width());
+    nest.emit(new Stmt.Alloc(memory, new Type(element, 1), size, Stmt.Space.LOCAL));
+  }
+
+  /** A vector of the tile's memory. */
+  Expr load(Scalar element, Expr at) {
+    return new Expr.Load(new Type(element, shape.lanes()), memory, at, Optional.empty());
+  }
+
+  /** Puts a vector into the tile's memory. */
+  void store(Expr at, Expr value) {
+    nest.emit(new Stmt.Store(memory, at, value, Optional.empty()));
+  }
+
+  /** Place of row i and vector v in the tile's memory. */
+  Expr slot(int i, int v) {
+    return index((long) i * shape.width() + (long) v * shape.lanes());
+  }
+
+  /** A row of the tile as a tile. */
+  RegisterTile row(Expr m) {
+    return new RegisterTile(nest, c, shape, fused, m, 1, n0, memory);
   }
 
   /** Declares accumulators of the tile that start with {@code start}, else with zero. */

@@ -15,18 +15,29 @@ import org.tersor.ir.loop.UnaryOp;
  * is no NaN, which an integer cannot be.
  */
 final class RoundTrips {
-  private final Predicate<Buf> constant;
+  /**
+   * 1.5 * 2^23: a number of at most 2^21 that is added to it rounds to an integer, ties to even.
+   */
+  private static final double ROUNDER = 3L << 22;
 
-  private RoundTrips(Predicate<Buf> constant) {
+  private static final double MOST = 1 << 21;
+
+  private final Predicate<Buf> constant;
+  private final boolean byAddition;
+
+  private RoundTrips(Predicate<Buf> constant, boolean byAddition) {
     this.constant = constant;
+    this.byAddition = byAddition;
   }
 
   /**
    * @param constant whether a buffer holds weights, which are taken for finite and, where they
    *     divide, for more than zero
+   * @param target the JVM's vectors have no instruction that rounds: there a number is held between
+   *     its bounds first and rounded by an addition, which makes no negative zero either
    */
-  static KExpr drop(KExpr expr, Predicate<Buf> constant) {
-    RoundTrips trips = new RoundTrips(constant);
+  static KExpr drop(KExpr expr, Predicate<Buf> constant, Target target) {
+    RoundTrips trips = new RoundTrips(constant, target.kind() == Target.Kind.JVM);
     return KExprs.rewrite(expr, e -> trips.whole(e).orElse(e));
   }
 
@@ -39,8 +50,26 @@ final class RoundTrips {
             && code.scalar().bytes() <= 2
             && code.a().scalar() == Scalar.F32
             && isHeld(code.a())
-        ? Optional.of(code.a())
+        ? Optional.of(byAddition ? byAddition(code.a()) : code.a())
         : Optional.empty();
+  }
+
+  private static KExpr byAddition(KExpr held) {
+    if (!(held instanceof KExpr.Bin high
+        && high.a() instanceof KExpr.Bin low
+        && low.a() instanceof KExpr.Un rint
+        && high.op() != low.op()
+        && isSmall(high.b())
+        && isSmall(low.b()))) {
+      return held;
+    }
+    KExpr number = new KExpr.Bin(high.op(), new KExpr.Bin(low.op(), rint.a(), low.b()), high.b());
+    KExpr rounder = new KExpr.FloatLit(Scalar.F32, ROUNDER);
+    return new KExpr.Bin(BinaryOp.SUB, new KExpr.Bin(BinaryOp.ADD, number, rounder), rounder);
+  }
+
+  private static boolean isSmall(KExpr bound) {
+    return bound instanceof KExpr.FloatLit literal && Math.abs(literal.value()) <= MOST;
   }
 
   /** Whether it is rounded, then held between whole numbers; that they fit the code is its word. */

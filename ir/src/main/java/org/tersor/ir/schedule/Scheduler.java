@@ -211,7 +211,7 @@ public final class Scheduler {
             flat.target(),
             flat.axes(),
             flat.index(),
-            RoundTrips.drop(flat.value(), this::isConstant));
+            RoundTrips.drop(flat.value(), this::isConstant, target));
     boolean isOutput =
         kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
     // A buffer that several stages fill is known at load only if all of them are.

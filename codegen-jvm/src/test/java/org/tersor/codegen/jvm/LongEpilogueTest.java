@@ -1,0 +1,115 @@
+package org.tersor.codegen.jvm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import org.jspecify.annotations.NullUnmarked;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.objectweb.asm.ClassReader;
+import org.objectweb.asm.ClassVisitor;
+import org.objectweb.asm.MethodVisitor;
+import org.objectweb.asm.Opcodes;
+import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.kernel.K;
+import org.tersor.ir.kernel.KExpr;
+import org.tersor.ir.kernel.Kernel;
+import org.tersor.ir.kernel.Stage;
+import org.tersor.ir.loop.BinaryOp;
+import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.loop.Scalar;
+import org.tersor.ir.loop.UnaryOp;
+import org.tersor.ir.schedule.KernelTestKit;
+import org.tersor.ir.schedule.Target;
+import org.tersor.runtime.DimExpr;
+
+/** Products with much behind them: their tiles must stay in methods that HotSpot compiles well. */
+@NullUnmarked
+class LongEpilogueTest {
+  private static final Target TARGET = Target.jvm(64);
+
+  /** HotSpot puts a vector that is an argument into an object. */
+  @ParameterizedTest
+  @ValueSource(longs = {16, 600})
+  void noVectorIsAnArgument(long depth) {
+    KernelTestKit kit = kit(depth);
+    kit.check(TARGET, f -> HiddenKernels.load(f, TARGET));
+    List<String> moved = new ArrayList<>();
+    for (LoopFunction function : kit.functions(TARGET)) {
+      JvmEmitter.Emitted emitted =
+          new JvmEmitter(TARGET).emitWithSizes(function, HiddenKernels.CLASS_NAME);
+      assertTrue(emitted.largestMethod() < Splitter.BUDGET, emitted.methodSizes().toString());
+      moved.addAll(descriptorsOfParts(emitted.bytes()));
+    }
+    assertTrue(moved.size() > 0);
+    assertEquals(List.of(), moved.stream().filter(each -> each.contains("Vector")).toList());
+  }
+
+  private static List<String> descriptorsOfParts(byte[] bytes) {
+    List<String> found = new ArrayList<>();
+    new ClassReader(bytes)
+        .accept(
+            new ClassVisitor(Opcodes.ASM9) {
+              @Override
+              public MethodVisitor visitMethod(
+                  int access,
+                  String name,
+                  String descriptor,
+                  String signature,
+                  String[] exceptions) {
+                if (name.startsWith("part")) {
+                  found.add(descriptor);
+                }
+                return null;
+              }
+            },
+            ClassReader.SKIP_CODE);
+    return found;
+  }
+
+  /** A product of bytes whose results are quantized twice. */
+  private static KernelTestKit kit(long depth) {
+    Buf a = new Buf("in0", Scalar.U8, DimExpr.list(23, depth));
+    Buf b = new Buf("in1", Scalar.I8, DimExpr.list(depth, 64));
+    Buf bias = new Buf("in2", Scalar.I32, DimExpr.list(64));
+    Buf y = new Buf("out0", Scalar.U8, DimExpr.list(23, 64));
+    Axis m = new Axis("m", DimExpr.of(23));
+    Axis n = new Axis("n", DimExpr.of(64));
+    Axis k = new Axis("k", DimExpr.of(depth));
+    KExpr product =
+        K.mul(
+            K.cast(Scalar.I32, K.at(a, K.axis(m), K.axis(k))),
+            K.cast(Scalar.I32, K.at(b, K.axis(k), K.axis(n))));
+    KExpr sum = K.add(K.sum(List.of(k), product), K.at(bias, K.axis(n)));
+    KExpr first = quantized(K.mul(K.cast(Scalar.F32, sum), number(.01)));
+    KExpr second = quantized(div(K.mul(K.cast(Scalar.F32, first), number(.75)), number(.61)));
+    return KernelTestKit.of(
+        new Kernel(
+            "requantized",
+            List.of(a, b, bias),
+            List.of(y),
+            List.of(Stage.of(y, List.of(m, n), second))),
+        Map.of(),
+        Set.of("in1", "in2"),
+        new Random(depth));
+  }
+
+  private static KExpr quantized(KExpr x) {
+    KExpr least = K.max(new KExpr.Un(UnaryOp.RINT, x), number(0));
+    return K.castInRange(Scalar.U8, K.min(least, number(255)));
+  }
+
+  private static KExpr div(KExpr a, KExpr b) {
+    return new KExpr.Bin(BinaryOp.DIV, a, b);
+  }
+
+  private static KExpr number(double value) {
+    return K.literal(Scalar.F32, value);
+  }
+}
