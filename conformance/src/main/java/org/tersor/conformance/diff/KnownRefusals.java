@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Set;
 import org.tersor.conformance.diff.Finding.Kind;
 import org.tersor.conformance.diff.KnownDifferences.Known;
+import org.tersor.ir.graph.Attribute;
 import org.tersor.runtime.DType;
 
 /** Nodes that one side refuses. */
@@ -20,6 +21,19 @@ final class KnownRefusals {
             "Operators.md, Mod: with fmod=0 T is constrained to integers. ONNX Runtime"
                 + " refuses; Tersor gives the sign of the divisor as it does for integers.",
             e -> e.type().isFloat() && e.number("fmod", 0) == 0),
+        new Known(
+            "functions-in-mapped-bodies",
+            Set.of(Kind.REFERENCE_REFUSES),
+            List.of("SequenceMap"),
+            "A body with an operator that is a function: ONNX Runtime writes both out, and refuses the"
+                + " order of the nodes that it made.",
+            "Operators.md, SequenceMap, body: the graph to be run for each sample in the sequence(s); no"
+                + " operator is excluded.",
+            e ->
+                e.says("must be topologically sorted, however input '_inlfunc_")
+                    && e.node().attributes().values().stream()
+                        .anyMatch(value -> value instanceof Attribute.GraphAttr),
+            true),
         new Known(
             "padding-of-the-whole-window",
             Kind.REFERENCE_REFUSES,
