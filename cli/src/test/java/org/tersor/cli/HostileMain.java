@@ -56,7 +56,7 @@ final class HostileMain {
 
   public static void main(String[] args) throws Exception {
     warm();
-    new HostileMain(Path.of(args[0])).all();
+    new HostileMain(Path.of(args[0])).all(HostileCase.Form.valueOf(args[1]));
     System.out.println("DONE");
     System.exit(0);
   }
@@ -77,26 +77,27 @@ final class HostileMain {
     }
   }
 
-  private void all() throws Exception {
+  /** Constants alone are computed when compiling: what becomes of them needs no compiler of C. */
+  private void all(HostileCase.Form form) throws Exception {
     for (HostileCase hostile : HostileList.all()) {
-      boolean value = true;
-      for (HostileCase.Form form : HostileCase.Form.values()) {
-        HostileCase.Model model = hostile.model(form);
-        report("interpreter", model, () -> call(model, "interpreter"));
-        boolean now = report("jvm", model, () -> call(model, "jvm"));
-        value &= now || form == HostileCase.Form.CONSTANTS;
-      }
-      (value ? withValue : withoutValue).add(hostile);
+      (interpreted(hostile.model(form)) ? withValue : withoutValue).add(hostile);
     }
-    for (HostileCase.Form form : List.of(HostileCase.Form.INPUTS, HostileCase.Form.MIXED)) {
-      for (HostileCase hostile : withoutValue) {
-        compiled(hostile.model(form));
-      }
-      compiled(HostileCase.together(withValue, form));
-      List<HostileCase> fit = withValue.stream().filter(c -> fitsLibrary(c.model(form))).toList();
-      HostileCase.Model libraries = HostileCase.together(fit, form);
-      report("so", libraries, () -> artifact(libraries, "native", "so"));
+    if (form == HostileCase.Form.CONSTANTS) {
+      return;
     }
+    for (HostileCase hostile : withoutValue) {
+      compiled(hostile.model(form));
+    }
+    compiled(HostileCase.together(withValue, form));
+    List<HostileCase> fit = withValue.stream().filter(c -> fitsLibrary(c.model(form))).toList();
+    HostileCase.Model libraries = HostileCase.together(fit, form);
+    report("so", libraries, () -> artifact(libraries, "native", "so"));
+  }
+
+  /** Whether bytecode of it gives a value. */
+  private static boolean interpreted(HostileCase.Model model) throws Exception {
+    report("interpreter", model, () -> call(model, "interpreter"));
+    return report("jvm", model, () -> call(model, "jvm"));
   }
 
   private void compiled(HostileCase.Model model) throws Exception {
