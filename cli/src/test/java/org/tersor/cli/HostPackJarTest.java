@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.zip.ZipFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -42,7 +43,7 @@ class HostPackJarTest {
     Tensor x = Tensor.zeros(DType.STRING, 3);
     System.arraycopy(new String[] {"abc.d", "abc.", "ABC"}, 0, x.strings(), 0, 3);
 
-    Tensor y = JarArtifact.open(jar, 1).run(Map.of("x", x)).get("y");
+    Tensor y = Objects.requireNonNull(JarArtifact.open(jar, 1).run(Map.of("x", x)).get("y"));
 
     assertArrayEquals(new byte[] {1, 0, 0}, y.bytes());
     assertEquals(List.of("META-INF/licenses/re2j.txt"), licenses(jar));

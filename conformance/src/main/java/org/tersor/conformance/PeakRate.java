@@ -34,8 +34,19 @@ public record PeakRate(OptionalDouble floats, OptionalDouble byteProducts) {
   public static final PeakRate UNKNOWN =
       new PeakRate(OptionalDouble.empty(), OptionalDouble.empty());
 
-  private static final long TURNS = 1 << 16;
-  private static final double SECONDS = .6;
+  private static final long TURNS = 1 << 14;
+
+  /**
+   * For so long, and so many runs, none was clearly faster than those before. Bytecode is
+   * interpreted first, which takes a second a run, so a fixed time would measure the interpreter on
+   * a busy machine.
+   */
+  private static final long STEADY_NANOS = 800_000_000L;
+
+  private static final int STEADY_RUNS = 50;
+
+  private static final long MOST_NANOS = 20_000_000_000L;
+  private static final double CLEARLY = .98;
 
   /** Measures on as many threads as the options say. */
   public static PeakRate measure(Backend.OfProgram backend, Target target, int threads) {
@@ -90,10 +101,20 @@ public record PeakRate(OptionalDouble floats, OptionalDouble byteProducts) {
     Map<String, Tensor> inputs = Map.of("x", Tensor.zeros(dtype, operands.constValue()));
     Map<String, Tensor> outputs = executable.run(inputs);
     long best = Long.MAX_VALUE;
-    for (long end = System.nanoTime() + (long) (SECONDS * 1e9); System.nanoTime() < end; ) {
-      long start = System.nanoTime();
+    long begin = System.nanoTime();
+    long improved = begin;
+    int same = 0;
+    for (long now = begin;
+        (now - improved < STEADY_NANOS || same < STEADY_RUNS) && now - begin < MOST_NANOS; ) {
       executable.run(inputs, outputs);
-      best = Math.min(best, System.nanoTime() - start);
+      long end = System.nanoTime();
+      same++;
+      if (end - now < CLEARLY * best) {
+        improved = end;
+        same = 0;
+      }
+      best = Math.min(best, end - now);
+      now = end;
     }
     return LoopWork.of(function, List.of()).operations() / (best / 1e9);
   }

@@ -73,7 +73,7 @@ final class KnownShapes {
         new Known(
             "last-window-in-the-padding",
             Set.of(Kind.REFERENCE_REFUSES),
-            List.of("AveragePool", "LpPool"),
+            List.of("AveragePool", "LpPool", "MaxPool"),
             "ceil_mode=1 with a last window that starts beyond the input: ONNX Runtime leaves it out, as"
                 + " Tersor does, but infers a shape with it, which what reads the result does not fit.",
             "Operators.md, MaxPool and AveragePool (version 22): windows that would start"
@@ -133,6 +133,7 @@ final class KnownShapes {
                 "FusedConv",
                 "QLinearMatMul",
                 "ConvInteger",
+                "ConvTranspose",
                 "QAttention",
                 "LSTM",
                 "GRU",

@@ -241,6 +241,20 @@ final class KnownValues {
                 + " 0.",
             e -> e.each(i -> Double.isNaN(e.ours().getDouble(i)) && e.theirs().getDouble(i) == 0)),
         new Known(
+            "means-of-padding",
+            Kind.VALUES,
+            List.of("AveragePool"),
+            "Windows whose elements all lie in the padding, which is not counted: NaN in Tersor, 0 in ONNX"
+                + " Runtime.",
+            "Operators.md, AveragePool, count_include_pad: with 0 the pad is excluded from the mean, which is"
+                + " then one over an empty set; the specification's reference code gives NaN.",
+            e ->
+                e.number("count_include_pad", 0) == 0
+                    && e.each(
+                        i -> Double.isNaN(e.ours().getDouble(i)) && e.theirs().getDouble(i) == 0)
+                    && IntStream.range(0, e.in(0).size())
+                        .noneMatch(i -> Double.isNaN(e.in(0).getDouble(i)))),
+        new Known(
             "ties-of-states",
             Kind.VALUES,
             List.of("DynamicQuantizeLSTM"),
