@@ -7,7 +7,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
@@ -29,14 +31,14 @@ class HostileOperatorsTest {
   void everyCaseEndsInADiagnosticOrAValue() throws IOException, InterruptedException {
     boolean compiles = Compiler.standard().registry().backend("native").unavailable().isEmpty();
     org.junit.jupiter.api.Assumptions.assumeTrue(compiles, "no C compiler");
-    List<Process> processes = new ArrayList<>();
+    Map<HostileCase.Form, Process> processes = new EnumMap<>(HostileCase.Form.class);
     for (HostileCase.Form form : HostileCase.Form.values()) {
-      processes.add(start(form));
+      processes.put(form, start(form));
     }
     StringBuilder output = new StringBuilder();
-    for (HostileCase.Form form : HostileCase.Form.values()) {
-      processes.get(form.ordinal()).waitFor();
-      output.append(Files.readString(folder.resolve(form.name()).resolve("said.txt")));
+    for (Map.Entry<HostileCase.Form, Process> each : processes.entrySet()) {
+      each.getValue().waitFor();
+      output.append(Files.readString(folder.resolve(each.getKey().name()).resolve("said.txt")));
     }
     List<String> bad = new ArrayList<>();
     Set<String> backends = new TreeSet<>();
