@@ -86,6 +86,20 @@ final class KnownConversions {
                     && e.type() != DType.STRING
                     && e.each(i -> e.in(0).getDouble(i) < 0)),
         new Known(
+            "exponents-of-nibbles",
+            Kind.VALUES,
+            List.of("Cast", "CastLike"),
+            "An integer of 4 bits that becomes float8e8m0: ONNX Runtime gives the least number for some.",
+            "Operators.md, Cast, round_mode: up by default, to the next power of two.",
+            e ->
+                e.resultType() == DType.F8E8M0
+                    && e.type().isInteger()
+                    && e.type().bits() == 4
+                    && e.each(i ->
+                        e.theirs().getDouble(i) == 0x1p-127
+                            && e.ours().getDouble(i) >= e.in(0).getDouble(i)
+                            && e.ours().getDouble(i) < 2 * e.in(0).getDouble(i))),
+        new Known(
             "ties-of-small-integers",
             Kind.VALUES,
             List.of("Cast", "CastLike"),

@@ -105,14 +105,16 @@ final class KnownIntegers {
             "Operators.md, Einsum, T: all numeric types; nothing is said of overflow."
                 + " Tersor sums exactly and wraps around. ONNX Runtime does so for sums of"
                 + " products; sums of one operand (ij->i) lose the last places beyond 2^53 and end"
-                + " at the largest integer, as its ReduceSum does.",
+                + " at the largest integer, as its ReduceSum does, before they are multiplied.",
             e ->
                 e.type().isInteger()
-                    && e.each(i ->
-                        Math.abs(e.ours().getDouble(i)) >= 0x1p53
-                            || Math.abs(e.theirs().getDouble(i)) >= 0x1p53
-                            || e.theirs().getLong(i) == e.type().maxValue()
-                            || e.theirs().getLong(i) == e.type().minValue())),
+                    && (IntStream.range(0, e.node().inputs().size())
+                            .anyMatch(k -> overflows(e.in(k)))
+                        || e.each(i ->
+                            Math.abs(e.ours().getDouble(i)) >= 0x1p53
+                                || Math.abs(e.theirs().getDouble(i)) >= 0x1p53
+                                || e.theirs().getLong(i) == e.type().maxValue()
+                                || e.theirs().getLong(i) == e.type().minValue()))),
         new Known(
             "modulus-of-large-integers",
             Kind.VALUES,
@@ -214,6 +216,12 @@ final class KnownIntegers {
         || Evidence.leaves(x.dtype(), e.node().op().type().equals("ReduceProd") ? product : sum)
         // Sums of 64-bit integers in float64 lose their last digits.
         || sum > 0x1p53;
+  }
+
+  /** Whether the magnitudes of all elements, added, have no place in the type. */
+  private static boolean overflows(Tensor x) {
+    return Evidence.leaves(
+        x.dtype(), IntStream.range(0, x.size()).mapToDouble(i -> Math.abs(x.getDouble(i))).sum());
   }
 
   private static boolean holds(Tensor tensor, long value) {

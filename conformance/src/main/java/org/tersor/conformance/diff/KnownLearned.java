@@ -46,6 +46,25 @@ final class KnownLearned {
                             && Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
                                 < 0x1p-15)),
         new Known(
+            "logistic-from-one",
+            Kind.VALUES,
+            List.of(
+                "LinearRegressor",
+                "LinearClassifier",
+                "SVMClassifier",
+                "TreeEnsembleRegressor",
+                "TreeEnsembleClassifier",
+                "TreeEnsemble"),
+            "post_transform=LOGISTIC: results below one half differ by at most 2^-23.",
+            "Operators-ml.md, post_transform: LOGISTIC, with no formula. ONNX Runtime subtracts the function"
+                + " of the magnitude from 1 in float32.",
+            e ->
+                transform(e).equals("LOGISTIC")
+                    && e.each(i ->
+                        e.ours().getDouble(i) < .5
+                            && Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
+                                <= 0x1p-23)),
+        new Known(
             "transforms-in-float",
             Kind.VALUES,
             List.of("TreeEnsemble"),
