@@ -101,6 +101,18 @@ final class Scan extends OpBase implements BodyOperator {
     return c.version() < 9 ? 0 : c.axis(listed(c, "scan_output_axes", i, f.stacks), sliceRank + 1);
   }
 
+  /** Of slices whose rank only data tell, the first axis is the one that is known to be there. */
+  private static int outputAxis(OpContext c, Form f, int i, TensorType slice) {
+    if (slice.isRanked()) {
+      return outputAxis(c, f, i, slice.rank());
+    }
+    if (c.version() >= 9 && listed(c, "scan_output_axes", i, f.stacks) != 0) {
+      throw c.error(
+          "TSR-0303", "the rank of output " + (f.states + i) + " of the body is not known");
+    }
+    return 0;
+  }
+
   private static boolean reverseOutput(OpContext c, Form f, int i) {
     return c.version() >= 9 && listed(c, "scan_output_directions", i, f.stacks) != 0;
   }
@@ -250,9 +262,8 @@ final class Scan extends OpBase implements BodyOperator {
     }
     List<Lowering.Stacked> stacked = new ArrayList<>();
     for (int i = 0; i < f.stacks; i++) {
-      ValueType slice = c.bodyOutput(f.body, f.states + i);
-      stacked.add(
-          new Lowering.Stacked(outputAxis(c, f, i, slice.tensor().rank()), reverseOutput(c, f, i)));
+      TensorType slice = c.bodyOutput(f.body, f.states + i).tensor();
+      stacked.add(new Lowering.Stacked(outputAxis(c, f, i, slice), reverseOutput(c, f, i)));
     }
     return new Lowering.Iterate(
         f.body,

@@ -59,7 +59,8 @@ public final class InlineBranches implements Pass {
     int count = 0;
     for (Node node : graph.nodes()) {
       Optional<Operator> operator = context.operators().find(node.op());
-      if (Graph.bodies(node).isEmpty() || operator.isEmpty()) {
+      // A loop has one, and may be more than can be compiled.
+      if (Graph.bodies(node).size() != 2 || operator.isEmpty()) {
         continue;
       }
       Optional<Tensor> condition = inferred.scope().tensor(node.input(0), 1);
