@@ -1,7 +1,6 @@
 package org.tersor.cli;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -62,22 +61,8 @@ class HostPackJarTest {
     Npy.write(x, input);
     Path output = folder.resolve("out");
 
-    Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-jar",
-                jar.toString(),
-                "run",
-                "--input",
-                "x=" + input,
-                "--output",
-                output.toString())
-            .redirectErrorStream(true)
-            .start();
-    process.getOutputStream().close();
-    String said = new String(process.getInputStream().readAllBytes(), UTF_8);
+    JarKit.run(jar, input, output);
 
-    assertEquals(0, process.waitFor(), said);
     Tensor y = Npy.read(output.resolve("0-y.npy"));
     assertArrayEquals(new long[] {1, WIDTH, 3}, y.shape());
     assertArrayEquals(pixels, y.bytes());

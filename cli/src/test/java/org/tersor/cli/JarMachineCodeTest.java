@@ -9,7 +9,6 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -266,20 +265,7 @@ class JarMachineCodeTest {
     Path input = folder.resolve("x.npy");
     Npy.write(numbers(2, 3, ROWS), input);
     Path output = folder.resolve("results");
-    Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-jar",
-                product.toString(),
-                "run",
-                "--input",
-                "x=" + input,
-                "--output",
-                output.toString())
-            .redirectErrorStream(true)
-            .start();
-    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    assertEquals(0, process.waitFor(), said);
+    String said = JarKit.run(product, input, output);
     assertFalse(said.contains("restricted method"), said);
     try (var files = Files.list(output)) {
       assertArrayEquals(expected(3), Npy.read(files.findFirst().orElseThrow()).floats());

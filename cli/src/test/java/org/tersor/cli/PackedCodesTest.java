@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -15,8 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
-import java.util.jar.JarEntry;
-import java.util.jar.JarFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -34,7 +31,6 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.Quantizer;
-import org.tersor.runtime.CompiledModel;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -123,7 +119,7 @@ class PackedCodesTest {
       Path direct = jar(both.direct, options);
       Path read = jar(both.read, options);
       // Zero points are bytes in the blocks of a format, and codes here.
-      assertTrue(bytes(constants(read)) <= bytes(constants(direct)) + 16, memory);
+      assertTrue(bytes(JarKit.constants(read)) <= bytes(JarKit.constants(direct)) + 16, memory);
       assertTrue(Files.size(read) <= 1.03 * Files.size(direct), memory);
       assertArrayEquals(
           first(JarArtifact.open(direct, 1), x).floats(),
@@ -141,7 +137,7 @@ class PackedCodesTest {
     List<float[]> results = new ArrayList<>();
     for (Graph graph : List.of(both.direct, both.read)) {
       Path file = jar(graph, compile);
-      long bytes = bytes(constants(file));
+      long bytes = bytes(JarKit.constants(file));
       assertTrue(bytes >= codes / 2 && bytes < codes / 2 + 8000, "" + bytes);
       results.add(first(JarArtifact.open(file, 1), x).floats());
     }
@@ -195,11 +191,12 @@ class PackedCodesTest {
     Map<String, Tensor> expected = compiler.executable(graph, "interpreter", compile).run(inputs);
     Path file = jar(graph, compile);
     assertTrue(
-        constants(file).stream().noneMatch(c -> c.size() > 1024 && c.dtype().bits() < Byte.SIZE),
+        JarKit.constants(file).stream()
+            .noneMatch(c -> c.size() > 1024 && c.dtype().bits() < Byte.SIZE),
         "packed");
     assertEquals(
         raw.length,
-        constants(file).stream()
+        JarKit.constants(file).stream()
             .mapToInt(c -> c.dtype() == DType.U8 ? c.size() : 0)
             .max()
             .orElse(0));
@@ -212,19 +209,5 @@ class PackedCodesTest {
         assertEquals(tensor.getDouble(i), found.getDouble(i), output + " " + i);
       }
     });
-  }
-
-  private static List<Tensor> constants(Path file) throws IOException {
-    try (JarFile jar = new JarFile(file.toFile())) {
-      List<JarEntry> entries = jar.stream().toList();
-      try (InputStream model = jar.getInputStream(entry(entries, "model.txt"));
-          InputStream weights = jar.getInputStream(entry(entries, "weights.bin"))) {
-        return CompiledModel.constants(model, weights);
-      }
-    }
-  }
-
-  private static JarEntry entry(List<JarEntry> entries, String name) {
-    return entries.stream().filter(e -> e.getName().endsWith(name)).findFirst().orElseThrow();
   }
 }

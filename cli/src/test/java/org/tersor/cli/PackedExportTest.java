@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -14,8 +13,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
-import java.util.jar.JarEntry;
-import java.util.jar.JarFile;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -44,7 +41,6 @@ import org.tersor.passes.quant.Checksums;
 import org.tersor.passes.quant.QuantPlan;
 import org.tersor.passes.quant.Quantizer;
 import org.tersor.passes.quant.method.WeightMethod;
-import org.tersor.runtime.CompiledModel;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
@@ -274,7 +270,7 @@ class PackedExportTest {
     FormatDef definition = compiler.registry().format(format).definition();
     AffineDecode affine = AffineDecode.of(definition).orElseThrow();
     long[] shape = {160, 200};
-    List<Tensor> constants = constants(jar);
+    List<Tensor> constants = JarKit.constants(jar);
     List<Tensor> buffers = constants.stream().filter(c -> c.dtype() == DType.U8).toList();
     assertEquals(1, buffers.size(), constants.toString());
     assertEquals(
@@ -287,19 +283,5 @@ class PackedExportTest {
                     affine.scales(buffers, shape),
                     affine.zeros(buffers, shape)))),
         decisions.plan().choices());
-  }
-
-  private static List<Tensor> constants(Path file) throws IOException {
-    try (JarFile jar = new JarFile(file.toFile())) {
-      List<JarEntry> entries = jar.stream().toList();
-      try (InputStream model = jar.getInputStream(entry(entries, "model.txt"));
-          InputStream weights = jar.getInputStream(entry(entries, "weights.bin"))) {
-        return CompiledModel.constants(model, weights);
-      }
-    }
-  }
-
-  private static JarEntry entry(List<JarEntry> entries, String name) {
-    return entries.stream().filter(e -> e.getName().endsWith(name)).findFirst().orElseThrow();
   }
 }

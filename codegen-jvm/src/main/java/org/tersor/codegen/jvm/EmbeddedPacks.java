@@ -20,10 +20,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.objectweb.asm.ClassReader;
-import org.objectweb.asm.ClassWriter;
 import org.objectweb.asm.Opcodes;
-import org.objectweb.asm.commons.ClassRemapper;
 import org.objectweb.asm.commons.Remapper;
 import org.tersor.runtime.host.HostPack;
 
@@ -38,100 +35,73 @@ final class EmbeddedPacks {
   private static final String LICENSES = "META-INF/licenses/";
   private static final String CLASS = ".class";
 
-  private final String runtime;
-  private final String newRuntime;
-  private final String newPackages;
-
   /** Bytes by internal name. */
   private final Map<String, byte[]> classes = new TreeMap<>();
 
   /** What each class refers to. */
   private final Map<String, Set<String>> references = new TreeMap<>();
 
+  /** Jars and folders that classes came from. */
   private final Set<String> sources = new TreeSet<>();
 
-  /**
-   * @param runtime path of the runtime's package as it is compiled, with a slash at its end
-   * @param newRuntime path of the runtime's package in the jar
-   * @param newPackages path below which packages move
-   */
-  EmbeddedPacks(String runtime, String newRuntime, String newPackages) {
-    this.runtime = runtime;
-    this.newRuntime = newRuntime;
-    this.newPackages = newPackages;
-  }
+  private EmbeddedPacks() {}
 
-  /** Entries of the jar, by path. */
-  Map<String, byte[]> entries(List<HostPack> packs) throws IOException {
+  /**
+   * Entries of the jar, by path.
+   *
+   * @param model path of the model's package, with a slash at its end
+   */
+  static Map<String, byte[]> entries(List<HostPack> packs, String model) throws IOException {
     Map<String, byte[]> entries = new TreeMap<>();
     if (packs.isEmpty()) {
       return entries;
     }
+    EmbeddedPacks embedded = new EmbeddedPacks();
     for (HostPack pack : packs) {
-      collect(pack.getClass());
+      embedded.collect(pack.getClass());
     }
-    Set<String> moved = movedPackages();
-    Remapper names =
-        new Remapper(Opcodes.ASM9) {
-          @Override
-          public String map(String name) {
-            return renamed(name, moved);
-          }
-        };
-    classes.forEach(
-        (name, bytes) -> entries.put(renamed(name, moved) + CLASS, remapped(bytes, names)));
-    for (String source : sources) {
-      resources(source, moved, entries);
-    }
-    String service = renamed(HostPack.class.getName().replace('.', '/'), moved).replace('/', '.');
+    Relocation relocation = new Relocation(model, embedded.movedPackages());
+    embedded.classes.forEach(
+        (name, bytes) -> entries.put(relocation.path(name) + CLASS, relocation.moved(bytes)));
+    embedded.resources(relocation, entries);
     entries.put(
-        SERVICES + service,
+        SERVICES + className(relocation.path(path(HostPack.class))),
         packs.stream()
-            .map(pack -> renamed(pack.getClass().getName().replace('.', '/'), moved))
-            .map(name -> name.replace('/', '.') + "\n")
+            .map(pack -> className(relocation.path(path(pack.getClass()))) + "\n")
             .sorted()
             .collect(Collectors.joining())
             .getBytes(UTF_8));
     return entries;
   }
 
-  private String renamed(String name, Set<String> moved) {
-    if (name.startsWith(runtime)) {
-      return newRuntime + name.substring(runtime.length());
-    }
-    return moved.contains(folder(name)) ? newPackages + name : name;
+  private static String path(Class<?> type) {
+    return type.getName().replace('.', '/');
   }
 
-  private static String folder(String path) {
-    return path.substring(0, Math.max(0, path.lastIndexOf('/')));
-  }
-
-  private static byte[] remapped(byte[] bytes, Remapper names) {
-    ClassWriter writer = new ClassWriter(0);
-    new ClassReader(bytes).accept(new ClassRemapper(writer, names), 0);
-    return writer.toByteArray();
+  private static String className(String path) {
+    return path.replace('/', '.');
   }
 
   private void collect(Class<?> first) throws IOException {
     ClassLoader loader = first.getClassLoader();
-    Deque<String> open = new ArrayDeque<>(List.of(first.getName().replace('.', '/')));
+    Deque<String> open = new ArrayDeque<>(List.of(path(first)));
     while (!open.isEmpty()) {
       String name = open.removeFirst();
-      if (classes.containsKey(name) || name.startsWith(runtime) || isJava(name)) {
+      if (classes.containsKey(name) || name.startsWith(Relocation.RUNTIME) || isJava(name)) {
         continue;
       }
       URL place = loader.getResource(name + CLASS);
       if (place == null) {
         continue; // an optional part of a library that is not there
       }
+      byte[] bytes;
       try (InputStream in = place.openStream()) {
-        classes.put(name, in.readAllBytes());
+        bytes = in.readAllBytes();
       }
-      sources.add(
-          place
-              .toString()
-              .substring(0, place.toString().length() - name.length() - CLASS.length()));
-      Set<String> found = references(classes.get(name));
+      String url = place.toString();
+      sources.add(url.substring(0, url.length() - name.length() - CLASS.length()));
+      Set<String> found = references(bytes);
+      classes.put(name, bytes);
       references.put(name, found);
       open.addAll(found);
     }
@@ -145,16 +115,17 @@ final class EmbeddedPacks {
 
   private static Set<String> references(byte[] bytes) {
     Set<String> found = new TreeSet<>();
-    Remapper collecting =
-        new Remapper(Opcodes.ASM9) {
-          @Override
-          public String map(String name) {
-            found.add(name);
-            return name;
-          }
-        };
     // Written and dropped: a visitor that writes nothing is not shown the code of methods.
-    var _ = remapped(bytes, collecting);
+    var _ =
+        Relocation.mapped(
+            bytes,
+            new Remapper(Opcodes.ASM9) {
+              @Override
+              public String map(String name) {
+                found.add(name);
+                return name;
+              }
+            });
     return found;
   }
 
@@ -167,37 +138,43 @@ final class EmbeddedPacks {
       for (Map.Entry<String, Set<String>> each : references.entrySet()) {
         boolean moves =
             each.getValue().stream()
-                .anyMatch(name -> name.startsWith(runtime) || moved.contains(folder(name)));
-        grows |= moves && moved.add(folder(each.getKey()));
+                .anyMatch(name ->
+                    name.startsWith(Relocation.RUNTIME) || moved.contains(Relocation.folder(name)));
+        grows |= moves && moved.add(Relocation.folder(each.getKey()));
       }
     }
     return moved;
   }
 
-  /** What is no class, with the texts of licenses, which go where the code goes. */
-  private void resources(String source, Set<String> moved, Map<String, byte[]> entries)
-      throws IOException {
-    try {
-      if (!source.startsWith("jar:")) {
-        copy(Path.of(new URI(source)), moved, entries);
-        return;
+  /** Files beside the classes, with the texts of licenses, which go where the code goes. */
+  private void resources(Relocation relocation, Map<String, byte[]> entries) throws IOException {
+    Set<String> folders =
+        classes.keySet().stream().map(Relocation::folder).collect(Collectors.toSet());
+    for (String source : sources) {
+      try {
+        if (source.startsWith("jar:")) {
+          String jar = source.substring("jar:".length(), source.lastIndexOf('!'));
+          try (FileSystem zip = FileSystems.newFileSystem(Path.of(new URI(jar)))) {
+            copy(zip.getPath("/"), folders, relocation, entries);
+          }
+        } else {
+          copy(Path.of(new URI(source)), folders, relocation, entries);
+        }
+      } catch (URISyntaxException e) {
+        throw new IOException(e);
       }
-      URI jar = new URI(source.substring(0, source.lastIndexOf('!')));
-      try (FileSystem zip = FileSystems.newFileSystem(jar, Map.of())) {
-        copy(zip.getPath("/"), moved, entries);
-      }
-    } catch (URISyntaxException e) {
-      throw new IOException(e);
     }
   }
 
-  private void copy(Path root, Set<String> moved, Map<String, byte[]> entries) throws IOException {
+  private static void copy(
+      Path root, Set<String> folders, Relocation relocation, Map<String, byte[]> entries)
+      throws IOException {
     try (Stream<Path> files = Files.walk(root)) {
       for (Path file : files.filter(Files::isRegularFile).sorted().toList()) {
         String path = root.relativize(file).toString().replace('\\', '/');
-        boolean isCarried = path.startsWith(LICENSES) || !path.startsWith("META-INF/");
+        boolean isCarried = path.startsWith(LICENSES) || folders.contains(Relocation.folder(path));
         if (isCarried && !path.endsWith(CLASS)) {
-          entries.put(renamed(path, moved), Files.readAllBytes(file));
+          entries.put(relocation.path(path), Files.readAllBytes(file));
         }
       }
     }

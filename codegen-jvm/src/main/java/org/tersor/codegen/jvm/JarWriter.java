@@ -19,17 +19,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
-import org.objectweb.asm.ClassReader;
-import org.objectweb.asm.ClassWriter;
-import org.objectweb.asm.Opcodes;
-import org.objectweb.asm.commons.ClassRemapper;
-import org.objectweb.asm.commons.Remapper;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.spi.Backend;
@@ -49,7 +45,6 @@ import org.tersor.runtime.WholeFile;
  * that two models of two builds live in one application. Equal inputs give equal bytes.
  */
 final class JarWriter {
-  private static final String RUNTIME = "org/tersor/runtime/";
   private static final LocalDateTime TIME = LocalDateTime.of(1980, 1, 1, 0, 0);
 
   private final List<ModelProgram> models;
@@ -57,6 +52,7 @@ final class JarWriter {
   private final String packagePath;
   private final String className;
   private final boolean embedRuntime;
+  private final Relocation relocation;
   private final Map<String, byte[]> entries = new TreeMap<>();
 
   /**
@@ -76,6 +72,7 @@ final class JarWriter {
     this.packagePath = packageName.replace('.', '/') + "/";
     this.className = className;
     this.embedRuntime = embedRuntime;
+    this.relocation = new Relocation(packagePath, Set.of());
   }
 
   void write(Path file) {
@@ -149,9 +146,7 @@ final class JarWriter {
                   .emit()));
       if (embedRuntime) {
         runtimeClasses();
-        String embedded = packagePath + "runtime/";
-        entries.putAll(
-            new EmbeddedPacks(RUNTIME, embedded, packagePath + "host/").entries(model.hostPacks()));
+        entries.putAll(EmbeddedPacks.entries(model.hostPacks(), packagePath));
       }
       save(file, constants);
     } catch (IOException e) {
@@ -212,24 +207,7 @@ final class JarWriter {
   }
 
   private byte[] relocate(byte[] bytes) {
-    if (!embedRuntime) {
-      return bytes;
-    }
-    ClassReader reader = new ClassReader(bytes);
-    ClassWriter writer = new ClassWriter(0);
-    reader.accept(
-        new ClassRemapper(
-            writer,
-            new Remapper(Opcodes.ASM9) {
-              @Override
-              public String map(String internalName) {
-                return internalName.startsWith(RUNTIME)
-                    ? packagePath + "runtime/" + internalName.substring(RUNTIME.length())
-                    : internalName;
-              }
-            }),
-        0);
-    return writer.toByteArray();
+    return embedRuntime ? relocation.moved(bytes) : bytes;
   }
 
   private void runtimeClasses() throws IOException {
@@ -238,7 +216,7 @@ final class JarWriter {
         if (in == null) {
           throw new IOException("class " + name + " of the runtime is missing");
         }
-        entries.put(packagePath + "runtime/" + name, relocate(in.readAllBytes()));
+        entries.put(relocation.path(Relocation.RUNTIME + name), relocate(in.readAllBytes()));
       }
     }
   }
@@ -251,7 +229,7 @@ final class JarWriter {
       throw new IOException(e);
     }
     if (Files.isDirectory(source)) {
-      Path root = source.resolve(RUNTIME);
+      Path root = source.resolve(Relocation.RUNTIME);
       try (Stream<Path> files = Files.walk(root)) {
         return files
             .filter(Files::isRegularFile)
@@ -264,8 +242,8 @@ final class JarWriter {
     try (java.util.zip.ZipFile jar = new java.util.zip.ZipFile(source.toFile())) {
       return jar.stream()
           .map(ZipEntry::getName)
-          .filter(n -> n.startsWith(RUNTIME))
-          .map(n -> n.substring(RUNTIME.length()))
+          .filter(n -> n.startsWith(Relocation.RUNTIME))
+          .map(n -> n.substring(Relocation.RUNTIME.length()))
           .filter(JarWriter::isRuntimeClass)
           .sorted()
           .toList();

@@ -3,6 +3,7 @@ package org.tersor.conformance.diff;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tersor.conformance.diff.Finding.Kind;
 import org.tersor.conformance.diff.KnownDifferences.Known;
 import org.tersor.runtime.DType;
@@ -108,8 +109,7 @@ final class KnownIntegers {
                 + " at the largest integer, as its ReduceSum does, before they are multiplied.",
             e ->
                 e.type().isInteger()
-                    && (IntStream.range(0, e.node().inputs().size())
-                            .anyMatch(k -> overflows(e.in(k)))
+                    && (sumsAloneOverflow(e)
                         || e.each(i ->
                             Math.abs(e.ours().getDouble(i)) >= 0x1p53
                                 || Math.abs(e.theirs().getDouble(i)) >= 0x1p53
@@ -216,6 +216,26 @@ final class KnownIntegers {
         || Evidence.leaves(x.dtype(), e.node().op().type().equals("ReduceProd") ? product : sum)
         // Sums of 64-bit integers in float64 lose their last digits.
         || sum > 0x1p53;
+  }
+
+  /**
+   * Whether an operand whose sum over an index of its own may not fit is summed before products.
+   */
+  private static boolean sumsAloneOverflow(Evidence e) {
+    String[] sides = e.word("equation", "").replace(" ", "").split("->", -1);
+    if (sides.length != 2) {
+      return false;
+    }
+    String[] terms = sides[0].split(",", -1);
+    return IntStream.range(0, terms.length)
+        .anyMatch(k ->
+            overflows(e.in(k))
+                && terms[k]
+                    .chars()
+                    .filter(Character::isLetter)
+                    .anyMatch(letter ->
+                        sides[1].indexOf(letter) < 0
+                            && Stream.of(terms).filter(t -> t.indexOf(letter) >= 0).count() == 1));
   }
 
   /** Whether the magnitudes of all elements, added, have no place in the type. */

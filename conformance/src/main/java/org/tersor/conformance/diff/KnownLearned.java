@@ -36,15 +36,10 @@ final class KnownLearned {
                 "SVMClassifier",
                 "TreeEnsembleRegressor",
                 "TreeEnsemble"),
-            "post_transform=PROBIT: results below 1 differ by less than 2^-15.",
+            "post_transform=PROBIT: results below 1 differ by at most 2^-15.",
             "Operators-ml.md, post_transform: PROBIT, with no formula. Both take one approximation of the"
                 + " inverse error function, which subtracts numbers near 10: in float32 in ONNX Runtime.",
-            e ->
-                transform(e).equals("PROBIT")
-                    && e.each(i ->
-                        Math.abs(e.ours().getDouble(i)) < 1
-                            && Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
-                                < 0x1p-15)),
+            e -> transform(e).equals("PROBIT") && areClose(e, 1, 0x1p-15)),
         new Known(
             "logistic-from-one",
             Kind.VALUES,
@@ -58,12 +53,7 @@ final class KnownLearned {
             "post_transform=LOGISTIC: results below one half differ by at most 2^-23.",
             "Operators-ml.md, post_transform: LOGISTIC, with no formula. ONNX Runtime subtracts the function"
                 + " of the magnitude from 1 in float32.",
-            e ->
-                transform(e).equals("LOGISTIC")
-                    && e.each(i ->
-                        e.ours().getDouble(i) < .5
-                            && Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
-                                <= 0x1p-23)),
+            e -> transform(e).equals("LOGISTIC") && areClose(e, .5, 0x1p-23)),
         new Known(
             "transforms-in-float",
             Kind.VALUES,
@@ -167,6 +157,13 @@ final class KnownLearned {
                 e.each(i ->
                     isUnequalToMissing(
                         e, i / (e.ours().size() / Math.max(1, (int) e.ours().shape()[0]))))));
+  }
+
+  /** Whether results that differ are small, and differ by at most so much. */
+  private static boolean areClose(Evidence e, double below, double most) {
+    return e.each(i ->
+        Math.abs(e.ours().getDouble(i)) < below
+            && Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i)) <= most);
   }
 
   private static double near(Evidence e) {
