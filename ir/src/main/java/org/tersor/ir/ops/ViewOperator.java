@@ -61,6 +61,8 @@ final class ViewOperator extends OpBase implements Differentiable {
           for (int i = axes.length - 1; i >= 0; i--) {
             kept.remove((int) axes[i]);
           }
+          // Constants that were folded since then may have told it.
+          kept.removeIf(dim -> dim.isConst(1));
           kept.forEach(dim -> demandNotOne(c, dim));
           return Optional.of(kept);
         });
