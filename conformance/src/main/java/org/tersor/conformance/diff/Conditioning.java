@@ -64,6 +64,11 @@ final class Conditioning {
     /** Any part. */
     double any();
 
+    /** Those of an operator with so many before it on the longest way from an input. */
+    default Moves at(int depth) {
+      return this;
+    }
+
     static Moves random(SeededRandom random) {
       return new Moves() {
         @Override
@@ -80,17 +85,29 @@ final class Conditioning {
     }
 
     static Moves all(double part) {
-      return new Moves() {
-        @Override
-        public double large() {
-          return part;
-        }
+      return new Fixed(part, false);
+    }
 
-        @Override
-        public double any() {
-          return part;
-        }
-      };
+    /** An operator's against those of its operands. */
+    static Moves inTurn(double part) {
+      return new Fixed(part, true);
+    }
+  }
+
+  private record Fixed(double part, boolean turns) implements Moves {
+    @Override
+    public double large() {
+      return part;
+    }
+
+    @Override
+    public double any() {
+      return part;
+    }
+
+    @Override
+    public Moves at(int depth) {
+      return turns && depth % 2 != 0 ? Moves.all(-part) : this;
     }
   }
 
@@ -113,9 +130,12 @@ final class Conditioning {
     for (int run = 0; run < RANDOM_RUNS; run++) {
       runs.add(Moves.random(random.split()));
     }
-    // Random moves of an operator and of its operand may cancel in every run; these do not.
-    runs.add(Moves.all(.75));
-    runs.add(Moves.all(-.75));
+    // Random moves of an operator and of its operand may cancel in every run. These do not where
+    // the function rises, and those in turn do not where it falls.
+    for (double part : new double[] {.75, -.75}) {
+      runs.add(Moves.all(part));
+      runs.add(Moves.inTurn(part));
+    }
     for (Moves run : runs) {
       Map<Value, Tensor> moved = run(given, Optional.of(run));
       for (Map.Entry<Value, Tensor> entry : exact.entrySet()) {
@@ -184,7 +204,16 @@ final class Conditioning {
     for (Map.Entry<Value, Constant> constant : graph.constants().entrySet()) {
       values.put(constant.getKey(), constant.getValue().load());
     }
+    Map<Value, Integer> depths = new HashMap<>();
     for (Node node : graph.nodes()) {
+      int depth =
+          1
+              + Graph.usedValues(node).stream()
+                  .mapToInt(used -> depths.getOrDefault(used, 0))
+                  .max()
+                  .orElse(0);
+      node.outputs().forEach(output -> depths.put(output, depth));
+      Optional<Moves> here = moves.map(all -> all.at(depth));
       Operator operator = operators.get(node);
       Tolerance tolerance = operator.schema().tolerance();
       List<Optional<Tensor>> inputs = new ArrayList<>();
@@ -192,8 +221,8 @@ final class Conditioning {
         inputs.add(Optional.ofNullable(values.get(input)));
       }
       List<Tensor> results = eval(node, inputs);
-      if (moves.isPresent() && tolerance != Tolerance.EXACT) {
-        Moves own = moves.get();
+      if (here.isPresent() && tolerance != Tolerance.EXACT) {
+        Moves own = here.get();
         if (results.stream().anyMatch(t -> !t.dtype().isFloat())) {
           // What it rounds inside decides about integers.
           results =
@@ -208,7 +237,7 @@ final class Conditioning {
         Tensor result = results.get(i);
         values.put(
             node.output(i),
-            moves.isPresent() ? moved(result, tolerance, floor, moves.get()) : result);
+            here.isPresent() ? moved(result, tolerance, floor, here.get()) : result);
       }
     }
     return values;

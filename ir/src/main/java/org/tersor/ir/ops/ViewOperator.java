@@ -133,6 +133,8 @@ final class ViewOperator extends OpBase implements Differentiable {
       return c.in(0).isRanked() ? Optional.of(runtimeShape(c, wanted.get())) : wanted;
     }
     List<DimExpr> dims = new ArrayList<>(wanted.get());
+    // Copied dimensions stand on both sides, so that one of 0 does not hide what -1 stands for.
+    Set<Integer> copied = new TreeSet<>();
     int free = -1;
     for (int d = 0; d < dims.size(); d++) {
       if (dims.get(d).isConst(-1)) {
@@ -154,6 +156,7 @@ final class ViewOperator extends OpBase implements Differentiable {
                   + c.rank(0));
         } else {
           dims.set(d, c.dims(0).get(d));
+          copied.add(d);
         }
       }
     }
@@ -162,7 +165,7 @@ final class ViewOperator extends OpBase implements Differentiable {
       dims.set(
           free,
           c.in(0).isRanked()
-              ? rest(c, c.in(0).elements(), DimExpr.product(dims))
+              ? rest(c, productWithout(copied, c.dims(0)), productWithout(copied, dims))
               : unknown(c, free));
     } else if (c.in(0).isStatic()
         && dims.stream().allMatch(DimExpr::isConst)
@@ -175,19 +178,31 @@ final class ViewOperator extends OpBase implements Differentiable {
   /** Where elements of the shape may turn out to be 0 or -1. */
   private static List<DimExpr> runtimeShape(OpContext c, List<DimExpr> wanted) {
     List<DimExpr> dims = new ArrayList<>();
+    // Without the copied dimensions, of which there may be none.
+    DimExpr elements = DimExpr.ONE;
     DimExpr others = DimExpr.ONE;
-    for (int d = 0; d < wanted.size(); d++) {
-      DimExpr dim = wanted.get(d);
-      if (c.intAttr("allowzero", 0) == 0 && d < c.rank(0)) {
-        DimExpr isZero = ElementSymbols.isEqual(dim, DimExpr.ZERO);
-        dim = dim.isConst() && !dim.isConst(0) ? dim : dim.plus(isZero.times(c.dims(0).get(d)));
+    for (int d = 0; d < Math.max(wanted.size(), c.rank(0)); d++) {
+      DimExpr old = d < c.rank(0) ? c.dims(0).get(d) : DimExpr.ONE;
+      if (d >= wanted.size()) {
+        elements = elements.times(old);
+        continue;
       }
-      dim = c.abbreviate("copied" + d, dim);
-      dims.add(dim);
-      DimExpr factor = ElementSymbols.select(ElementSymbols.isNegative(dim), DimExpr.ONE, dim);
-      others = others.times(c.abbreviate("factor" + d, factor));
+      DimExpr dim = wanted.get(d);
+      DimExpr kept = old;
+      DimExpr factor = dim;
+      if (c.intAttr("allowzero", 0) == 0 && d < c.rank(0) && (!dim.isConst() || dim.isConst(0))) {
+        DimExpr isZero = ElementSymbols.isEqual(dim, DimExpr.ZERO);
+        kept = ElementSymbols.select(isZero, DimExpr.ONE, old);
+        factor = dim.plus(isZero);
+        dim = dim.plus(isZero.times(old));
+      }
+      dims.add(c.abbreviate("copied" + d, dim));
+      elements = elements.times(c.abbreviate("kept" + d, kept));
+      DimExpr own =
+          ElementSymbols.select(ElementSymbols.isNegative(factor), DimExpr.ONE, factor);
+      others = others.times(c.abbreviate("factor" + d, own));
     }
-    DimExpr free = c.abbreviate("free", c.in(0).elements().floorDiv(others.max(DimExpr.ONE)));
+    DimExpr free = c.abbreviate("free", elements.floorDiv(others.max(DimExpr.ONE)));
     for (int d = 0; d < dims.size(); d++) {
       DimExpr dim = dims.get(d);
       if (!dim.isConst() || dim.constValue() < 0) {
@@ -196,6 +211,12 @@ final class ViewOperator extends OpBase implements Differentiable {
       }
     }
     return dims;
+  }
+
+  private static DimExpr productWithout(Set<Integer> axes, List<DimExpr> dims) {
+    List<DimExpr> others = new ArrayList<>(dims);
+    axes.forEach(axis -> others.set(axis, DimExpr.ONE));
+    return DimExpr.product(others);
   }
 
   private static DimExpr rest(OpContext c, DimExpr elements, DimExpr others) {
