@@ -130,6 +130,7 @@ public record Comparison(
     long differing = 0;
     long outside = 0;
     int worst = -1;
+    double mostBeyond = 0;
     for (int i = 0; i < e.length; i++) {
       if (a[i] == e[i] || (Double.isNaN(a[i]) && Double.isNaN(e[i]))) {
         if (Double.isFinite(e[i])) {
@@ -145,14 +146,16 @@ public record Comparison(
       if (Math.abs(e[i]) >= 1e-3 * largest && e[i] != 0) {
         maxRel = Math.max(maxRel, difference / Math.abs(e[i]));
       }
-      if (difference > maxAbs) {
-        maxAbs = difference;
-        worst = i;
-      }
+      maxAbs = Math.max(maxAbs, difference);
       dot += a[i] * e[i];
       aa += a[i] * a[i];
       ee += e[i] * e[i];
-      outside += inside(rule, difference, e[i]) ? 0 : 1;
+      double beyond = beyond(rule, difference, e[i]);
+      outside += beyond > 0 ? 1 : 0;
+      if (beyond > mostBeyond) {
+        mostBeyond = beyond;
+        worst = i;
+      }
     }
     double cosine =
         aa == 0 && ee == 0
@@ -177,17 +180,16 @@ public record Comparison(
         name, expected.dtype(), expected.shape(), maxAbs, maxRel, cosine, differing, passed, note);
   }
 
-  private static boolean inside(Rule rule, double difference, double expected) {
-    if (!Double.isFinite(difference)) {
-      return rule
-          instanceof
-          Rule.Half; // judged as a whole; an infinite bound must not let an infinity pass
+  /** How far a difference is outside of what the rule allows; 0 or less if it is inside. */
+  private static double beyond(Rule rule, double difference, double expected) {
+    if (!Double.isFinite(difference) && !(rule instanceof Rule.Half)) {
+      return Double.POSITIVE_INFINITY; // an infinite bound must not let an infinity pass
     }
     return switch (rule) {
-      case Rule.Close close -> difference <= close.atol() + close.rtol() * Math.abs(expected);
-      case Rule.Exact _ -> false;
-      case Rule.Steps steps -> difference <= steps.max() * steps.step() * (1 + 1e-4);
-      case Rule.Half _ -> true;
+      case Rule.Close close -> difference - (close.atol() + close.rtol() * Math.abs(expected));
+      case Rule.Exact _ -> difference;
+      case Rule.Steps steps -> difference - steps.max() * steps.step() * (1 + 1e-4);
+      case Rule.Half _ -> 0; // judged as a whole
     };
   }
 

@@ -23,6 +23,14 @@ class ComparisonTest {
   }
 
   @Test
+  void theWorstIsOneThatIsOutside() {
+    // 15 is off by more, but within a thousandth of it.
+    String note = compare(Comparison.SUITE, new float[] {15.01f, 3e-7f, 2e-7f}, 15, 0, 0).note();
+    assertTrue(note.startsWith("2 of 3 values"), note);
+    assertTrue(note.contains("element 1,"), note);
+  }
+
+  @Test
   void specialValues() {
     float nan = Float.NaN;
     float inf = Float.POSITIVE_INFINITY;

@@ -198,8 +198,7 @@ final class ViewOperator extends OpBase implements Differentiable {
       }
       dims.add(c.abbreviate("copied" + d, dim));
       elements = elements.times(c.abbreviate("kept" + d, kept));
-      DimExpr own =
-          ElementSymbols.select(ElementSymbols.isNegative(factor), DimExpr.ONE, factor);
+      DimExpr own = ElementSymbols.select(ElementSymbols.isNegative(factor), DimExpr.ONE, factor);
       others = others.times(c.abbreviate("factor" + d, own));
     }
     DimExpr free = c.abbreviate("free", elements.floorDiv(others.max(DimExpr.ONE)));
