@@ -231,12 +231,15 @@ final class JarArtifact implements Executable {
   }
 
   @Override
-  public Optional<StateMemory> stateMemory(List<State> growing) {
+  public Optional<StateMemory> stateMemory(List<State> growing, Map<String, Long> dims) {
     List<Object> states = growing.stream().map(state -> cross(() -> foreign(state))).toList();
     Optional<?> memory =
         cross(() ->
             (Optional<?>)
-                model.getClass().getMethod("stateMemory", List.class).invoke(model, states));
+                model
+                    .getClass()
+                    .getMethod("stateMemory", List.class, Map.class)
+                    .invoke(model, states, dims));
     return memory.map(States::new);
   }
 

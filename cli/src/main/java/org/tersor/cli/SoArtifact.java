@@ -221,9 +221,9 @@ final class SoArtifact implements Executable {
   }
 
   @Override
-  public Optional<StateMemory> stateMemory(List<State> growing) {
+  public Optional<StateMemory> stateMemory(List<State> growing, Map<String, Long> dims) {
     Memory memory = new Memory();
-    return NativeStates.of(inputs, outputs, growing, memory.ports, memory::call);
+    return NativeStates.of(inputs, outputs, growing, dims, memory.ports, memory::call);
   }
 
   /** What the caller of the library owns in one call at a time. */

@@ -205,7 +205,7 @@ class GrowingStatesTest {
     Executable model = artifact(graph(), suffix, machineCode, true);
     assertTrue(copying.states().stream().allMatch(state -> state.growth().isEmpty()));
     assertTrue(model.states().stream().allMatch(state -> state.growth().isPresent()));
-    assertEquals(keeps, model.stateMemory(model.states()).isPresent());
+    assertEquals(keeps, model.stateMemory(model.states(), Map.of()).isPresent());
     List<float[]> copied = stream(copying);
     same(copied, stream(model));
     same(copied, stream(new LimitedExecutable(model, RunLimits.standard())));
@@ -233,7 +233,7 @@ class GrowingStatesTest {
     assertEquals("TSR-0716", full.code());
   }
 
-  /** States whose size another dimension decides are tensors, and the results the same. */
+  /** Where another dimension decides a state's size, too, the stream says what it is. */
   @ParameterizedTest
   @ValueSource(strings = {"jvm", "native", "jar", "so"})
   void aSymbolBesideTheCapacity(String how) throws IOException {
@@ -247,6 +247,16 @@ class GrowingStatesTest {
               ? artifact(graph, how, true, inPlace)
               : compiler.executable(graph, how, options("", 1, inPlace));
       both.add(stream(model));
+      if (inPlace && !how.equals("jvm")) {
+        assertTrue(model.stateMemory(model.states(), Map.of()).isEmpty());
+        assertTrue(model.stateMemory(model.states(), Map.of("batch", 2L)).isPresent());
+        Session session = new Session(model, model.states(), Map.of("batch", 2L));
+        TersorException other =
+            assertThrows(
+                TersorException.class,
+                () -> session.run(Map.of("x", random(new Random(1), 3, 1, 8))));
+        assertEquals("TSR-0704", other.code());
+      }
     }
     same(both.get(0), both.get(1));
   }

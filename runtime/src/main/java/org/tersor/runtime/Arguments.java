@@ -2,6 +2,7 @@ package org.tersor.runtime;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -212,6 +213,7 @@ public final class Arguments {
   }
 
   /** Copies results into tensors of the caller where there are some, else passes them on. */
+  @SuppressWarnings("ReferenceEquality") // whether it is there already
   public static Tensor deliver(Port port, Tensor result, Optional<Tensor> target) {
     if (target.isEmpty()) {
       return result;
@@ -222,9 +224,22 @@ public final class Arguments {
           "TSR-0704",
           "output '" + port.name() + "' is " + result + "; a tensor " + out + " was given for it");
     }
-    System.arraycopy(
-        result.array(), 0, out.array(), 0, java.lang.reflect.Array.getLength(out.array()));
+    if (result.array() != out.array()) {
+      System.arraycopy(
+          result.array(), 0, out.array(), 0, java.lang.reflect.Array.getLength(out.array()));
+    }
     return out;
+  }
+
+  /** Whether tensors have the array of another. */
+  @SuppressWarnings("ReferenceEquality")
+  static boolean isAmong(Tensor tensor, Collection<Tensor> tensors) {
+    for (Tensor other : tensors) {
+      if (other.array() == tensor.array()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static Optional<String> symbol(DimExpr dim) {

@@ -11,7 +11,7 @@ import java.util.Optional;
  */
 public enum ArtifactInterface {
   /** Main attribute {@link #NAME} of a jar's manifest. */
-  JAR(2),
+  JAR(3),
   /** Field {@code interface} of what a library's describe function says. */
   LIBRARY(2);
 

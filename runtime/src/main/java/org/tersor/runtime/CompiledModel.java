@@ -274,8 +274,8 @@ public abstract class CompiledModel implements Executable {
   }
 
   @Override
-  public final Optional<StateMemory> stateMemory(List<State> growing) {
-    return executable.stateMemory(growing);
+  public final Optional<StateMemory> stateMemory(List<State> growing, Map<String, Long> dims) {
+    return executable.stateMemory(growing, dims);
   }
 
   @Override

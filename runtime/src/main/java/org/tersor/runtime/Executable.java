@@ -74,8 +74,10 @@ public interface Executable {
    * are.
    *
    * @param growing states with a capacity
+   * @param dims values of symbols in their shapes, the same in all calls of the stream; may hold
+   *     others
    */
-  default Optional<StateMemory> stateMemory(List<State> growing) {
+  default Optional<StateMemory> stateMemory(List<State> growing, Map<String, Long> dims) {
     return Optional.empty();
   }
 

@@ -28,8 +28,8 @@ public record LimitedExecutable(Executable model, RunLimits limits) implements E
   }
 
   @Override
-  public Optional<StateMemory> stateMemory(List<State> growing) {
-    return model.stateMemory(growing).map(memory -> new LimitedMemory(memory, limits));
+  public Optional<StateMemory> stateMemory(List<State> growing, Map<String, Long> dims) {
+    return model.stateMemory(growing, dims).map(memory -> new LimitedMemory(memory, limits));
   }
 
   private record LimitedMemory(StateMemory memory, RunLimits limits) implements StateMemory {

@@ -101,10 +101,12 @@ public final class ScriptExecutable implements Executable {
   @Override
   public Map<String, Tensor> run(Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
     Map<String, Tensor> results = new LinkedHashMap<>();
-    Map<String, Datum> all = call(inputs);
+    Map<String, Datum> all = Cancellation.within(() -> within(inputs, outputs));
     // A result that is an input's tensor must be read before another result is written there.
     for (Map.Entry<String, Datum> entry : all.entrySet()) {
-      if (entry.getValue() instanceof Tensor result && isTarget(result, outputs)) {
+      if (entry.getValue() instanceof Tensor result
+          && isTarget(result, outputs)
+          && !isArray(result, Optional.ofNullable(outputs.get(entry.getKey())))) {
         Tensor copy = Tensor.zeros(result.dtype(), result.shape());
         System.arraycopy(
             result.array(), 0, copy.array(), 0, result.size() * result.dtype().slots());
@@ -131,12 +133,18 @@ public final class ScriptExecutable implements Executable {
     return outputs.values().stream().anyMatch(target -> target.array() == result.array());
   }
 
-  @Override
-  public Map<String, Datum> call(Map<String, ? extends Datum> given) {
-    return Cancellation.within(() -> within(given));
+  @SuppressWarnings("ReferenceEquality") // whether it is the same array
+  private static boolean isArray(Tensor tensor, Optional<Tensor> other) {
+    return other.isPresent() && tensor.array() == other.get().array();
   }
 
-  private Map<String, Datum> within(Map<String, ? extends Datum> given) {
+  @Override
+  public Map<String, Datum> call(Map<String, ? extends Datum> given) {
+    return Cancellation.within(() -> within(given, Map.of()));
+  }
+
+  private Map<String, Datum> within(
+      Map<String, ? extends Datum> given, Map<String, Tensor> targets) {
     List<Datum> data = Arguments.data(script.inputs(), given);
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     for (int i = 0; i < data.size(); i++) {
@@ -144,7 +152,8 @@ public final class ScriptExecutable implements Executable {
         tensors.put(script.inputs().get(i).name(), data.get(i).tensor("an input"));
       }
     }
-    Frame frame = new Frame(binding.bind(tensors));
+    Map<String, Long> symbols = binding.bind(tensors);
+    Frame frame = new Frame(symbols, new ScriptTargets(script, tensors.values(), targets, symbols));
     List<Datum> results = frame.block(script.main(), data);
     frame.end();
     Map<String, Datum> named = new LinkedHashMap<>();
@@ -159,9 +168,11 @@ public final class ScriptExecutable implements Executable {
     private final @Nullable Datum[] registers = new @Nullable Datum[script.registers().size()];
     private final Map<String, Long> symbols;
     private final Cancellation cancellation = Cancellation.current();
+    private final ScriptTargets targets;
 
-    Frame(Map<String, Long> symbols) {
+    Frame(Map<String, Long> symbols, ScriptTargets targets) {
       this.symbols = new HashMap<>(symbols);
+      this.targets = targets;
       for (int i = 0; i < constants.size(); i++) {
         registers[script.constants().get(i)] = constants.get(i);
       }
@@ -177,7 +188,9 @@ public final class ScriptExecutable implements Executable {
           case Script.Run run -> run(run);
           case Script.Choose choose -> {
             boolean condition = condition(choose.condition(), choose.origin());
-            List<Datum> results = block(condition ? choose.then() : choose.otherwise(), List.of());
+            Script.Block chosen = condition ? choose.then() : choose.otherwise();
+            targets.hand(choose.outputs(), chosen);
+            List<Datum> results = block(chosen, List.of());
             for (int i = 0; i < choose.outputs().size(); i++) {
               put(choose.outputs().get(i), results.get(i));
             }
@@ -278,7 +291,7 @@ public final class ScriptExecutable implements Executable {
       for (int i = 0; i < run.inputs().size(); i++) {
         inputs.put(segment.inputs().get(i).name(), tensor(run.inputs().get(i)));
       }
-      Map<String, Tensor> results = segment.run(inputs, Map.of(), symbols);
+      Map<String, Tensor> results = segment.run(inputs, targets.of(run, segment), symbols);
       for (int i = 0; i < run.outputs().size(); i++) {
         Tensor result = results.get(segment.outputs().get(i).name());
         if (result == null) {

@@ -1,6 +1,7 @@
 package org.tersor.runtime;
 
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -9,9 +10,10 @@ import java.util.Optional;
 
 /**
  * A stream of calls of a model with state: what an output was is an input of the next call. State
- * begins with zeros; where its shape stays the same it is updated in place. A state with a capacity
- * ({@link Executable.Growth}) begins empty, and a call writes its new entries alone. One session is
- * for one thread at a time; any number of sessions share an executable.
+ * begins with zeros; where its shape stays the same two tensors take turns: a call reads one and
+ * writes the other, so nothing is copied, and a call that fails has changed nothing. A state with a
+ * capacity ({@link Executable.Growth}) begins empty, and a call writes its new entries alone. One
+ * session is for one thread at a time; any number of sessions share an executable.
  *
  * <pre>{@code
  * Session session = new Session(executable);
@@ -25,6 +27,9 @@ public final class Session {
   private final List<Executable.State> states;
   private final Map<String, Long> dims;
   private final Map<String, Tensor> values = new LinkedHashMap<>();
+
+  /** By input: what the state was before, into which the next call writes what it becomes. */
+  private final Map<String, Tensor> spares = new LinkedHashMap<>();
 
   /** Entries of growing states, by the input that tells it. */
   private final Map<String, Long> lengths = new LinkedHashMap<>();
@@ -50,7 +55,7 @@ public final class Session {
     StatefulExecutable.check(model, states);
     List<Executable.State> growing =
         states.stream().filter(state -> state.growth().isPresent()).toList();
-    this.memory = growing.isEmpty() ? Optional.empty() : model.stateMemory(growing);
+    this.memory = growing.isEmpty() ? Optional.empty() : model.stateMemory(growing, dims);
     this.binding =
         new Binding(
             model.inputs().stream().filter(port -> !isKept(port.name())).toList(), List.of());
@@ -178,28 +183,42 @@ public final class Session {
     lengths.forEach((name, length) -> all.put(name, Tensor.zeros(port(name).dtype(), length)));
     Map<String, Long> next = next(all);
     Map<String, Tensor> results =
-        new LinkedHashMap<>(memory.isPresent() ? memory.get().run(all) : model.run(all, targets()));
+        new LinkedHashMap<>(
+            memory.isPresent() ? memory.get().run(all) : model.run(all, targets(all.values())));
     for (Executable.State state : states) {
       if (state.growth().isPresent()) {
         results.remove(state.output());
       } else {
-        values.computeIfPresent(
-            state.input(), (input, before) -> results.getOrDefault(state.output(), before));
+        Tensor before = Objects.requireNonNull(values.get(state.input()));
+        values.put(state.input(), results.getOrDefault(state.output(), before));
+        spares.put(state.input(), before);
       }
     }
     lengths.putAll(next);
     return results;
   }
 
-  private Map<String, Tensor> targets() {
+  /** Growing states themselves, and for others what they were before. */
+  private Map<String, Tensor> targets(Collection<Tensor> inputs) {
     Map<String, Tensor> targets = new LinkedHashMap<>();
     for (Executable.Port output : model.outputs()) {
       for (Executable.State state : states) {
         Tensor value = values.get(state.input());
-        if (value != null
-            && state.output().equals(output.name())
-            && (state.growth().isPresent() || keepsShape(value, output))) {
+        if (value == null || !state.output().equals(output.name())) {
+          continue;
+        }
+        if (state.growth().isPresent()) {
           targets.put(output.name(), value);
+        } else if (keepsShape(value, output)) {
+          Tensor spare = spares.get(state.input());
+          // What somebody else has by now, or is of an earlier shape, stays as it is.
+          if (spare == null
+              || !Arrays.equals(spare.shape(), value.shape())
+              || Arguments.isAmong(spare, inputs)
+              || Arguments.isAmong(spare, targets.values())) {
+            spare = Tensor.zeros(value.dtype(), value.shape());
+          }
+          targets.put(output.name(), spare);
         }
       }
     }

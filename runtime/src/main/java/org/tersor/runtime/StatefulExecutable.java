@@ -84,8 +84,8 @@ public record StatefulExecutable(Executable model, List<State> states) implement
   }
 
   @Override
-  public Optional<StateMemory> stateMemory(List<State> growing) {
-    return model.stateMemory(growing);
+  public Optional<StateMemory> stateMemory(List<State> growing, Map<String, Long> dims) {
+    return model.stateMemory(growing, dims);
   }
 
   @Override

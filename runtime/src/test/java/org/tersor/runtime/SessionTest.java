@@ -77,18 +77,30 @@ class SessionTest {
   }
 
   @Test
-  void stateOfOneShapeIsUpdatedInPlace() {
+  void twoTensorsOfAStateOfOneShapeTakeTurns() {
     Session session = new Session(new Sum());
-    Tensor before = of(session.state(), "sum");
-    session.run(x(1, 2));
-    Map<String, Tensor> results = session.run(x(10, 20));
-    assertSame(before, session.state().get("sum"));
-    assertSame(before, results.get("next"));
-    assertArrayEquals(new float[] {11, 22}, before.floats());
+    Tensor first = of(session.state(), "sum");
+    Tensor second = of(session.run(x(1, 2)), "next");
+    assertNotSame(first, second);
+    assertSame(second, session.state().get("sum"));
+    assertArrayEquals(new float[] {0, 0}, first.floats(), "what the call read");
+    assertSame(first, session.run(x(10, 20)).get("next"));
+    assertArrayEquals(new float[] {11, 22}, first.floats());
+    assertSame(second, session.run(x(0, 0)).get("next"));
     session.reset();
-    assertNotSame(before, session.state().get("sum"));
     assertArrayEquals(new float[] {1, 1}, of(session.run(x(1, 1)), "next").floats());
-    session.setState("sum", before);
+  }
+
+  /** A state that is set may be the tensor which the next call would have written. */
+  @Test
+  void aStateThatIsSetIsReadBeforeItIsWritten() {
+    Session session = new Session(new Sum());
+    Tensor first = of(session.run(x(1, 2)), "next");
+    Tensor second = of(session.run(x(10, 20)), "next");
+    session.setState("sum", first);
+    assertArrayEquals(new float[] {2, 3}, of(session.run(x(1, 1)), "next").floats());
+    assertArrayEquals(new float[] {1, 2}, first.floats());
+    session.setState("sum", second);
     assertArrayEquals(new float[] {12, 23}, of(session.run(x(1, 1)), "next").floats());
   }
 

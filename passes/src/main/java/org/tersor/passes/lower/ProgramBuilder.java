@@ -142,7 +142,8 @@ public final class ProgramBuilder {
     List<Value> graphOutputs = lowered.graph().outputs();
     for (int i = 0; i < graphOutputs.size(); i++) {
       Value root = lowered.root(graphOutputs.get(i));
-      boolean state = isState(graphOutputs.get(i)) && !carried.contains(root);
+      boolean state =
+          !carried.contains(root) && StateMemories.areReadLate(lowered, graphOutputs.get(i));
       if (written.contains(root) && !outputOf.containsKey(root) && !state) {
         outputOf.put(root, i);
         copied.add(Value.NONE);

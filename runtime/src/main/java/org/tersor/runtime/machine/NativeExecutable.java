@@ -166,12 +166,13 @@ public final class NativeExecutable implements Executable {
   }
 
   @Override
-  public Optional<StateMemory> stateMemory(List<State> growing) {
+  public Optional<StateMemory> stateMemory(List<State> growing, Map<String, Long> dims) {
     NativeSession session = new NativeSession(code, new long[plan.dims().size()], true);
     return NativeStates.of(
         plan.inputs(),
         plan.outputs(),
         growing,
+        dims,
         session.ports(),
         bound -> {
           plan.check(bound);

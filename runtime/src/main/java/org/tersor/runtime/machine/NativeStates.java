@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.tersor.runtime.Arguments;
 import org.tersor.runtime.Cancellation;
@@ -30,10 +31,14 @@ public final class NativeStates implements StateMemory {
   private final List<Port> given = new ArrayList<>();
   private final List<Port> made = new ArrayList<>();
 
+  /** Values of the symbols in the shapes of states. */
+  private final Map<String, Long> fixed = new TreeMap<>();
+
   /**
-   * Memory for states of one size; empty if a dimension decides the size of one.
+   * Memory for states; empty if a symbol without a value decides the size of one.
    *
    * @param states inputs, and outputs that are written where they are
+   * @param dims values of symbols in their shapes; may hold others
    * @param ports of the calls of this stream alone
    * @param call on that memory, given the values of dimensions
    */
@@ -41,14 +46,16 @@ public final class NativeStates implements StateMemory {
       List<Port> inputs,
       List<Port> outputs,
       List<State> states,
+      Map<String, Long> dims,
       PortMemory ports,
       Consumer<Map<String, Long>> call) {
-    boolean isOfOneSize =
+    boolean hasSize =
         inputs.stream()
             .filter(port -> states.stream().anyMatch(s -> s.input().equals(port.name())))
-            .allMatch(port -> port.shape().stream().allMatch(DimExpr::isConst));
-    return isOfOneSize
-        ? Optional.of(new NativeStates(inputs, outputs, states, ports, call))
+            .allMatch(port ->
+                port.shape().stream().allMatch(dim -> dims.keySet().containsAll(dim.symbols())));
+    return hasSize
+        ? Optional.of(new NativeStates(inputs, outputs, states, dims, ports, call))
         : Optional.empty();
   }
 
@@ -56,6 +63,7 @@ public final class NativeStates implements StateMemory {
       List<Port> inputs,
       List<Port> outputs,
       List<State> states,
+      Map<String, Long> dims,
       PortMemory ports,
       Consumer<Map<String, Long>> call) {
     this.ports = ports;
@@ -63,6 +71,9 @@ public final class NativeStates implements StateMemory {
     for (int i = 0; i < inputs.size(); i++) {
       Port port = inputs.get(i);
       if (states.stream().anyMatch(state -> state.input().equals(port.name()))) {
+        for (DimExpr dim : port.shape()) {
+          dim.symbols().forEach(symbol -> fixed.put(symbol, dims.getOrDefault(symbol, 0L)));
+        }
         long bytes = HeapSegments.of(zeros(port)).byteSize();
         Cancellation.allocate("state '" + port.name() + "'", 0, bytes);
         MemorySegment segment = arena.allocate(Math.max(64, bytes), 64);
@@ -91,15 +102,15 @@ public final class NativeStates implements StateMemory {
     return Objects.requireNonNull(memory.get(input), input);
   }
 
-  private static Tensor zeros(Port port) {
+  private Tensor zeros(Port port) {
     return Tensor.zeros(
-        port.dtype(), port.shape().stream().mapToLong(DimExpr::constValue).toArray());
+        port.dtype(), port.shape().stream().mapToLong(dim -> dim.eval(fixed)).toArray());
   }
 
   @Override
   public Map<String, Tensor> run(Map<String, Tensor> inputs) {
     List<Tensor> tensors = Arguments.named(given, inputs);
-    Map<String, Long> bound = Arguments.bind(given, tensors);
+    Map<String, Long> bound = Arguments.bind(given, tensors, fixed);
     List<Tensor> results = Arguments.outputs(made, Map.of(), bound);
     for (int i = 0; i < tensors.size(); i++) {
       ports.stage(in.get(i), tensors.get(i));
