@@ -67,9 +67,8 @@ final class VersionsDocument {
     Made by `%s`. A number in parentheses counts the nodes of that version in graphs whose results agree. Not compared are versions
     that ONNX Runtime has no kernel for (most before opset 7, all after 27), operators whose results are random, and those that the
     generator does not draw (see `OpSchema.sample`); many of these are in the conformance suite (conformance.md).
-    CastMap and DictVectorizer read a map: the Java API of ONNX Runtime can feed none, and no operator gives one (ZipMap gives a
-    sequence of maps, and SequenceAt takes sequences of tensors); they are tested with numbers worked out by hand, and the maps of
-    ZipMap are compared outside of this run (`OrtWorkerTest`).
+    CastMap and DictVectorizer read a map, which no operator gives (ZipMap gives a sequence of maps, and SequenceAt takes sequences of
+    tensors): the generator does not draw them. They are compared with ONNX Runtime, as are the maps of ZipMap, in `OrtWorkerTest`.
     %d of %d versions were compared.
 
     | operator | compared (nodes) | not compared |

@@ -206,15 +206,45 @@ final class OrtWorkerMain {
           entry.getValue() instanceof Datum.Maybe(Optional<Datum> value) && value.isPresent()
               ? value.get()
               : entry.getValue();
-      if (!(given instanceof Tensor tensor)) {
-        throw new IllegalArgumentException(
-            "the Java API of ONNX Runtime cannot feed input '"
-                + entry.getKey()
-                + "': only tensors");
-      }
-      inputs.put(entry.getKey(), feed(entry.getKey(), tensor));
+      String name = entry.getKey();
+      inputs.put(
+          name,
+          switch (given) {
+            case Tensor tensor -> feed(name, tensor);
+            case Datum.Dictionary map -> feed(name, map);
+            case Datum.Sequence sequence -> feed(name, sequence);
+            case Datum.Maybe _ ->
+                throw new IllegalArgumentException(
+                    "the Java API of ONNX Runtime cannot feed nothing to input '" + name + "'");
+          });
     }
     return inputs;
+  }
+
+  private OnnxTensor feed(String name, Datum.Dictionary map) throws OrtException {
+    try (OnnxTensor keys = feed(name, map.keys());
+        OnnxTensor values = feed(name, map.values())) {
+      return OrtValues.map(keys, values);
+    }
+  }
+
+  private OnnxTensor feed(String name, Datum.Sequence sequence) throws OrtException {
+    List<OnnxTensor> elements = new ArrayList<>();
+    try {
+      for (Datum element : sequence.elements()) {
+        elements.add(
+            switch (element) {
+              case Tensor tensor -> feed(name, tensor);
+              case Datum.Dictionary map -> feed(name, map);
+              default ->
+                  throw new IllegalArgumentException(
+                      "ONNX Runtime has no sequences of sequences or optionals: '" + name + "'");
+            });
+      }
+      return OrtValues.sequence(elements);
+    } finally {
+      elements.forEach(OnnxTensor::close);
+    }
   }
 
   private OnnxTensor feed(String name, Tensor tensor) throws OrtException {
