@@ -21,6 +21,10 @@ final class KnownShapes {
     return data || (e.hasEmptyOperand() && result);
   }
 
+  private static boolean hasNoResult(Evidence e) {
+    return e.result(0).map(tensor -> tensor.size() == 0).orElse(false);
+  }
+
   private static boolean windowsBeyond(Evidence e) {
     return switch (e.finding().kind()) {
       case SHAPE ->
@@ -29,11 +33,15 @@ final class KnownShapes {
                   .allMatch(d ->
                       e.ours().shape()[d] == e.theirs().shape()[d]
                           || (e.ours().shape()[d] == 0 && e.theirs().shape()[d] == 1));
-      case WE_REFUSE -> e.isAlone() && e.in(0).size() > 0 && e.says("the kernel does not fit");
+      case WE_REFUSE ->
+          e.in(0).size() > 0
+              && (e.isAlone()
+                  ? e.says("the kernel does not fit")
+                  : hasNoResult(e) && e.says("of no elements"));
       default ->
           !e.isAlone()
               && e.in(0).size() > 0
-              && e.result(0).map(tensor -> tensor.size() == 0).orElse(false)
+              && hasNoResult(e)
               && (e.says("ShapeInferenceError") || e.says("should have same length"));
     };
   }
@@ -62,7 +70,8 @@ final class KnownShapes {
             "windows-beyond-the-input",
             Set.of(Kind.SHAPE, Kind.WE_REFUSE, Kind.REFERENCE_REFUSES),
             POOLS,
-            "A window larger than its padded input: Tersor gives no output, or refuses an extent below 0;"
+            "A window larger than its padded input: Tersor gives no output, which ArgMax"
+                + " refuses, or refuses an extent below 0;"
                 + " ONNX Runtime gives one, or infers one that what reads it does not fit.",
             "Operators.md, output_spatial_shape: floor((input + pads - dilation * (kernel -"
                 + " 1) - 1) / strides + 1), which is 0 or less there. The division of ONNX"
