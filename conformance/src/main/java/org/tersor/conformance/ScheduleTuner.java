@@ -51,9 +51,9 @@ public final class ScheduleTuner {
    * @param rounds turns that each model takes, twice
    */
   public record Settings(double warmupSeconds, int rounds) {
-    /** As long as it takes on a target: a JVM compiles kernels while it runs them. */
+    /** As long as it takes on a target: some compile kernels while they run them. */
     public static Settings of(Target target) {
-      return new Settings(target.kind() == Target.Kind.JVM ? 1.5 : .1, 40);
+      return new Settings(target.has(Target.Feature.AHEAD_OF_TIME) ? .1 : 1.5, 40);
     }
   }
 

@@ -74,7 +74,7 @@ record GemmTile(int rows, int columns, int lanes) {
 
   /** Vector registers that the inner loop needs. */
   int registers(Target target) {
-    return rows * columns + columns + (target.kind() == Target.Kind.JVM ? rows : 1);
+    return rows * columns + columns + (target.has(Target.Feature.BROADCAST) ? 1 : rows);
   }
 
   boolean fits(Target target) {

@@ -43,7 +43,7 @@ final class LoopSchedule {
   /** Neighbouring points that may be computed together where their windows overlap. */
   private static final List<String> TOGETHER = List.of("4", "1", "2", "3", "6", "8");
 
-  /** The same where long bodies cost more than they save: a JVM compiles them while it runs. */
+  /** The same where long bodies cost more than they save, being compiled while they run. */
   private static final List<String> TOGETHER_IN_SHORT = List.of("1", "2", "3", "4");
 
   /** Most positions on a side of an axis whose windows have code of their own. */
@@ -92,7 +92,7 @@ final class LoopSchedule {
   LoopSchedule(Stage stage, Target target, Chooser chooser) {
     this.stage = stage;
     this.chooser = chooser;
-    this.neighbours = target.kind() == Target.Kind.JVM ? TOGETHER_IN_SHORT : TOGETHER;
+    this.neighbours = target.has(Target.Feature.AHEAD_OF_TIME) ? TOGETHER : TOGETHER_IN_SHORT;
     this.nest =
         new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), UNROLLED));
     int widest = Math.max(4, widestElement(stage));

@@ -33,11 +33,11 @@ final class RoundTrips {
   /**
    * @param constant whether a buffer holds weights, which are taken for finite and, where they
    *     divide, for more than zero
-   * @param target the JVM's vectors have no instruction that rounds: there a number is held between
-   *     its bounds first and rounded by an addition, which makes no negative zero either
+   * @param target where no instruction rounds, a number is held between its bounds first and
+   *     rounded by an addition, which makes no negative zero either
    */
   static KExpr drop(KExpr expr, Predicate<Buf> constant, Target target) {
-    RoundTrips trips = new RoundTrips(constant, target.kind() == Target.Kind.JVM);
+    RoundTrips trips = new RoundTrips(constant, !target.has(Target.Feature.ROUND));
     return KExprs.rewrite(expr, e -> trips.whole(e).orElse(e));
   }
 

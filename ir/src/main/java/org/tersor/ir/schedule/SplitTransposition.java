@@ -10,7 +10,7 @@ import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
 
 /**
- * A stage that reads along one axis and writes along another, on targets that transpose no vectors:
+ * A stage that reads along one axis and writes along another, on targets that shuffle no vectors:
  * what it computes is computed in vectors along the axis that it reads, and moved one by one.
  *
  * @param compute fills memory of the stage's points, the axis of its reads last
@@ -22,7 +22,7 @@ record SplitTransposition(Stage compute, Stage move) {
    * @param memory name of a temporary for what is computed
    */
   static Optional<SplitTransposition> of(Stage stage, Target target, String memory) {
-    if (target.kind() != Target.Kind.JVM || !calculates(stage.value())) {
+    if (target.has(Target.Feature.SHUFFLE) || !calculates(stage.value())) {
       return Optional.empty();
     }
     return TransposeSchedule.axes(stage, target).map(axes -> of(stage, axes.read(), memory));

@@ -1,6 +1,8 @@
 package org.tersor.ir.schedule;
 
+import java.util.Collections;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -34,15 +36,34 @@ public record Target(
     MADD16,
     /** Dot2 in one instruction: products with weights of F32 are those of BF16. */
     BF16_DOT,
+    /** Rounding to a whole number in one instruction, which the Vector API does not offer. */
+    ROUND,
+    /** Operands that repeat a scalar of memory in all lanes; else it takes a register. */
+    BROADCAST,
+    /** A shuffle of two vectors in one instruction or two; C2 makes many of it. */
+    SHUFFLE,
+    /** Functions of any length are compiled; HotSpot takes no method of more than 8,000 bytes. */
+    LONG_FUNCTIONS,
+    /** Compiled before it runs, so that code which a run does not repay costs it nothing. */
+    AHEAD_OF_TIME,
     /** Not of the machine: weights stay codes even where numbers made once would be faster. */
     SMALL_MEMORY
   }
 
+  /** What a compiler of C brings along. */
+  private static final Set<Feature> COMPILED =
+      Collections.unmodifiableSet(
+          EnumSet.of(
+              Feature.ROUND, Feature.BROADCAST, Feature.LONG_FUNCTIONS, Feature.AHEAD_OF_TIME));
+
   /** The same machine for whom memory counts more than time. */
   public Target withSmallMemory() {
-    Set<Feature> more = EnumSet.of(Feature.SMALL_MEMORY);
-    more.addAll(features);
-    return new Target(name, kind, vectorBytes, registers, more);
+    return new Target(
+        name,
+        kind,
+        vectorBytes,
+        registers,
+        with(EnumSet.of(Feature.SMALL_MEMORY), List.copyOf(features)));
   }
 
   public boolean has(Feature feature) {
@@ -84,29 +105,55 @@ public record Target(
   /** A native target by name; throws if there is none. */
   public static Target nativeTarget(String name) {
     return switch (name) {
-      case "avx512bf16" -> {
-        Set<Feature> all = EnumSet.copyOf(nativeTarget("avx512vnni").features());
-        all.add(Feature.BF16_DOT);
-        yield new Target(name, Kind.NATIVE, 64, 32, all);
-      }
-      case "avx512vnni" ->
-          new Target(
+      case "avx512bf16" ->
+          compiled(
               name,
-              Kind.NATIVE,
               64,
               32,
-              Set.of(Feature.FMA, Feature.F16C, Feature.DOT4, Feature.MADD16));
+              Feature.SHUFFLE,
+              Feature.FMA,
+              Feature.F16C,
+              Feature.DOT4,
+              Feature.MADD16,
+              Feature.BF16_DOT);
+      case "avx512vnni" ->
+          compiled(
+              name,
+              64,
+              32,
+              Feature.SHUFFLE,
+              Feature.FMA,
+              Feature.F16C,
+              Feature.DOT4,
+              Feature.MADD16);
       case "avx512" ->
-          new Target(name, Kind.NATIVE, 64, 32, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
+          compiled(name, 64, 32, Feature.SHUFFLE, Feature.FMA, Feature.F16C, Feature.MADD16);
       case "avx2" ->
-          new Target(name, Kind.NATIVE, 32, 16, Set.of(Feature.FMA, Feature.F16C, Feature.MADD16));
-      case "neon" -> new Target(name, Kind.NATIVE, 16, 32, Set.of(Feature.FMA, Feature.MADD16));
-      case "scalar" -> new Target(name, Kind.NATIVE, 0, 16, Set.of());
+          compiled(name, 32, 16, Feature.SHUFFLE, Feature.FMA, Feature.F16C, Feature.MADD16);
+      case "neon" -> compiled(name, 16, 32, Feature.SHUFFLE, Feature.FMA, Feature.MADD16);
+      case "scalar" -> compiled(name, 0, 16);
       default -> throw new IllegalArgumentException("unknown native target: " + name);
     };
   }
 
   public static Target cuda() {
-    return new Target("cuda", Kind.CUDA, 0, 255, Set.of(Feature.FMA, Feature.F16C, Feature.DOT4));
+    return new Target(
+        "cuda",
+        Kind.CUDA,
+        0,
+        255,
+        with(COMPILED, List.of(Feature.FMA, Feature.F16C, Feature.DOT4)));
+  }
+
+  private static Target compiled(
+      String name, int vectorBytes, int registers, Feature... instructions) {
+    return new Target(
+        name, Kind.NATIVE, vectorBytes, registers, with(COMPILED, List.of(instructions)));
+  }
+
+  private static Set<Feature> with(Set<Feature> some, List<Feature> others) {
+    Set<Feature> all = EnumSet.copyOf(some);
+    all.addAll(others);
+    return all;
   }
 }

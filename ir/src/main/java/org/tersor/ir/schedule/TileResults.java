@@ -19,9 +19,9 @@ import org.tersor.ir.loop.Type;
 sealed interface TileResults {
 
   /**
-   * Vectors of a tile times operations of each result above which results go through memory on the
-   * JVM. HotSpot compiles no method of more than 8,000 bytes, an operation takes about 45, and
-   * vectors that are arguments of a second method would become objects.
+   * Vectors of a tile times operations of each result above which results go through memory where
+   * long functions are not compiled. On the JVM an operation takes about 45 bytes, and vectors that
+   * are arguments of a second method would become objects.
    */
   int MOST_OPERATIONS = 60;
 
@@ -81,7 +81,8 @@ sealed interface TileResults {
 
   /** Whether results of so many vectors go through memory. */
   static boolean throughMemory(Target target, KExpr epilogue, int vectors) {
-    return target.kind() == Target.Kind.JVM && operations(epilogue) * vectors > MOST_OPERATIONS;
+    return !target.has(Target.Feature.LONG_FUNCTIONS)
+        && operations(epilogue) * vectors > MOST_OPERATIONS;
   }
 
   private static int operations(KExpr epilogue) {

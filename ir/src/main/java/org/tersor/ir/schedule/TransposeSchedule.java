@@ -46,8 +46,7 @@ final class TransposeSchedule {
 
   /** The loops of a simplified stage; empty where it is no transposition. */
   static Optional<LoopSchedule.Result> emit(Stage stage, Target target) {
-    // C2 makes several instructions of a shuffle of two vectors.
-    return target.kind() == Target.Kind.NATIVE
+    return target.has(Target.Feature.SHUFFLE)
         ? axes(stage, target)
             .map(axes ->
                 new TransposeSchedule(stage, axes.read, axes.written, target, lanes(stage, target))

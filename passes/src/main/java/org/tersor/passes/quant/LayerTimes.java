@@ -28,7 +28,7 @@ public final class LayerTimes {
   private static final double WINDOW_NANOS = 5e7;
 
   /** HotSpot compiles a kernel after some hundred milliseconds of running it, one after another. */
-  private static final double JVM_WINDOW_NANOS = 5e8;
+  private static final double LONG_WINDOW_NANOS = 5e8;
 
   /** Two windows in a row that gain less end the warm-up. */
   private static final double STEADY = .95;
@@ -128,15 +128,15 @@ public final class LayerTimes {
     return time(cut, call);
   }
 
-  private boolean isJvm() {
+  private boolean compilesWhileRunning() {
     return compiler.registry().backend(options.backend()) instanceof Backend.OfProgram program
-        && Compiler.target(program, options.compile()).kind() == Target.Kind.JVM;
+        && !Compiler.target(program, options.compile()).has(Target.Feature.AHEAD_OF_TIME);
   }
 
   private double time(Graph cut, Map<String, Tensor> call) {
     Executable executable = compiler.link(cut, options.backend(), Quantizer.quiet(options));
     Map<String, Tensor> results = executable.run(call);
-    double length = isJvm() ? JVM_WINDOW_NANOS : WINDOW_NANOS;
+    double length = compilesWhileRunning() ? LONG_WINDOW_NANOS : WINDOW_NANOS;
     double best = Double.POSITIVE_INFINITY;
     int runs = 0;
     int steady = 0;
