@@ -6,20 +6,17 @@ import static org.tersor.ir.schedule.LoopExprs.plus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 import static org.tersor.ir.schedule.LoopExprs.widen;
 
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Supplier;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
-import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
@@ -31,13 +28,7 @@ import org.tersor.runtime.DimExpr;
  * at the outermost loop where its axes are bound (buffers of a kernel do not overlap, which a
  * backend's compiler cannot know).
  */
-final class NestEmitter {
-
-  /** One loop body under construction. */
-  private static final class Scope {
-    private final List<Stmt> statements = new ArrayList<>();
-    private final Map<Object, Expr> known = new HashMap<>();
-  }
+final class NestEmitter extends NestStatements {
 
   /**
    * What an axis stands for.
@@ -45,7 +36,7 @@ final class NestEmitter {
    * @param base its value in lane 0, a scalar INDEX
    * @param lanes lanes that follow one another from base; 1 for a plain loop
    */
-  private record Binding(Expr base, int lanes, int depth) {}
+  record Binding(Expr base, int lanes, int depth) {}
 
   /**
    * Under what condition a value is wanted: what it reads may be outside its buffer elsewhere. The
@@ -62,10 +53,6 @@ final class NestEmitter {
   /** A summed axis that does not run over its extent, inside of the loop at {@code depth}. */
   private record Limited(WindowTaps.Range range, int depth) {}
 
-  /** Lanes below {@code count} are switched on. */
-  private record Tail(Expr count, Expr mask) {}
-
-  private final List<Scope> scopes = new ArrayList<>();
   private final Map<Axis, Binding> bindings = new LinkedHashMap<>();
 
   /** Axes that stand for the first lane of a vector axis. */
@@ -76,15 +63,13 @@ final class NestEmitter {
   private final Map<KExpr, Expr> overrides = new HashMap<>();
   private final DimParameters dims = new DimParameters();
   private final FoldEmitter folds;
-  private Optional<Tail> active = Optional.empty();
-  private int names;
+  private final NestMemory memory = new NestMemory(this);
 
   /** What the emitter asks about its target. */
   record LoopTarget(boolean fma, int maxUnroll) {}
 
   NestEmitter(LoopTarget target) {
     this.folds = new FoldEmitter(this, target);
-    scopes.add(new Scope());
   }
 
   /** Symbols used so far: the values of the function's INDEX parameters, in order. */
@@ -105,33 +90,6 @@ final class NestEmitter {
     folds.setUnroll(most);
   }
 
-  String fresh(String prefix) {
-    return prefix + names++;
-  }
-
-  void emit(Stmt statement) {
-    scopes.getLast().statements.add(statement);
-  }
-
-  /** The finished body. */
-  Stmt finish() {
-    if (scopes.size() != 1) {
-      throw new IllegalStateException("unfinished loops");
-    }
-    return new Stmt.Block(scopes.getFirst().statements);
-  }
-
-  private int depth() {
-    return scopes.size() - 1;
-  }
-
-  /** Runs {@code body} with a new scope and returns its statements. */
-  Stmt.Block block(Runnable body) {
-    scopes.add(new Scope());
-    body.run();
-    return new Stmt.Block(scopes.removeLast().statements);
-  }
-
   /**
    * A loop with {@code axis} bound to its variable (in units of the axis), {@code lanes} positions
    * at a time.
@@ -148,14 +106,6 @@ final class NestEmitter {
     emit(new Stmt.For(kind, var, begin, end, step, block));
   }
 
-  /** A loop over a bare variable. */
-  void loop(
-      Stmt.LoopKind kind, Expr begin, Expr end, int step, java.util.function.Consumer<Expr> body) {
-    String var = fresh("t");
-    Stmt.Block block = block(() -> body.accept(new Expr.Var(Type.INDEX, var)));
-    emit(new Stmt.For(kind, var, begin, end, step, block));
-  }
-
   /** Binds an axis to a value inside {@code body}, without a loop. */
   void with(Axis axis, Expr base, int lanes, Runnable body) {
     Stmt.Block block =
@@ -165,18 +115,6 @@ final class NestEmitter {
           bindings.remove(axis);
         });
     block.body().forEach(this::emit);
-  }
-
-  /** Names a value unless it is a constant or a name already. */
-  Expr let(String prefix, Expr value) {
-    if (value instanceof Expr.IntConst
-        || value instanceof Expr.Var
-        || value instanceof Expr.FloatConst) {
-      return value;
-    }
-    String name = fresh(prefix);
-    emit(new Stmt.Let(name, value));
-    return new Expr.Var(value.type(), name);
   }
 
   /** A dimension as an expression over the function's INDEX parameters. */
@@ -283,30 +221,12 @@ final class NestEmitter {
         () -> compute(expr, relevant));
   }
 
-  /** A value computed once, at a level where everything that it needs is bound. */
-  private Expr once(Object key, int level, String prefix, Supplier<Expr> compute) {
-    for (int i = 0; i <= depth(); i++) {
-      Expr known = scopes.get(i).known.get(key);
-      if (known != null) {
-        return known;
-      }
-    }
-    // Work at `level`, then return to the inner loops.
-    List<Scope> inner = new ArrayList<>(scopes.subList(level + 1, scopes.size()));
-    scopes.subList(level + 1, scopes.size()).clear();
-    Expr value = compute.get();
-    Expr named = isCheap(value) ? value : let(prefix, value);
-    scopes.getLast().known.put(key, named);
-    scopes.addAll(inner);
-    return named;
-  }
-
   private int levelOf(Optional<Guard> guard) {
     return guard.map(g -> Math.max(levelOf(g.condition), levelOf(g.outer))).orElse(0);
   }
 
   /** The truth of a guard; every condition is evaluated under those before it. */
-  private Expr lower(Guard guard) {
+  Expr lower(Guard guard) {
     return guard
         .outer
         .map(outer ->
@@ -323,18 +243,12 @@ final class NestEmitter {
     return new Expr.Binary(BinaryOp.AND, widen(a, lanes), widen(b, lanes));
   }
 
-  private static boolean isCheap(Expr value) {
-    return value instanceof Expr.Var
-        || value instanceof Expr.IntConst
-        || value instanceof Expr.FloatConst;
-  }
-
   private Expr compute(KExpr expr, Optional<Guard> guard) {
     return switch (expr) {
       case KExpr.IntLit _, KExpr.FloatLit _ -> throw new AssertionError();
       case KExpr.Dim e -> dim(e.value());
       case KExpr.AxisRef e -> axisValue(binding(e.axis()));
-      case KExpr.At e -> load(e, guard);
+      case KExpr.At e -> memory.load(e, guard);
       case KExpr.Un e -> new Expr.Unary(e.op(), lower(e.a(), guard));
       case KExpr.Bin e -> binary(e, guard);
       case KExpr.Cmp e -> compare(e, guard);
@@ -415,9 +329,14 @@ final class NestEmitter {
     return guard.map(g -> vectorAxis(g.condition).isPresent() || isVector(g.outer)).orElse(false);
   }
 
-  private record VectorPart(Axis axis, Binding binding) {}
+  /** The axis whose positions are lanes. */
+  record VectorPart(Axis axis, Binding binding) {
+    int lanes() {
+      return binding.lanes;
+    }
+  }
 
-  private Optional<VectorPart> vectorAxis(KExpr expr) {
+  Optional<VectorPart> vectorAxis(KExpr expr) {
     for (Axis axis : KExprs.freeAxes(expr)) {
       Binding binding = bindings.get(axis);
       if (binding != null && binding.lanes > 1) {
@@ -428,7 +347,7 @@ final class NestEmitter {
   }
 
   /** Scalar value in lane 0: the vector axis replaced by its base. */
-  private Expr laneZero(KExpr expr, VectorPart vector, Optional<Guard> guard) {
+  Expr laneZero(KExpr expr, VectorPart vector, Optional<Guard> guard) {
     Binding saved = binding(vector.axis);
     Axis scalar = new Axis(vector.axis.name() + "@0", vector.axis.extent());
     laneZeros.put(scalar, new Binding(saved.base, 1, saved.depth));
@@ -472,75 +391,11 @@ final class NestEmitter {
     };
   }
 
-  private Expr load(KExpr.At at, Optional<Guard> guard) {
-    KExpr index = at.index().getFirst();
-    Optional<Guard> needed = Bounds.hold(at) ? Optional.empty() : executed(at, guard);
-    Optional<VectorPart> vector = vectorAxis(index);
-    if (vector.isEmpty()) {
-      // One element for all lanes: it is read if any lane wants it.
-      Optional<Expr> mask =
-          needed
-              .map(this::lower)
-              .map(m -> m.type().isVector() ? new Expr.Reduce(ReduceOp.OR, m) : m);
-      return new Expr.Load(Type.of(at.scalar()), at.buffer().name(), lower(index, guard), mask);
-    }
-    int lanes = vector.get().binding.lanes;
-    if (needed.isEmpty() && isPairwise(index, vector.get().axis)) {
-      return everyOther(at, laneZero(index, vector.get(), guard), lanes);
-    }
-    Optional<Expr> mask = needed.map(g -> widen(lower(g), lanes));
-    return new Expr.Load(
-        new Type(at.scalar(), lanes),
-        at.buffer().name(),
-        isContiguous(index, vector.get().axis)
-            ? laneZero(index, vector.get(), guard)
-            : lower(index, guard),
-        merge(mask, activeMask(lanes)));
-  }
-
-  private static boolean isContiguous(KExpr index, Axis axis) {
-    return hasStep(index, axis, 1);
-  }
-
-  private static boolean isPairwise(KExpr index, Axis axis) {
-    return hasStep(index, axis, 2);
-  }
-
-  private static boolean hasStep(KExpr index, Axis axis, long step) {
-    Affine affine = Affine.of(index);
-    return affine.isLinearIn(axis) && affine.coefficient(axis).isConst(step);
-  }
-
-  /**
-   * Elements base, base + 2, ... as the lanes of two vectors side by side. The second begins one
-   * lane early, so that nothing beyond the last of these elements is read.
-   */
-  private Expr everyOther(KExpr.At at, Expr base, int lanes) {
-    Type type = new Type(at.scalar(), lanes);
-    String buffer = at.buffer().name();
-    Optional<Expr> read =
-        active
-            .filter(tail -> tail.mask.type().lanes() == lanes)
-            .map(tail -> minus(times(tail.count, index(2)), index(1)));
-    Expr low = new Expr.Load(type, buffer, base, read.map(n -> new Expr.LaneLt(n, lanes)));
-    Expr high =
-        new Expr.Load(
-            type,
-            buffer,
-            plus(base, index(lanes - 1L)),
-            read.map(n -> new Expr.LaneLt(minus(n, index(lanes - 1L)), lanes)));
-    List<Integer> order = new ArrayList<>();
-    for (int lane = 0; lane < lanes; lane++) {
-      order.add(2 * lane < lanes ? 2 * lane : 2 * lane + 1);
-    }
-    return new Expr.Shuffle(let("v", low), let("v", high), order);
-  }
-
   /**
    * The guard of a read that moves out of loops it does not depend on: where such a loop has no
    * turns, the kernel does not execute the read.
    */
-  private Optional<Guard> executed(KExpr.At at, Optional<Guard> guard) {
+  Optional<Guard> executed(KExpr.At at, Optional<Guard> guard) {
     int level = Math.max(levelOf(at), levelOf(guard));
     Optional<Guard> result = guard;
     for (Map.Entry<Axis, Binding> bound : bindings.entrySet()) {
@@ -554,46 +409,18 @@ final class NestEmitter {
 
   /** The mask of {@link #masked} around the current point. */
   Optional<Expr> activeMask() {
-    return active.map(Tail::mask);
-  }
-
-  private Optional<Expr> activeMask(int lanes) {
-    return activeMask().filter(mask -> mask.type().lanes() == lanes);
-  }
-
-  private static Optional<Expr> merge(Optional<Expr> a, Optional<Expr> b) {
-    return a.isEmpty()
-        ? b
-        : b.isEmpty() ? a : Optional.of(new Expr.Binary(BinaryOp.AND, a.get(), b.get()));
+    return memory.mask();
   }
 
   /**
    * Runs {@code body} with lanes from {@code count} on switched off for loads and {@link #store}.
    */
   void masked(Expr count, int lanes, Runnable body) {
-    Optional<Tail> saved = active;
-    Stmt.Block block =
-        block(() -> {
-          Expr named = let("m", count);
-          active = Optional.of(new Tail(named, let("m", new Expr.LaneLt(named, lanes))));
-          body.run();
-        });
-    active = saved;
-    block.body().forEach(this::emit);
+    memory.masked(count, lanes, body);
   }
 
   /** Stores a stage's value at the current point. */
   void store(String buffer, KExpr flatIndex, Expr value) {
-    Optional<VectorPart> vector = vectorAxis(flatIndex);
-    if (vector.isEmpty()) {
-      emit(new Stmt.Store(buffer, lower(flatIndex), value, Optional.empty()));
-      return;
-    }
-    int lanes = vector.get().binding.lanes;
-    Expr index =
-        isContiguous(flatIndex, vector.get().axis)
-            ? laneZero(flatIndex, vector.get(), Optional.empty())
-            : lower(flatIndex);
-    emit(new Stmt.Store(buffer, index, widen(value, lanes), activeMask(lanes)));
+    memory.store(buffer, flatIndex, value);
   }
 }
