@@ -22,6 +22,8 @@ import java.util.List;
  * the C API makes is given to the Java API as if it were a tensor, which passes it on unread.
  * Functions of the C API are found by their places in OrtApi, which its first version has fixed.
  */
+// Calling native code is what this class is for.
+@SuppressWarnings("restricted")
 final class OrtValues {
   private static final int FIRST_VERSION = 1;
   private static final int GET_ERROR_MESSAGE = 2;
