@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -28,6 +29,11 @@ import org.tersor.runtime.Tensor;
 /** Jars of models with operations that a plugin computes run in a Java that has nothing else. */
 class HostPackJarTest {
   private static final int WIDTH = 3;
+
+  /** The pixels of {@link #picturesAreDecoded}: {@code opj_compress -n 1 -mct 0 -b 4,4}. */
+  private static final String JPEG_2000 =
+      "/0//UQAvAAAAAAADAAAAAQAAAAAAAAAAAAAAAwAAAAEAAAAAAAAAAAADBwEBBwEBBwEB/1IADAAAAAEAAAAA"
+          + "AAH/XAAEQED/kAAKAAAAAAAjAAH/k8+0EAh4lGPPtBAIeF0Zz7QQCHh4Bf/Z";
 
   @TempDir Path folder;
 
@@ -53,20 +59,22 @@ class HostPackJarTest {
     Path jar = compile("decoded", "ImageDecoder", Map.of(), DType.U8);
     byte[] pixels = {1, 2, 3, 40, 50, 60, (byte) 200, (byte) 210, (byte) 220};
     byte[] head = ("P6 " + WIDTH + " 1 255\n").getBytes(US_ASCII);
-    byte[] file = Arrays.copyOf(head, head.length + pixels.length);
-    System.arraycopy(pixels, 0, file, head.length, pixels.length);
-    Tensor x = Tensor.zeros(DType.U8, file.length);
-    System.arraycopy(file, 0, x.bytes(), 0, file.length);
+    byte[] map = Arrays.copyOf(head, head.length + pixels.length);
+    System.arraycopy(pixels, 0, map, head.length, pixels.length);
+
+    assertArrayEquals(pixels, decoded(jar, map));
+    assertArrayEquals(pixels, decoded(jar, Base64.getDecoder().decode(JPEG_2000)));
+    assertEquals(List.of("META-INF/licenses/twelvemonkeys.txt"), licenses(jar));
+  }
+
+  private byte[] decoded(Path jar, byte[] file) throws IOException, InterruptedException {
     Path input = folder.resolve("x.npy");
-    Npy.write(x, input);
-    Path output = folder.resolve("out");
-
+    Npy.write(new Tensor(DType.U8, new long[] {file.length}, file), input);
+    Path output = folder.resolve("out" + file.length);
     JarKit.run(jar, input, output);
-
     Tensor y = Npy.read(output.resolve("0-y.npy"));
     assertArrayEquals(new long[] {1, WIDTH, 3}, y.shape());
-    assertArrayEquals(pixels, y.bytes());
-    assertEquals(List.of("META-INF/licenses/twelvemonkeys.txt"), licenses(jar));
+    return y.bytes();
   }
 
   private Path compile(

@@ -15,6 +15,8 @@ import javax.imageio.ImageReader;
 import javax.imageio.spi.ImageReaderSpi;
 import javax.imageio.stream.ImageInputStream;
 import javax.imageio.stream.MemoryCacheImageInputStream;
+import org.tersor.plugins.image.jpeg2000.Jpeg2000;
+import org.tersor.plugins.image.jpeg2000.Picture;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Datum;
 import org.tersor.runtime.Tensor;
@@ -34,41 +36,68 @@ final class ImageDecode {
     if (encoded.dtype() != DType.U8 || encoded.rank() != 1) {
       throw call.error("TSR-0303", "the bytes of a file are needed as u8[n], not " + encoded);
     }
-    try (ImageInputStream stream =
-        new MemoryCacheImageInputStream(new ByteArrayInputStream(encoded.bytes()))) {
-      ImageReader reader = reader(call, stream, encoded.bytes());
-      try {
-        reader.setInput(stream, true, true);
-        long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
-        if (pixels > MOST_PIXELS) {
-          throw call.error(
-              "TSR-0303",
-              "a picture of "
-                  + reader.getWidth(0)
-                  + " x "
-                  + reader.getHeight(0)
-                  + " pixels is larger than "
-                  + MOST_PIXELS
-                  + " pixels");
-        }
-        Optional<byte[]> lossy = LossyWebp.frame(encoded.bytes());
-        return List.of(
-            pixels(
-                call,
-                lossy.isPresent()
-                    ? LossyWebp.read(lossy.get(), reader.getWidth(0), reader.getHeight(0))
-                    : reader.read(0)));
-      } finally {
-        reader.dispose();
-      }
+    try {
+      return List.of(
+          Jpeg2000.matches(encoded.bytes())
+              ? jpeg2000(call, Jpeg2000.open(encoded.bytes()))
+              : decode(call, encoded.bytes()));
     } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
       throw call.error("TSR-0705", "the picture cannot be decoded: " + e.getMessage());
     }
   }
 
+  private static Tensor jpeg2000(HostCall call, Jpeg2000 file) throws IOException {
+    checkSize(call, file.width(), file.height());
+    Picture picture = file.read();
+    return pixels(
+        call,
+        picture.width(),
+        picture.height(),
+        (x, y, rgb) -> {
+          picture.read(x, y, rgb);
+          for (int k = 2; k >= 0; k--) {
+            int channel = picture.channels() == 1 ? 0 : k;
+            rgb[k] = eightBits(rgb[channel], picture.bits(channel));
+          }
+        });
+  }
+
+  private static Tensor decode(HostCall call, byte[] bytes) throws IOException {
+    try (ImageInputStream stream =
+        new MemoryCacheImageInputStream(new ByteArrayInputStream(bytes))) {
+      ImageReader reader = reader(call, stream);
+      try {
+        reader.setInput(stream, true, true);
+        checkSize(call, reader.getWidth(0), reader.getHeight(0));
+        Optional<byte[]> lossy = LossyWebp.frame(bytes);
+        BufferedImage image =
+            lossy.isPresent()
+                ? LossyWebp.read(lossy.get(), reader.getWidth(0), reader.getHeight(0))
+                : reader.read(0);
+        return pixels(
+            call, image.getWidth(), image.getHeight(), (x, y, rgb) -> read(image, x, y, rgb));
+      } finally {
+        reader.dispose();
+      }
+    }
+  }
+
+  private static void checkSize(HostCall call, int width, int height) {
+    if ((long) width * height > MOST_PIXELS) {
+      throw call.error(
+          "TSR-0303",
+          "a picture of "
+              + width
+              + " x "
+              + height
+              + " pixels is larger than "
+              + MOST_PIXELS
+              + " pixels");
+    }
+  }
+
   /** The readers of this plugin by hand: ImageIO's registry would not see them in a plugin jar. */
-  private static ImageReader reader(HostCall call, ImageInputStream stream, byte[] bytes)
-      throws IOException {
+  private static ImageReader reader(HostCall call, ImageInputStream stream) throws IOException {
     for (ImageReaderSpi spi : List.of(new WebPImageReaderSpi(), new PNMImageReaderSpi())) {
       if (spi.canDecodeInput(stream)) {
         return spi.createReaderInstance();
@@ -80,28 +109,25 @@ final class ImageDecode {
     }
     throw call.error(
         "TSR-0705",
-        isJpeg2000(bytes)
-            ? "JPEG 2000 pictures are not supported: there is no decoder under a fitting licence"
-            : "the bytes are no picture in a known format: bmp, jpeg, png, pnm, tiff, webp");
+        "the bytes are no picture in a known format: bmp, jpeg, jpeg 2000, png, pnm, tiff, webp");
   }
 
-  private static boolean isJpeg2000(byte[] b) {
-    return b.length > 8
-        && ((b[4] == 'j' && b[5] == 'P') || ((b[0] & 0xFF) == 0xFF && (b[1] & 0xFF) == 0x4F));
+  /** Where the pixels of a picture come from. */
+  private interface Pixels {
+    /** Reads red, green and blue, of 8 bits each. */
+    void read(int x, int y, int[] rgb);
   }
 
-  private static Tensor pixels(HostCall call, BufferedImage image) {
+  private static Tensor pixels(HostCall call, int w, int h, Pixels pixels) {
     String format = call.setting("pixel_format");
     boolean grey = format.equals("Grayscale");
     int first = format.equals("BGR") ? 2 : 0;
-    int w = image.getWidth();
-    int h = image.getHeight();
     Tensor out = call.allocate(DType.U8, h, w, grey ? 1 : 3);
     byte[] to = out.bytes();
     int[] rgb = new int[3];
     for (int y = 0, at = 0; y < h; y++) {
       for (int x = 0; x < w; x++) {
-        read(image, x, y, rgb);
+        pixels.read(x, y, rgb);
         if (grey) {
           to[at++] = (byte) ((rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + 0x8000) >> 16);
         } else {
@@ -131,8 +157,11 @@ final class ImageDecode {
       int band = raster.getNumBands() < 3 ? 0 : k;
       int bits = raster.getSampleModel().getSampleSize(band);
       int sample = raster.getSample(x, y, band);
-      rgb[k] =
-          bits > 8 ? sample >>> (bits - 8) : bits == 8 ? sample : sample * 255 / ((1 << bits) - 1);
+      rgb[k] = eightBits(sample, bits);
     }
+  }
+
+  private static int eightBits(int sample, int bits) {
+    return bits > 8 ? sample >>> (bits - 8) : bits == 8 ? sample : sample * 255 / ((1 << bits) - 1);
   }
 }

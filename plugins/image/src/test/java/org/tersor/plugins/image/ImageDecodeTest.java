@@ -112,10 +112,7 @@ class ImageDecodeTest {
   /** A picture of the ONNX backend suite; the numbers are those of libwebp, which made it. */
   @Test
   void lossyWebpHasTheColorsOfItsLibrary() throws IOException {
-    byte[] file;
-    try (InputStream in = ImageDecodeTest.class.getResourceAsStream("lossy.webp")) {
-      file = Objects.requireNonNull(in).readAllBytes();
-    }
+    byte[] file = resource("lossy.webp");
     Tensor picture = decode("RGB", file);
     assertArrayEquals(new long[] {32, 32, 3}, picture.shape());
     CRC32 all = new CRC32();
@@ -131,6 +128,33 @@ class ImageDecodeTest {
     System.arraycopy(file, 12, extended, 30, file.length - 12);
     assertArrayEquals(picture.bytes(), decode("RGB", extended).bytes());
     assertEquals("TSR-0705", fault(java.util.Arrays.copyOf(file, 40)));
+  }
+
+  private static byte[] resource(String name) throws IOException {
+    try (InputStream in = ImageDecodeTest.class.getResourceAsStream(name)) {
+      return Objects.requireNonNull(in).readAllBytes();
+    }
+  }
+
+  /** The first pixels of the picture that jpeg2000/make.sh encodes: 0 60 120, then 3 63 123. */
+  @Test
+  void jpeg2000() throws IOException {
+    byte[] file = resource("jpeg2000/plain.jp2");
+    Tensor rgb = decode("RGB", file);
+    assertArrayEquals(new long[] {33, 37, 3}, rgb.shape());
+    assertArrayEquals(new byte[] {0, 60, 120, 3, 63, 123}, java.util.Arrays.copyOf(rgb.bytes(), 6));
+    assertArrayEquals(
+        new byte[] {120, 60, 0}, java.util.Arrays.copyOf(decode("BGR", file).bytes(), 3));
+    assertEquals(Math.round(.587 * 60 + .114 * 120), decode("Grayscale", file).getLong(0));
+    assertArrayEquals(rgb.bytes(), decode("RGB", resource("jpeg2000/sixteen.j2k")).bytes());
+    Tensor grey = decode("RGB", resource("jpeg2000/twelve.j2k"));
+    assertArrayEquals(new byte[] {0, 0, 0, 3, 3, 3}, java.util.Arrays.copyOf(grey.bytes(), 6));
+    assertEquals("TSR-0705", fault(java.util.Arrays.copyOf(file, file.length / 2)));
+    byte[] codestream = resource("jpeg2000/sixteen.j2k");
+    for (int at : new int[] {8, 12, 24, 28}) { // the size, and that of the tiles
+      codestream[at] = 1;
+    }
+    assertEquals("TSR-0303", fault(codestream));
   }
 
   @Test
