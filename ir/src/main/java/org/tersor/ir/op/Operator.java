@@ -53,6 +53,11 @@ public interface Operator {
    */
   default void storedVectors(EvalContext context, int input, WeightVectors vectors) {}
 
+  /** Where it adds numbers to the sums of an operand of {@link #stored}, if it does. */
+  default java.util.Optional<StoredBias> storedBias(OpContext context, int input) {
+    return java.util.Optional.empty();
+  }
+
   /**
    * Elements of output 0 as expressions when they follow from shapes and symbolic integer inputs
    * (Shape, Gather, Concat, ...); used for values of rank at most 1 only.

@@ -11,6 +11,7 @@ import org.tersor.ir.op.Lowering;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.OpSchema.AttributeKind;
+import org.tersor.ir.op.StoredBias;
 import org.tersor.ir.op.WeightLayout;
 import org.tersor.ir.op.WeightVectors;
 import org.tersor.runtime.DType;
@@ -220,6 +221,23 @@ final class Recurrent extends OpBase {
     } else if (input == 2) {
       run(c, vectors).values();
     }
+  }
+
+  /** B holds the numbers of W, then those of R, for each direction. */
+  @Override
+  public Optional<StoredBias> storedBias(OpContext c, int input) {
+    List<DimExpr> shape = c.dims(input).subList(0, 2);
+    if (!shape.stream().allMatch(DimExpr::isConst)) {
+      return Optional.empty();
+    }
+    int rows = (int) shape.get(1).constValue();
+    return Optional.of(
+        new StoredBias(
+            3,
+            List.of(shape.getFirst().constValue(), 2L * rows),
+            rows,
+            2 * rows,
+            (input - 1) * rows));
   }
 
   @Override

@@ -55,7 +55,7 @@ final class Absorption {
     Map<String, QuantPlan.Choice> choices = new TreeMap<>();
     biases.forEach(
         (name, bias) -> choices.put(name, new QuantPlan.Choice("absorb", Checksums.of(bias))));
-    Graph moved = BiasCorrection.apply(equal, biases);
+    Graph moved = BiasCorrection.apply(equal, biases, compiler.registry().operators());
     Quantizer.Decisions anew =
         new Decider(compiler, Optional.empty(), new SampleSet())
             .own(moved, samples, options.with(options.method(), new ChannelFactors.None()));

@@ -15,6 +15,7 @@ import org.tersor.ir.graph.GraphEdit;
 import org.tersor.ir.graph.Node;
 import org.tersor.ir.graph.Value;
 import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.ir.op.OpRegistry;
 import org.tersor.passes.Compiler;
 import org.tersor.passes.graph.Names;
 import org.tersor.runtime.DType;
@@ -56,6 +57,7 @@ final class BiasCorrection {
   private final List<String> reports = new ArrayList<>();
   private final Map<String, Node> layers = new LinkedHashMap<>();
   private final Map<String, Place> places = new LinkedHashMap<>();
+  private final StoredBiases stored;
 
   /**
    * @param base with the factors of the decisions
@@ -85,16 +87,7 @@ final class BiasCorrection {
         reports.add(name + ": bias correction: it has no bias of one number for each channel");
       }
     }
-    // A gate's sum is no value of the graph, and what R adds depends on the errors of the steps
-    // before, which the shift of one step says nothing about.
-    Operand.stored(base, compiler.registry().operators(), decisions.plan())
-        .forEach((name, operands) ->
-            reports.add(
-                name
-                    + ": bias correction: the sums of "
-                    + String.join(" and ", operands)
-                    + " are inside of the operator, where no mean error is measured: its bias"
-                    + " stays"));
+    this.stored = new StoredBiases(compiler, options, base, decisions.plan());
   }
 
   List<String> reports() {
@@ -168,7 +161,7 @@ final class BiasCorrection {
   }
 
   /** The graph with other biases. */
-  static Graph apply(Graph base, Map<String, Tensor> biases) {
+  static Graph apply(Graph base, Map<String, Tensor> biases, OpRegistry operators) {
     if (biases.isEmpty()) {
       return base;
     }
@@ -182,6 +175,9 @@ final class BiasCorrection {
       Place place =
           place(base, node)
               .filter(p -> p.channels() == bias.size())
+              .or(() ->
+                  StoredBiases.input(base, node, bias, operators)
+                      .map(i -> new Place(node, i, Optional.empty(), bias.size(), 0)))
               .orElseThrow(() ->
                   new TersorException(
                       "TSR-0420",
@@ -202,33 +198,45 @@ final class BiasCorrection {
   /** Corrected biases by name of the layer; empty if they do not help, which a report says. */
   Map<String, Tensor> find(Way way) {
     Map<String, Tensor> found = new TreeMap<>();
+    List<Map<String, Tensor>> candidates = new ArrayList<>(List.of(found));
+    reports.addAll(stored.left(way));
     switch (way) {
       case FAST -> {
         Errors errors = alone();
         places.forEach((name, place) -> correct(name, place, errors, way, found));
+        if (!stored.isEmpty()) {
+          Map<String, Tensor> all = new TreeMap<>(found);
+          all.putAll(stored.find(coded(Map.of()), samples, reports));
+          candidates.addFirst(all);
+        }
       }
       case FULL ->
           places.forEach((name, place) -> correct(name, place, within(name, found), way, found));
     }
     double before = noise(Map.of());
-    double after = noise(found);
-    if (!(after <= before)) {
+    for (Map<String, Tensor> candidate : candidates) {
+      double after = noise(candidate);
+      if (after <= before) {
+        reports.add(
+            String.format(
+                java.util.Locale.ROOT,
+                "bias correction: noise by signal of the model's outputs %.4g, was %.4g",
+                after,
+                before));
+        return candidate;
+      }
       reports.add(
           String.format(
               java.util.Locale.ROOT,
               "bias correction: the model's outputs would err more on the samples (noise by signal"
-                  + " %.4g instead of %.4g): all biases stay",
+                  + " %.4g instead of %.4g): %s stay",
               after,
-              before));
-      return Map.of();
+              before,
+              candidate.keySet().equals(found.keySet())
+                  ? "all biases"
+                  : "biases inside of operators"));
     }
-    reports.add(
-        String.format(
-            java.util.Locale.ROOT,
-            "bias correction: noise by signal of the model's outputs %.4g, was %.4g",
-            after,
-            before));
-    return found;
+    return Map.of();
   }
 
   private void correct(
@@ -378,8 +386,12 @@ final class BiasCorrection {
     return new Observed(compiler, graph, values, options.backend(), Quantizer.quiet(options), true);
   }
 
+  private Graph withBiases(Map<String, Tensor> biases) {
+    return apply(base, biases, compiler.registry().operators());
+  }
+
   private Graph coded(Map<String, Tensor> biases) {
-    return new Quantizer(compiler).apply(apply(base, biases), decisions, Quantizer.quiet(options));
+    return new Quantizer(compiler).apply(withBiases(biases), decisions, Quantizer.quiet(options));
   }
 
   /** Power of the error of all outputs by their power, over the samples. */

@@ -189,7 +189,9 @@ public final class Quantizer {
         kept("bias", names.own(plan.biases()), names.own(decisions.biases()));
     Graph inside = Bodies.map(base, body -> equalized(body, decisions));
     return BiasCorrection.apply(
-        FactorSearch.apply(typed(base, inside, CompileOptions.defaults()), factors), biases);
+        FactorSearch.apply(typed(base, inside, CompileOptions.defaults()), factors),
+        biases,
+        compiler.registry().operators());
   }
 
   /** What a plan names, from the file beside it. */
