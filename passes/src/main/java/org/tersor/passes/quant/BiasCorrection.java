@@ -198,45 +198,51 @@ final class BiasCorrection {
   /** Corrected biases by name of the layer; empty if they do not help, which a report says. */
   Map<String, Tensor> find(Way way) {
     Map<String, Tensor> found = new TreeMap<>();
-    List<Map<String, Tensor>> candidates = new ArrayList<>(List.of(found));
     reports.addAll(stored.left(way));
     switch (way) {
       case FAST -> {
         Errors errors = alone();
         places.forEach((name, place) -> correct(name, place, errors, way, found));
-        if (!stored.isEmpty()) {
-          Map<String, Tensor> all = new TreeMap<>(found);
-          all.putAll(stored.find(coded(Map.of()), samples, reports));
-          candidates.addFirst(all);
-        }
       }
       case FULL ->
           places.forEach((name, place) -> correct(name, place, within(name, found), way, found));
     }
     double before = noise(Map.of());
-    for (Map<String, Tensor> candidate : candidates) {
-      double after = noise(candidate);
-      if (after <= before) {
+    double after = found.isEmpty() ? before : noise(found);
+    if (way == Way.FAST && !stored.isEmpty()) {
+      Map<String, Tensor> all = new TreeMap<>(found);
+      all.putAll(stored.find(coded(Map.of()), samples, reports));
+      double with = noise(all);
+      if (with <= after) {
+        found.putAll(all);
+        after = with;
+      } else {
         reports.add(
             String.format(
                 java.util.Locale.ROOT,
-                "bias correction: noise by signal of the model's outputs %.4g, was %.4g",
-                after,
-                before));
-        return candidate;
+                "bias correction: with those inside of operators the model's outputs would err more"
+                    + " on the samples (noise by signal %.4g instead of %.4g): these biases stay",
+                with,
+                after));
       }
+    }
+    if (!(after <= before)) {
       reports.add(
           String.format(
               java.util.Locale.ROOT,
               "bias correction: the model's outputs would err more on the samples (noise by signal"
-                  + " %.4g instead of %.4g): %s stay",
+                  + " %.4g instead of %.4g): all biases stay",
               after,
-              before,
-              candidate.keySet().equals(found.keySet())
-                  ? "all biases"
-                  : "biases inside of operators"));
+              before));
+      return Map.of();
     }
-    return Map.of();
+    reports.add(
+        String.format(
+            java.util.Locale.ROOT,
+            "bias correction: noise by signal of the model's outputs %.4g, was %.4g",
+            after,
+            before));
+    return found;
   }
 
   private void correct(
