@@ -72,6 +72,37 @@ class OperatorEdgesTest {
     return tensor;
   }
 
+  /**
+   * A dozen terms with conditions in one kernel: ASM's own limits of the frames refused its class.
+   */
+  @Test
+  void unrolledConditionsBecomeOneMethod() {
+    GraphBuilder b = new GraphBuilder(Map.of("", 25), 0);
+    Value scores = b.input("in0", TensorType.of(DType.F32, 3, 4, 2, 2));
+    Value classes = b.constant(Tensor.of(new long[] {3, 2, 1, 3, 1, 1, 2, 1, 0, 1, 3, 0}, 3, 2, 2));
+    Value weights = b.constant(Tensor.of(new float[] {3.8f, 1.4f, 3.3f, 2.3f}, 4));
+    Value loss = b.value("loss", ValueType.UNKNOWN);
+    b.addNode(
+        "",
+        "NegativeLogLikelihoodLoss",
+        Map.of("ignore_index", whole(0), "reduction", new Attribute.StringAttr("sum")),
+        List.of(scores, classes, weights),
+        List.of(loss));
+    Value sign = b.value("sign", ValueType.UNKNOWN);
+    b.addNode("", "Sign", Map.of(), List.of(loss), List.of(sign));
+    b.output(sign);
+    Graph graph = b.build("g", Map.of());
+    for (String backend : BACKENDS) {
+      for (int factor : new int[] {-1, 1}) {
+        Tensor data = filled(DType.F32, 3, 4, 2, 2);
+        for (int i = 0; i < data.size(); i++) {
+          data.setDouble(i, factor * (data.getDouble(i) + 2));
+        }
+        assertEquals(-factor, call(graph, backend, data).getFirst().getDouble(0), backend);
+      }
+    }
+  }
+
   private static Attribute whole(long value) {
     return new Attribute.IntAttr(value);
   }

@@ -18,6 +18,14 @@ public final class JvmEmitter {
   /** HotSpot never compiles methods of more bytes (HugeMethodLimit). */
   public static final int METHOD_LIMIT = 8000;
 
+  /**
+   * What ASM may take to compute the stack map frames of a class: its own limits are for classes of
+   * strangers, and a dozen unrolled terms with conditions pass them. These mean seconds.
+   */
+  private static final int FRAME_BYTES = 1 << 28;
+
+  private static final long FRAME_STEPS = 1L << 32;
+
   private static final String KERNEL_CODE = "org/tersor/runtime/KernelCode";
 
   private final int vectorBytes;
@@ -77,6 +85,7 @@ public final class JvmEmitter {
             return "java/lang/Object";
           }
         };
+    writer.setComputeLimits(FRAME_BYTES, FRAME_STEPS);
     writer.visit(
         Opcodes.V25,
         Opcodes.ACC_PUBLIC | Opcodes.ACC_FINAL | Opcodes.ACC_SUPER,

@@ -35,6 +35,16 @@ final class KnownRefusals {
                         .anyMatch(value -> value instanceof Attribute.GraphAttr),
             true),
         new Known(
+            "shapes-in-mapped-bodies",
+            Set.of(Kind.REFERENCE_REFUSES),
+            List.of("SequenceMap"),
+            "A body with an operator that must know a shape: ONNX Runtime does not know those of the"
+                + " sequence's elements.",
+            "Operators.md, SequenceMap: a function whose Loop takes the elements by SequenceAt, with the"
+                + " type of the sequence's elements; inference may leave a shape out, which forbids nothing.",
+            e -> e.says("_inlfunc_SequenceMap") && e.says("ShapeInferenceError"),
+            true),
+        new Known(
             "padding-of-the-whole-window",
             Kind.REFERENCE_REFUSES,
             List.of("AveragePool", "MaxPool", "LpPool"),
@@ -267,6 +277,14 @@ final class KnownRefusals {
                 + " -1, which is ambiguous then; ONNX Runtime's GridSample wants pixels to sample."
                 + " Tersor gives the empty result, or that of samples outside of the picture.",
             e -> e.in(0).size() == 0),
+        new Known(
+            "cubic-axes",
+            Kind.REFERENCE_REFUSES,
+            List.of("Resize", "Upsample"),
+            "mode=cubic of other axes than two of pictures, or of pictures that shrink.",
+            "Operators.md, Resize, mode: cubic is an interpolation of N dimensions. ONNX Runtime has code for"
+                + " pictures that grow only.",
+            e -> e.word("mode", "nearest").equals("cubic") && e.says("'Cubic' mode only supports")),
         new Known(
             "cubic-integers",
             Kind.REFERENCE_REFUSES,

@@ -42,7 +42,9 @@ final class KnownShapes {
           !e.isAlone()
               && e.in(0).size() > 0
               && hasNoResult(e)
-              && (e.says("ShapeInferenceError") || e.says("should have same length"));
+              && (e.says("ShapeInferenceError")
+                  || e.says("should have same length")
+                  || e.says("must have shape"));
     };
   }
 

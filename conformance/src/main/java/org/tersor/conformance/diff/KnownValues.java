@@ -142,9 +142,9 @@ final class KnownValues {
         new Known(
             "largest-of-nan",
             Kind.VALUES,
-            List.of("ArgMax", "ArgMin", "MaxPool"),
+            List.of("ArgMax", "ArgMin", "Hardmax", "MaxPool"),
             "The input holds NaN.",
-            "Operators.md, ArgMax, ArgMin, MaxPool: nothing is said of NaN. Tersor takes"
+            "Operators.md, ArgMax, ArgMin, Hardmax, MaxPool: nothing is said of NaN. Tersor takes"
                 + " the first NaN, as numpy does; in ONNX Runtime it depends on where it stands.",
             e ->
                 IntStream.range(0, e.in(0).size())
