@@ -4,12 +4,14 @@ import com.google.googlejavaformat.java.ImportOrderer;
 import com.google.googlejavaformat.java.JavaFormatterOptions.Style;
 import com.google.googlejavaformat.java.RemoveUnusedImports;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -38,34 +40,27 @@ public final class Format {
     }
     Set<String> clean =
         Files.exists(CLEAN) ? new HashSet<>(Files.readAllLines(CLEAN)) : new HashSet<>();
-    Set<String> nowClean = new HashSet<>();
-    Formatter formatter = new Formatter();
-    int bad = 0;
-    for (Path file : files) {
-      if (!clean.contains(key(file)) && !format(formatter, file, write)) {
-        bad++;
-        continue;
-      }
-      nowClean.add(key(file));
-    }
-    if (!all) {
-      nowClean.addAll(clean);
-    }
+    Set<Path> bad =
+        files.parallelStream()
+            .filter(file -> !clean.contains(key(file)) && !format(file, write))
+            .collect(Collectors.toSet());
+    Set<String> nowClean = all ? new HashSet<>() : clean;
+    files.stream().filter(file -> !bad.contains(file)).map(Format::key).forEach(nowClean::add);
     Files.createDirectories(CLEAN.getParent());
     Files.write(CLEAN, nowClean.stream().sorted().toList());
-    if (bad > 0) {
-      System.err.println(bad + " files; to rewrite them: dev/format");
+    if (!bad.isEmpty()) {
+      System.err.println(bad.size() + " files; to rewrite them: dev/format");
       System.exit(1);
     }
   }
 
   /** Returns whether the file is now as it should be. */
-  private static boolean format(Formatter formatter, Path file, boolean write) throws IOException {
-    String text = Files.readString(file);
+  private static boolean format(Path file, boolean write) {
     try {
+      String text = Files.readString(file);
       String imports =
           ImportOrderer.reorderImports(RemoveUnusedImports.removeUnusedImports(text), Style.GOOGLE);
-      String formatted = formatter.formatSource(imports);
+      String formatted = new Formatter().formatSource(imports);
       if (formatted.equals(text)) {
         return true;
       }
@@ -77,6 +72,8 @@ public final class Format {
       System.err.println("not formatted: " + file);
     } catch (FormatterException e) {
       System.err.println(file + ": " + e.getMessage());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
     return false;
   }
@@ -90,11 +87,15 @@ public final class Format {
     }
   }
 
-  private static String key(Path file) throws IOException {
-    return file.toAbsolutePath().normalize()
-        + " "
-        + Files.getLastModifiedTime(file).toMillis()
-        + " "
-        + Files.size(file);
+  private static String key(Path file) {
+    try {
+      return file.toAbsolutePath().normalize()
+          + " "
+          + Files.getLastModifiedTime(file).toMillis()
+          + " "
+          + Files.size(file);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }
