@@ -7,6 +7,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -83,6 +84,10 @@ public final class DimExpr implements Comparable<DimExpr> {
 
   private static final Monomial UNIT = new Monomial(List.of());
 
+  /** What most dimensions are; every evaluation of a node makes some. */
+  private static final List<DimExpr> SMALL =
+      LongStream.range(0, 256).mapToObj(DimExpr::constant).toList();
+
   public static final DimExpr ZERO = of(0);
   public static final DimExpr ONE = of(1);
 
@@ -95,6 +100,10 @@ public final class DimExpr implements Comparable<DimExpr> {
   }
 
   public static DimExpr of(long value) {
+    return value >= 0 && value < SMALL.size() ? SMALL.get((int) value) : constant(value);
+  }
+
+  private static DimExpr constant(long value) {
     TreeMap<Monomial, Long> terms = new TreeMap<>();
     if (value != 0) {
       terms.put(UNIT, value);

@@ -2,9 +2,11 @@ package org.tersor.passes.eval;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.tersor.ir.graph.Constant;
 import org.tersor.ir.graph.Graph;
@@ -31,6 +33,9 @@ public final class Evaluator {
   private final OpRegistry operators;
   private final Map<Constant.Mapped, Tensor> loaded = new ConcurrentHashMap<>();
 
+  /** A body runs in every iteration of its loop. */
+  private final Map<Graph, List<Step>> steps = new ConcurrentHashMap<>();
+
   public Evaluator(Graph graph, OpRegistry operators) {
     this.graph = graph;
     this.operators = operators;
@@ -45,6 +50,35 @@ public final class Evaluator {
   public List<Datum> evaluate(List<? extends Datum> inputs, Observer observer) {
     return Cancellation.within(
         () -> new Frame(graph, Optional.empty(), Cancellation.current()).run(inputs, observer));
+  }
+
+  /**
+   * A node of a graph.
+   *
+   * @param kept which of its outputs something uses
+   * @param last what nothing uses after it
+   */
+  private record Step(Node node, Set<Value> kept, List<Value> last) {
+    static List<Step> of(Graph graph) {
+      List<Node> nodes = graph.nodes();
+      Map<Value, Integer> lastUse = new HashMap<>();
+      for (int i = 0; i < nodes.size(); i++) {
+        for (Value used : Graph.usedValues(nodes.get(i))) {
+          lastUse.put(used, i);
+        }
+      }
+      graph.outputs().forEach(lastUse::remove);
+      List<List<Value>> last = new ArrayList<>();
+      nodes.forEach(node -> last.add(new ArrayList<>()));
+      lastUse.forEach((value, i) -> last.get(i).add(value));
+      List<Step> steps = new ArrayList<>();
+      for (int i = 0; i < nodes.size(); i++) {
+        Set<Value> kept = new HashSet<>(nodes.get(i).outputs());
+        kept.removeIf(value -> !lastUse.containsKey(value) && !graph.isOutput(value));
+        steps.add(new Step(nodes.get(i), kept, last.get(i)));
+      }
+      return steps;
+    }
   }
 
   /** Values of one graph during one call. */
@@ -75,12 +109,8 @@ public final class Evaluator {
       for (int i = 0; i < inputs.size(); i++) {
         put(frameGraph.inputs().get(i), inputs.get(i));
       }
-      Map<Value, Node> lastUse = new HashMap<>();
-      for (Node node : frameGraph.nodes()) {
-        Graph.usedValues(node).forEach(value -> lastUse.put(value, node));
-      }
-      frameGraph.outputs().forEach(lastUse::remove);
-      for (Node node : frameGraph.nodes()) {
+      for (Step step : steps.computeIfAbsent(frameGraph, Step::of)) {
+        Node node = step.node();
         cancellation.check(node.op());
         List<? extends Datum> results = eval(node);
         for (int i = 0; i < node.outputs().size(); i++) {
@@ -97,16 +127,12 @@ public final class Evaluator {
                       + " is used");
             }
             observer.accept(output, results.get(i));
-            if (lastUse.containsKey(output) || frameGraph.isOutput(output)) {
+            if (step.kept().contains(output)) {
               put(output, results.get(i));
             }
           }
         }
-        for (Value used : Graph.usedValues(node)) {
-          if (node.equals(lastUse.get(used))) {
-            drop(used);
-          }
-        }
+        step.last().forEach(this::drop);
       }
       List<Datum> results = frameGraph.outputs().stream().map(this::get).toList();
       List.copyOf(values.keySet()).forEach(this::drop);

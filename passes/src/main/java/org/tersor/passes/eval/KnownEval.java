@@ -16,9 +16,14 @@ import org.tersor.runtime.Tensor;
 public class KnownEval extends EvalContext {
   private final List<Optional<Datum>> inputs;
 
+  /** Of all inputs: operators ask for them again and again. */
+  private final List<ValueType> types;
+
   public KnownEval(Graph graph, Node node, List<? extends Optional<? extends Datum>> inputs) {
     super(graph, node);
     this.inputs = inputs.stream().map(input -> input.map(datum -> (Datum) datum)).toList();
+    this.types =
+        this.inputs.stream().map(i -> i.map(ValueType::of).orElse(ValueType.UNKNOWN)).toList();
   }
 
   private Optional<Datum> given(int index) {
@@ -32,7 +37,7 @@ public class KnownEval extends EvalContext {
 
   @Override
   public ValueType inputType(int index) {
-    return given(index).map(ValueType::of).orElse(ValueType.UNKNOWN);
+    return index < types.size() ? types.get(index) : ValueType.UNKNOWN;
   }
 
   @Override
