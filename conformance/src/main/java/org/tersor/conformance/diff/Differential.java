@@ -235,7 +235,11 @@ public final class Differential implements AutoCloseable {
         attributed.add(finding);
         continue;
       }
-      DrawnGraph plain = same(drawn.plain(), finding).isPresent() ? drawn.plain() : drawn;
+      // Where the reference refuses the whole plain graph, a part of it may show the same.
+      DrawnGraph plain =
+          same(drawn.plain(), finding).isPresent() || isRefused(drawn.plain(), finding.seed())
+              ? drawn.plain()
+              : drawn;
       DrawnGraph small =
           plain.equivalent().isPresent()
               ? plain
@@ -265,6 +269,10 @@ public final class Differential implements AutoCloseable {
               Optional.of(shown)));
     }
     return attributed;
+  }
+
+  private boolean isRefused(DrawnGraph candidate, long seed) {
+    return judge(candidate, seed).stream().anyMatch(f -> f.kind() == Kind.REFERENCE_REFUSES);
   }
 
   private Optional<Finding> same(DrawnGraph candidate, Finding finding) {
