@@ -42,27 +42,32 @@ final class HostileMain {
 
   private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
   private static final Compiler COMPILER = Compiler.standard();
-  private static final CompileOptions OPTIONS =
-      CompileOptions.defaults().withSetting("cache", "off");
 
   private final Path folder;
+
+  /** With a cache of this test's own: reading headers is what takes a C compiler longest here. */
+  private final CompileOptions options;
+
   private int files;
   private final List<HostileCase> withValue = new ArrayList<>();
   private final List<HostileCase> withoutValue = new ArrayList<>();
 
   private HostileMain(Path folder) {
     this.folder = folder;
+    this.options =
+        CompileOptions.defaults().withSetting("cache", folder.resolveSibling("cache").toString());
   }
 
   public static void main(String[] args) throws Exception {
-    warm();
-    new HostileMain(Path.of(args[0])).all(HostileCase.Form.valueOf(args[1]));
+    HostileMain main = new HostileMain(Path.of(args[0]));
+    main.warm();
+    main.all(HostileCase.Form.valueOf(args[1]));
     System.out.println("DONE");
     System.exit(0);
   }
 
   /** Loading classes is not what the cases are about. */
-  private static void warm() {
+  private void warm() {
     HostileCase easy =
         new HostileCase(
             "easy",
@@ -95,7 +100,7 @@ final class HostileMain {
   }
 
   /** Whether bytecode of it gives a value. */
-  private static boolean interpreted(HostileCase.Model model) throws Exception {
+  private boolean interpreted(HostileCase.Model model) throws Exception {
     report("interpreter", model, () -> call(model, "interpreter"));
     return report("jvm", model, () -> call(model, "jvm"));
   }
@@ -114,16 +119,16 @@ final class HostileMain {
       Backend.OfProgram backend = (Backend.OfProgram) COMPILER.registry().backend("native");
       ModelProgram program =
           COMPILER.model(
-              COMPILER.prepare(model.graph(), OPTIONS), Compiler.target(backend, OPTIONS), OPTIONS);
+              COMPILER.prepare(model.graph(), options), Compiler.target(backend, options), options);
       return program.script().isEmpty();
     } catch (TersorException e) {
       return false;
     }
   }
 
-  private static String call(HostileCase.Model model, String backend) {
+  private String call(HostileCase.Model model, String backend) {
     var _ =
-        LoadedModel.of(COMPILER, model.graph(), backend, OPTIONS).executable().call(model.inputs());
+        LoadedModel.of(COMPILER, model.graph(), backend, options).executable().call(model.inputs());
     return "VALUE";
   }
 
@@ -133,7 +138,7 @@ final class HostileMain {
     Path file = folder.resolve("model" + files++ + "." + suffix);
     Backend.OfProgram compiling = (Backend.OfProgram) COMPILER.registry().backend(backend);
     COMPILER.artifact(
-        model.graph(), backend, List.of(Compiler.target(compiling, OPTIONS).name()), file, OPTIONS);
+        model.graph(), backend, List.of(Compiler.target(compiling, options).name()), file, options);
     Executable executable = suffix.equals("jar") ? JarArtifact.open(file, 1) : new SoArtifact(file);
     var _ = executable.run(model.inputs());
     Files.delete(file);
