@@ -382,6 +382,7 @@ final class GemmSchedule {
   private void task(
       KExpr epilogue, Optional<KExpr> start, Expr rowBlock, long rowsPerTask, Expr columnTile) {
     Expr n0 = nest.let("n", times(columnTile, index(tile.width())));
+    Expr begin = nest.let("mb", times(rowBlock, index(rowsPerTask)));
     Sums sums;
     if (codes.isPresent()) {
       CodedPanels reads = codes.get();
@@ -400,7 +401,15 @@ final class GemmSchedule {
       } else {
         read(column.buffer());
       }
-      sums = (registers, first, loop) -> sums(registers, column, first, loop);
+      sums =
+          (registers, first, loop) -> {
+            Optional<Panels.RowBlock> block =
+                rowsOutside
+                    ? Optional.of(new Panels.RowBlock(begin, DimExpr.of(rowsPerTask)))
+                    : Optional.empty();
+            Optional<NextPanel> next = panels.next(nest, column, registers.m0(), block);
+            return sums(registers, column, next, first, loop);
+          };
     }
     String memory = nest.fresh("tile");
     memoryElement(epilogue)
@@ -412,7 +421,6 @@ final class GemmSchedule {
                 start,
                 new RegisterTile(nest, c, tile, fused, m0, rows, n0, memory),
                 sums);
-    Expr begin = nest.let("mb", times(rowBlock, index(rowsPerTask)));
     Expr rows = nest.dim(c.extentM());
     boolean whole = c.extentM().isConst() && c.extentM().constValue() <= rowsPerTask;
     Expr end = whole ? rows : nest.let("me", min(plus(begin, index(rowsPerTask)), rows));
@@ -492,8 +500,13 @@ final class GemmSchedule {
   }
 
   private TileResults sums(
-      RegisterTile registers, Panels.Column column, Optional<KExpr> start, boolean loop) {
-    GemmSums sums = new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read);
+      RegisterTile registers,
+      Panels.Column column,
+      Optional<NextPanel> next,
+      Optional<KExpr> start,
+      boolean loop) {
+    GemmSums sums =
+        new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read, next);
     Scalar scalar = c.fold().scalar();
     return switch (mode) {
       case EXACT_F32 ->

@@ -23,7 +23,8 @@ record GemmSums(
     Panels panels,
     Panels.Column column,
     MultiplyAdd multiplyAdd,
-    Consumer<Buf> read) {
+    Consumer<Buf> read,
+    Optional<NextPanel> next) {
 
   /** {@code sum + row * column}. */
   interface MultiplyAdd {
@@ -96,6 +97,7 @@ record GemmSums(
     for (int v = 0; v < vectors.length; v++) {
       vectors[v] = nest.let("c", at.load(nest, k, v, type));
     }
+    next.ifPresent(panel -> panel.fetch(nest, plus(at.first(), k)));
     for (int i = 0; i < tile.rows(); i++) {
       Expr read = nest.let("a", widen(access.load(nest, i, k, type), lanes));
       Expr scalarOfRow = nest.let("a", panels.codes(read));

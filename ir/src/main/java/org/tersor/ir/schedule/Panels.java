@@ -1,6 +1,7 @@
 package org.tersor.ir.schedule;
 
 import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.minus;
 import static org.tersor.ir.schedule.LoopExprs.plus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 
@@ -226,12 +227,16 @@ final class Panels {
     return StageSimplifier.flat(buffer);
   }
 
-  /** A column panel at one tile. */
-  record Column(Buf buffer, Expr base, GemmTile tile, int group) {
+  /**
+   * A column panel at one tile.
+   *
+   * @param first step of the panel that {@code base} is at
+   */
+  record Column(Buf buffer, Expr base, GemmTile tile, int group, Expr first) {
     /** The same panel from a later step on. */
     Column from(NestEmitter nest, Expr step) {
       Expr start = plus(base, times(step, index((long) tile.width() * group)));
-      return new Column(buffer, nest.let("cr", start), tile, group);
+      return new Column(buffer, nest.let("cr", start), tile, group, plus(first, step));
     }
 
     Expr load(NestEmitter nest, Expr k, int v, Type type) {
@@ -266,7 +271,7 @@ final class Panels {
               columnTile);
       Expr base =
           nest.let("cb", times(block, nest.dim(steps().times((long) tile.width() * group))));
-      return new Column(columnPanel.get(), base, tile, group);
+      return new Column(columnPanel.get(), base, tile, group, index(0));
     }
     DimExpr size = steps().times((long) tile.width() * group);
     String name = nest.fresh("panel");
@@ -279,13 +284,44 @@ final class Panels {
             group == 1 ? stored(c.column(), element) : codes.code(c.column()),
             group)
         .pack(n0);
-    return new Column(new Buf(name, element, List.of(size)), index(0), tile, group);
+    return new Column(
+        new Buf(name, element, List.of(size)), index(0), tile, group, index(0));
   }
 
   /** Whether the column panel is memory of the task rather than a parameter. */
   boolean columnInTask() {
     return columnPanel.isEmpty();
   }
+
+  /**
+   * What fetches the next panel while the tile at row {@code m0} reads {@code column}; empty if
+   * that is no use.
+   *
+   * @param block the rows that read the panel one after another; empty: all rows
+   */
+  Optional<NextPanel> next(NestEmitter nest, Column column, Expr m0, Optional<RowBlock> block) {
+    DimExpr elements = steps().times((long) tile.width() * group);
+    DimExpr panels = c.extentN().ceilDiv(tile.width());
+    if (columnInTask()
+        || !scheduler.target().has(Target.Feature.PREFETCH)
+        || !NextPanel.pays(column.buffer(), elements, panels)) {
+      return Optional.empty();
+    }
+    DimExpr tiles = block.map(RowBlock::rows).orElse(c.extentM()).ceilDiv(tile.rows());
+    Expr begin = block.map(RowBlock::begin).orElse(index(0));
+    Expr number = new Expr.Binary(BinaryOp.FLOORDIV, minus(m0, begin), index(tile.rows()));
+    if (block.isEmpty()) {
+      List<Axis> sharing = c.batch().stream().filter(axis -> !columnBatch.contains(axis)).toList();
+      Expr before = times(nest.lower(batchIndex(sharing)), nest.dim(tiles));
+      number = plus(before, number);
+      tiles = tiles.times(DimExpr.product(sharing.stream().map(Axis::extent).toList()));
+    }
+    return Optional.of(
+        NextPanel.of(nest, column, elements, steps(), tiles, nest.let("pt", number)));
+  }
+
+  /** Rows of a task. */
+  record RowBlock(Expr begin, DimExpr rows) {}
 
   /** Buffers that packing in a task reads. */
   List<Buf> columnReads() {

@@ -44,6 +44,8 @@ public record Target(
     SHUFFLE,
     /** Functions of any length are compiled; HotSpot takes no method of more than 8,000 bytes. */
     LONG_FUNCTIONS,
+    /** Memory can be asked for before it is needed. */
+    PREFETCH,
     /** Compiled before it runs, so that code which a run does not repay costs it nothing. */
     AHEAD_OF_TIME,
     /** Not of the machine: weights stay codes even where numbers made once would be faster. */
@@ -54,7 +56,11 @@ public record Target(
   private static final Set<Feature> COMPILED =
       Collections.unmodifiableSet(
           EnumSet.of(
-              Feature.ROUND, Feature.BROADCAST, Feature.LONG_FUNCTIONS, Feature.AHEAD_OF_TIME));
+              Feature.ROUND,
+              Feature.BROADCAST,
+              Feature.LONG_FUNCTIONS,
+              Feature.PREFETCH,
+              Feature.AHEAD_OF_TIME));
 
   /** The same machine for whom memory counts more than time. */
   public Target withSmallMemory() {

@@ -1,0 +1,77 @@
+package org.tersor.ir.schedule;
+
+import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.times;
+
+import org.tersor.ir.kernel.Buf;
+import org.tersor.ir.loop.CompareOp;
+import org.tersor.ir.loop.Expr;
+import org.tersor.ir.loop.Stmt;
+import org.tersor.runtime.DimExpr;
+
+/**
+ * Fetches the column panel that tiles read next, a little with each step of the tiles that read
+ * this one. Weights of a whole model are larger than a core's own cache, so that a panel which
+ * nothing announces comes at the pace of the memory behind it, while the multiply-add units wait.
+ *
+ * @param first element that the tile's first step fetches
+ * @param stride elements from one fetch to the next
+ * @param perStep fetches in a step
+ */
+record NextPanel(Buf buffer, Expr first, Expr stride, int perStep) {
+  /** Tiles that share the work; those after them repeat one fetch. */
+  private static final int TILES = 8;
+
+  /** Bytes of all panels together below which they stay where they are. */
+  private static final long SMALLEST = 1 << 15;
+
+  /** Whether so many panels of so many elements are worth it. */
+  static boolean pays(Buf buffer, DimExpr elements, DimExpr panels) {
+    DimExpr all = elements.times(panels);
+    return !all.isConst() || all.constValue() * buffer.element().bytes() >= SMALLEST;
+  }
+
+  /**
+   * @param panel the panel that tiles read now
+   * @param elements elements of a panel
+   * @param steps steps of a tile
+   * @param tiles tiles that read a panel
+   * @param number the tile's among them
+   */
+  static NextPanel of(
+      NestEmitter nest,
+      Panels.Column panel,
+      DimExpr elements,
+      DimExpr steps,
+      DimExpr tiles,
+      Expr number) {
+    long sharing = tiles.isConst() ? Math.clamp(tiles.constValue(), 1, TILES) : TILES;
+    boolean all = tiles.isConst() && tiles.constValue() <= TILES;
+    long width = (long) panel.tile().width() * panel.group();
+    long line = 64L / panel.buffer().element().bytes();
+    long perStep = Math.max(1, Math.ceilDiv(width, sharing * line));
+    long stride = Math.ceilDiv(width, sharing * perStep);
+    Expr share = times(number, nest.dim(steps.times(perStep * stride)));
+    Expr shared = all ? share : LoopExprs.min(share, nest.dim(elements));
+    Expr first = nest.let("pf", plus(plus(panel.base(), nest.dim(elements)), shared));
+    Expr each =
+        all
+            ? index(stride)
+            : nest.let(
+                "ps",
+                new Expr.Select(
+                    new Expr.Compare(CompareOp.LT, number, index(sharing)),
+                    index(stride),
+                    index(0)));
+    return new NextPanel(panel.buffer(), first, each, (int) perStep);
+  }
+
+  /** What is fetched with step {@code k}, counted from the panel's first. */
+  void fetch(NestEmitter nest, Expr k) {
+    for (int i = 0; i < perStep; i++) {
+      Expr at = plus(times(k, index(perStep)), index(i));
+      nest.emit(new Stmt.Prefetch(buffer.name(), plus(first, times(at, stride))));
+    }
+  }
+}
