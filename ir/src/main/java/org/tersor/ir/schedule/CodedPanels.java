@@ -34,6 +34,11 @@ import org.tersor.runtime.DimExpr;
  * zero point times the sum of the row factor is taken away, and the rest scaled into the total.
  */
 final class CodedPanels {
+  /** Bytes of codes that are asked for before they are read. */
+  private static final long AHEAD = 4096;
+
+  private static final long LINE = 64;
+
   private final Scheduler scheduler;
   private final Contraction c;
   private final GemmTile tile;
@@ -156,6 +161,8 @@ final class CodedPanels {
                 at -> {
                   Expr ofBlock = nest.let("bb", plus(blockBase, times(at, index(tile.width()))));
                   Expr from = nest.let("cf", plus(codeBase, times(at, index(steps * stepBytes))));
+                  fetch(nest, codes, from, steps * stepBytes);
+                  scales.ifPresent(scale -> fetch(nest, scale, ofBlock, tile.width()));
                   Part part = summing.of(at, from);
                   scale(registers, nest, type, ofBlock, part, totals, multiplyAdd);
                 });
@@ -176,6 +183,22 @@ final class CodedPanels {
                   (at, from) -> floats(registers, nest, from, at, steps, access, multiplyAdd)));
     }
     return totals;
+  }
+
+  /**
+   * Asks for what blocks further on read: panels follow one another in memory, and the memory
+   * behind the caches takes as long to answer as several blocks to sum.
+   */
+  private void fetch(NestEmitter nest, Buf buffer, Expr from, long elements) {
+    if (!scheduler.target().has(Target.Feature.PREFETCH)) {
+      return;
+    }
+    long bytes = elements * buffer.element().bytes();
+    long ahead = Math.ceilDiv(AHEAD, column.length() * tile.width() / group) * elements;
+    for (long line = 0; line < bytes; line += LINE) {
+      Expr at = plus(from, index(ahead + line / buffer.element().bytes()));
+      nest.emit(new Stmt.Prefetch(buffer.name(), at));
+    }
   }
 
   /** Sums a block whose codes begin at {@code from}. */
