@@ -53,6 +53,9 @@ final class GemmSchedule {
   /** Cost of a sum across lanes, in multiply-adds. */
   private static final long ACROSS = 8;
 
+  /** Bytes of a core's own cache, as small as it is met. */
+  private static final long OWN_CACHE = 1 << 20;
+
   /** How products are summed. */
   private enum Mode {
     /** Multiply-add in the type of the sum. */
@@ -118,7 +121,8 @@ final class GemmSchedule {
             coded.isPresent() ? 2 : 1,
             c.extentM(),
             c.extentN(),
-            target.lanes(elementBytes));
+            target.lanes(elementBytes),
+            coded.isPresent() ? 0 : sizeOr(c.extentK(), 0) * (dots ? 1 : elementBytes));
     Way way = choose(tiles.subList(0, Math.min(tiles.size(), TILES)));
     this.tile = steering.tile(c, way.tile);
     this.rowsOutside = way.rowsOutside || steering.isOutside(c);
@@ -143,11 +147,13 @@ final class GemmSchedule {
 
   private Way choose(List<GemmTile> tiles) {
     Map<String, Way> ways = new LinkedHashMap<>();
-    tiles.forEach(each -> ways.put(each.text(), new Way(each, false)));
+    if (rowsAreFarther() && mayHaveRowsOutside(tiles.getFirst())) {
+      put(ways, new Way(tiles.getFirst(), true));
+    }
+    tiles.forEach(each -> put(ways, new Way(each, false)));
     for (GemmTile each : tiles.subList(0, Math.min(tiles.size(), ROWS_OUTSIDE))) {
-      boolean severalBlocks = sizeOr(c.extentM(), Integer.MAX_VALUE) > rowsPerTask(each);
-      if (severalBlocks && sizeOr(c.extentN(), 256) > each.width()) {
-        ways.put(each.text() + " rows outside", new Way(each, true));
+      if (mayHaveRowsOutside(each)) {
+        put(ways, new Way(each, true));
       }
     }
     String shape =
@@ -161,6 +167,29 @@ final class GemmSchedule {
                 LoopSchedule.sizes(c.k()),
                 LoopSchedule.sizes(c.batch()));
     return Objects.requireNonNull(ways.get(scheduler.choose(shape, List.copyOf(ways.keySet()))));
+  }
+
+  private static void put(Map<String, Way> ways, Way way) {
+    ways.putIfAbsent(way.tile.text() + (way.rowsOutside ? " rows outside" : ""), way);
+  }
+
+  private boolean mayHaveRowsOutside(GemmTile tile) {
+    boolean severalBlocks = sizeOr(c.extentM(), Integer.MAX_VALUE) > rowsPerTask(tile);
+    return severalBlocks && sizeOr(c.extentN(), 256) > tile.width();
+  }
+
+  /** Whether all weights stay in a core's own cache and the rows with their results do not. */
+  private boolean rowsAreFarther() {
+    if (!isWeight(scheduler, c.column())
+        || !c.batch().isEmpty()
+        || !(c.extentM().isConst() && c.extentN().isConst() && c.extentK().isConst())) {
+      return false;
+    }
+    long bytes = mode == Mode.DOT4 ? 1 : c.fold().scalar().bytes();
+    long m = c.extentM().constValue();
+    long n = c.extentN().constValue();
+    long k = c.extentK().constValue();
+    return n * k * bytes <= OWN_CACHE / 2 && m * (n + k) * bytes > OWN_CACHE;
   }
 
   private static boolean isWeight(Scheduler scheduler, Contraction.Factor factor) {

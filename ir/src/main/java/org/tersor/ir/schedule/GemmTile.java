@@ -23,6 +23,12 @@ record GemmTile(int rows, int columns, int lanes) {
    */
   private static final int CONSTANTS = 2;
 
+  /** Bytes of a panel that stay in the nearest cache beside the rows. */
+  private static final long NEAREST = 1 << 15;
+
+  /** Cycles for a vector that is not there. */
+  private static final double FAR = 0.25;
+
   int width() {
     return columns * lanes;
   }
@@ -40,9 +46,10 @@ record GemmTile(int rows, int columns, int lanes) {
    * @param bytes whether products of bytes are summed as integers; where a target has no
    *     instruction for four of them, as pairs of 16 bits, so that every vector is two
    * @param sums accumulators of an element: 2 where sums of blocks join totals
+   * @param columnBytes bytes of a column's weights; 0: not known
    */
   static List<GemmTile> choices(
-      Target target, boolean bytes, int sums, DimExpr m, DimExpr n, int lanes) {
+      Target target, boolean bytes, int sums, DimExpr m, DimExpr n, int lanes, long columnBytes) {
     boolean pairs = bytes && !target.has(Target.Feature.DOT4);
     Map<GemmTile, Double> best = new LinkedHashMap<>();
     for (int columns = 1; columns <= MOST_COLUMNS; columns++) {
@@ -54,7 +61,7 @@ record GemmTile(int rows, int columns, int lanes) {
         if (!(pairs ? tile.fitsPairs(target, others) : tile.fits(target, others))) {
           continue;
         }
-        double cost = tile.cost(m, n, pairs);
+        double cost = tile.cost(m, n, pairs, tile.width() * columnBytes > NEAREST);
         if (cost < leastCost - 1e-9) {
           leastCost = cost;
           least = tile;
@@ -93,7 +100,7 @@ record GemmTile(int rows, int columns, int lanes) {
     return rows * columns + 2 * columns + 7 + others <= target.registers() - 1;
   }
 
-  private double cost(DimExpr m, DimExpr n, boolean pairs) {
+  private double cost(DimExpr m, DimExpr n, boolean pairs, boolean far) {
     double wasteN =
         n.isConst()
             ? Math.ceilDiv(n.constValue(), width()) * (double) width() / Math.max(1, n.constValue())
@@ -103,21 +110,23 @@ record GemmTile(int rows, int columns, int lanes) {
     if (m.isConst()) {
       long full = m.constValue() / rows;
       long tail = m.constValue() % rows;
-      double last = tail == 0 ? 0 : stepCost((int) tail, pairs);
-      rowCost = (full * stepCost(rows, pairs) + last) / m.constValue();
+      double last = tail == 0 ? 0 : stepCost((int) tail, pairs, far);
+      rowCost = (full * stepCost(rows, pairs, far) + last) / m.constValue();
     } else {
-      rowCost = stepCost(rows, pairs) / rows;
+      rowCost = stepCost(rows, pairs, far) / rows;
     }
     return rowCost / columns * wasteN;
   }
 
   /**
    * Cycles of one k step: two multiply-adds, or two loads, per cycle; at least the latency of the
-   * chains. In pairs a product is four operations, and vectors are taken apart by two or three.
+   * chains. Vectors of a panel that the nearest cache does not hold cost more, so that tiles of few
+   * rows, which read it often, fall behind. In pairs a product is four operations, and vectors are
+   * taken apart by two or three.
    */
-  private double stepCost(int r, boolean pairs) {
+  private double stepCost(int r, boolean pairs, boolean far) {
     double arithmetic = pairs ? (4 * r * columns + 2 * r + 3 * columns) / 4.0 : r * columns / 2.0;
     double loads = (r + columns) / 2.0;
-    return Math.max(Math.max(arithmetic, loads), 4) + 0.1 * loads;
+    return Math.max(Math.max(arithmetic, loads), 4) + 0.1 * loads + (far ? FAR * columns : 0);
   }
 }

@@ -20,8 +20,11 @@ import org.tersor.runtime.DimExpr;
  * @param perStep fetches in a step
  */
 record NextPanel(Buf buffer, Expr first, Expr stride, int perStep) {
-  /** Tiles that share the work; those after them repeat one fetch. */
+  /** Tiles that share the work at most; those after them repeat one fetch. */
   private static final int TILES = 8;
+
+  /** Tiles that share it where their number is not known. */
+  private static final int TILES_OF_ANY = 2;
 
   /** Bytes of all panels together below which they stay where they are. */
   private static final long SMALLEST = 1 << 15;
@@ -46,7 +49,7 @@ record NextPanel(Buf buffer, Expr first, Expr stride, int perStep) {
       DimExpr steps,
       DimExpr tiles,
       Expr number) {
-    long sharing = tiles.isConst() ? Math.clamp(tiles.constValue(), 1, TILES) : TILES;
+    long sharing = tiles.isConst() ? Math.clamp(tiles.constValue(), 1, TILES) : TILES_OF_ANY;
     boolean all = tiles.isConst() && tiles.constValue() <= TILES;
     long width = (long) panel.tile().width() * panel.group();
     long line = 64L / panel.buffer().element().bytes();

@@ -284,8 +284,7 @@ final class Panels {
             group == 1 ? stored(c.column(), element) : codes.code(c.column()),
             group)
         .pack(n0);
-    return new Column(
-        new Buf(name, element, List.of(size)), index(0), tile, group, index(0));
+    return new Column(new Buf(name, element, List.of(size)), index(0), tile, group, index(0));
   }
 
   /** Whether the column panel is memory of the task rather than a parameter. */

@@ -1,0 +1,162 @@
+package org.tersor.ir.schedule;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tersor.ir.dsl.KernelParser;
+import org.tersor.ir.dsl.LoopParser;
+import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.loop.LoopInterpreter;
+import org.tersor.ir.loop.LoopPrinter;
+import org.tersor.runtime.KernelCode;
+
+/** Every line of every panel but the first is asked for while the panel before it is read. */
+class NextPanelTest {
+  private static final int LINE = 64;
+
+  private static final Map<String, String> KERNELS = kernels();
+
+  private static Map<String, String> kernels() {
+    Map<String, String> kernels = new LinkedHashMap<>();
+    for (int rows : List.of(1, 3, 40, 150)) {
+      kernels.put(
+          "product of " + rows,
+          "kernel f(a: f32[%1$d, 200], w: f32[200, 300]) -> y: f32[%1$d, 300] { ".formatted(rows)
+              + "y[i, j] for i < %d, j < 300 = sum(k < 200) a[i, k] * w[k, j]; }".formatted(rows));
+    }
+    kernels.put(
+        "rows of any number",
+        "kernel f(a: f32[M, 200], w: f32[200, 300]) -> y: f32[M, 300] { "
+            + "y[i, j] for i < M, j < 300 = sum(k < 200) a[i, k] * w[k, j]; }");
+    kernels.put(
+        "bytes",
+        "kernel f(a: u8[20, 400], w: i8[400, 300]) -> y: i32[20, 300] { "
+            + "y[i, j] for i < 20, j < 300 = sum(k < 400) i32(a[i, k]) * i32(w[k, j]); }");
+    kernels.put(
+        "convolution",
+        "kernel f(x: f32[9, 9, 40], w: f32[3, 3, 40, 100]) -> y: f32[7, 7, 100] { "
+            + "y[h, v, o] for h < 7, v < 7, o < 100 = sum(r < 3, s < 3, c < 40) "
+            + "x[h + r, v + s, c] * w[r, s, c, o]; }");
+    return kernels;
+  }
+
+  static Stream<Arguments> cases() {
+    return KERNELS.keySet().stream()
+        .flatMap(kernel ->
+            Stream.of("avx512vnni", "avx2", "neon").map(target -> Arguments.of(kernel, target)));
+  }
+
+  private static KernelTestKit kit(String kernel) {
+    return KernelTestKit.of(
+        KernelParser.parse(kernel), Map.of("M", 50L), Set.of("w"), new Random(5));
+  }
+
+  /** The function with a store in place of each prefetch, into a buffer before all others. */
+  private static LoopFunction marking(String text) {
+    String stores = text.replaceAll("prefetch \\w+\\[(.*)];", "marks[$1] = 1.0;");
+    return LoopParser.parse(stores.replaceFirst("\\(", "(marks: mut f32, "));
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void everyLineIsFetchedBefore(String kernel, String name) {
+    KernelTestKit kit = kit(KERNELS.get(kernel));
+    int[] checked = {0};
+    kit.run(
+        Target.nativeTarget(name),
+        function -> {
+          String text = LoopPrinter.print(function);
+          KernelCode plain = LoopInterpreter.compile(function);
+          if (!text.contains("prefetch ")) {
+            return plain;
+          }
+          checked[0]++;
+          int panels = panels(function);
+          KernelCode marks = LoopInterpreter.compile(marking(text));
+          return (arrays, offsets, dims, from, to) -> {
+            plain.run(arrays, offsets, dims, from, to);
+            check(marks, function, panels, arrays, dims, from, to);
+          };
+        });
+    assertEquals(1, checked[0], kernel + " on " + name);
+  }
+
+  /** Index of the buffer that is fetched from. */
+  private static int panels(LoopFunction function) {
+    String name = LoopPrinter.print(function).replaceFirst("(?s).*?prefetch (\\w+)\\[.*", "$1");
+    List<String> names = function.buffers().stream().map(LoopFunction.BufferParam::name).toList();
+    return names.indexOf(name);
+  }
+
+  private static void check(
+      KernelCode marks,
+      LoopFunction function,
+      int panels,
+      Object[] arrays,
+      int[] dims,
+      int from,
+      int to) {
+    Object[] withMarks = new Object[arrays.length + 1];
+    System.arraycopy(arrays, 0, withMarks, 1, arrays.length);
+    int elements = java.lang.reflect.Array.getLength(arrays[panels]);
+    float[] marked = new float[3 * elements];
+    withMarks[0] = marked;
+    marks.run(withMarks, new int[withMarks.length], dims, from, to);
+    int line = LINE / function.buffers().get(panels).element().bytes();
+    Set<Integer> missing = new TreeSet<>();
+    int first = firstMark(marked) / line;
+    for (int at = first; at < elements / line; at++) {
+      if (!anyMark(marked, at * line, line)) {
+        missing.add(at);
+      }
+    }
+    assertEquals(Set.of(), missing, "lines that nothing fetches, of " + elements / line);
+    assertTrue(first > 0 && 2 * first <= elements / line, "the first that is fetched: " + first);
+  }
+
+  private static int firstMark(float[] marked) {
+    int at = 0;
+    while (marked[at] == 0) {
+      at++;
+    }
+    return at;
+  }
+
+  private static boolean anyMark(float[] marked, int from, int length) {
+    for (int i = from; i < from + length; i++) {
+      if (marked[i] != 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {64, 0})
+  void theJvmHasNoSuchInstruction(int vectorBytes) {
+    KernelTestKit kit = kit(KERNELS.get("product of 40"));
+    assertFalse(kit.functions(Target.jvm(vectorBytes)).toString().contains("Prefetch"));
+  }
+
+  @Test
+  void fewWeightsStayWhereTheyAre() {
+    KernelTestKit kit =
+        kit(
+            "kernel f(a: f32[40, 64], w: f32[64, 64]) -> y: f32[40, 64] { "
+                + "y[i, j] for i < 40, j < 64 = sum(k < 64) a[i, k] * w[k, j]; }");
+    assertFalse(kit.functions(Target.nativeTarget("avx512vnni")).toString().contains("Prefetch"));
+  }
+}
