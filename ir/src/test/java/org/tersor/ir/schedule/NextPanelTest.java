@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
@@ -59,6 +60,10 @@ class NextPanelTest {
             Stream.of("avx512vnni", "avx2", "neon").map(target -> Arguments.of(kernel, target)));
   }
 
+  private static KernelTestKit named(String name) {
+    return kit(Objects.requireNonNull(KERNELS.get(name)));
+  }
+
   private static KernelTestKit kit(String kernel) {
     return KernelTestKit.of(
         KernelParser.parse(kernel), Map.of("M", 50L), Set.of("w"), new Random(5));
@@ -73,7 +78,7 @@ class NextPanelTest {
   @ParameterizedTest
   @MethodSource("cases")
   void everyLineIsFetchedBefore(String kernel, String name) {
-    KernelTestKit kit = kit(KERNELS.get(kernel));
+    KernelTestKit kit = named(kernel);
     int[] checked = {0};
     kit.run(
         Target.nativeTarget(name),
@@ -147,7 +152,7 @@ class NextPanelTest {
   @ParameterizedTest
   @ValueSource(ints = {64, 0})
   void theJvmHasNoSuchInstruction(int vectorBytes) {
-    KernelTestKit kit = kit(KERNELS.get("product of 40"));
+    KernelTestKit kit = named("product of 40");
     assertFalse(kit.functions(Target.jvm(vectorBytes)).toString().contains("Prefetch"));
   }
 
