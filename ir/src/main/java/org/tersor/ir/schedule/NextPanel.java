@@ -19,8 +19,8 @@ import org.tersor.runtime.DimExpr;
  * @param stride elements from one fetch to the next
  * @param perStep fetches in a step
  */
-record NextPanel(Buf buffer, Expr first, Expr stride, int perStep) {
-  /** Tiles that share the work at most; those after them repeat one fetch. */
+record NextPanel(Buf buffer, Expr first, long stride, int perStep) {
+  /** Tiles that share the work at most; those after them ask for what they read anyway. */
   private static final int TILES = 8;
 
   /** Tiles that share it where their number is not known. */
@@ -55,26 +55,21 @@ record NextPanel(Buf buffer, Expr first, Expr stride, int perStep) {
     long line = 64L / panel.buffer().element().bytes();
     long perStep = Math.max(1, Math.ceilDiv(width, sharing * line));
     long stride = Math.ceilDiv(width, sharing * perStep);
-    Expr share = times(number, nest.dim(steps.times(perStep * stride)));
-    Expr shared = all ? share : LoopExprs.min(share, nest.dim(elements));
-    Expr first = nest.let("pf", plus(plus(panel.base(), nest.dim(elements)), shared));
-    Expr each =
+    Expr next = plus(panel.base(), nest.dim(elements));
+    Expr first = plus(next, times(number, nest.dim(steps.times(perStep * stride))));
+    Expr begin =
         all
-            ? index(stride)
-            : nest.let(
-                "ps",
-                new Expr.Select(
-                    new Expr.Compare(CompareOp.LT, number, index(sharing)),
-                    index(stride),
-                    index(0)));
-    return new NextPanel(panel.buffer(), first, each, (int) perStep);
+            ? first
+            : new Expr.Select(
+                new Expr.Compare(CompareOp.LT, number, index(sharing)), first, panel.base());
+    return new NextPanel(panel.buffer(), nest.let("pf", begin), stride, (int) perStep);
   }
 
   /** What is fetched with step {@code k}, counted from the panel's first. */
   void fetch(NestEmitter nest, Expr k) {
     for (int i = 0; i < perStep; i++) {
       Expr at = plus(times(k, index(perStep)), index(i));
-      nest.emit(new Stmt.Prefetch(buffer.name(), plus(first, times(at, stride))));
+      nest.emit(new Stmt.Prefetch(buffer.name(), plus(first, times(at, index(stride)))));
     }
   }
 }
