@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.reflect.Array;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -79,9 +80,11 @@ class NextPanelTest {
   @MethodSource("cases")
   void everyLineIsFetchedBefore(String kernel, String name) {
     KernelTestKit kit = named(kernel);
+    Target target = Target.nativeTarget(name);
+    int panels = panels(kit, target);
     int[] checked = {0};
     kit.run(
-        Target.nativeTarget(name),
+        target,
         function -> {
           String text = LoopPrinter.print(function);
           KernelCode plain = LoopInterpreter.compile(function);
@@ -89,55 +92,61 @@ class NextPanelTest {
             return plain;
           }
           checked[0]++;
-          int panels = panels(function);
+          int weights = weights(function);
           KernelCode marks = LoopInterpreter.compile(marking(text));
           return (arrays, offsets, dims, from, to) -> {
             plain.run(arrays, offsets, dims, from, to);
-            check(marks, function, panels, arrays, dims, from, to);
+            float[] marked = mark(marks, arrays, weights, dims, from, to);
+            int all = Array.getLength(Objects.requireNonNull(arrays[weights]));
+            int line = LINE / function.buffers().get(weights).element().bytes();
+            assertEquals(
+                Set.of(), missing(marked, all / panels, all, line), "lines of " + all / line);
           };
         });
     assertEquals(1, checked[0], kernel + " on " + name);
   }
 
+  /** Number of panels that the kernel's columns make. */
+  private static int panels(KernelTestKit kit, Target target) {
+    String taken =
+        kit.scheduled(target).run().stream()
+            .flatMap(launch -> launch.choice().stream())
+            .findFirst()
+            .orElseThrow()
+            .taken();
+    int width = Integer.parseInt(taken.replaceFirst("\\d+x(\\d+).*", "$1"));
+    long columns = kit.kernel().outputs().getFirst().shape().getLast().constValue();
+    int panels = (int) Math.ceilDiv(columns, width);
+    assertTrue(panels > 1, taken);
+    return panels;
+  }
+
   /** Index of the buffer that is fetched from. */
-  private static int panels(LoopFunction function) {
+  private static int weights(LoopFunction function) {
     String name = LoopPrinter.print(function).replaceFirst("(?s).*?prefetch (\\w+)\\[.*", "$1");
     List<String> names = function.buffers().stream().map(LoopFunction.BufferParam::name).toList();
     return names.indexOf(name);
   }
 
-  private static void check(
-      KernelCode marks,
-      LoopFunction function,
-      int panels,
-      Object[] arrays,
-      int[] dims,
-      int from,
-      int to) {
+  /** Not 0 where something is fetched. */
+  private static float[] mark(
+      KernelCode marks, Object[] arrays, int weights, int[] dims, int from, int to) {
     Object[] withMarks = new Object[arrays.length + 1];
     System.arraycopy(arrays, 0, withMarks, 1, arrays.length);
-    int elements = java.lang.reflect.Array.getLength(arrays[panels]);
-    float[] marked = new float[3 * elements];
+    float[] marked = new float[3 * Array.getLength(Objects.requireNonNull(arrays[weights]))];
     withMarks[0] = marked;
     marks.run(withMarks, new int[withMarks.length], dims, from, to);
-    int line = LINE / function.buffers().get(panels).element().bytes();
+    return marked;
+  }
+
+  private static Set<Integer> missing(float[] marked, int from, int to, int line) {
     Set<Integer> missing = new TreeSet<>();
-    int first = firstMark(marked) / line;
-    for (int at = first; at < elements / line; at++) {
-      if (!anyMark(marked, at * line, line)) {
+    for (int at = from; at < to; at += line) {
+      if (!anyMark(marked, at, line)) {
         missing.add(at);
       }
     }
-    assertEquals(Set.of(), missing, "lines that nothing fetches, of " + elements / line);
-    assertTrue(first > 0 && 2 * first <= elements / line, "the first that is fetched: " + first);
-  }
-
-  private static int firstMark(float[] marked) {
-    int at = 0;
-    while (marked[at] == 0) {
-      at++;
-    }
-    return at;
+    return missing;
   }
 
   private static boolean anyMark(float[] marked, int from, int length) {
