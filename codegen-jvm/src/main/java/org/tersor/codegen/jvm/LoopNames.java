@@ -40,6 +40,9 @@ final class LoopNames {
       case Stmt.If i -> List.of();
       case Stmt.Prefetch p -> List.of();
       case Stmt.Barrier b -> List.of();
+      case Stmt.Tile.Zero t -> List.of(t.name());
+      case Stmt.Tile.Load t -> List.of(t.name());
+      case Stmt.Tile t -> List.of();
     };
   }
 
@@ -58,6 +61,7 @@ final class LoopNames {
       case Stmt.Alloc a -> List.of();
       case Stmt.Prefetch p -> List.of();
       case Stmt.Barrier b -> List.of();
+      case Stmt.Tile t -> List.of();
     };
   }
 
@@ -98,6 +102,22 @@ final class LoopNames {
       case Stmt.Block b -> {}
       case Stmt.Prefetch p -> {}
       case Stmt.Barrier b -> {}
+      case Stmt.Tile.Zero t -> {}
+      case Stmt.Tile.Load t -> {
+        used.add(t.buffer());
+        add(t.index());
+        add(t.stride());
+      }
+      case Stmt.Tile.Dot t -> {
+        used.addAll(List.of(t.sum(), t.a(), t.b()));
+        assigned.add(t.sum());
+      }
+      case Stmt.Tile.Store t -> {
+        used.addAll(List.of(t.buffer(), t.name()));
+        assigned.add(t.buffer());
+        add(t.index());
+        add(t.stride());
+      }
     }
   }
 

@@ -118,6 +118,7 @@ final class StmtCode {
       // The JVM has no prefetch; lanes loops run one after another.
       case Stmt.Prefetch p -> {}
       case Stmt.Barrier b -> {}
+      case Stmt.Tile t -> throw new IllegalArgumentException("the JVM has no matrix registers");
     }
   }
 

@@ -31,6 +31,7 @@ class CEmitter {
   private int indent = 1;
   protected String scratch = "tsr_scratch";
   private List<String> onStack = List.of();
+  private final CTiles tiles = new CTiles();
 
   CEmitter(CUnit unit) {
     this.unit = unit;
@@ -54,7 +55,9 @@ class CEmitter {
             + "("
             + parameters
             + ") {\n  (void)tsr_from; (void)tsr_to; (void)tsr_scratch;\n"
+            + emitter.tiles.begin()
             + emitter.out
+            + emitter.tiles.end()
             + "}\n");
   }
 
@@ -140,6 +143,7 @@ class CEmitter {
       case Stmt.Alloc a -> alloc(a);
       case Stmt.Prefetch p -> prefetch(p);
       case Stmt.Barrier _ -> barrier();
+      case Stmt.Tile t -> tile(t);
     }
   }
 
@@ -156,14 +160,35 @@ class CEmitter {
     line("/* barrier: the loops over lanes before it are done */");
   }
 
+  private void tile(Stmt.Tile tile) {
+    if (!unit.isa().tiles()) {
+      throw Faults.unsupported(
+          "a matrix register in code for " + unit.isa(),
+          "the schedule must ask the target whether it has them");
+    }
+    line(
+        switch (tile) {
+          case Stmt.Tile.Zero t -> tiles.zero(t);
+          case Stmt.Tile.Load t -> tiles.load(t, address(t.buffer(), t.index()), exprs.value(t.stride()));
+          case Stmt.Tile.Dot t -> tiles.dot(t);
+          case Stmt.Tile.Store t -> tiles.store(t, address(t.buffer(), t.index()), exprs.value(t.stride()));
+        });
+  }
+
+  private String address(String buffer, Expr index) {
+    return scope.memory(buffer).c() + " + " + exprs.value(index);
+  }
+
   protected void nested(Runnable body) {
     String saved = scratch;
     List<String> arrays = onStack;
+    CTiles.Live live = tiles.live();
     scope.push();
     indent++;
     body.run();
     indent--;
     scope.pop();
+    tiles.back(live);
     onStack = arrays;
     scratch = saved;
   }
@@ -226,7 +251,8 @@ class CEmitter {
           Stmt.Store _,
           Stmt.Alloc _,
           Stmt.Prefetch _,
-          Stmt.Barrier _ ->
+          Stmt.Barrier _,
+          Stmt.Tile _ ->
           0;
     };
   }

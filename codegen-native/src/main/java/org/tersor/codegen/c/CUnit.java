@@ -194,7 +194,7 @@ final class CUnit {
     return "#include <stdint.h>\n#include <stddef.h>\n"
         + switch (isa) {
           case SCALAR -> "";
-          case AVX2, AVX512, AVX512VNNI, AVX512BF16 -> "#include <immintrin.h>\n";
+          case AVX2, AVX512, AVX512VNNI, AVX512AMX, AVX512BF16 -> "#include <immintrin.h>\n";
           case NEON -> "#include <arm_neon.h>\n";
         }
         + "#define TSR_FN static inline __attribute__((always_inline, unused))\n\n";

@@ -19,6 +19,7 @@ final class Cpu {
       case AVX2 -> List.of("avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt");
       case AVX512 -> with(needs(Isa.AVX2), "avx512f", "avx512bw", "avx512dq", "avx512vl");
       case AVX512VNNI -> with(needs(Isa.AVX512), "avx512_vnni");
+      case AVX512AMX -> with(needs(Isa.AVX512VNNI), "amx_tile", "amx_int8");
       case AVX512BF16 -> with(needs(Isa.AVX512VNNI), "avx512_bf16");
       case NEON -> List.of("asimd");
     };
@@ -30,7 +31,7 @@ final class Cpu {
 
   /** Whether code of that level runs here; without /proc/cpuinfo only the baseline does. */
   static boolean supports(Isa isa) {
-    return flags().containsAll(needs(isa));
+    return flags().containsAll(needs(isa)) && (!isa.tiles() || TilePermission.granted());
   }
 
   private static Set<String> flags() {

@@ -56,7 +56,8 @@ final class CudaEmitter extends CEmitter {
           Stmt.Store _,
           Stmt.Alloc _,
           Stmt.Prefetch _,
-          Stmt.Barrier _ ->
+          Stmt.Barrier _,
+          Stmt.Tile _ ->
           1;
     };
   }

@@ -15,6 +15,7 @@ enum Isa {
   AVX2(32, "-mavx -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt"),
   AVX512(64, AVX2.flags + " -mavx512f -mavx512bw -mavx512dq -mavx512vl"),
   AVX512VNNI(64, AVX512.flags + " -mavx512vnni"),
+  AVX512AMX(64, AVX512VNNI.flags),
   AVX512BF16(64, AVX512VNNI.flags + " -mavx512bf16"),
   /** Every AArch64 processor: NEON with multiply-adds; conversions of halves are integer code. */
   NEON(16, "");
@@ -28,6 +29,9 @@ enum Isa {
   }
 
   static Isa of(Target target) {
+    if (target.has(Target.Feature.TILES)) {
+      return AVX512AMX;
+    }
     if (target.has(Target.Feature.BF16_DOT)) {
       return AVX512BF16;
     }
@@ -97,7 +101,12 @@ enum Isa {
   }
 
   boolean vnni() {
-    return this == AVX512VNNI || bf16();
+    return this == AVX512VNNI || bf16() || tiles();
+  }
+
+  /** Whether there are AMX's tile registers. Their instructions are in assembler, without flags. */
+  boolean tiles() {
+    return this == AVX512AMX;
   }
 
   boolean bf16() {

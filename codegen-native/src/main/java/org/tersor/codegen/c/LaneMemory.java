@@ -66,7 +66,7 @@ final class LaneMemory {
         }
       }
       case Stmt.Prefetch p -> refused.add(p.buffer());
-      case Stmt.Barrier _ -> {}
+      case Stmt.Barrier _, Stmt.Tile _ -> {}
     }
   }
 

@@ -37,7 +37,7 @@ public final class NativeBackend implements Backend.OfProgram {
 
   @Override
   public List<Target> targets() {
-    return Stream.of("avx512vnni", "avx512bf16", "avx512", "avx2", "scalar")
+    return Stream.of("avx512amx", "avx512vnni", "avx512bf16", "avx512", "avx2", "scalar")
         .map(Target::nativeTarget)
         .filter(t -> Cpu.supports(Isa.of(t)))
         .toList();
@@ -93,7 +93,7 @@ public final class NativeBackend implements Backend.OfProgram {
 
   @Override
   public List<Target> artifactTargets() {
-    return Stream.of("avx512vnni", "avx2", "scalar").map(Target::nativeTarget).toList();
+    return Stream.of("avx512amx", "avx512vnni", "avx2", "scalar").map(Target::nativeTarget).toList();
   }
 
   @Override

@@ -130,7 +130,7 @@ final class ScratchSize {
           allocate(a, out);
         }
       }
-      case Stmt.Assign _, Stmt.Store _, Stmt.Prefetch _, Stmt.Barrier _ -> {}
+      case Stmt.Assign _, Stmt.Store _, Stmt.Prefetch _, Stmt.Barrier _, Stmt.Tile _ -> {}
     }
   }
 

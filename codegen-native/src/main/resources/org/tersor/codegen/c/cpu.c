@@ -6,6 +6,17 @@ static void cpuid(uint32_t leaf, uint32_t sub, uint32_t *r) {
   __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
 }
 
+/* Asks Linux for the tile registers of AMX: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA). */
+static int tiles(void) {
+#if defined(__linux__)
+  long result = 158;
+  __asm__ volatile("syscall" : "+a"(result) : "D"(0x1023L), "S"(18L) : "rcx", "r11", "memory");
+  return result == 0;
+#else
+  return 0;
+#endif
+}
+
 /* Bit i: the processor and the system allow instruction set i (see the constants LEVEL_...). */
 static uint32_t allowed(void) {
   uint32_t a[4], b[4], c[4], low, high, has = 1u << LEVEL_SCALAR;
@@ -25,6 +36,9 @@ static uint32_t allowed(void) {
   has |= 1u << LEVEL_AVX512;
   if (!(b[2] & 1u << 11)) return has;
   has |= 1u << LEVEL_AVX512VNNI;
+  /* amx-tile, amx-int8, the state of tiles; the system must permit it to this process, too. */
+  const uint32_t needTiles = 1u << 24 | 1u << 25;
+  if ((b[3] & needTiles) == needTiles && (low & 3u << 17) == 3u << 17 && tiles()) has |= 1u << LEVEL_AVX512AMX;
   if (b[0] < 1) return has;
   cpuid(7, 1, a);
   if (a[0] & 1u << 5) has |= 1u << LEVEL_AVX512BF16;

@@ -29,6 +29,11 @@ import org.tersor.ir.dsl.internal.LoopParser.ParameterContext;
 import org.tersor.ir.dsl.internal.LoopParser.PrefetchContext;
 import org.tersor.ir.dsl.internal.LoopParser.StatementContext;
 import org.tersor.ir.dsl.internal.LoopParser.StoreContext;
+import org.tersor.ir.dsl.internal.LoopParser.StridedContext;
+import org.tersor.ir.dsl.internal.LoopParser.TileDotContext;
+import org.tersor.ir.dsl.internal.LoopParser.TileLoadContext;
+import org.tersor.ir.dsl.internal.LoopParser.TileStoreContext;
+import org.tersor.ir.dsl.internal.LoopParser.TileZeroContext;
 import org.tersor.ir.dsl.internal.LoopParser.WhileLoopContext;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.LoopFunction;
@@ -227,5 +232,53 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
   @Override
   public Stmt visitBarrier(BarrierContext context) {
     return new Stmt.Barrier();
+  }
+
+  @Override
+  public Stmt visitTileZero(TileZeroContext context) {
+    return new Stmt.Tile.Zero(
+        text(context.name()), size(context, context.INT(0)), size(context, context.INT(1)));
+  }
+
+  @Override
+  public Stmt visitTileLoad(TileLoadContext context) {
+    StridedContext from = context.strided();
+    Type _ = buffer(from.name());
+    return new Stmt.Tile.Load(
+        text(context.name()),
+        size(context, context.INT(0)),
+        size(context, context.INT(1)),
+        text(from.name()),
+        exprs.visit(from.expr(0)),
+        exprs.visit(from.expr(1)));
+  }
+
+  @Override
+  public Stmt visitTileDot(TileDotContext context) {
+    return new Stmt.Tile.Dot(
+        text(context.name(0)),
+        type(context.name(1)).scalar(),
+        text(context.name(2)),
+        type(context.name(3)).scalar(),
+        text(context.name(4)));
+  }
+
+  @Override
+  public Stmt visitTileStore(TileStoreContext context) {
+    StridedContext to = context.strided();
+    Type _ = buffer(to.name());
+    return new Stmt.Tile.Store(
+        text(to.name()),
+        exprs.visit(to.expr(0)),
+        exprs.visit(to.expr(1)),
+        text(context.name()));
+  }
+
+  private int size(ParserRuleContext context, TerminalNode number) {
+    long size = exprs.integer(context, number.getText());
+    if (size < 1 || size > Stmt.Tile.MOST) {
+      throw at("TSR-1001", context, "size of a tile out of range: " + size);
+    }
+    return (int) size;
   }
 }

@@ -69,6 +69,10 @@ public final class Legalizer {
       case Stmt.Store s -> {}
       case Stmt.Prefetch p -> {}
       case Stmt.Barrier b -> {}
+      case Stmt.Tile.Zero t -> used.add(t.name());
+      case Stmt.Tile.Load t -> used.add(t.name());
+      case Stmt.Tile.Dot t -> {}
+      case Stmt.Tile.Store t -> {}
     }
   }
 
@@ -141,6 +145,15 @@ public final class Legalizer {
       case Stmt.Prefetch prefetch ->
           out.add(new Stmt.Prefetch(prefetch.buffer(), expr(prefetch.index())));
       case Stmt.Barrier barrier -> out.add(barrier);
+      case Stmt.Tile.Zero t -> out.add(t);
+      case Stmt.Tile.Load t ->
+          out.add(
+              new Stmt.Tile.Load(
+                  t.name(), t.rows(), t.words(), t.buffer(), expr(t.index()), expr(t.stride())));
+      case Stmt.Tile.Dot t -> out.add(t);
+      case Stmt.Tile.Store t ->
+          out.add(
+              new Stmt.Tile.Store(t.buffer(), expr(t.index()), expr(t.stride()), t.name()));
     }
     pre = outerPre;
     done = outerDone;

@@ -143,6 +143,7 @@ public final class LoopInterpreter {
         yield frame -> {};
       }
       case Stmt.Barrier barrier -> frame -> {};
+      case Stmt.Tile tile -> InterpreterTiles.of(exprs, tile)::accept;
     };
   }
 

@@ -26,6 +26,7 @@ public final class LoopPrinter {
           "alloc",
           "prefetch",
           "barrier",
+          "tile",
           "true",
           "false");
 
@@ -160,8 +161,43 @@ public final class LoopPrinter {
         out.append(';');
       }
       case Stmt.Barrier barrier -> out.append("barrier;");
+      case Stmt.Tile tile -> tile(tile);
     }
     out.append('\n');
+  }
+
+  private void tile(Stmt.Tile tile) {
+    out.append("tile ");
+    switch (tile) {
+      case Stmt.Tile.Zero t -> declared(t.name(), t.rows(), t.words());
+      case Stmt.Tile.Load t -> {
+        declared(t.name(), t.rows(), t.words());
+        out.append(" = ");
+        strided(t.buffer(), t.index(), t.stride());
+      }
+      case Stmt.Tile.Dot t -> {
+        out.append(name(t.sum())).append(" += ");
+        out.append(t.aBytes().text()).append(' ').append(name(t.a())).append(" * ");
+        out.append(t.bBytes().text()).append(' ').append(name(t.b()));
+      }
+      case Stmt.Tile.Store t -> {
+        strided(t.buffer(), t.index(), t.stride());
+        out.append(" = ").append(name(t.name()));
+      }
+    }
+    out.append(';');
+  }
+
+  private void declared(String name, int rows, int words) {
+    out.append(name(name)).append('[').append(rows).append(", ").append(words).append(']');
+  }
+
+  private void strided(String buffer, Expr index, Expr stride) {
+    out.append(name(buffer)).append('[');
+    expr(index, 0);
+    out.append(" by ");
+    expr(stride, 0);
+    out.append(']');
   }
 
   private void binding(String keyword, String name, Expr value) {

@@ -33,10 +33,14 @@ public final class LoopVerifier {
   private record Buffer(
       Type element, boolean writable, Optional<Stmt.Space> space, long count, int laneDepth) {}
 
+  /** A matrix register; {@code sum}: of I32 sums. */
+  private record Register(int rows, int words, boolean sum) {}
+
   private final List<String> problems = new ArrayList<>();
   private final Deque<String> path = new ArrayDeque<>();
   private Map<String, Name> names = new HashMap<>();
   private Map<String, Buffer> buffers = new HashMap<>();
+  private Map<String, Register> tiles = new HashMap<>();
   private int laneDepth;
 
   private LoopVerifier() {}
@@ -97,7 +101,7 @@ public final class LoopVerifier {
 
   private void fresh(String name) {
     require(
-        !names.containsKey(name) && !buffers.containsKey(name),
+        !names.containsKey(name) && !buffers.containsKey(name) && !tiles.containsKey(name),
         "the name " + name + " is already in use");
   }
 
@@ -105,10 +109,13 @@ public final class LoopVerifier {
     Map<String, Name> outerNames = names;
     Map<String, Buffer> outerBuffers = buffers;
     names = new HashMap<>(names);
+    Map<String, Register> outerTiles = tiles;
     buffers = new HashMap<>(buffers);
+    tiles = new HashMap<>(tiles);
     inner.run();
     names = outerNames;
     buffers = outerBuffers;
+    tiles = outerTiles;
   }
 
   private void statement(Stmt statement, Place place) {
@@ -169,7 +176,75 @@ public final class LoopVerifier {
           at(
               "barrier",
               () -> require(place == Place.TASK, "a barrier stands directly inside parallel"));
+      case Stmt.Tile tile -> at("tile", () -> tile(tile));
     }
+  }
+
+  private void tile(Stmt.Tile tile) {
+    require(laneDepth == 0, "a matrix register stands outside of lanes loops");
+    switch (tile) {
+      case Stmt.Tile.Zero t -> register(t.name(), new Register(t.rows(), t.words(), true));
+      case Stmt.Tile.Load t -> {
+        rows(t.buffer(), 1, t.index(), t.stride());
+        register(t.name(), new Register(t.rows(), t.words(), false));
+      }
+      case Stmt.Tile.Dot t -> {
+        Optional<Register> a = register(t.a());
+        Optional<Register> b = register(t.b());
+        require(isByte(t.aBytes()) && isByte(t.bBytes()), "products of u8 and i8 only");
+        register(t.sum())
+            .ifPresent(sum -> {
+              require(sum.sum, "the register " + t.sum() + " holds no sums");
+              boolean fits =
+                  a.isPresent()
+                      && b.isPresent()
+                      && a.get().rows == sum.rows
+                      && a.get().words == b.get().rows
+                      && b.get().words == sum.words;
+              require(fits, "sizes of " + t.a() + " and " + t.b() + " do not fit " + t.sum());
+            });
+      }
+      case Stmt.Tile.Store t -> {
+        register(t.name())
+            .ifPresent(sum -> require(sum.sum, "the register " + t.name() + " holds no sums"));
+        rows(t.buffer(), 4, t.index(), t.stride())
+            .ifPresent(b -> require(b.writable, "the parameter is not marked written"));
+      }
+    }
+  }
+
+  private static boolean isByte(Scalar scalar) {
+    return scalar == Scalar.U8 || scalar == Scalar.I8;
+  }
+
+  private void register(String name, Register register) {
+    fresh(name);
+    int most = Stmt.Tile.MOST;
+    require(
+        register.rows >= 1 && register.rows <= most && register.words >= 1 && register.words <= most,
+        name + " is of " + register.rows + " rows and " + register.words + " words");
+    tiles.put(name, register);
+    require(tiles.size() <= Stmt.Tile.REGISTERS, "more than " + Stmt.Tile.REGISTERS + " registers");
+  }
+
+  private Optional<Register> register(String name) {
+    Optional<Register> register = Optional.ofNullable(tiles.get(name));
+    require(register.isPresent(), "no matrix register named " + name);
+    return register;
+  }
+
+  private Optional<Buffer> rows(String name, int bytes, Expr index, Expr stride) {
+    operand("index", index, Type.INDEX);
+    operand("stride", stride, Type.INDEX);
+    Optional<Buffer> buffer = buffer(name);
+    buffer.ifPresent(b -> {
+      Scalar element = b.element.scalar();
+      require(b.count < 0, "a register has no address");
+      require(
+          bytes == 1 ? isByte(element) : element == Scalar.I32,
+          "rows of " + element.text() + " in " + name);
+    });
+    return buffer;
   }
 
   private static boolean containsParallel(Stmt s) {

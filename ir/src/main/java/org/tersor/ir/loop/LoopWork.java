@@ -15,7 +15,8 @@ import java.util.Set;
  *
  * @param floats operations on F32 and F64: sums, products, quotients, extremes, roots; {@link
  *     Expr.Fma} is two. Comparisons, choices, conversions and moves are none
- * @param byteProducts multiplications and additions of {@link Expr.Dot4}, eight a lane
+ * @param byteProducts multiplications and additions of {@link Expr.Dot4}, eight a lane, and of
+ *     {@link Stmt.Tile.Dot}
  * @param isExact false where data decide which statements run: then a {@code while} counts one
  *     turn, and an {@code if} its longer side
  */
@@ -112,6 +113,9 @@ public record LoopWork(long floats, long byteProducts, boolean isExact) {
     private final IdentityHashMap<Stmt, Set<String>> deciding = new IdentityHashMap<>();
     private final Map<String, Set<String>> definitions = new HashMap<>();
 
+    /** What matrix registers hold that are multiplied. */
+    private final Map<String, Stmt.Tile.Load> loaded = new HashMap<>();
+
     Counter(Stmt body) {
       define(body);
     }
@@ -131,12 +135,14 @@ public record LoopWork(long floats, long byteProducts, boolean isExact) {
           define(branch.then());
           branch.otherwise().ifPresent(this::define);
         }
+        case Stmt.Tile.Load tile -> loaded.put(tile.name(), tile);
         case Stmt.Local _,
             Stmt.Assign _,
             Stmt.Store _,
             Stmt.Alloc _,
             Stmt.Prefetch _,
-            Stmt.Barrier _ -> {}
+            Stmt.Barrier _,
+            Stmt.Tile _ -> {}
       }
     }
 
@@ -182,7 +188,8 @@ public record LoopWork(long floats, long byteProducts, boolean isExact) {
             Stmt.Store _,
             Stmt.Alloc _,
             Stmt.Prefetch _,
-            Stmt.Barrier _ -> {}
+            Stmt.Barrier _,
+            Stmt.Tile _ -> {}
       }
     }
 
@@ -225,8 +232,17 @@ public record LoopWork(long floats, long byteProducts, boolean isExact) {
         }
         case Stmt.Assign assign -> straight(assign, assign.value());
         case Stmt.Store store -> straight(store, store.value());
-        case Stmt.Alloc _, Stmt.Prefetch _, Stmt.Barrier _ -> NONE;
+        case Stmt.Tile.Dot dot -> dot(dot);
+        case Stmt.Alloc _, Stmt.Prefetch _, Stmt.Barrier _, Stmt.Tile _ -> NONE;
       };
+    }
+
+    private LoopWork dot(Stmt.Tile.Dot dot) {
+      Stmt.Tile.Load a = loaded.get(dot.a());
+      Stmt.Tile.Load b = loaded.get(dot.b());
+      return a == null || b == null
+          ? NONE
+          : new LoopWork(0, 8L * a.rows() * a.words() * b.words(), true);
     }
 
     private LoopWork straight(Stmt stmt, Expr value) {

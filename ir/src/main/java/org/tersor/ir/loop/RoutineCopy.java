@@ -47,6 +47,7 @@ final class RoutineCopy {
       case Stmt.Alloc s -> throw unfit(s);
       case Stmt.Prefetch s -> throw unfit(s);
       case Stmt.Barrier s -> throw unfit(s);
+      case Stmt.Tile s -> throw unfit(s);
     };
   }
 

@@ -74,4 +74,33 @@ public sealed interface Stmt {
 
   /** Ends a phase of LANES loops: stands where those stand, between them. */
   record Barrier() implements Stmt {}
+
+  /**
+   * Something done with a matrix register: {@code rows} of {@code words} of 4 bytes each, at most
+   * {@link #MOST} of both. Registers have names of their own, of which {@link #REGISTERS} can be in
+   * scope, and stand outside of LANES loops.
+   */
+  sealed interface Tile extends Stmt {
+    int MOST = 16;
+    int REGISTERS = 8;
+
+    /** Declares a register of I32 zeros for the rest of the enclosing block. */
+    record Zero(String name, int rows, int words) implements Tile {}
+
+    /**
+     * Declares a register for the rest of the enclosing block: row r is what a buffer of bytes holds
+     * from {@code index + r * stride} on.
+     */
+    record Load(String name, int rows, int words, String buffer, Expr index, Expr stride)
+        implements Tile {}
+
+    /**
+     * {@code sum[r][c] += a[r][w].i * b[w][c].i} over all words w of {@code a} and their bytes i,
+     * in I32 that wraps; {@code sum} is a {@link Zero}. The bytes are U8 or I8.
+     */
+    record Dot(String sum, Scalar aBytes, String a, Scalar bBytes, String b) implements Tile {}
+
+    /** Stores row r of a {@link Zero} from {@code index + r * stride} on into a buffer of I32. */
+    record Store(String buffer, Expr index, Expr stride, String name) implements Tile {}
+  }
 }

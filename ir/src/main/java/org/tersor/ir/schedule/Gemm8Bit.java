@@ -14,19 +14,29 @@ import org.tersor.runtime.DimExpr;
 
 /**
  * Integer side of a contraction of 8-bit factors. With Dot4 one factor must be unsigned and one
- * signed: codes are shifted by 128 where they are not, and zero points leave the sum by {@code
+ * signed: codes are shifted by 128 where they are not (matrix registers take any), and zero points leave the sum by {@code
  * sum((u - zu)(s - zs)) = sum(u s) - zu sum(s) - zs sum(u) + K zu zs}.
  */
 final class Gemm8Bit implements PanelCodes {
   private final Scheduler scheduler;
   private final Contraction c;
   private final boolean dot4;
+  private final boolean asStored;
   private final boolean rowIsUnsigned;
 
   Gemm8Bit(Scheduler scheduler, Contraction c, boolean dot4) {
+    this(scheduler, c, dot4, false);
+  }
+
+  /**
+   * @param dot4 whether codes are summed, four to a word; else their values
+   * @param asStored whether codes are multiplied whatever their signs
+   */
+  Gemm8Bit(Scheduler scheduler, Contraction c, boolean dot4, boolean asStored) {
     this.scheduler = scheduler;
     this.c = c;
     this.dot4 = dot4;
+    this.asStored = asStored;
     boolean rowIsWeight = c.row().buffers().stream().allMatch(scheduler::isConstant);
     boolean columnIsWeight = c.column().buffers().stream().allMatch(scheduler::isConstant);
     this.rowIsUnsigned = columnIsWeight || !rowIsWeight;
@@ -51,7 +61,10 @@ final class Gemm8Bit implements PanelCodes {
     return factor.element() == Scalar.U8 || factor.zero().isPresent() ? 255 : 128;
   }
 
-  private static int shift(Contraction.Factor factor, boolean unsigned) {
+  private int shift(Contraction.Factor factor, boolean unsigned) {
+    if (asStored) {
+      return 0;
+    }
     if (unsigned) {
       return factor.element() == Scalar.I8 ? 128 : 0;
     }

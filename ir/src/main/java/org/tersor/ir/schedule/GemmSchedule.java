@@ -62,6 +62,8 @@ final class GemmSchedule {
     FLOAT,
     /** Four bytes at a time into I32. */
     DOT4,
+    /** Matrices of bytes into I32. */
+    MATRICES,
     /** Two BF16 at a time into F32. */
     DOT2,
     /** 8-bit integers as F32, exact up to 2^24, flushed into I32 every few hundred steps. */
@@ -74,6 +76,9 @@ final class GemmSchedule {
   private final Steering steering;
   private final Mode mode;
   private final GemmTile tile;
+
+  /** Where sums are in matrix registers. */
+  private final Optional<MatrixTile> matrices;
 
   /** Whether the rows are the outer of the two loops over tiles. */
   private final boolean rowsOutside;
@@ -99,21 +104,21 @@ final class GemmSchedule {
     this.target = scheduler.target();
     this.pairs =
         CodedColumn.of(match).isPresent() ? Optional.empty() : Bf16Pairs.of(scheduler, match);
-    this.mode =
+    Mode vectors =
         pairs.isPresent()
             ? Mode.DOT2
             : !match.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
-    this.exact = mode == Mode.EXACT_F32 ? ExactRows.of(scheduler, match) : Optional.empty();
+    this.exact = vectors == Mode.EXACT_F32 ? ExactRows.of(scheduler, match) : Optional.empty();
     this.c = pairs.map(Bf16Pairs::product).or(() -> exact.map(ExactRows::product)).orElse(match);
     int elementBytes = c.fold().scalar().bytes();
     this.steering = scheduler.steering();
     boolean small = target.has(Target.Feature.SMALL_MEMORY);
     this.coded =
-        mode == Mode.FLOAT && isWeight(scheduler, c.column())
+        vectors == Mode.FLOAT && isWeight(scheduler, c.column())
             ? CodedColumn.of(c)
                 .filter(codes -> codes.sumsBytes(target) || CodedColumn.readsCodes(c, small))
             : Optional.empty();
-    boolean dots = mode == Mode.DOT4 || coded.filter(codes -> codes.sumsBytes(target)).isPresent();
+    boolean dots = vectors == Mode.DOT4 || coded.filter(codes -> codes.sumsBytes(target)).isPresent();
     List<GemmTile> tiles =
         GemmTile.choices(
             target,
@@ -123,10 +128,13 @@ final class GemmSchedule {
             c.extentN(),
             target.lanes(elementBytes),
             coded.isPresent() ? 0 : sizeOr(c.extentK(), 0) * (dots ? 1 : elementBytes));
-    Way way = choose(tiles.subList(0, Math.min(tiles.size(), TILES)));
+    Way way = choose(vectors, tiles.subList(0, Math.min(tiles.size(), TILES)));
+    this.mode = way.matrices.isPresent() ? Mode.MATRICES : vectors;
+    this.matrices = way.matrices;
     this.tile = steering.tile(c, way.tile);
     this.rowsOutside = way.rowsOutside || steering.isOutside(c);
-    this.integers = new Gemm8Bit(scheduler, match, mode == Mode.DOT4);
+    boolean bytes = mode == Mode.DOT4 || mode == Mode.MATRICES;
+    this.integers = new Gemm8Bit(scheduler, match, bytes, mode == Mode.MATRICES);
     this.panels =
         new Panels(
             scheduler,
@@ -134,8 +142,9 @@ final class GemmSchedule {
             tile,
             panelElement(),
             small && mode == Mode.EXACT_F32 ? integers.difference() : panelElement(),
-            mode == Mode.DOT4 ? 4 : mode == Mode.DOT2 ? 2 : 1,
-            pairs.<PanelCodes>map(each -> each).orElse(integers));
+            bytes ? 4 : mode == Mode.DOT2 ? 2 : 1,
+            pairs.<PanelCodes>map(each -> each).orElse(integers),
+            mode == Mode.MATRICES);
     this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
     this.fused = c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
@@ -143,11 +152,25 @@ final class GemmSchedule {
   }
 
   /** A tile, and the order of the loops over tiles: neither changes a sum. */
-  private record Way(GemmTile tile, boolean rowsOutside) {}
+  private record Way(GemmTile tile, boolean rowsOutside, Optional<MatrixTile> matrices) {
+    Way(GemmTile tile, boolean rowsOutside) {
+      this(tile, rowsOutside, Optional.empty());
+    }
+  }
 
-  private Way choose(List<GemmTile> tiles) {
+  private Way choose(Mode vectors, List<GemmTile> tiles) {
     Map<String, Way> ways = new LinkedHashMap<>();
-    if (rowsAreFarther() && mayHaveRowsOutside(tiles.getFirst())) {
+    List<MatrixTile> matrices =
+        vectors == Mode.DOT4 && steering.isSilent() ? MatrixTile.choices(target, c) : List.of();
+    Runnable ofMatrices =
+        () ->
+            matrices.forEach(
+                each -> ways.put(each.text(), new Way(each.tile(), false, Optional.of(each))));
+    boolean pays = !matrices.isEmpty() && matrices.getFirst().pays(c);
+    if (pays) {
+      ofMatrices.run();
+    }
+    if (rowsAreFarther(vectors) && mayHaveRowsOutside(tiles.getFirst())) {
       put(ways, new Way(tiles.getFirst(), true));
     }
     tiles.forEach(each -> put(ways, new Way(each, false)));
@@ -156,10 +179,13 @@ final class GemmSchedule {
         put(ways, new Way(each, true));
       }
     }
+    if (!pays) {
+      ofMatrices.run();
+    }
     String shape =
         "product %s%s %s %s by %s over %s of %s"
             .formatted(
-                mode.name().toLowerCase(Locale.ROOT),
+                vectors.name().toLowerCase(Locale.ROOT),
                 coded.isPresent() ? " codes" : "",
                 isWeight(scheduler, c.column()) ? "weights" : "values",
                 LoopSchedule.sizes(c.m().stream().toList()),
@@ -174,18 +200,18 @@ final class GemmSchedule {
   }
 
   private boolean mayHaveRowsOutside(GemmTile tile) {
-    boolean severalBlocks = sizeOr(c.extentM(), Integer.MAX_VALUE) > rowsPerTask(tile);
+    boolean severalBlocks = sizeOr(c.extentM(), Integer.MAX_VALUE) > rowsPerTask(tile, TASK_WORK);
     return severalBlocks && sizeOr(c.extentN(), 256) > tile.width();
   }
 
   /** Whether all weights stay in a core's own cache and the rows with their results do not. */
-  private boolean rowsAreFarther() {
+  private boolean rowsAreFarther(Mode vectors) {
     if (!isWeight(scheduler, c.column())
         || !c.batch().isEmpty()
         || !(c.extentM().isConst() && c.extentN().isConst() && c.extentK().isConst())) {
       return false;
     }
-    long bytes = mode == Mode.DOT4 ? 1 : c.fold().scalar().bytes();
+    long bytes = vectors == Mode.DOT4 ? 1 : c.fold().scalar().bytes();
     long m = c.extentM().constValue();
     long n = c.extentN().constValue();
     long k = c.extentK().constValue();
@@ -199,7 +225,7 @@ final class GemmSchedule {
   private Scalar panelElement() {
     return switch (mode) {
       case FLOAT -> c.fold().scalar();
-      case DOT4 -> Scalar.U8;
+      case DOT4, MATRICES -> Scalar.U8;
       case DOT2 -> Scalar.BF16;
       case EXACT_F32 -> Scalar.F32;
     };
@@ -314,7 +340,8 @@ final class GemmSchedule {
 
   private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start) {
     DimExpr columnTiles = c.extentN().ceilDiv(tile.width());
-    long rowsPerTask = rowsPerTask(tile);
+    long rowsPerTask =
+        rowsPerTask(tile, matrices.isPresent() ? MatrixTile.TASK_WORK : TASK_WORK);
     DimExpr rowBlocks = c.extentM().ceilDiv(rowsPerTask);
     boolean rowsInTasks = steering.isParallel(c.m().stream().toList(), c.n());
     boolean columnsInTasks = steering.isParallel(c.n(), c.m().stream().toList());
@@ -383,13 +410,13 @@ final class GemmSchedule {
     }
   }
 
-  private long rowsPerTask(GemmTile size) {
+  private long rowsPerTask(GemmTile size, long work) {
     long m = sizeOr(c.extentM(), Integer.MAX_VALUE);
     if (!isWeight(scheduler, c.column())) {
       return m == Integer.MAX_VALUE ? 1L << 30 : Math.max(1, m);
     }
     long perRow = Math.max(1, size.width() * sizeOr(c.extentK(), 256));
-    long rows = Math.max(1, TASK_WORK / perRow);
+    long rows = Math.max(1, work / perRow);
     return Math.min(Math.ceilDiv(rows, size.rows()), Math.ceilDiv(m, size.rows())) * size.rows();
   }
 
@@ -511,6 +538,7 @@ final class GemmSchedule {
             && switch (mode) {
               case EXACT_F32 -> BlockSums.needsTotals(panels, scalar, integers.exactSteps());
               case FLOAT -> isLong();
+              case MATRICES -> true;
               case DOT4, DOT2 -> false;
             };
     return totals
@@ -544,6 +572,16 @@ final class GemmSchedule {
           isLong()
               ? new BlockSums(registers, nest, sums, Scalar.F32, FLOAT_BLOCK).emit(start, loop)
               : results(registers, sums.emit(scalar, start), loop);
+      case MATRICES ->
+          new MatrixSums(
+                  registers,
+                  nest,
+                  sums,
+                  panels,
+                  matrices.orElseThrow().rows(),
+                  c.row().element(),
+                  c.column().element())
+              .emit(start);
       case DOT4, DOT2 -> results(registers, sums.emit(scalar, start), loop);
     };
   }

@@ -26,6 +26,8 @@ record NextPanel(Buf buffer, Expr first, long stride, int perStep) {
   /** Tiles that share it where their number is not known. */
   private static final int TILES_OF_ANY = 2;
 
+  private static final long LINE = 64;
+
   /** Bytes of all panels together below which they stay where they are. */
   private static final long SMALLEST = 1 << 15;
 
@@ -52,7 +54,7 @@ record NextPanel(Buf buffer, Expr first, long stride, int perStep) {
     long sharing = tiles.isConst() ? Math.clamp(tiles.constValue(), 1, TILES) : TILES_OF_ANY;
     boolean all = tiles.isConst() && tiles.constValue() <= TILES;
     long width = (long) panel.tile().width() * panel.group();
-    long line = 64L / panel.buffer().element().bytes();
+    long line = LINE / panel.buffer().element().bytes();
     long perStep = Math.max(1, Math.ceilDiv(width, sharing * line));
     long stride = Math.ceilDiv(width, sharing * perStep);
     Expr next = plus(panel.base(), nest.dim(elements));
@@ -63,6 +65,15 @@ record NextPanel(Buf buffer, Expr first, long stride, int perStep) {
             : new Expr.Select(
                 new Expr.Compare(CompareOp.LT, number, index(sharing)), first, panel.base());
     return new NextPanel(panel.buffer(), nest.let("pf", begin), stride, (int) perStep);
+  }
+
+  /** What is fetched with {@code steps} steps from {@code k} on, counted from the panel's first. */
+  void fetch(NestEmitter nest, Expr k, int steps) {
+    long line = LINE / buffer.element().bytes();
+    for (long at = 0; at < stride * perStep * steps; at += Math.max(line, stride)) {
+      Expr from = times(k, index(stride * perStep));
+      nest.emit(new Stmt.Prefetch(buffer.name(), plus(first, plus(from, index(at)))));
+    }
   }
 
   /** What is fetched with step {@code k}, counted from the panel's first. */

@@ -39,6 +39,7 @@ final class Panels {
   private final Scalar kept;
   private final int group;
   private final PanelCodes codes;
+  private final boolean inMatrices;
   private final boolean columnAtLoad;
   private final boolean rowInPlace;
   private final KRuns runs;
@@ -50,6 +51,7 @@ final class Panels {
   /**
    * @param element of what the inner loop multiplies
    * @param kept element of weights in memory, which becomes that when they are read
+   * @param inMatrices whether matrix registers hold rows, one behind the other in memory
    */
   Panels(
       Scheduler scheduler,
@@ -58,7 +60,8 @@ final class Panels {
       Scalar element,
       Scalar kept,
       int group,
-      PanelCodes codes) {
+      PanelCodes codes,
+      boolean inMatrices) {
     this.scheduler = scheduler;
     this.c = c;
     this.tile = tile;
@@ -66,6 +69,7 @@ final class Panels {
     this.kept = kept;
     this.group = group;
     this.codes = codes;
+    this.inMatrices = inMatrices;
     this.columnAtLoad = isWeight(c.column());
     this.columnBatch = c.batch().stream().filter(c.column().axes()::contains).toList();
     this.rowBatch = c.batch().stream().filter(c.row().axes()::contains).toList();
@@ -92,7 +96,14 @@ final class Panels {
 
   /** Steps of one inner loop. */
   DimExpr runSteps() {
-    return runs.inner().extent().ceilDiv(group);
+    DimExpr steps = runs.inner().extent().ceilDiv(group);
+    return inMatrices ? steps.ceilDiv(words()).times(words()) : steps;
+  }
+
+  /** Steps that a matrix register holds of a row. */
+  int words() {
+    long run = runs.inner().extent().ceilDiv(group).constValue();
+    return rowInPlace ? MatrixTile.dividing(run) : MatrixTile.padding(run);
   }
 
   /** The loops around the inner loop, outermost first. */
@@ -120,13 +131,20 @@ final class Panels {
     }
     DimExpr run = inPlace.inner().extent();
     boolean whole = run.isConst() && run.constValue() % group == 0;
-    boolean overlaps = columnAtLoad && run.isConst() && run.constValue() >= group;
+    boolean overlaps =
+        !inMatrices && columnAtLoad && run.isConst() && run.constValue() >= group;
+    boolean divides = whole && MatrixTile.dividing(run.constValue() / group) > 0;
+    if (inMatrices && !divides) {
+      return false;
+    }
     if (codes.flip(c.row()).isEmpty() || !(whole || overlaps)) {
       return false;
     }
     Affine index =
         StageSimplifier.reads(KRuns.of(c.k(), c.row().value()).row()).values().iterator().next();
-    return index.isLinearIn(inPlace.inner()) && index.coefficient(inPlace.inner()).isConst(1);
+    return index.isLinearIn(inPlace.inner())
+        && index.coefficient(inPlace.inner()).isConst(1)
+        && (!inMatrices || c.m().filter(index::isLinearIn).isPresent());
   }
 
   /**
@@ -158,9 +176,14 @@ final class Panels {
                   rowBatch,
                   c.m().stream().toList(),
                   c.extentM(),
-                  tile.rows(),
+                  packedRows(),
                   isWeight(c.row())));
     }
+  }
+
+  /** Rows that stand side by side in a panel of rows. */
+  private int packedRows() {
+    return inMatrices ? 1 : tile.rows();
   }
 
   /** Element of a factor as a panel stores it. */
@@ -337,7 +360,7 @@ final class Panels {
     if (rowPanel.isPresent()) {
       read.accept(rowPanel.get());
       Expr base = nest.let("rb", rowBase(nest, m0));
-      int stride = tile.rows() * group;
+      int stride = packedRows() * group;
       body.accept((_, i, k, type) -> {
         Expr index = plus(plus(base, times(k, index(stride))), index((long) i * group));
         return new Expr.Load(type.withLanes(1), rowPanel.get().name(), index, Optional.empty());
@@ -354,16 +377,16 @@ final class Panels {
   }
 
   private Expr rowBase(NestEmitter nest, Expr m0) {
-    DimExpr perBlock = steps().times((long) tile.rows() * group);
+    DimExpr perBlock = steps().times((long) packedRows() * group);
     Expr batch =
         times(
             nest.lower(batchIndex(rowBatch)),
-            nest.dim(c.extentM().ceilDiv(tile.rows()).times(perBlock)));
+            nest.dim(c.extentM().ceilDiv(packedRows()).times(perBlock)));
     if (c.extentM().isConst()) {
       // m0 is a multiple of the tile's rows.
       return plus(batch, times(m0, nest.dim(steps().times(group))));
     }
-    Expr rows = index(tile.rows());
+    Expr rows = index(packedRows());
     Expr block = new Expr.Binary(BinaryOp.FLOORDIV, m0, rows);
     Expr inside = times(new Expr.Binary(BinaryOp.FLOORMOD, m0, rows), index(group));
     return plus(plus(batch, times(block, nest.dim(perBlock))), inside);
@@ -383,28 +406,59 @@ final class Panels {
   }
 
   private Expr inPlace(NestEmitter nest, int row, Expr k, Type type) {
-    Map<Axis, KExpr> replacement =
-        c.m().isPresent()
-            ? Map.of(c.m().get(), K.add(K.axis(c.m().get()), K.index(row)))
-            : Map.of();
-    Expr[] result = new Expr[1];
-    Axis inner = runs.inner();
+    Map<Axis, KExpr> replacement = rowAt(row);
     if (group == 1) {
+      Expr[] result = new Expr[1];
+      Axis inner = runs.inner();
       KExpr value =
           Affine.canonical(KExprs.substitute(K.castInRange(element, runs.row()), replacement));
       nest.with(inner, k, 1, () -> result[0] = nest.lower(value));
       return result[0];
     }
+    KExpr.At at = stored(replacement);
+    Expr place = place(nest, at, k);
+    return new Expr.Load(type.withLanes(1), at.buffer().name(), place, Optional.empty());
+  }
+
+  private KExpr.At stored(Map<Axis, KExpr> replacement) {
     KExpr stored = KRuns.of(c.k(), c.row().value()).row();
-    KExpr.At at =
-        KExprs.all(Affine.canonical(KExprs.substitute(stored, replacement)), KExpr.At.class)
-            .getFirst();
+    return KExprs.all(Affine.canonical(KExprs.substitute(stored, replacement)), KExpr.At.class)
+        .getFirst();
+  }
+
+  /** Where the word of a step begins. */
+  private Expr place(NestEmitter nest, KExpr.At at, Expr k) {
+    Axis inner = runs.inner();
+    Expr[] result = new Expr[1];
     Axis step = new Axis(inner.name() + "#step", runSteps());
     KExpr grouped = K.mul(new KExpr.AxisRef(step), K.index(group));
     KExpr first =
         overlaps() ? K.min(grouped, K.index(inner.extent().constValue() - group)) : grouped;
     KExpr index = KExprs.substitute(at.index().getFirst(), Map.of(inner, first));
     nest.with(step, k, 1, () -> result[0] = nest.lower(Affine.of(index).toKExpr()));
-    return new Expr.Load(type.withLanes(1), at.buffer().name(), result[0], Optional.empty());
+    return result[0];
+  }
+
+  /** Rows of bytes in a buffer: where the first begins, and the distance from one to the next. */
+  record Strided(Buf buffer, Expr index, Expr stride) {}
+
+  /** Rows from {@code m0 + row} on at a step, where {@link #rows} has prepared reads from m0. */
+  Strided strided(NestEmitter nest, Expr m0, int row, Expr k) {
+    if (rowPanel.isPresent()) {
+      Expr base = plus(rowBase(nest, m0), times(k, index(group)));
+      DimExpr stride = steps().times(group);
+      Expr rows = times(index(row), nest.dim(stride));
+      return new Strided(rowPanel.get(), plus(base, rows), nest.dim(stride));
+    }
+    Axis m = c.m().orElseThrow();
+    KExpr.At at = stored(rowAt(row));
+    DimExpr stride = Affine.of(at.index().getFirst()).coefficient(m);
+    return new Strided(at.buffer(), place(nest, at, k), nest.dim(stride));
+  }
+
+  private Map<Axis, KExpr> rowAt(int row) {
+    return c.m().isPresent()
+        ? Map.of(c.m().get(), K.add(K.axis(c.m().get()), K.index(row)))
+        : Map.of();
   }
 }

@@ -80,6 +80,7 @@ final class Repetition {
       case Stmt.Alloc s -> s;
       case Stmt.Prefetch s -> s;
       case Stmt.Barrier s -> s;
+      case Stmt.Tile s -> s;
     };
   }
 }

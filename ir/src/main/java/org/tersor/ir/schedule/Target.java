@@ -8,8 +8,8 @@ import java.util.Set;
 
 /**
  * What code is generated for. Names are spelled as on the command line: {@code jvm512}, {@code
- * jvm256}, {@code jvm128}, {@code jvm-plain}, {@code avx512bf16}, {@code avx512vnni}, {@code
- * avx512}, {@code avx2}, {@code scalar}, {@code neon} (AArch64), {@code cuda}.
+ * jvm256}, {@code jvm128}, {@code jvm-plain}, {@code avx512bf16}, {@code avx512amx}, {@code
+ * avx512vnni}, {@code avx512}, {@code avx2}, {@code scalar}, {@code neon} (AArch64), {@code cuda}.
  *
  * @param vectorBytes bytes of a vector register; 0: no vectors, the backend's own compiler
  *     vectorises plain loops
@@ -34,6 +34,8 @@ public record Target(
     DOT4,
     /** Pairs of 16-bit products summed into 32 bits (vpmaddwd; NEON in two instructions). */
     MADD16,
+    /** Matrix registers that sum products of bytes: {@link org.tersor.ir.loop.Stmt.Tile}. */
+    TILES,
     /** Dot2 in one instruction: products with weights of F32 are those of BF16. */
     BF16_DOT,
     /** Rounding to a whole number in one instruction, which the Vector API does not offer. */
@@ -122,6 +124,17 @@ public record Target(
               Feature.DOT4,
               Feature.MADD16,
               Feature.BF16_DOT);
+      case "avx512amx" ->
+          compiled(
+              name,
+              64,
+              32,
+              Feature.SHUFFLE,
+              Feature.FMA,
+              Feature.F16C,
+              Feature.DOT4,
+              Feature.MADD16,
+              Feature.TILES);
       case "avx512vnni" ->
           compiled(
               name,

@@ -46,8 +46,14 @@ sealed interface TileResults {
    * @param stored their type there
    * @param sum type of the sums
    * @param start what is still to be added to them
+   * @param first row of memory with the tile's first row
    */
-  record Memory(Scalar stored, Scalar sum, Optional<KExpr> start) implements TileResults {
+  record Memory(Scalar stored, Scalar sum, Optional<KExpr> start, int first)
+      implements TileResults {
+    Memory(Scalar stored, Scalar sum, Optional<KExpr> start) {
+      this(stored, sum, start, 0);
+    }
+
     @Override
     public void forEach(RegisterTile tile, Each body) {
       NestEmitter nest = tile.nest();
@@ -58,9 +64,10 @@ sealed interface TileResults {
           1,
           i -> {
             RegisterTile row = tile.row(nest.let("m", plus(tile.m0(), i)));
-            Expr first = nest.let("x", times(i, index(tile.shape().width())));
+            Expr place = plus(i, index(first));
+            Expr row0 = nest.let("x", times(place, index(tile.shape().width())));
             for (int v = 0; v < tile.shape().columns(); v++) {
-              Expr part = tile.load(stored, plus(first, index((long) v * tile.shape().lanes())));
+              Expr part = tile.load(stored, plus(row0, index((long) v * tile.shape().lanes())));
               row.at(0, v, move -> body.accept(whole(nest, part, move), move));
             }
           });

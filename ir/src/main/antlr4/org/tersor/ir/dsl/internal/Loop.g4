@@ -30,7 +30,14 @@ statement
   | ALLOC space name ':' name '[' expr ']' ';' # alloc
   | PREFETCH name '[' expr ']' ';' # prefetch
   | BARRIER ';' # barrier
+  | TILE name '[' INT ',' INT ']' ';' # tileZero
+  | TILE name '[' INT ',' INT ']' '=' strided ';' # tileLoad
+  | TILE name '+=' name name '*' name name ';' # tileDot
+  | TILE strided '=' name ';' # tileStore
   ;
+
+// Rows of a buffer: where the first begins, and the distance from one to the next.
+strided : name '[' expr 'by' expr ']' ;
 
 expr
   : '(' expr ')' # group
@@ -57,7 +64,7 @@ literal : '-'? (INT | FLOAT | HEX | HEXFLOAT) | TRUE | FALSE ;
 space : name | LOCAL ;
 
 // Words of the grammar that can also be names.
-name : IDENT | QUOTED | 'mut' | 'in' | 'step' | 'as' ;
+name : IDENT | QUOTED | 'mut' | 'in' | 'step' | 'as' | 'by' ;
 
 KERNEL : 'kernel' ;
 FUNC : 'func' ;
@@ -75,6 +82,7 @@ ELSE : 'else' ;
 ALLOC : 'alloc' ;
 PREFETCH : 'prefetch' ;
 BARRIER : 'barrier' ;
+TILE : 'tile' ;
 TRUE : 'true' ;
 FALSE : 'false' ;
 
