@@ -169,9 +169,11 @@ class CEmitter {
     line(
         switch (tile) {
           case Stmt.Tile.Zero t -> tiles.zero(t);
-          case Stmt.Tile.Load t -> tiles.load(t, address(t.buffer(), t.index()), exprs.value(t.stride()));
+          case Stmt.Tile.Load t ->
+              tiles.load(t, address(t.buffer(), t.index()), exprs.value(t.stride()));
           case Stmt.Tile.Dot t -> tiles.dot(t);
-          case Stmt.Tile.Store t -> tiles.store(t, address(t.buffer(), t.index()), exprs.value(t.stride()));
+          case Stmt.Tile.Store t ->
+              tiles.store(t, address(t.buffer(), t.index()), exprs.value(t.stride()));
         });
   }
 

@@ -65,7 +65,9 @@ final class CTiles {
   }
 
   String zero(Stmt.Tile.Zero t) {
-    return "__asm__ volatile(\"tilezero %%tmm" + declare(t.name(), t.rows(), t.words()) + "\" : : );";
+    return "__asm__ volatile(\"tilezero %%tmm"
+        + declare(t.name(), t.rows(), t.words())
+        + "\" : : );";
   }
 
   String load(Stmt.Tile.Load t, String address, String stride) {

@@ -3,11 +3,13 @@ package org.tersor.codegen.c;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
@@ -93,7 +95,9 @@ public final class NativeBackend implements Backend.OfProgram {
 
   @Override
   public List<Target> artifactTargets() {
-    return Stream.of("avx512amx", "avx512vnni", "avx2", "scalar").map(Target::nativeTarget).toList();
+    return Stream.of("avx512amx", "avx512vnni", "avx2", "scalar")
+        .map(Target::nativeTarget)
+        .toList();
   }
 
   @Override
@@ -130,7 +134,7 @@ public final class NativeBackend implements Backend.OfProgram {
         .ifPresent(why -> {
           throw Faults.toolchain(why);
         });
-    List<ModelProgram> sorted = Isa.best(models);
+    List<ModelProgram> sorted = distinct(Isa.best(models));
     Map<String, NativeBuild.Source> sources = new LinkedHashMap<>();
     StringBuilder main = new StringBuilder("#include <stdint.h>\n#include <stddef.h>\n");
     main.append(CRuntime.MEMORY_FUNCTIONS).append(Isa.constants());
@@ -153,6 +157,27 @@ public final class NativeBackend implements Backend.OfProgram {
             Files.readAllBytes(
                 NativeBuild.build(folder, Architecture.HOST, sources, "library.so")));
     return new MachineCode(sorted, library);
+  }
+
+  /** Without those whose functions are the same as for a lesser set, so compiled once. */
+  private static List<ModelProgram> distinct(List<ModelProgram> best) {
+    List<ModelProgram> kept = new ArrayList<>();
+    for (int i = 0; i < best.size(); i++) {
+      List<List<LoopFunction>> functions = functions(best.get(i));
+      // Other sets make faster code of the same functions.
+      boolean sameCode = Isa.of(best.get(i).target()).tiles();
+      boolean again =
+          best.subList(i + 1, best.size()).stream()
+              .anyMatch(lesser -> sameCode && functions(lesser).equals(functions));
+      if (!again) {
+        kept.add(best.get(i));
+      }
+    }
+    return kept;
+  }
+
+  private static List<List<LoopFunction>> functions(ModelProgram model) {
+    return model.segments().stream().map(Program::kernels).toList();
   }
 
   private static String name(ModelProgram model) {

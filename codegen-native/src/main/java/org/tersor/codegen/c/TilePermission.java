@@ -30,8 +30,7 @@ final class TilePermission {
       return false;
     }
     try {
-      FunctionDescriptor type =
-          FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
+      FunctionDescriptor type = FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
       return (long)
               linker
                   .downcallHandle(call.get(), type, Linker.Option.firstVariadicArg(1))

@@ -111,9 +111,11 @@ class ArtifactTest {
         .get(y);
     assertArrayEquals(Programs.expected(5), y);
     String text = Files.readString(folder.resolve("text"), StandardCharsets.UTF_8);
-    String best = new NativeBackend().targets().getFirst().name();
-    assertEquals(
-        best.equals("avx512vnni") ? '0' : best.equals("scalar") ? '2' : '1', text.charAt(0));
+    List<String> known = List.of("avx512vnni", "avx2", "scalar");
+    String best =
+        new NativeBackend()
+            .targets().stream().map(Target::name).filter(known::contains).findFirst().orElseThrow();
+    assertEquals(Integer.toString(known.indexOf(best)), text.substring(0, 1));
     assertTrue(text.contains("\"inputs\":[{\"name\":\"x\\\"*/ evil\",\"type\":\"f32\""), text);
     assertFalse(Files.readString(folder.resolve("tiny.h")).contains("\"*/ evil"));
     assertEquals(List.of(), MicroKernelTest.output(List.of("nm", "-D", "-u", library.toString())));

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.tersor.ir.loop.Expr;
@@ -13,6 +14,7 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Type;
 import org.tersor.ir.schedule.Target;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.KernelCode;
 import org.tersor.runtime.Tensor;
 
 /** Short forms for tests of generated code. */
@@ -173,6 +175,22 @@ final class Kernels {
       }
     }
     return results;
+  }
+
+  /** Compiled code that is given heap arrays. */
+  static KernelCode onArrays(NativeKernel kernel) {
+    return (arrays, offsets, dims, from, to) -> {
+      List<Object> results =
+          runNative(
+              kernel,
+              new ArrayList<>(Arrays.asList(arrays)),
+              Arrays.stream(dims).asLongStream().toArray(),
+              from,
+              to);
+      for (int i = 0; i < arrays.length; i++) {
+        heap(arrays[i]).copyFrom(heap(results.get(i)));
+      }
+    };
   }
 
   static List<Object> runInterpreter(LoopFunction function, List<Object> arrays, long[] dims) {

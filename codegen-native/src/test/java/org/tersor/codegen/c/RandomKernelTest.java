@@ -2,8 +2,6 @@ package org.tersor.codegen.c;
 
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -24,7 +22,7 @@ import org.tersor.runtime.KernelCode;
 class RandomKernelTest {
 
   @ParameterizedTest
-  @ValueSource(strings = {"avx512vnni", "avx512", "avx2", "scalar"})
+  @ValueSource(strings = {"avx512amx", "avx512vnni", "avx512", "avx2", "scalar"})
   void randomKernels(String name) {
     assumeTrue(Kernels.runsHere(name), "this processor lacks " + name);
     Target target = Target.nativeTarget(name);
@@ -41,7 +39,7 @@ class RandomKernelTest {
     List<NativeKernel> compiled = NativeKernel.load(list, target);
     Map<LoopFunction, KernelCode> code = new LinkedHashMap<>();
     for (int i = 0; i < list.size(); i++) {
-      code.put(list.get(i), onArrays(compiled.get(i)));
+      code.put(list.get(i), Kernels.onArrays(compiled.get(i)));
     }
     kits.forEach((seed, kit) -> {
       try {
@@ -50,20 +48,5 @@ class RandomKernelTest {
         throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
       }
     });
-  }
-
-  private static KernelCode onArrays(NativeKernel kernel) {
-    return (arrays, offsets, dims, from, to) -> {
-      List<Object> results =
-          Kernels.runNative(
-              kernel,
-              new ArrayList<>(Arrays.asList(arrays)),
-              Arrays.stream(dims).asLongStream().toArray(),
-              from,
-              to);
-      for (int i = 0; i < arrays.length; i++) {
-        Kernels.heap(arrays[i]).copyFrom(Kernels.heap(results.get(i)));
-      }
-    };
   }
 }

@@ -268,10 +268,7 @@ final class LoopBuilder extends LoopBaseVisitor<Stmt> {
     StridedContext to = context.strided();
     Type _ = buffer(to.name());
     return new Stmt.Tile.Store(
-        text(to.name()),
-        exprs.visit(to.expr(0)),
-        exprs.visit(to.expr(1)),
-        text(context.name()));
+        text(to.name()), exprs.visit(to.expr(0)), exprs.visit(to.expr(1)), text(context.name()));
   }
 
   private int size(ParserRuleContext context, TerminalNode number) {

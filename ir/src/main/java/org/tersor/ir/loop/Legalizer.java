@@ -152,8 +152,7 @@ public final class Legalizer {
                   t.name(), t.rows(), t.words(), t.buffer(), expr(t.index()), expr(t.stride())));
       case Stmt.Tile.Dot t -> out.add(t);
       case Stmt.Tile.Store t ->
-          out.add(
-              new Stmt.Tile.Store(t.buffer(), expr(t.index()), expr(t.stride()), t.name()));
+          out.add(new Stmt.Tile.Store(t.buffer(), expr(t.index()), expr(t.stride()), t.name()));
     }
     pre = outerPre;
     done = outerDone;

@@ -221,7 +221,10 @@ public final class LoopVerifier {
     fresh(name);
     int most = Stmt.Tile.MOST;
     require(
-        register.rows >= 1 && register.rows <= most && register.words >= 1 && register.words <= most,
+        register.rows >= 1
+            && register.rows <= most
+            && register.words >= 1
+            && register.words <= most,
         name + " is of " + register.rows + " rows and " + register.words + " words");
     tiles.put(name, register);
     require(tiles.size() <= Stmt.Tile.REGISTERS, "more than " + Stmt.Tile.REGISTERS + " registers");

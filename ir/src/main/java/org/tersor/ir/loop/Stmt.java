@@ -88,8 +88,8 @@ public sealed interface Stmt {
     record Zero(String name, int rows, int words) implements Tile {}
 
     /**
-     * Declares a register for the rest of the enclosing block: row r is what a buffer of bytes holds
-     * from {@code index + r * stride} on.
+     * Declares a register for the rest of the enclosing block: row r is what a buffer of bytes
+     * holds from {@code index + r * stride} on.
      */
     record Load(String name, int rows, int words, String buffer, Expr index, Expr stride)
         implements Tile {}

@@ -14,8 +14,8 @@ import org.tersor.runtime.DimExpr;
 
 /**
  * Integer side of a contraction of 8-bit factors. With Dot4 one factor must be unsigned and one
- * signed: codes are shifted by 128 where they are not (matrix registers take any), and zero points leave the sum by {@code
- * sum((u - zu)(s - zs)) = sum(u s) - zu sum(s) - zs sum(u) + K zu zs}.
+ * signed: codes are shifted by 128 where they are not (matrix registers take any), and zero points
+ * leave the sum by {@code sum((u - zu)(s - zs)) = sum(u s) - zu sum(s) - zs sum(u) + K zu zs}.
  */
 final class Gemm8Bit implements PanelCodes {
   private final Scheduler scheduler;

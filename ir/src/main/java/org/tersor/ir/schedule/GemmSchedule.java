@@ -118,7 +118,8 @@ final class GemmSchedule {
             ? CodedColumn.of(c)
                 .filter(codes -> codes.sumsBytes(target) || CodedColumn.readsCodes(c, small))
             : Optional.empty();
-    boolean dots = vectors == Mode.DOT4 || coded.filter(codes -> codes.sumsBytes(target)).isPresent();
+    boolean dots =
+        vectors == Mode.DOT4 || coded.filter(codes -> codes.sumsBytes(target)).isPresent();
     List<GemmTile> tiles =
         GemmTile.choices(
             target,
@@ -340,8 +341,7 @@ final class GemmSchedule {
 
   private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start) {
     DimExpr columnTiles = c.extentN().ceilDiv(tile.width());
-    long rowsPerTask =
-        rowsPerTask(tile, matrices.isPresent() ? MatrixTile.TASK_WORK : TASK_WORK);
+    long rowsPerTask = rowsPerTask(tile, matrices.isPresent() ? MatrixTile.TASK_WORK : TASK_WORK);
     DimExpr rowBlocks = c.extentM().ceilDiv(rowsPerTask);
     boolean rowsInTasks = steering.isParallel(c.m().stream().toList(), c.n());
     boolean columnsInTasks = steering.isParallel(c.n(), c.m().stream().toList());

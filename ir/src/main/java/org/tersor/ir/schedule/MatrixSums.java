@@ -3,6 +3,8 @@ package org.tersor.ir.schedule;
 import static org.tersor.ir.schedule.LoopExprs.index;
 import static org.tersor.ir.schedule.LoopExprs.plus;
 
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.loop.Expr;
@@ -56,8 +58,7 @@ record MatrixSums(
     int width = tile.shape().width();
     for (int i = 0; i < totals.length; i++) {
       for (int v = 0; v < across; v++) {
-        Expr at =
-            index((long) (before + place(i)) * width + (long) v * tile.shape().lanes());
+        Expr at = index((long) (before + place(i)) * width + (long) v * tile.shape().lanes());
         nest.emit(new Stmt.Tile.Store(tile.memory(), at, index(width), totals[i][v]));
       }
     }
@@ -71,27 +72,23 @@ record MatrixSums(
 
   /** As many words as a register holds. A factor that is used once leaves its register at once. */
   private void step(String[][] totals, Panels.Column column, Expr k) {
+    int down = totals.length;
     int across = totals[0].length;
-    String[] rows = new String[totals.length];
-    String[] columns = new String[across];
-    for (int i = 0; i < rows.length; i++) {
+    Map<Integer, String> rows = new HashMap<>();
+    Map<Integer, String> columns = new HashMap<>();
+    for (int i = 0; i < down; i++) {
       for (int v = 0; v < across; v++) {
-        int at = i;
+        String total = totals[i][v];
+        int row = i;
         int vector = v;
         Runnable dot =
             () -> {
-              if (rows[at] == null) {
-                rows[at] = loadRows(at, k);
-              }
-              if (columns[vector] == null) {
-                columns[vector] = loadColumns(column, vector, k);
-              }
-              nest.emit(
-                  new Stmt.Tile.Dot(
-                      totals[at][vector], rowBytes, rows[at], columnBytes, columns[vector]));
+              String a = rows.computeIfAbsent(row, at -> loadRows(at, k));
+              String b = columns.computeIfAbsent(vector, at -> loadColumns(column, at, k));
+              nest.emit(new Stmt.Tile.Dot(total, rowBytes, a, columnBytes, b));
             };
-        boolean first = i == 0 && v == 0;
-        if (!first && (rows.length == 1 || across == 1)) {
+        boolean usedOnce = (down == 1 || across == 1) && i + v > 0;
+        if (usedOnce) {
           nest.emit(nest.block(dot));
         } else {
           dot.run();

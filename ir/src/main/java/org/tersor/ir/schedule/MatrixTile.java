@@ -11,6 +11,9 @@ import org.tersor.runtime.DimExpr;
  * hold sums, each of {@code rows} rows and as many columns as a vector has lanes.
  */
 record MatrixTile(int rows, int down, int across, int lanes) {
+  /** How options of schedules speak of it. */
+  static final String NAME = " matrices of ";
+
   /** Products of a task, which go by several times as fast as those of vectors. */
   static final long TASK_WORK = 1 << 22;
 
@@ -27,7 +30,7 @@ record MatrixTile(int rows, int down, int across, int lanes) {
   private static final int WORDS = Stmt.Tile.MOST;
 
   String text() {
-    return down + "x" + across + " matrices of " + rows;
+    return down + "x" + across + NAME + rows;
   }
 
   /** All places as a tile. */

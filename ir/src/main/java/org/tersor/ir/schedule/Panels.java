@@ -131,8 +131,7 @@ final class Panels {
     }
     DimExpr run = inPlace.inner().extent();
     boolean whole = run.isConst() && run.constValue() % group == 0;
-    boolean overlaps =
-        !inMatrices && columnAtLoad && run.isConst() && run.constValue() >= group;
+    boolean overlaps = !inMatrices && columnAtLoad && run.isConst() && run.constValue() >= group;
     boolean divides = whole && MatrixTile.dividing(run.constValue() / group) > 0;
     if (inMatrices && !divides) {
       return false;

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
+import org.tersor.ir.dsl.LoopParser;
 
 /** Operations counted in loops against operations counted by hand. */
 class LoopWorkTest {
@@ -87,6 +88,23 @@ class LoopWorkTest {
     assertEquals(
         new LoopWork(7 * 5, 16 * 8 * 5, true),
         count(loop("i", index(0), index(5), 1, dots, sum), 1L));
+  }
+
+  @Test
+  void productsOfMatrixRegistersAreCounted() {
+    LoopFunction function =
+        LoopParser.parse(
+            """
+            kernel f(a: u8, b: i8; n) {
+              tile s[12, 16];
+              for i in 0 .. n {
+                tile x[12, 5] = a[0 by 20];
+                tile w[5, 16] = b[0 by 64];
+                tile s += u8 x * i8 w;
+              }
+            }
+            """);
+    assertEquals(new LoopWork(0, 3 * 2 * 12 * 16 * 20, true), LoopWork.of(function, List.of(3L)));
   }
 
   @Test

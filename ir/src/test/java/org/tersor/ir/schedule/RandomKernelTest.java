@@ -21,6 +21,7 @@ class RandomKernelTest {
         Target.jvm(32),
         Target.jvm(16),
         Target.jvm(0),
+        Target.nativeTarget("avx512amx"),
         Target.nativeTarget("avx512vnni"),
         Target.nativeTarget("avx512"),
         Target.nativeTarget("avx2"),

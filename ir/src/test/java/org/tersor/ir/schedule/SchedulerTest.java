@@ -34,6 +34,7 @@ class SchedulerTest {
         Target.jvm(64),
         Target.jvm(16),
         Target.jvm(0),
+        Target.nativeTarget("avx512amx"),
         Target.nativeTarget("avx512vnni"),
         Target.nativeTarget("avx512bf16"),
         Target.nativeTarget("avx2"),

@@ -59,7 +59,8 @@ class SteeringTest {
           Stmt.Store _,
           Stmt.Alloc _,
           Stmt.Prefetch _,
-          Stmt.Barrier _ -> {}
+          Stmt.Barrier _,
+          Stmt.Tile _ -> {}
     }
   }
 
