@@ -19,6 +19,7 @@ final class TilePermission {
   private TilePermission() {}
 
   /** Asks Linux on x86-64; elsewhere there is nobody to ask. */
+  @SuppressWarnings("restricted")
   static boolean granted() {
     if (!System.getProperty("os.name", "").equals("Linux")
         || !System.getProperty("os.arch", "").equals("amd64")) {
