@@ -12,6 +12,7 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 import javax.management.JMException;
 import javax.management.ObjectName;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tersor.passes.CompileOptions;
@@ -24,6 +25,7 @@ import org.tersor.runtime.Tensor;
  * list of compiled methods shows: cold code at small shapes runs in the interpreter and shows none
  * of the optimiser's faults.
  */
+@Isolated("it watches all compiled methods of the process")
 class HotKernelsTest {
   /** Methods of generated classes, which are hidden. */
   private static final String KERNEL = "org.tersor.codegen.jvm.Kernel/0x";

@@ -68,8 +68,15 @@ record MatrixTile(int rows, int down, int across, int lanes) {
     return c.extentN().isConst() ? c.extentN().constValue() : 256;
   }
 
-  /** Whether a product is faster in matrix registers than in vectors. */
+  /**
+   * Whether a product is faster in matrix registers than in vectors. Where the rows are no runs of
+   * whole words, as in the first convolution of a model, packing them takes longer than the sums.
+   */
   boolean pays(Contraction c) {
+    DimExpr run = KRuns.of(c.k(), c.row().whole()).inner().extent();
+    if (!run.isConst() || run.constValue() % 4 != 0 || dividing(run.constValue() / 4) == 0) {
+      return false;
+    }
     long m = c.extentM().constValue();
     long k = c.extentK().constValue();
     return cost(m, columns(c), k) < costOfVectors(m, columns(c), k, lanes);
