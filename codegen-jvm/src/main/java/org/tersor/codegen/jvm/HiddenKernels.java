@@ -16,9 +16,14 @@ public final class HiddenKernels {
 
   private HiddenKernels() {}
 
+  /** The function's name is in its class's, so that profilers and HotSpot's logs show it. */
+  static String className(LoopFunction function) {
+    return CLASS_NAME + "_" + function.name();
+  }
+
   /** The kernel of a legalised function. */
   public static KernelCode load(LoopFunction function, Target target) {
-    byte[] bytes = new JvmEmitter(target).emit(function, CLASS_NAME);
+    byte[] bytes = new JvmEmitter(target).emit(function, className(function));
     return define(function.name(), bytes);
   }
 

@@ -89,7 +89,8 @@ public final class JvmBackend implements Backend.OfProgram {
     JvmEmitter emitter = new JvmEmitter(program.target());
     List<KernelCode> kernels = new ArrayList<>();
     for (LoopFunction function : program.kernels()) {
-      JvmEmitter.Emitted emitted = emitter.emitWithSizes(function, HiddenKernels.CLASS_NAME);
+      JvmEmitter.Emitted emitted =
+          emitter.emitWithSizes(function, HiddenKernels.className(function));
       if (emitted.largestMethod() > JvmEmitter.METHOD_LIMIT) {
         facts.put(
             "slow kernel " + function.name(),

@@ -1,6 +1,8 @@
 package org.tersor.codegen.jvm;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
@@ -8,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Stmt;
 
 /**
@@ -17,7 +20,8 @@ import org.tersor.ir.loop.Stmt;
  * <p>Two reasons to move: HotSpot counts calls, so the body of every innermost loop nest is a
  * method that is called often; in one large method the first seconds pass in the interpreter, where
  * each vector is an object (a small convolution model: 7 ms instead of 0.04 ms after two seconds).
- * And a method longer than HotSpot compiles must become shorter.
+ * The same goes for the code before and after such a nest in the loop around it. And a method
+ * longer than HotSpot compiles must become shorter.
  */
 final class Splitter {
   /** Some room below {@link JvmEmitter#METHOD_LIMIT}. */
@@ -25,6 +29,15 @@ final class Splitter {
 
   /** Guess of the bytes of a call. */
   private static final int CALL = 60;
+
+  /** Bytes of straight code that are worth a call. */
+  private static final int WORTH = 5 * CALL;
+
+  /**
+   * Most bytes of straight code in one method: HotSpot's first compiler runs out of registers at
+   * some 3,500 bytes of vector code.
+   */
+  private static final int STRAIGHT = 1500;
 
   private final IdentityHashMap<Stmt, Integer> sizes;
   private final int budget;
@@ -47,18 +60,30 @@ final class Splitter {
    */
   private final Set<String> mutable = new HashSet<>();
 
+  /** Names of vectors: as arguments of a method they would become objects. */
+  private final Set<String> vectors = new HashSet<>();
+
   private Splitter(IdentityHashMap<Stmt, Integer> sizes, int budget) {
     this.sizes = sizes;
     this.budget = budget;
   }
 
-  private void collectMutable(Stmt statement) {
+  private void collectNames(Stmt statement) {
     if (statement instanceof Stmt.Local l) {
       mutable.add(l.name());
+      addVector(l.name(), l.initial());
+    } else if (statement instanceof Stmt.Let l) {
+      addVector(l.name(), l.value());
     } else if (statement instanceof Stmt.Alloc a && a.space() == Stmt.Space.REGISTER) {
       mutable.add(a.buffer());
     }
-    LoopNames.inner(statement).forEach(this::collectMutable);
+    LoopNames.inner(statement).forEach(this::collectNames);
+  }
+
+  private void addVector(String name, Expr value) {
+    if (value.type().lanes() > 1) {
+      vectors.add(name);
+    }
   }
 
   /**
@@ -69,7 +94,7 @@ final class Splitter {
   static IdentityHashMap<Stmt.Block, List<Run>> choose(
       Stmt body, IdentityHashMap<Stmt, Integer> sizes, int budget) {
     Splitter splitter = new Splitter(sizes, budget);
-    splitter.collectMutable(body);
+    splitter.collectNames(body);
     if (LoopNames.hasLoop(body)) {
       splitter.outline(body);
     }
@@ -113,6 +138,9 @@ final class Splitter {
         from = i + 1;
       }
     }
+    if (nest && moved) {
+      straight(body, chosen);
+    }
     if (!chosen.isEmpty()) {
       runs.put(block, chosen);
       moved = true;
@@ -120,9 +148,40 @@ final class Splitter {
     return moved;
   }
 
+  /**
+   * Adds runs of straight code around loops that moved, in whole or in part: the start and the end
+   * of a tile run once for thousands of steps of its sums, so the method that holds the loops would
+   * stay interpreted for hundreds of calls of a model.
+   */
+  private void straight(List<Stmt> body, List<Run> chosen) {
+    int n = body.size();
+    boolean[] taken = new boolean[n];
+    chosen.forEach(r -> Arrays.fill(taken, r.from(), r.to(), true));
+    Moves moves = new Moves(body, mutable, vectors);
+    for (int from = 0; from < n; from++) {
+      int best = from;
+      int size = 0;
+      Moves.Growing run = moves.from(from);
+      for (int to = from;
+          to < n && !taken[to] && !LoopNames.hasLoop(body.get(to)) && size <= STRAIGHT;
+          to++) {
+        size += size(body.get(to));
+        run.add();
+        if (size >= WORTH && size <= STRAIGHT && run.isPossible() && !run.takesVectors()) {
+          best = to + 1;
+        }
+      }
+      if (best > from) {
+        chosen.add(Run.of(body, from, best));
+        from = best - 1;
+      }
+    }
+    chosen.sort(Comparator.comparingInt(Run::from));
+  }
+
   /** The longest run that ends at {@code to}, holds a loop and can move. */
   private Optional<Run> movable(List<Stmt> body, int begin, int to) {
-    Moves moves = new Moves(body, mutable);
+    Moves moves = new Moves(body, mutable, vectors);
     for (int from = begin; from < to; from++) {
       if (body.subList(from, to).stream().noneMatch(LoopNames::hasLoop)) {
         return Optional.empty();
@@ -173,9 +232,9 @@ final class Splitter {
     }
     int n = body.size();
     int[] left = body.stream().mapToInt(this::reduce).toArray();
-    Moves moves = new Moves(body, mutable);
+    Moves moves = new Moves(body, mutable, vectors);
     List<Run> chosen = new ArrayList<>();
-    int total = java.util.Arrays.stream(left).sum();
+    int total = Arrays.stream(left).sum();
     while (total > budget) {
       int bestFrom = 0;
       int bestTo = 0;
@@ -204,7 +263,7 @@ final class Splitter {
       total += CALL - bestSize;
     }
     if (!chosen.isEmpty()) {
-      chosen.sort(java.util.Comparator.comparingInt(Run::from));
+      chosen.sort(Comparator.comparingInt(Run::from));
       runs.put(block, chosen);
     }
     return total;
@@ -214,13 +273,15 @@ final class Splitter {
   private static final class Moves {
     private final List<LoopNames> names;
     private final Set<String> mutable;
+    private final Set<String> vectors;
 
     /** For each statement the last one that uses what it declares. */
     private final int[] lastUse;
 
-    Moves(List<Stmt> body, Set<String> mutable) {
+    Moves(List<Stmt> body, Set<String> mutable, Set<String> vectors) {
       this.names = body.stream().map(s -> LoopNames.of(List.of(s))).toList();
       this.mutable = mutable;
+      this.vectors = vectors;
       Map<String, Integer> last = new HashMap<>();
       for (int i = 0; i < names.size(); i++) {
         for (String name : names.get(i).used) {
@@ -254,6 +315,7 @@ final class Splitter {
       private int to;
       private int used;
       private boolean parallel;
+      private boolean takesVectors;
 
       Growing(int from) {
         this.to = from;
@@ -264,6 +326,8 @@ final class Splitter {
         parallel |= next.parallel;
         used = Math.max(used, lastUse[to]);
         declared.addAll(next.declared);
+        takesVectors |=
+            next.used.stream().anyMatch(name -> vectors.contains(name) && !declared.contains(name));
         foreign.removeAll(next.declared);
         for (String name : next.assigned) {
           if (mutable.contains(name) && !declared.contains(name)) {
@@ -276,6 +340,10 @@ final class Splitter {
       /** Nothing after it sees its locals, and it assigns no others. */
       boolean isPossible() {
         return !parallel && used < to && foreign.isEmpty();
+      }
+
+      boolean takesVectors() {
+        return takesVectors;
       }
     }
   }

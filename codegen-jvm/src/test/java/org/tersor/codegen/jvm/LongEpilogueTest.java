@@ -4,11 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
 import org.jspecify.annotations.NullUnmarked;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.objectweb.asm.ClassReader;
@@ -49,6 +52,50 @@ class LongEpilogueTest {
     }
     assertTrue(moved.size() > 0);
     assertEquals(List.of(), moved.stream().filter(each -> each.contains("Vector")).toList());
+  }
+
+  /** The method of the loops runs once in a call of a model: long in the interpreter. */
+  @Test
+  void noVectorIsInTheMethodOfTheLoops() {
+    List<String> parts = new ArrayList<>();
+    for (LoopFunction function : kit(600).functions(TARGET)) {
+      byte[] bytes = new JvmEmitter(TARGET).emit(function, HiddenKernels.CLASS_NAME);
+      if (function.name().equals("requantized")) {
+        Map<String, Integer> calls = vectorCalls(bytes);
+        assertEquals(0, calls.get("body"), calls.toString());
+        calls.forEach((name, count) -> parts.addAll(Collections.nCopies(count > 0 ? 1 : 0, name)));
+      }
+    }
+    assertTrue(parts.size() >= 3, parts.toString());
+  }
+
+  /** Calls of the Vector API in each method. */
+  private static Map<String, Integer> vectorCalls(byte[] bytes) {
+    Map<String, Integer> calls = new TreeMap<>();
+    new ClassReader(bytes)
+        .accept(
+            new ClassVisitor(Opcodes.ASM9) {
+              @Override
+              public MethodVisitor visitMethod(
+                  int access,
+                  String name,
+                  String descriptor,
+                  String signature,
+                  String[] exceptions) {
+                calls.put(name, 0);
+                return new MethodVisitor(Opcodes.ASM9) {
+                  @Override
+                  public void visitMethodInsn(
+                      int opcode, String owner, String method, String type, boolean isInterface) {
+                    if (owner.startsWith("jdk/incubator/vector/")) {
+                      calls.merge(name, 1, Integer::sum);
+                    }
+                  }
+                };
+              }
+            },
+            ClassReader.SKIP_DEBUG);
+    return calls;
   }
 
   private static List<String> descriptorsOfParts(byte[] bytes) {
