@@ -1,5 +1,7 @@
 package org.tersor.conformance;
 
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.Map;
 import org.tersor.runtime.Executable;
@@ -17,6 +19,15 @@ public final class Duel {
 
   /** The warm-up ends after two windows in a row that improved the best run by less. */
   private static final double STEADY = .97;
+
+  /**
+   * In both of them HotSpot's compilers work less than this share of the time. Runs may be no
+   * faster for seconds while a long queue of kernels waits, of which each is slower by factors
+   * until then.
+   */
+  private static final double COMPILING = .03;
+
+  private static final CompilationMXBean COMPILERS = ManagementFactory.getCompilationMXBean();
 
   private Duel() {}
 
@@ -36,7 +47,8 @@ public final class Duel {
    *
    * @param ratio reference time by own time: above 1 the executable is faster
    * @param spread of the ratios of single rounds: (third quartile - first quartile) / median
-   * @param warmupSeconds time until the executable's runs did not become faster any more
+   * @param warmupSeconds time until the executable's runs did not become faster any more and
+   *     HotSpot had nothing left to compile
    */
   public record Result(
       double tersorMs,
@@ -107,7 +119,7 @@ public final class Duel {
   }
 
   /**
-   * Runs until runs become no faster, see {@link Settings}.
+   * Runs until runs become no faster and HotSpot compiles no more, see {@link Settings}.
    *
    * @param outputs to write results into
    * @return the seconds taken
@@ -131,7 +143,9 @@ public final class Duel {
     int steady = 0;
     for (int windows = 0; windows < 2 * LONGEST_WARMUP && steady < 2; windows++) {
       long before = best;
-      long end = System.nanoTime() + window;
+      long compiled = compilingMillis();
+      long from = System.nanoTime();
+      long end = from + window;
       int runs = 0;
       do {
         long start = System.nanoTime();
@@ -139,9 +153,17 @@ public final class Duel {
         best = Math.min(best, System.nanoTime() - start);
         runs++;
       } while (System.nanoTime() < end || runs < 3);
-      steady = before != Long.MAX_VALUE && best > before * STEADY ? steady + 1 : 0;
+      boolean faster = before == Long.MAX_VALUE || best <= before * STEADY;
+      double compiling = (compilingMillis() - compiled) * 1e6 / (System.nanoTime() - from);
+      steady = faster || compiling > COMPILING ? 0 : steady + 1;
     }
     return new Warm(best, (System.nanoTime() - begin) / 1e9);
+  }
+
+  private static long compilingMillis() {
+    return COMPILERS != null && COMPILERS.isCompilationTimeMonitoringSupported()
+        ? COMPILERS.getTotalCompilationTime()
+        : 0;
   }
 
   private record Warm(long nanosPerRun, double seconds) {}
