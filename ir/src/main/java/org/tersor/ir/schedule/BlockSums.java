@@ -1,19 +1,11 @@
 package org.tersor.ir.schedule;
 
-import static org.tersor.ir.schedule.LoopExprs.index;
-import static org.tersor.ir.schedule.LoopExprs.min;
-import static org.tersor.ir.schedule.LoopExprs.plus;
-import static org.tersor.ir.schedule.LoopExprs.times;
-
-import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
-import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
-import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 import org.tersor.runtime.DimExpr;
 
@@ -45,20 +37,31 @@ record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar tota
     if (!needsTotals()) {
       return inOneBlock(start, loop);
     }
-    Type type = new Type(totals, tile.shape().lanes());
+    begin(start);
+    sums.rows(access -> sums.blocks().forEach(steps, (_, _, runs) -> add(runs, access)));
+    return end(loop);
+  }
+
+  /** Puts the start of the totals into memory. */
+  void begin(Optional<KExpr> start) {
     Expr.Var[][] first = tile.accumulators(totals, start);
     tile.forEach((i, v) -> tile.store(tile.slot(i, v), first[i][v]));
-    Block block =
-        body -> {
-          Expr.Var[][] parts = tile.accumulators(Scalar.F32, Optional.empty());
-          body.accept(parts);
-          tile.forEach((i, v) -> {
-            Expr part = totals == Scalar.F32 ? parts[i][v] : new Expr.Cast(type, parts[i][v], true);
-            Expr total = new Expr.Binary(BinaryOp.ADD, tile.load(totals, tile.slot(i, v)), part);
-            tile.store(tile.slot(i, v), total);
-          });
-        };
-    sums.rows(access -> blocks(sums.panels().outerRuns(), access, block));
+  }
+
+  /** Sums a block in registers, then adds it to the totals. */
+  void add(Consumer<KBlocks.Run> runs, Panels.RowAccess access) {
+    Type type = new Type(totals, tile.shape().lanes());
+    Expr.Var[][] parts = tile.accumulators(Scalar.F32, Optional.empty());
+    runs.accept((from, to, column) -> sums.run(Scalar.F32, parts, from, to, column, access));
+    tile.forEach((i, v) -> {
+      Expr part = totals == Scalar.F32 ? parts[i][v] : new Expr.Cast(type, parts[i][v], true);
+      Expr total = new Expr.Binary(BinaryOp.ADD, tile.load(totals, tile.slot(i, v)), part);
+      tile.store(tile.slot(i, v), total);
+    });
+  }
+
+  /** The totals, when all blocks are in them. */
+  TileResults end(boolean loop) {
     if (loop) {
       return new TileResults.Memory(totals, totals, Optional.empty());
     }
@@ -86,66 +89,5 @@ record BlockSums(RegisterTile tile, NestEmitter nest, GemmSums sums, Scalar tota
       result[i][v] = nest.let("s", total);
     });
     return new TileResults.Registers(result);
-  }
-
-  /** Sums in registers, then adds them to the totals. */
-  private interface Block {
-    void of(Consumer<Expr.Var[][]> body);
-  }
-
-  private void blocks(List<Axis> outer, Panels.RowAccess access, Block block) {
-    DimExpr run = sums.panels().runSteps();
-    long length = run.isConst() ? Math.max(1, run.constValue()) : steps;
-    long together = steps / length;
-    if (outer.isEmpty() || together < 2) {
-      sums.outer(outer, index(0), first -> within(first, access, block));
-      return;
-    }
-    // Runs are short: several turns of the innermost loop around them make a block.
-    Axis last = outer.getLast();
-    Expr end = nest.dim(last.extent());
-    Expr whole = nest.dim(run);
-    sums.outerTo(
-        outer.subList(0, outer.size() - 1),
-        index(0),
-        before ->
-            nest.loop(
-                Stmt.LoopKind.SERIAL,
-                index(0),
-                end,
-                (int) together,
-                at0 -> {
-                  Expr stop = nest.let("re", min(plus(at0, index(together)), end));
-                  block.of(parts ->
-                      nest.loop(
-                          Stmt.LoopKind.SERIAL,
-                          at0,
-                          stop,
-                          1,
-                          at ->
-                              nest.with(
-                                  last,
-                                  at,
-                                  1,
-                                  () -> {
-                                    Expr first = times(sums.after(before, last, at), whole);
-                                    Panels.Column column = sums.column().from(nest, first);
-                                    sums.run(Scalar.F32, parts, index(0), whole, column, access);
-                                  })));
-                }));
-  }
-
-  private void within(Expr first, Panels.RowAccess access, Block block) {
-    Expr end = nest.dim(sums.panels().runSteps());
-    Panels.Column column = sums.column().from(nest, first);
-    nest.loop(
-        Stmt.LoopKind.SERIAL,
-        index(0),
-        end,
-        steps,
-        k0 -> {
-          Expr stop = nest.let("ke", min(plus(k0, index(steps)), end));
-          block.of(parts -> sums.run(Scalar.F32, parts, k0, stop, column, access));
-        });
   }
 }

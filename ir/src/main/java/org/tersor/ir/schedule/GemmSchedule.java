@@ -70,6 +70,20 @@ final class GemmSchedule {
     EXACT_F32
   }
 
+  /** What the outermost of the loops over tiles goes over. */
+  private enum Order {
+    COLUMNS(""),
+    ROWS(" rows outside"),
+    /** Blocks of steps, see {@link BlocksOutside}. */
+    BLOCKS(" blocks outside");
+
+    private final String text;
+
+    Order(String text) {
+      this.text = text;
+    }
+  }
+
   private final Scheduler scheduler;
   private final Contraction c;
   private final Target target;
@@ -80,8 +94,7 @@ final class GemmSchedule {
   /** Where sums are in matrix registers. */
   private final Optional<MatrixTile> matrices;
 
-  /** Whether the rows are the outer of the two loops over tiles. */
-  private final boolean rowsOutside;
+  private final Order order;
 
   private final Gemm8Bit integers;
   private final Optional<Bf16Pairs> pairs;
@@ -109,6 +122,7 @@ final class GemmSchedule {
             ? Mode.DOT2
             : !match.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
     this.exact = vectors == Mode.EXACT_F32 ? ExactRows.of(scheduler, match) : Optional.empty();
+    this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
     this.c = pairs.map(Bf16Pairs::product).or(() -> exact.map(ExactRows::product)).orElse(match);
     int elementBytes = c.fold().scalar().bytes();
     this.steering = scheduler.steering();
@@ -133,7 +147,7 @@ final class GemmSchedule {
     this.mode = way.matrices.isPresent() ? Mode.MATRICES : vectors;
     this.matrices = way.matrices;
     this.tile = steering.tile(c, way.tile);
-    this.rowsOutside = way.rowsOutside || steering.isOutside(c);
+    this.order = steering.isOutside(c) ? Order.ROWS : way.order;
     boolean bytes = mode == Mode.DOT4 || mode == Mode.MATRICES;
     this.integers = new Gemm8Bit(scheduler, match, bytes, mode == Mode.MATRICES);
     this.panels =
@@ -146,16 +160,15 @@ final class GemmSchedule {
             bytes ? 4 : mode == Mode.DOT2 ? 2 : 1,
             pairs.<PanelCodes>map(each -> each).orElse(integers),
             mode == Mode.MATRICES);
-    this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
     this.fused = c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
     this.accumulator = new KExpr.At(result, List.of(K.index(0)));
   }
 
   /** A tile, and the order of the loops over tiles: neither changes a sum. */
-  private record Way(GemmTile tile, boolean rowsOutside, Optional<MatrixTile> matrices) {
-    Way(GemmTile tile, boolean rowsOutside) {
-      this(tile, rowsOutside, Optional.empty());
+  private record Way(GemmTile tile, Order order, Optional<MatrixTile> matrices) {
+    Way(GemmTile tile, Order order) {
+      this(tile, order, Optional.empty());
     }
   }
 
@@ -165,19 +178,26 @@ final class GemmSchedule {
         vectors == Mode.DOT4 && steering.isSilent() ? MatrixTile.choices(target, c) : List.of();
     Runnable ofMatrices =
         () ->
-            matrices.forEach(
-                each -> ways.put(each.text(), new Way(each.tile(), false, Optional.of(each))));
+            matrices.forEach(each ->
+                ways.put(each.text(), new Way(each.tile(), Order.COLUMNS, Optional.of(each))));
     boolean pays = !matrices.isEmpty() && matrices.getFirst().pays(c);
     if (pays) {
       ofMatrices.run();
     }
     if (rowsAreFarther(vectors) && mayHaveRowsOutside(tiles.getFirst())) {
-      put(ways, new Way(tiles.getFirst(), true));
+      put(ways, new Way(tiles.getFirst(), Order.ROWS));
     }
-    tiles.forEach(each -> put(ways, new Way(each, false)));
+    int bytes = c.fold().scalar().bytes();
+    if (blocksOutside(vectors, tiles.getFirst()).filter(way -> way.pays(bytes)).isPresent()) {
+      put(ways, new Way(tiles.getFirst(), Order.BLOCKS));
+    }
+    tiles.forEach(each -> put(ways, new Way(each, Order.COLUMNS)));
     for (GemmTile each : tiles.subList(0, Math.min(tiles.size(), ROWS_OUTSIDE))) {
       if (mayHaveRowsOutside(each)) {
-        put(ways, new Way(each, true));
+        put(ways, new Way(each, Order.ROWS));
+      }
+      if (blocksOutside(vectors, each).isPresent()) {
+        put(ways, new Way(each, Order.BLOCKS));
       }
     }
     if (!pays) {
@@ -197,7 +217,18 @@ final class GemmSchedule {
   }
 
   private static void put(Map<String, Way> ways, Way way) {
-    ways.putIfAbsent(way.tile.text() + (way.rowsOutside ? " rows outside" : ""), way);
+    ways.putIfAbsent(way.tile.text() + way.order.text, way);
+  }
+
+  /** Blocks of steps outside of the tiles, where sums of blocks join totals anyway. */
+  private Optional<BlocksOutside> blocksOutside(Mode vectors, GemmTile tile) {
+    boolean totals =
+        vectors == Mode.FLOAT
+            ? isLong()
+            : vectors == Mode.EXACT_F32 && sizeOr(c.extentK(), 0) > BlocksOutside.STEPS;
+    return totals && coded.isEmpty() && isWeight(scheduler, c.column()) && steering.isSilent()
+        ? BlocksOutside.of(nest, c, tile, c.fold().scalar().bytes())
+        : Optional.empty();
   }
 
   private boolean mayHaveRowsOutside(GemmTile tile) {
@@ -340,6 +371,9 @@ final class GemmSchedule {
   }
 
   private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start) {
+    if (order == Order.BLOCKS) {
+      return tasks(epilogue, start, blocksOutside(mode, tile).orElseThrow());
+    }
     DimExpr columnTiles = c.extentN().ceilDiv(tile.width());
     long rowsPerTask = rowsPerTask(tile, matrices.isPresent() ? MatrixTile.TASK_WORK : TASK_WORK);
     DimExpr rowBlocks = c.extentM().ceilDiv(rowsPerTask);
@@ -360,13 +394,68 @@ final class GemmSchedule {
         nest.dim(tasks),
         1,
         task -> {
-          if (rowsOutside) {
+          if (order == Order.ROWS) {
             tiles(task, rows, columns, body);
           } else {
             tiles(task, columns, rows, (column, row) -> body.accept(row, column));
           }
         });
     return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
+  }
+
+  private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start, BlocksOutside blocks) {
+    nest.loop(
+        Stmt.LoopKind.PARALLEL,
+        index(0),
+        nest.dim(blocks.tasks()),
+        1,
+        task ->
+            blocks.task(
+                task, (columnTile, tiles) -> task(epilogue, start, blocks, columnTile, tiles)));
+    return new LoopSchedule.Result(nest.finish(), nest.dims(), blocks.tasks());
+  }
+
+  private void task(
+      KExpr epilogue,
+      Optional<KExpr> start,
+      BlocksOutside blocks,
+      Expr columnTile,
+      BlocksOutside.Tiles tiles) {
+    Expr n0 = nest.let("n", times(columnTile, index(tile.width())));
+    Panels.Column column = panels.column(nest, columnTile, n0);
+    read(column.buffer());
+    String memory = nest.fresh("tile");
+    RegisterTile.allocate(nest, memory, c.fold().scalar(), tile, blocks.count());
+    BlockTile at =
+        (m0, rows, number, next) -> {
+          Expr origin = nest.let("o", times(number, index((long) tile.rows() * tile.width())));
+          RegisterTile registers =
+              new RegisterTile(nest, c, tile, fused, m0, rows, n0, memory, origin);
+          return blockSums(gemmSums(registers, column, next));
+        };
+    tiles.forEach((m0, rows, number) ->
+        at.of(m0, rows, number, Optional.empty()).begin(start.map(this::fusedStart)));
+    int steps =
+        mode == Mode.FLOAT ? FLOAT_BLOCK : Math.min(integers.exactSteps(), BlocksOutside.STEPS);
+    new KBlocks(nest, panels, column)
+        .forEach(
+            steps,
+            (begin, length, runs) ->
+                tiles.forEach((m0, rows, number) -> {
+                  Optional<NextPanel> next =
+                      panels.next(nest, column, begin, length, blocks.count(), number);
+                  BlockSums sums = at.of(m0, rows, number, next);
+                  sums.sums().rows(access -> sums.add(runs, access));
+                }));
+    tiles.forEach((m0, rows, number) -> {
+      BlockSums sums = at.of(m0, rows, number, Optional.empty());
+      store(epilogue, sums.tile(), sums.end(rows > 1 && throughMemory(epilogue)));
+    });
+  }
+
+  /** The sums of one of a task's tiles. */
+  private interface BlockTile {
+    BlockSums of(Expr m0, int rows, Expr number, Optional<NextPanel> next);
   }
 
   /** Blocks of rows or columns: one per task, or all of them in each. */
@@ -460,7 +549,7 @@ final class GemmSchedule {
       sums =
           (registers, first, loop) -> {
             Optional<Panels.RowBlock> block =
-                rowsOutside
+                order == Order.ROWS
                     ? Optional.of(new Panels.RowBlock(begin, DimExpr.of(rowsPerTask)))
                     : Optional.empty();
             Optional<NextPanel> next = panels.next(nest, column, registers.m0(), block);
@@ -469,13 +558,13 @@ final class GemmSchedule {
     }
     String memory = nest.fresh("tile");
     memoryElement(epilogue)
-        .ifPresent(element -> RegisterTile.allocate(nest, memory, element, tile));
+        .ifPresent(element -> RegisterTile.allocate(nest, memory, element, tile, 1));
     Body body =
         (m0, rows) ->
             tile(
                 epilogue,
                 start,
-                new RegisterTile(nest, c, tile, fused, m0, rows, n0, memory),
+                new RegisterTile(nest, c, tile, fused, m0, rows, n0, memory, index(0)),
                 sums);
     Expr rows = nest.dim(c.extentM());
     boolean whole = c.extentM().isConst() && c.extentM().constValue() <= rowsPerTask;
@@ -512,18 +601,21 @@ final class GemmSchedule {
 
   private void tile(KExpr epilogue, Optional<KExpr> start, RegisterTile registers, Sums sums) {
     boolean loop = registers.rows() > 1 && throughMemory(epilogue);
-    sums.of(registers, start.map(this::fusedStart), loop)
-        .forEach(
-            registers,
-            (sum, move) ->
-                nest.defining(
-                    accumulator,
-                    sum,
-                    () ->
-                        nest.store(
-                            c.stage().target().name(),
-                            move.apply(storeIndex()),
-                            nest.lower(move.apply(epilogue)))));
+    store(epilogue, registers, sums.of(registers, start.map(this::fusedStart), loop));
+  }
+
+  private void store(KExpr epilogue, RegisterTile registers, TileResults results) {
+    results.forEach(
+        registers,
+        (sum, move) ->
+            nest.defining(
+                accumulator,
+                sum,
+                () ->
+                    nest.store(
+                        c.stage().target().name(),
+                        move.apply(storeIndex()),
+                        nest.lower(move.apply(epilogue)))));
   }
 
   private boolean throughMemory(KExpr epilogue) {
@@ -562,15 +654,13 @@ final class GemmSchedule {
       Optional<NextPanel> next,
       Optional<KExpr> start,
       boolean loop) {
-    GemmSums sums =
-        new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read, next);
+    GemmSums sums = gemmSums(registers, column, next);
     Scalar scalar = c.fold().scalar();
     return switch (mode) {
-      case EXACT_F32 ->
-          new BlockSums(registers, nest, sums, Scalar.I32, integers.exactSteps()).emit(start, loop);
+      case EXACT_F32 -> blockSums(sums).emit(start, loop);
       case FLOAT ->
           isLong()
-              ? new BlockSums(registers, nest, sums, Scalar.F32, FLOAT_BLOCK).emit(start, loop)
+              ? blockSums(sums).emit(start, loop)
               : results(registers, sums.emit(scalar, start), loop);
       case MATRICES ->
           new MatrixSums(
@@ -584,6 +674,17 @@ final class GemmSchedule {
               .emit(start);
       case DOT4, DOT2 -> results(registers, sums.emit(scalar, start), loop);
     };
+  }
+
+  private GemmSums gemmSums(
+      RegisterTile registers, Panels.Column column, Optional<NextPanel> next) {
+    return new GemmSums(registers, nest, panels, column, this::multiplyAdd, this::read, next);
+  }
+
+  private BlockSums blockSums(GemmSums sums) {
+    return mode == Mode.FLOAT
+        ? new BlockSums(sums.tile(), nest, sums, Scalar.F32, FLOAT_BLOCK)
+        : new BlockSums(sums.tile(), nest, sums, Scalar.I32, integers.exactSteps());
   }
 
   private boolean isLong() {

@@ -2,13 +2,10 @@ package org.tersor.ir.schedule;
 
 import static org.tersor.ir.schedule.LoopExprs.index;
 import static org.tersor.ir.schedule.LoopExprs.plus;
-import static org.tersor.ir.schedule.LoopExprs.times;
 import static org.tersor.ir.schedule.LoopExprs.widen;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
-import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.loop.Expr;
@@ -35,10 +32,8 @@ record GemmSums(
     Expr.Var[][] sums = tile.accumulators(scalar, start);
     Expr steps = nest.dim(panels.runSteps());
     rows(access ->
-        outer(
-            panels.outerRuns(),
-            index(0),
-            first -> run(scalar, sums, index(0), steps, column.from(nest, first), access)));
+        blocks()
+            .outer(first -> run(scalar, sums, index(0), steps, column.from(nest, first), access)));
     return sums;
   }
 
@@ -47,34 +42,9 @@ record GemmSums(
     panels.rows(nest, tile.m0(), tile.rows(), read, body);
   }
 
-  /** The loops around the inner loop; {@code body} gets the first step of a run. */
-  void outer(List<Axis> axes, Expr first, Consumer<Expr> body) {
-    outerTo(axes, first, run -> body.accept(times(run, nest.dim(panels.runSteps()))));
-  }
-
-  /** Loops over some of the axes; {@code body} gets the number of their turn. */
-  void outerTo(List<Axis> axes, Expr first, Consumer<Expr> body) {
-    if (axes.isEmpty()) {
-      body.accept(first);
-      return;
-    }
-    Axis axis = axes.getFirst();
-    nest.loop(
-        Stmt.LoopKind.SERIAL,
-        index(0),
-        nest.dim(axis.extent()),
-        1,
-        at ->
-            nest.with(
-                axis,
-                at,
-                1,
-                () -> outerTo(axes.subList(1, axes.size()), after(first, axis, at), body)));
-  }
-
-  /** Number of a run in the loops up to {@code axis}. */
-  Expr after(Expr first, Axis axis, Expr at) {
-    return plus(times(first, nest.dim(axis.extent())), at);
+  /** The steps of the sums. */
+  KBlocks blocks() {
+    return new KBlocks(nest, panels, column);
   }
 
   /** The inner loop from one step of a run to another. */

@@ -37,10 +37,8 @@ record MatrixSums(
       }
     }
     sums.rows(access ->
-        sums.outer(
-            panels.outerRuns(),
-            index(0),
-            first -> {
+        sums.blocks()
+            .outer(first -> {
               Panels.Column column = sums.column().from(nest, first);
               nest.loop(
                   Stmt.LoopKind.SERIAL,

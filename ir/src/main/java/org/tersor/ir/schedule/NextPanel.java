@@ -1,6 +1,7 @@
 package org.tersor.ir.schedule;
 
 import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.minus;
 import static org.tersor.ir.schedule.LoopExprs.plus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 
@@ -65,6 +66,12 @@ record NextPanel(Buf buffer, Expr first, long stride, int perStep) {
             : new Expr.Select(
                 new Expr.Compare(CompareOp.LT, number, index(sharing)), first, panel.base());
     return new NextPanel(panel.buffer(), nest.let("pf", begin), stride, (int) perStep);
+  }
+
+  /** The same for steps that are counted from {@code step}. */
+  NextPanel from(NestEmitter nest, Expr step) {
+    Expr before = times(step, index(perStep * stride));
+    return new NextPanel(buffer, nest.let("pf", minus(first, before)), stride, perStep);
   }
 
   /** What is fetched with {@code steps} steps from {@code k} on, counted from the panel's first. */

@@ -341,6 +341,24 @@ final class Panels {
         NextPanel.of(nest, column, elements, steps(), tiles, nest.let("pt", number)));
   }
 
+  /**
+   * What fetches the steps after a block while one of {@code tiles} tiles sums it.
+   *
+   * @param begin the block's first step
+   * @param number the tile's
+   */
+  Optional<NextPanel> next(
+      NestEmitter nest, Column column, Expr begin, long steps, long tiles, Expr number) {
+    if (!scheduler.target().has(Target.Feature.PREFETCH)) {
+      return Optional.empty();
+    }
+    DimExpr elements = DimExpr.of(steps * tile.width() * group);
+    Column block = column.from(nest, begin);
+    return Optional.of(
+        NextPanel.of(nest, block, elements, DimExpr.of(steps), DimExpr.of(tiles), number)
+            .from(nest, begin));
+  }
+
   /** Rows of a task. */
   record RowBlock(Expr begin, DimExpr rows) {}
 

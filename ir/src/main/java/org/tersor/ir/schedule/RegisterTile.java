@@ -28,6 +28,7 @@ import org.tersor.ir.loop.Type;
  *
  * @param memory buffer of the task with room for all elements, row by row, where {@link #allocate}
  *     was called for it
+ * @param origin where the tile begins in it
  */
 record RegisterTile(
     NestEmitter nest,
@@ -37,7 +38,8 @@ record RegisterTile(
     Expr m0,
     int rows,
     Expr n0,
-    String memory) {
+    String memory,
+    Expr origin) {
 
   /** Something done for row i and vector v of the tile. */
   interface Each {
@@ -95,9 +97,10 @@ record RegisterTile(
     }
   }
 
-  /** The tile's memory, for all tiles of a task. */
-  static void allocate(NestEmitter nest, String memory, Scalar element, GemmTile shape) {
-    Expr size = index((long) shape.rows() * shape.width());
+  /** Memory for so many tiles of a task. */
+  static void allocate(
+      NestEmitter nest, String memory, Scalar element, GemmTile shape, long tiles) {
+    Expr size = index(tiles * shape.rows() * shape.width());
     nest.emit(new Stmt.Alloc(memory, new Type(element, 1), size, Stmt.Space.LOCAL));
   }
 
@@ -113,12 +116,12 @@ record RegisterTile(
 
   /** Place of row i and vector v in the tile's memory. */
   Expr slot(int i, int v) {
-    return index((long) i * shape.width() + (long) v * shape.lanes());
+    return plus(origin, index((long) i * shape.width() + (long) v * shape.lanes()));
   }
 
   /** A row of the tile as a tile. */
   RegisterTile row(Expr m) {
-    return new RegisterTile(nest, c, shape, fused, m, 1, n0, memory);
+    return new RegisterTile(nest, c, shape, fused, m, 1, n0, memory, origin);
   }
 
   /** Declares accumulators of the tile that start with {@code start}, else with zero. */

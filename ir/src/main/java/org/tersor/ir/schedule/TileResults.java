@@ -65,7 +65,8 @@ sealed interface TileResults {
           i -> {
             RegisterTile row = tile.row(nest.let("m", plus(tile.m0(), i)));
             Expr place = plus(i, index(first));
-            Expr row0 = nest.let("x", times(place, index(tile.shape().width())));
+            Expr row0 =
+                nest.let("x", plus(tile.origin(), times(place, index(tile.shape().width()))));
             for (int v = 0; v < tile.shape().columns(); v++) {
               Expr part = tile.load(stored, plus(row0, index((long) v * tile.shape().lanes())));
               row.at(0, v, move -> body.accept(whole(nest, part, move), move));
