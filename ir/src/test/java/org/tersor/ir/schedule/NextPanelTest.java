@@ -44,6 +44,10 @@ class NextPanelTest {
         "kernel f(a: f32[M, 200], w: f32[200, 300]) -> y: f32[M, 300] { "
             + "y[i, j] for i < M, j < 300 = sum(k < 200) a[i, k] * w[k, j]; }");
     kernels.put(
+        "blocks of steps",
+        "kernel f(a: f32[40, 3008], w: f32[3008, 130]) -> y: f32[40, 130] { "
+            + "y[i, j] for i < 40, j < 130 = sum(k < 3008) a[i, k] * w[k, j]; }");
+    kernels.put(
         "bytes",
         "kernel f(a: u8[20, 400], w: i8[400, 300]) -> y: i32[20, 300] { "
             + "y[i, j] for i < 20, j < 300 = sum(k < 400) i32(a[i, k]) * i32(w[k, j]); }");
@@ -118,6 +122,8 @@ class NextPanelTest {
     long columns = kit.kernel().outputs().getFirst().shape().getLast().constValue();
     int panels = (int) Math.ceilDiv(columns, width);
     assertTrue(panels > 1, taken);
+    boolean blocks = kit.kernel().toString().contains("3008");
+    assertEquals(blocks, taken.endsWith("blocks outside"), taken);
     return panels;
   }
 

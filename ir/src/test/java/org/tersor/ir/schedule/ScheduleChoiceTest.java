@@ -26,6 +26,26 @@ class ScheduleChoiceTest {
   private static final String INSIDE =
       "h + r - 1 >= 0 & h + r - 1 < 9 & v + s - 1 >= 0 & v + s - 1 < 13";
 
+  /**
+   * Sums of several blocks, in tasks of several blocks of rows, positions of a batch or short runs.
+   */
+  private static final Map<String, String> LONG_SUMS =
+      Map.of(
+          "product of many rows",
+          "kernel f(a: f32[300, 131], w: f32[131, 33], c: f32[33]) -> y: f32[300, 33] { "
+              + "y[i, j] for i < 300, j < 33 = (sum(k < 131) a[i, k] * w[k, j]) + c[j]; }",
+          "convolution of many channels",
+          "kernel f(x: f32[2, 8, 7, 40], w: f32[3, 3, 40, 70]) -> y: f32[2, 6, 5, 70] { "
+              + "y[b, h, v, o] for b < 2, h < 6, v < 5, o < 70 = sum(r < 3, s < 3, c < 40) "
+              + "x[b, h + r, v + s, c] * w[r, s, c, o]; }",
+          "short runs",
+          "kernel f(x: f32[2, 8, 7, 9], w: f32[3, 3, 9, 35]) -> y: f32[2, 6, 5, 35] { "
+              + "y[b, h, v, o] for b < 2, h < 6, v < 5, o < 35 = sum(r < 3, s < 3, c < 9) "
+              + "x[b, h + r, v + s, c] * w[r, s, c, o]; }",
+          "product of many bytes",
+          "kernel f(a: u8[60, 301], w: i8[301, 70], z: u8[1]) -> y: i32[60, 70] { "
+              + "y[i, j] for i < 60, j < 70 = sum(k < 301) (i32(a[i, k]) - i32(z[0])) * i32(w[k, j]); }");
+
   private static final Map<String, String> KERNELS = kernels();
 
   private static Map<String, String> kernels() {
@@ -64,6 +84,7 @@ class ScheduleChoiceTest {
             + "y[h, v, c] for h < 9, v < 13, c < 36 = sum(r < 3, s < 3) select("
             + INSIDE
             + ", i32(x[h + r - 1, v + s - 1, c]) - i32(z[0]), 0_i32) * i32(w[r, s, c]); }");
+    kernels.putAll(LONG_SUMS);
     return kernels;
   }
 
@@ -124,6 +145,21 @@ class ScheduleChoiceTest {
       }
     }
     assertTrue(several > 0 || target.kind() == Target.Kind.CUDA, target.name());
+  }
+
+  @ParameterizedTest
+  @MethodSource(TARGETS)
+  void blocksOfStepsOutside(Target target) {
+    LONG_SUMS.forEach((name, text) -> {
+      boolean has =
+          choice(kit(text), target).stream()
+              .flatMap(choice -> choice.options().stream())
+              .anyMatch(option -> option.endsWith("blocks outside"));
+      boolean inFloat = !name.contains("bytes") || !target.sumsBytes();
+      boolean wanted = target.kind() != Target.Kind.CUDA && target.vectorBytes() >= 32 && inFloat;
+      assertTrue(has || !wanted, name + " on " + target.name());
+      assertTrue(inFloat || !has, name + " on " + target.name());
+    });
   }
 
   /** Rows in several blocks, in both orders of the blocks. */
