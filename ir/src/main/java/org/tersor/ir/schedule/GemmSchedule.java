@@ -8,12 +8,8 @@ import static org.tersor.ir.schedule.LoopExprs.times;
 
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
-import java.util.function.BiConsumer;
-import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
@@ -25,6 +21,8 @@ import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
+import org.tersor.ir.schedule.GemmWays.Mode;
+import org.tersor.ir.schedule.GemmWays.Order;
 import org.tersor.runtime.DimExpr;
 
 /**
@@ -34,60 +32,17 @@ import org.tersor.runtime.DimExpr;
  * additive terms; the epilogue on registers.
  */
 final class GemmSchedule {
-  private static final long TASK_WORK = 1 << 19;
-
-  /**
-   * Products summed in one register before the sum joins a total: one chain over all of k would
-   * have two to four times the rounding error at the lengths of convolutions.
-   */
-  private static final int FLOAT_BLOCK = 64;
-
-  /** Tiles that there are to choose from, and of them those that may have the rows outside. */
-  private static final int TILES = 4;
-
-  private static final int ROWS_OUTSIDE = 2;
-
   /** Rows from which on a tile pays whose columns fill less than half a vector. */
   private static final int FEW_ROWS = 4;
 
   /** Cost of a sum across lanes, in multiply-adds. */
   private static final long ACROSS = 8;
 
-  /** Bytes of a core's own cache, as small as it is met. */
-  private static final long OWN_CACHE = 1 << 20;
-
-  /** How products are summed. */
-  private enum Mode {
-    /** Multiply-add in the type of the sum. */
-    FLOAT,
-    /** Four bytes at a time into I32. */
-    DOT4,
-    /** Matrices of bytes into I32. */
-    MATRICES,
-    /** Two BF16 at a time into F32. */
-    DOT2,
-    /** 8-bit integers as F32, exact up to 2^24, flushed into I32 every few hundred steps. */
-    EXACT_F32
-  }
-
-  /** What the outermost of the loops over tiles goes over. */
-  private enum Order {
-    COLUMNS(""),
-    ROWS(" rows outside"),
-    /** Blocks of steps, see {@link BlocksOutside}. */
-    BLOCKS(" blocks outside");
-
-    private final String text;
-
-    Order(String text) {
-      this.text = text;
-    }
-  }
-
   private final Scheduler scheduler;
   private final Contraction c;
   private final Target target;
   private final Steering steering;
+  private final GemmWays ways;
   private final Mode mode;
   private final GemmTile tile;
 
@@ -143,11 +98,12 @@ final class GemmSchedule {
             c.extentN(),
             target.lanes(elementBytes),
             coded.isPresent() ? 0 : sizeOr(c.extentK(), 0) * (dots ? 1 : elementBytes));
-    Way way = choose(vectors, tiles.subList(0, Math.min(tiles.size(), TILES)));
-    this.mode = way.matrices.isPresent() ? Mode.MATRICES : vectors;
-    this.matrices = way.matrices;
-    this.tile = steering.tile(c, way.tile);
-    this.order = steering.isOutside(c) ? Order.ROWS : way.order;
+    this.ways = new GemmWays(scheduler, c, nest, vectors, coded.isPresent(), steering.isSilent());
+    GemmWays.Way way = ways.choose(tiles);
+    this.mode = way.matrices().isPresent() ? Mode.MATRICES : vectors;
+    this.matrices = way.matrices();
+    this.tile = steering.tile(c, way.tile());
+    this.order = steering.isOutside(c) ? Order.ROWS : way.order();
     boolean bytes = mode == Mode.DOT4 || mode == Mode.MATRICES;
     this.integers = new Gemm8Bit(scheduler, match, bytes, mode == Mode.MATRICES);
     this.panels =
@@ -163,91 +119,6 @@ final class GemmSchedule {
     this.fused = c.n().size() == 1 ? c.n().getFirst() : new Axis("n_fused", c.extentN());
     Buf result = new Buf("#sum", c.fold().scalar(), List.of(DimExpr.ONE));
     this.accumulator = new KExpr.At(result, List.of(K.index(0)));
-  }
-
-  /** A tile, and the order of the loops over tiles: neither changes a sum. */
-  private record Way(GemmTile tile, Order order, Optional<MatrixTile> matrices) {
-    Way(GemmTile tile, Order order) {
-      this(tile, order, Optional.empty());
-    }
-  }
-
-  private Way choose(Mode vectors, List<GemmTile> tiles) {
-    Map<String, Way> ways = new LinkedHashMap<>();
-    List<MatrixTile> matrices =
-        vectors == Mode.DOT4 && steering.isSilent() ? MatrixTile.choices(target, c) : List.of();
-    Runnable ofMatrices =
-        () ->
-            matrices.forEach(each ->
-                ways.put(each.text(), new Way(each.tile(), Order.COLUMNS, Optional.of(each))));
-    boolean pays = !matrices.isEmpty() && matrices.getFirst().pays(c);
-    if (pays) {
-      ofMatrices.run();
-    }
-    if (rowsAreFarther(vectors) && mayHaveRowsOutside(tiles.getFirst())) {
-      put(ways, new Way(tiles.getFirst(), Order.ROWS));
-    }
-    int bytes = c.fold().scalar().bytes();
-    if (blocksOutside(vectors, tiles.getFirst()).filter(way -> way.pays(bytes)).isPresent()) {
-      put(ways, new Way(tiles.getFirst(), Order.BLOCKS));
-    }
-    tiles.forEach(each -> put(ways, new Way(each, Order.COLUMNS)));
-    for (GemmTile each : tiles.subList(0, Math.min(tiles.size(), ROWS_OUTSIDE))) {
-      if (mayHaveRowsOutside(each)) {
-        put(ways, new Way(each, Order.ROWS));
-      }
-      if (blocksOutside(vectors, each).isPresent()) {
-        put(ways, new Way(each, Order.BLOCKS));
-      }
-    }
-    if (!pays) {
-      ofMatrices.run();
-    }
-    String shape =
-        "product %s%s %s %s by %s over %s of %s"
-            .formatted(
-                vectors.name().toLowerCase(Locale.ROOT),
-                coded.isPresent() ? " codes" : "",
-                isWeight(scheduler, c.column()) ? "weights" : "values",
-                LoopSchedule.sizes(c.m().stream().toList()),
-                LoopSchedule.sizes(c.n()),
-                LoopSchedule.sizes(c.k()),
-                LoopSchedule.sizes(c.batch()));
-    return Objects.requireNonNull(ways.get(scheduler.choose(shape, List.copyOf(ways.keySet()))));
-  }
-
-  private static void put(Map<String, Way> ways, Way way) {
-    ways.putIfAbsent(way.tile.text() + way.order.text, way);
-  }
-
-  /** Blocks of steps outside of the tiles, where sums of blocks join totals anyway. */
-  private Optional<BlocksOutside> blocksOutside(Mode vectors, GemmTile tile) {
-    boolean totals =
-        vectors == Mode.FLOAT
-            ? isLong()
-            : vectors == Mode.EXACT_F32 && sizeOr(c.extentK(), 0) > BlocksOutside.STEPS;
-    return totals && coded.isEmpty() && isWeight(scheduler, c.column()) && steering.isSilent()
-        ? BlocksOutside.of(nest, c, tile, c.fold().scalar().bytes())
-        : Optional.empty();
-  }
-
-  private boolean mayHaveRowsOutside(GemmTile tile) {
-    boolean severalBlocks = sizeOr(c.extentM(), Integer.MAX_VALUE) > rowsPerTask(tile, TASK_WORK);
-    return severalBlocks && sizeOr(c.extentN(), 256) > tile.width();
-  }
-
-  /** Whether all weights stay in a core's own cache and the rows with their results do not. */
-  private boolean rowsAreFarther(Mode vectors) {
-    if (!isWeight(scheduler, c.column())
-        || !c.batch().isEmpty()
-        || !(c.extentM().isConst() && c.extentN().isConst() && c.extentK().isConst())) {
-      return false;
-    }
-    long bytes = vectors == Mode.DOT4 ? 1 : c.fold().scalar().bytes();
-    long m = c.extentM().constValue();
-    long n = c.extentN().constValue();
-    long k = c.extentK().constValue();
-    return n * k * bytes <= OWN_CACHE / 2 && m * (n + k) * bytes > OWN_CACHE;
   }
 
   private static boolean isWeight(Scheduler scheduler, Contraction.Factor factor) {
@@ -372,35 +243,24 @@ final class GemmSchedule {
 
   private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start) {
     if (order == Order.BLOCKS) {
-      return tasks(epilogue, start, blocksOutside(mode, tile).orElseThrow());
+      return tasks(epilogue, start, ways.blocksOutside(tile).orElseThrow());
     }
-    DimExpr columnTiles = c.extentN().ceilDiv(tile.width());
-    long rowsPerTask = rowsPerTask(tile, matrices.isPresent() ? MatrixTile.TASK_WORK : TASK_WORK);
-    DimExpr rowBlocks = c.extentM().ceilDiv(rowsPerTask);
-    boolean rowsInTasks = steering.isParallel(c.m().stream().toList(), c.n());
-    boolean columnsInTasks = steering.isParallel(c.n(), c.m().stream().toList());
-    DimExpr rowTasks = rowsInTasks ? rowBlocks : DimExpr.ONE;
-    DimExpr columnTasks = columnsInTasks ? columnTiles : DimExpr.ONE;
-    DimExpr tasks = rowTasks.times(columnTasks);
-    for (Axis axis : c.batch()) {
-      tasks = tasks.times(axis.extent());
-    }
-    Places rows = new Places(rowBlocks, rowTasks, rowsInTasks);
-    Places columns = new Places(columnTiles, columnTasks, columnsInTasks);
-    BiConsumer<Expr, Expr> body = (row, column) -> task(epilogue, start, row, rowsPerTask, column);
-    nest.loop(
-        Stmt.LoopKind.PARALLEL,
-        index(0),
-        nest.dim(tasks),
-        1,
-        task -> {
-          if (order == Order.ROWS) {
-            tiles(task, rows, columns, body);
-          } else {
-            tiles(task, columns, rows, (column, row) -> body.accept(row, column));
-          }
-        });
-    return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks);
+    long rowsPerTask =
+        ways.rowsPerTask(tile, matrices.isPresent() ? MatrixTile.TASK_WORK : GemmWays.TASK_WORK);
+    GemmTasks tasks =
+        new GemmTasks(
+            nest,
+            c,
+            GemmTasks.Places.of(
+                c.extentM().ceilDiv(rowsPerTask),
+                steering.isParallel(c.m().stream().toList(), c.n())),
+            GemmTasks.Places.of(
+                c.extentN().ceilDiv(tile.width()),
+                steering.isParallel(c.n(), c.m().stream().toList())),
+            panels.sharesColumns());
+    tasks.forEach(
+        order == Order.ROWS, (row, column) -> task(epilogue, start, row, rowsPerTask, column));
+    return new LoopSchedule.Result(nest.finish(), nest.dims(), tasks.count());
   }
 
   private LoopSchedule.Result tasks(KExpr epilogue, Optional<KExpr> start, BlocksOutside blocks) {
@@ -436,7 +296,9 @@ final class GemmSchedule {
     tiles.forEach((m0, rows, number) ->
         at.of(m0, rows, number, Optional.empty()).begin(start.map(this::fusedStart)));
     int steps =
-        mode == Mode.FLOAT ? FLOAT_BLOCK : Math.min(integers.exactSteps(), BlocksOutside.STEPS);
+        mode == Mode.FLOAT
+            ? GemmWays.FLOAT_BLOCK
+            : Math.min(integers.exactSteps(), BlocksOutside.STEPS);
     new KBlocks(nest, panels, column)
         .forEach(
             steps,
@@ -456,57 +318,6 @@ final class GemmSchedule {
   /** The sums of one of a task's tiles. */
   private interface BlockTile {
     BlockSums of(Expr m0, int rows, Expr number, Optional<NextPanel> next);
-  }
-
-  /** Blocks of rows or columns: one per task, or all of them in each. */
-  private record Places(DimExpr count, DimExpr tasks, boolean inTasks) {}
-
-  private void tiles(Expr task, Places outer, Places inner, BiConsumer<Expr, Expr> body) {
-    Positions.split(
-        nest,
-        task,
-        inner.tasks,
-        (rest, i) ->
-            split(
-                rest,
-                outer.tasks,
-                (batch, o) ->
-                    Positions.bind(
-                        nest,
-                        batch,
-                        c.batch(),
-                        () -> place(outer, o, at -> place(inner, i, b -> body.accept(at, b))))));
-  }
-
-  /**
-   * Position in the batch and number of the outer block. Weights that all of the batch shares stay
-   * in the cache while the batch goes by.
-   */
-  private void split(Expr value, DimExpr outerTasks, Positions.Pair then) {
-    if (panels.sharesColumns()) {
-      DimExpr batches = DimExpr.product(c.batch().stream().map(Axis::extent).toList());
-      Positions.split(nest, value, batches, (o, batch) -> then.accept(batch, o));
-    } else {
-      Positions.split(nest, value, outerTasks, then);
-    }
-  }
-
-  private void place(Places places, Expr ofTask, Consumer<Expr> body) {
-    if (places.inTasks) {
-      body.accept(ofTask);
-    } else {
-      nest.loop(Stmt.LoopKind.SERIAL, index(0), nest.dim(places.count), 1, body);
-    }
-  }
-
-  private long rowsPerTask(GemmTile size, long work) {
-    long m = sizeOr(c.extentM(), Integer.MAX_VALUE);
-    if (!isWeight(scheduler, c.column())) {
-      return m == Integer.MAX_VALUE ? 1L << 30 : Math.max(1, m);
-    }
-    long perRow = Math.max(1, size.width() * sizeOr(c.extentK(), 256));
-    long rows = Math.max(1, work / perRow);
-    return Math.min(Math.ceilDiv(rows, size.rows()), Math.ceilDiv(m, size.rows())) * size.rows();
   }
 
   /**
@@ -629,7 +440,7 @@ final class GemmSchedule {
         coded.isEmpty()
             && switch (mode) {
               case EXACT_F32 -> BlockSums.needsTotals(panels, scalar, integers.exactSteps());
-              case FLOAT -> isLong();
+              case FLOAT -> ways.isLong();
               case MATRICES -> true;
               case DOT4, DOT2 -> false;
             };
@@ -659,7 +470,7 @@ final class GemmSchedule {
     return switch (mode) {
       case EXACT_F32 -> blockSums(sums).emit(start, loop);
       case FLOAT ->
-          isLong()
+          ways.isLong()
               ? blockSums(sums).emit(start, loop)
               : results(registers, sums.emit(scalar, start), loop);
       case MATRICES ->
@@ -683,12 +494,8 @@ final class GemmSchedule {
 
   private BlockSums blockSums(GemmSums sums) {
     return mode == Mode.FLOAT
-        ? new BlockSums(sums.tile(), nest, sums, Scalar.F32, FLOAT_BLOCK)
+        ? new BlockSums(sums.tile(), nest, sums, Scalar.F32, GemmWays.FLOAT_BLOCK)
         : new BlockSums(sums.tile(), nest, sums, Scalar.I32, integers.exactSteps());
-  }
-
-  private boolean isLong() {
-    return c.fold().scalar() == Scalar.F32 && sizeOr(c.extentK(), Long.MAX_VALUE) > FLOAT_BLOCK;
   }
 
   private TileResults results(RegisterTile registers, Expr[][] sums, boolean loop) {
