@@ -32,6 +32,9 @@ record BlocksOutside(NestEmitter nest, Contraction c, GemmTile tile, long positi
   /** Tiles that a block pays for at least. */
   private static final int FEWEST = 4;
 
+  /** Tasks from which on threads find enough to do. */
+  private static final int TASKS = 8;
+
   /** Steps of a block whose sums are exact, so that their number is free. */
   static final int STEPS = 128;
 
@@ -67,7 +70,7 @@ record BlocksOutside(NestEmitter nest, Contraction c, GemmTile tile, long positi
     for (long d = 2; d <= last && d * all <= most; d++) {
       positions = last % d == 0 ? d : positions;
     }
-    long tiles = Math.min(all, most);
+    long tiles = Math.ceilDiv(all, Math.ceilDiv(all, most));
     return positions * tiles < FEWEST
         ? Optional.empty()
         : Optional.of(new BlocksOutside(nest, c, tile, positions, tiles));
@@ -75,7 +78,8 @@ record BlocksOutside(NestEmitter nest, Contraction c, GemmTile tile, long positi
 
   /** Whether it is the order to take where nothing is known of the machine. */
   boolean pays(int elementBytes) {
-    return c.extentK().constValue() * tile.width() * elementBytes >= FAR;
+    return c.extentK().constValue() * tile.width() * elementBytes >= FAR
+        && tasks().constValue() >= TASKS;
   }
 
   /** All tiles of a task. */
