@@ -45,8 +45,8 @@ class NextPanelTest {
             + "y[i, j] for i < M, j < 300 = sum(k < 200) a[i, k] * w[k, j]; }");
     kernels.put(
         "blocks of steps",
-        "kernel f(a: f32[40, 3008], w: f32[3008, 130]) -> y: f32[40, 130] { "
-            + "y[i, j] for i < 40, j < 130 = sum(k < 3008) a[i, k] * w[k, j]; }");
+        "kernel f(a: f32[47, 1280], w: f32[1280, 520]) -> y: f32[47, 520] { "
+            + "y[i, j] for i < 47, j < 520 = sum(k < 1280) a[i, k] * w[k, j]; }");
     kernels.put(
         "bytes",
         "kernel f(a: u8[20, 400], w: i8[400, 300]) -> y: i32[20, 300] { "
@@ -122,7 +122,8 @@ class NextPanelTest {
     long columns = kit.kernel().outputs().getFirst().shape().getLast().constValue();
     int panels = (int) Math.ceilDiv(columns, width);
     assertTrue(panels > 1, taken);
-    boolean blocks = kit.kernel().toString().contains("3008");
+    // Panels of narrow tiles stay near.
+    boolean blocks = kit.kernel().toString().contains("1280") && target.vectorBytes() == 64;
     assertEquals(blocks, taken.endsWith("blocks outside"), taken);
     return panels;
   }
