@@ -66,7 +66,7 @@ final class BenchCommand implements Callable<Integer> {
       paramLabel = "SECONDS",
       defaultValue = "2",
       description =
-          "Least warm-up (default: ${DEFAULT-VALUE}); it goes on while runs still become faster.")
+          "Least warm-up (default: ${DEFAULT-VALUE}); it goes on while runs still become faster or HotSpot compiles.")
   double warmup;
 
   @Option(
