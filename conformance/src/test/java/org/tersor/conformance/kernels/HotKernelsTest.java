@@ -28,7 +28,7 @@ import org.tersor.runtime.Tensor;
 @Isolated("it watches all compiled methods of the process")
 class HotKernelsTest {
   /** Methods of generated classes, which are hidden. */
-  private static final String KERNEL = "org.tersor.codegen.jvm.Kernel/0x";
+  private static final String KERNEL = "org.tersor.codegen.jvm.Kernel_";
 
   private static final int OPTIMISED = 4;
   private static final long LONGEST_NANOS = 120_000_000_000L;
