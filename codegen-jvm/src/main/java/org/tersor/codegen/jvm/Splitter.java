@@ -30,8 +30,11 @@ final class Splitter {
   /** Guess of the bytes of a call. */
   private static final int CALL = 60;
 
-  /** Bytes of straight code that are worth a call. */
-  private static final int WORTH = 5 * CALL;
+  /**
+   * Bytes of straight code that are worth a method: more than HotSpot inlines at a hot call (325,
+   * FreqInlineSize), so that it compiles the method by itself.
+   */
+  private static final int WORTH = 350;
 
   /**
    * Most bytes of straight code in one method: HotSpot's first compiler runs out of registers at
