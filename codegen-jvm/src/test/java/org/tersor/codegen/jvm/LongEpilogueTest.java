@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.BiFunction;
 import org.jspecify.annotations.NullUnmarked;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -72,34 +73,38 @@ class LongEpilogueTest {
   /** Calls of the Vector API in each method. */
   private static Map<String, Integer> vectorCalls(byte[] bytes) {
     Map<String, Integer> calls = new TreeMap<>();
-    new ClassReader(bytes)
-        .accept(
-            new ClassVisitor(Opcodes.ASM9) {
-              @Override
-              public MethodVisitor visitMethod(
-                  int access,
-                  String name,
-                  String descriptor,
-                  String signature,
-                  String[] exceptions) {
-                calls.put(name, 0);
-                return new MethodVisitor(Opcodes.ASM9) {
-                  @Override
-                  public void visitMethodInsn(
-                      int opcode, String owner, String method, String type, boolean isInterface) {
-                    if (owner.startsWith("jdk/incubator/vector/")) {
-                      calls.merge(name, 1, Integer::sum);
-                    }
-                  }
-                };
+    visit(
+        bytes,
+        (name, _) -> {
+          calls.put(name, 0);
+          return new MethodVisitor(Opcodes.ASM9) {
+            @Override
+            public void visitMethodInsn(
+                int opcode, String owner, String method, String type, boolean isInterface) {
+              if (owner.startsWith("jdk/incubator/vector/")) {
+                calls.merge(name, 1, Integer::sum);
               }
-            },
-            ClassReader.SKIP_DEBUG);
+            }
+          };
+        });
     return calls;
   }
 
   private static List<String> descriptorsOfParts(byte[] bytes) {
     List<String> found = new ArrayList<>();
+    visit(
+        bytes,
+        (name, descriptor) -> {
+          if (name.startsWith("part")) {
+            found.add(descriptor);
+          }
+          return null;
+        });
+    return found;
+  }
+
+  /** Visits the methods, each of which {@code body} gets by name and descriptor. */
+  private static void visit(byte[] bytes, BiFunction<String, String, MethodVisitor> body) {
     new ClassReader(bytes)
         .accept(
             new ClassVisitor(Opcodes.ASM9) {
@@ -110,14 +115,10 @@ class LongEpilogueTest {
                   String descriptor,
                   String signature,
                   String[] exceptions) {
-                if (name.startsWith("part")) {
-                  found.add(descriptor);
-                }
-                return null;
+                return body.apply(name, descriptor);
               }
             },
-            ClassReader.SKIP_CODE);
-    return found;
+            ClassReader.SKIP_DEBUG);
   }
 
   /** A product of bytes whose results are quantized twice. */
