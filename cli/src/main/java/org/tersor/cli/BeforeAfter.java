@@ -113,8 +113,15 @@ record BeforeAfter(
                           plain.graph(), plain.executable().inputs(), options.dims, options.seed))
                   : result.few().getFirst();
           inputs = result.few().isEmpty() ? "random inputs" : "a calibration sample";
-          before = Optional.of(time(options, plain, call, Optional.of(options.model), untold));
-          after = Optional.of(time(options, coded, call, exported, untold));
+          List<Time> times =
+              inTurns(
+                  options,
+                  List.of(plain, coded),
+                  List.of(Optional.of(options.model), exported),
+                  call,
+                  untold);
+          before = Optional.of(times.getFirst());
+          after = Optional.of(times.getLast());
         }
       }
     } catch (TersorException e) {
@@ -132,38 +139,73 @@ record BeforeAfter(
         where, inputs, before, after, result.predicted(), judged, List.copyOf(untold));
   }
 
-  private static Time time(
+  /** Times models, and ONNX Runtime on their files, each in turn with all others. */
+  private static List<Time> inTurns(
       ModelOptions options,
-      LoadedModel model,
+      List<LoadedModel> models,
+      List<Optional<Path>> files,
       Map<String, Tensor> call,
-      Optional<Path> file,
       List<String> untold) {
-    Duel.Settings settings = new Duel.Settings(.5, 7, .03);
-    boolean onnx =
-        file.filter(f -> f.toString().toLowerCase(Locale.ROOT).endsWith(".onnx")).isPresent();
-    if (onnx) {
-      try (Reference ort = new OrtWorker();
-          Reference.Session session =
-              ReferenceModels.open(
-                  ort,
-                  file.orElseThrow(),
-                  new Reference.Options(Reference.Optimization.ALL, options.threads),
-                  false,
-                  note -> {})) {
-        Duel.Result both = Duel.run(model.executable(), session, call, settings);
-        return new Time(both.tersorMs(), Optional.of(both.ortMs()), both.warmupSeconds());
-      } catch (TersorException e) {
-        untold.add(
-            "ONNX Runtime was not timed with "
-                + file.orElseThrow().getFileName()
-                + ": "
-                + e.code()
-                + " "
-                + String.valueOf(e.getMessage()).lines().findFirst().orElse(""));
+    List<Duel.Contender> contenders = new ArrayList<>();
+    int[] own = new int[models.size()];
+    int[] ort = new int[models.size()];
+    try (Reference reference = new OrtWorker();
+        Sessions sessions = new Sessions()) {
+      for (int m = 0; m < own.length; m++) {
+        own[m] = contenders.size();
+        contenders.add(Duel.of(models.get(m).executable(), call));
+        Optional<Path> onnx =
+            files.get(m).filter(f -> f.toString().toLowerCase(Locale.ROOT).endsWith(".onnx"));
+        ort[m] = -1;
+        try {
+          if (onnx.isPresent()) {
+            contenders.add(Duel.of(sessions.open(reference, onnx.get(), options.threads), call));
+            ort[m] = contenders.size() - 1;
+          }
+        } catch (TersorException e) {
+          untold.add(
+              "ONNX Runtime was not timed with "
+                  + onnx.orElseThrow().getFileName()
+                  + ": "
+                  + e.code()
+                  + " "
+                  + String.valueOf(e.getMessage()).lines().findFirst().orElse(""));
+        }
       }
+      List<Duel.Turn> turns = Duel.turns(contenders, new Duel.Settings(.5, 7, .03));
+      List<Time> times = new ArrayList<>();
+      for (int m = 0; m < own.length; m++) {
+        Duel.Turn turn = turns.get(own[m]);
+        times.add(
+            new Time(
+                turn.ms(),
+                ort[m] < 0 ? Optional.empty() : Optional.of(turns.get(ort[m]).ms()),
+                turn.warmupSeconds()));
+      }
+      return times;
     }
-    Duel.Result alone = Duel.alone(model.executable(), call, settings);
-    return new Time(alone.tersorMs(), Optional.empty(), alone.warmupSeconds());
+  }
+
+  /** Sessions of the reference that are closed together. */
+  private static final class Sessions implements AutoCloseable {
+    private final List<Reference.Session> open = new ArrayList<>();
+
+    Reference.Session open(Reference reference, Path file, int threads) {
+      Reference.Session session =
+          ReferenceModels.open(
+              reference,
+              file,
+              new Reference.Options(Reference.Optimization.ALL, threads),
+              false,
+              note -> {});
+      open.add(session);
+      return session;
+    }
+
+    @Override
+    public void close() {
+      open.forEach(Reference.Session::close);
+    }
   }
 
   private static Judged judged(

@@ -79,7 +79,7 @@ final class CalibrationData {
           "TSR-0413",
           "calibration data is needed for ranges of activations and for methods that look at inputs:"
               + " --calibrate DIR or FILE.npz (or --calibrate random, to time but not to use). Without"
-              + " data there are weights alone (--activations none with --method rtn, mse or hqq and"
+              + " data there are weights alone (--activations none with --method rtn, mse, hqq or kquant and"
               + " --equalize cle), and activations coded when the model runs (--activations"
               + " dynamic_u8_tensor, or dynamic_s8_row for each token)");
     }

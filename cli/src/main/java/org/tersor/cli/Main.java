@@ -22,6 +22,7 @@ import picocli.CommandLine.Spec;
       InspectCommand.class,
       CompileCommand.class,
       QuantizeCommand.class,
+      ReestimateCommand.class,
       SearchCommand.class,
       RunCommand.class,
       VerifyCommand.class,

@@ -25,7 +25,7 @@ import org.tersor.runtime.WholeFile;
 /**
  * What came out, with errors by layer where there was calibration data.
  *
- * @param few calibration samples
+ * @param few calibration samples, spread evenly
  * @param predicted what layers take, each alone; empty without a table of costs
  */
 record Quantization(
@@ -37,7 +37,9 @@ record Quantization(
     List<Map<String, Tensor>> few,
     Optional<Diagnosis> diagnosis,
     List<CostTable.Layer> predicted) {
-  /** Samples that errors of layers are measured on. */
+  /**
+   * Samples that errors of layers are measured on, from all of the data: its begin may be a pause.
+   */
   private static final int FEW = 8;
 
   /** Layers that are written apart at most. */
@@ -83,13 +85,10 @@ record Quantization(
             && !corrects;
     Iterable<Map<String, Tensor>> samples =
         asked.calibrate.isPresent() || (calibrates && !suffices) ? data.samples(base) : List.of();
-    List<Map<String, Tensor>> few = new ArrayList<>();
-    int[] count = {0};
-    for (Map<String, Tensor> sample : samples) {
-      if (count[0]++ < FEW) {
-        few.add(sample);
-      }
-    }
+    Spread<Map<String, Tensor>> spread = new Spread<>(FEW);
+    samples.forEach(spread::add);
+    List<Map<String, Tensor>> few = spread.chosen();
+    int count = spread.seen();
     List<Quantizer.Decisions> made = new ArrayList<>();
     List<CalibrationCache> seen = new ArrayList<>();
     if (asked.plan.isPresent()) {
@@ -97,7 +96,7 @@ record Quantization(
     } else {
       model.common.withProgress(
           "calibrating",
-          count[0],
+          count,
           step ->
               made.add(
                   quantizer.decide(
@@ -165,7 +164,7 @@ record Quantization(
         layers,
         errors,
         decided.reports(),
-        count[0],
+        count,
         few,
         diagnosis,
         Costs.predicted(compiler, equal, layers, targets));

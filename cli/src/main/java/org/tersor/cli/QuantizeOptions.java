@@ -9,6 +9,7 @@ import org.tersor.ir.format.FormatFamily;
 import org.tersor.ir.format.NumberFormat;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.LowerDecode;
 import org.tersor.passes.quant.Calibrator;
 import org.tersor.passes.quant.ChannelFactors;
@@ -59,6 +60,14 @@ final class QuantizeOptions {
   boolean matMulNBits;
 
   @Option(
+      names = "--qoperator",
+      description = {
+        "In .onnx: integer operators (QLinearConv, QLinearMatMul, com.microsoft QGemm, QLinearAdd, ...) instead of quantizers",
+        "around layers, where there are some; the rest keeps its quantizers."
+      })
+  boolean qOperator;
+
+  @Option(
       names = "--int2",
       description =
           "In .onnx: codes of 2 bits as INT2 or UINT2 (opset 25), else they travel in 4 bits.")
@@ -71,7 +80,7 @@ final class QuantizeOptions {
       names = "--calibrate",
       paramLabel = "DIR|FILE.npz",
       description =
-          "Calibration data: .npz with arrays [samples, ...] by input name, or a folder of .npz, .npy, pictures, or IDX files; or the word random.")
+          "Calibration data: .npz with arrays [samples, ...] by input name, or a folder of .npz, .npy, pictures, .wav, .txt or IDX files; or the word random.")
   Optional<Path> calibrate = Optional.empty();
 
   @Option(
@@ -96,8 +105,9 @@ final class QuantizeOptions {
       names = "--method",
       paramLabel = "METHOD[:option=value,...]",
       description = {
-        "How codes of weights are chosen: rtn (nearest), mse (clipped range), clip (by the error of results, as AWQ does), gptq, hqq, seqmse, adaround (default: rtn).",
-        "gptq: damping=0.01, order=natural|act, groups=current|static, grid=minmax|mse; adaround: iterations=1000, grid."
+        "How codes of weights are chosen: rtn (nearest), mse (clipped range), clip (by the error of results, as AWQ does), gptq, hqq, kquant (weighted squares, as ggml searches), seqmse, adaround (default: rtn).",
+        "gptq: damping=0.01, order=natural|act, groups=current|static, grid=minmax|mse; adaround: iterations=1000, grid;",
+        "kquant: steps=20, importance=weights|inputs."
       })
   String method = "rtn";
 
@@ -204,6 +214,7 @@ final class QuantizeOptions {
         Map.of(
                 LowerDecode.FLOATS, decodeFloats,
                 LowerDecode.PACKED, matMulNBits,
+                IntegerKernels.EXPORTED, qOperator,
                 LowerDecode.INT2, int2)
             .entrySet()) {
       result = setting.getValue() ? result.withSetting(setting.getKey(), "true") : result;

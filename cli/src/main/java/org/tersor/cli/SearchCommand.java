@@ -55,7 +55,7 @@ final class SearchCommand implements Callable<Integer> {
       description = {
         "size: bytes of all constants, in parts of the float32 ones (x) or B, KB, MB.",
         "latency: sum of the layers' measured times on --backend, in parts of the float ones (x), or ms, us.",
-        "drop: the smallest plan whose loss of accuracy (pt) or rise of perplexity (%) is below this with 95 % confidence, by changed answers or by paired bootstrap over texts of --data."
+        "drop: the smallest plan whose loss of accuracy (pt) or rise of perplexity (%) is below this with 95 %% confidence, by changed answers or by paired bootstrap over texts of --data."
       })
   String budget = "";
 

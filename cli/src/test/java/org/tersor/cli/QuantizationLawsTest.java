@@ -373,6 +373,63 @@ class QuantizationLawsTest {
     }
   }
 
+  private static double weighted(WeightProblem problem, WeightProblem.Coded coded) {
+    double sum = 0;
+    for (int row = 0; row < problem.rows(); row++) {
+      double[] values = problem.values(coded, row);
+      double squares = 0;
+      for (int c = 0; c < values.length; c++) {
+        squares += problem.weight(row, c) * problem.weight(row, c);
+      }
+      double mean = Math.sqrt(squares / values.length);
+      for (int c = 0; c < values.length; c++) {
+        double e = values[c] - problem.weight(row, c);
+        sum += (mean + Math.abs(problem.weight(row, c))) * e * e;
+      }
+    }
+    return sum;
+  }
+
+  /** The search of K-quants errs less by its own measure, and never more with more candidates. */
+  @ParameterizedTest
+  @EnumSource(Kind.class)
+  void weightedSearchErrsLessByItsOwnMeasure(Kind kind) {
+    Layer layer = new Layer(kind, new Random(5));
+    for (String format : List.of(S4, "u3_affine_channel", "u4_float_channel", "s4_pow2_channel")) {
+      WeightProblem problem = layer.problem(format, List.of());
+      double last = weighted(problem, WeightMethod.parse("rtn").choose(problem));
+      double plain = last;
+      // Each has the candidates of those before.
+      for (int steps : new int[] {2, 3, 5, 9}) {
+        double now = weighted(problem, WeightMethod.parse("kquant:steps=" + steps).choose(problem));
+        assertTrue(now <= last * (1 + 1e-9), format + " " + steps + ": " + now + " > " + last);
+        last = now;
+      }
+      if (!format.contains("pow2") && layer.columns > 4) {
+        assertTrue(last < 0.97 * plain, format + ": " + last + " against " + plain);
+      }
+    }
+  }
+
+  /** With inputs that matter in one column alone, that column is what is coded well. */
+  @Test
+  void weightedSearchLooksAtInputs() {
+    Layer layer = new Layer(Kind.GEMM_TRANSPOSED, new Random(5));
+    LayerInputs inputs = new LayerInputs(layer.columns, 0);
+    for (int n = 0; n < 50; n++) {
+      float[] vector = new float[layer.columns];
+      vector[3] = 1 + n % 3;
+      inputs.add(vector, new float[0]);
+    }
+    inputs.seal();
+    for (String format : List.of("u3_affine_channel", "u3_affine_g16")) {
+      WeightProblem problem = layer.problem(format, List.of(inputs));
+      double plain = error(problem, WeightMethod.parse("kquant").choose(problem));
+      double seen = error(problem, WeightMethod.parse("kquant:importance=inputs").choose(problem));
+      assertTrue(seen < 0.5 * plain, format + ": " + seen + " against " + plain);
+    }
+  }
+
   /** HQQ moves grids that can move; with whole zero points it is rounding, within half a step. */
   @Test
   void hqqMovesFloatZeroPoints() {

@@ -195,6 +195,34 @@ class SignalTasksTest {
             .code());
   }
 
+  /** Recordings become windows of the size of the only input; the rest of each is left. */
+  @Test
+  void recordingsBecomeWindows() throws IOException {
+    float[] sound = new float[50];
+    for (int i = 0; i < sound.length; i++) {
+      sound[i] = i / 64f;
+    }
+    record("a.wav", sound);
+    record("b.wav", new float[19]);
+    List<Port> inputs = List.of(new Port("x", DType.F32, TensorType.of(DType.F32, 1, 20).dims()));
+    Samples.Data data =
+        Samples.calibration(folder, Optional.empty(), inputs, Map.of(), Optional.empty());
+    assertEquals(2, data.count());
+    Tensor second = Objects.requireNonNull(data.read(1, 1).get("x"));
+    assertArrayEquals(new long[] {1, 20}, second.shape());
+    assertEquals(20 / 64f, second.floats()[0]);
+    assertEquals(39 / 64f, second.floats()[19]);
+    List<Port> numbers = List.of(new Port("x", DType.I64, TensorType.of(DType.I64, 1, 20).dims()));
+    assertEquals(
+        "TSR-0903",
+        assertThrows(
+                TersorException.class,
+                () ->
+                    Samples.calibration(
+                        folder, Optional.empty(), numbers, Map.of(), Optional.empty()))
+            .code());
+  }
+
   @Test
   void everyInputGetsThePictureInItsSize() throws IOException {
     java.awt.image.BufferedImage image =

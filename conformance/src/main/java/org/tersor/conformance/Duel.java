@@ -2,7 +2,9 @@ package org.tersor.conformance;
 
 import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
@@ -114,6 +116,74 @@ public final class Duel {
         warm.seconds());
   }
 
+  /** Something that takes turns with others. */
+  public interface Contender {
+    /** Runs until it is as fast as it becomes. */
+    Warm warmUp(double seconds);
+
+    /** Nanoseconds of each of some runs. */
+    long[] time(int runs);
+  }
+
+  /** The outputs are allocated once and reused. */
+  public static Contender of(Executable executable, Map<String, Tensor> inputs) {
+    Map<String, Tensor> outputs = executable.run(inputs);
+    return new Contender() {
+      @Override
+      public Warm warmUp(double seconds) {
+        return Duel.warmUp(executable, inputs, outputs, seconds);
+      }
+
+      @Override
+      public long[] time(int runs) {
+        return Duel.time(executable, inputs, outputs, runs);
+      }
+    };
+  }
+
+  public static Contender of(Reference.Session session, Map<String, Tensor> inputs) {
+    session.prepare(inputs);
+    return new Contender() {
+      @Override
+      public Warm warmUp(double seconds) {
+        long begin = System.nanoTime();
+        long perRun = median(session.time(runs(seconds / 3, median(session.time(3)))));
+        return new Warm(perRun, (System.nanoTime() - begin) / 1e9);
+      }
+
+      @Override
+      public long[] time(int runs) {
+        return session.time(runs);
+      }
+    };
+  }
+
+  /**
+   * One contender.
+   *
+   * @param ms median over the rounds of the medians of each round
+   */
+  public record Turn(double ms, double warmupSeconds) {}
+
+  /** All are warmed up, then take turns: what slows the machine for a while slows each of them. */
+  public static List<Turn> turns(List<Contender> contenders, Settings settings) {
+    List<Warm> warm = contenders.stream().map(c -> c.warmUp(settings.warmupSeconds())).toList();
+    double[][] medians = new double[contenders.size()][settings.rounds()];
+    for (int round = 0; round < settings.rounds(); round++) {
+      for (int c = 0; c < medians.length; c++) {
+        quiet();
+        int runs = runs(settings.roundSeconds(), warm.get(c).nanosPerRun());
+        medians[c][round] = median(contenders.get(c).time(runs)) / 1e6;
+      }
+    }
+    List<Turn> turns = new ArrayList<>();
+    for (int c = 0; c < medians.length; c++) {
+      Arrays.sort(medians[c]);
+      turns.add(new Turn(medians[c][settings.rounds() / 2], warm.get(c).seconds()));
+    }
+    return turns;
+  }
+
   private static int runs(double seconds, long nanosPerRun) {
     return (int) Math.max(1, Math.min(100_000, seconds * 1e9 / Math.max(1, nanosPerRun)));
   }
@@ -166,7 +236,8 @@ public final class Duel {
         : 0;
   }
 
-  private record Warm(long nanosPerRun, double seconds) {}
+  /** Best run at the end, and how long it took to come there. */
+  public record Warm(long nanosPerRun, double seconds) {}
 
   private static long[] time(
       Executable executable, Map<String, Tensor> inputs, Map<String, Tensor> outputs, int runs) {

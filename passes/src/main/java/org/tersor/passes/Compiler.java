@@ -27,6 +27,7 @@ import org.tersor.ir.spi.PassContext;
 import org.tersor.ir.spi.PluginPass;
 import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.graph.Bodies;
+import org.tersor.passes.graph.IntegerKernels;
 import org.tersor.passes.graph.OpenDims;
 import org.tersor.passes.graph.UpgradeOpset;
 import org.tersor.passes.infer.TypeInference;
@@ -214,7 +215,10 @@ public final class Compiler {
   private Graph standard(Graph graph, CompileOptions options) {
     Graph inside =
         Bodies.map(graph, body -> Pipelines.isStandard(body) ? body : standard(body, options));
-    return run(Pipelines.export(), inside, options);
+    Graph exported = run(Pipelines.export(), inside, options);
+    return Boolean.parseBoolean(options.settings().getOrDefault(IntegerKernels.EXPORTED, "false"))
+        ? run(Pipelines.integerOperators(), exported, options)
+        : exported;
   }
 
   static Graph versioned(Graph graph) {

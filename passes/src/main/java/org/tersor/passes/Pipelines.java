@@ -13,6 +13,7 @@ import org.tersor.ir.spi.Pass;
 import org.tersor.passes.equalize.Rotate;
 import org.tersor.passes.equalize.SplitOutliers;
 import org.tersor.passes.graph.BindDims;
+import org.tersor.passes.graph.CodedOperators;
 import org.tersor.passes.graph.CommuteQdq;
 import org.tersor.passes.graph.Cse;
 import org.tersor.passes.graph.DeadCode;
@@ -41,7 +42,7 @@ public final class Pipelines {
   /** Ids of the compiler's own passes. */
   public static Set<String> ids() {
     Set<String> ids = new TreeSet<>();
-    Stream.of(canonicalise(Map.of()), quantizable(), export(), lower(false))
+    Stream.of(canonicalise(Map.of()), quantizable(), export(), integerOperators(), lower(false))
         .flatMap(List::stream)
         .forEach(pass -> ids.add(pass.id()));
     ids.addAll(List.of(Rotate.ID, SplitOutliers.ID, DynamicActivations.ID, Materialize.ID));
@@ -99,6 +100,22 @@ public final class Pipelines {
         new Decompose(Pipelines::isForeign),
         new LowerFakeQuant(),
         new DeadCode());
+  }
+
+  /**
+   * From a graph that other tools read to one whose layers and elementwise operators between
+   * quantizers are integer operators of ONNX and of ONNX Runtime; all else keeps its quantizers.
+   */
+  public static List<Pass> integerOperators() {
+    return List.of(
+        new TypeInference(),
+        new CommuteQdq(),
+        new TypeInference(),
+        IntegerKernels.standard(),
+        new TypeInference(),
+        new CodedOperators(),
+        new DeadCode(),
+        new TypeInference());
   }
 
   /** Whether other tools know all operators of a graph and of the bodies in it. */

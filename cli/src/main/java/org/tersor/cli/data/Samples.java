@@ -82,7 +82,8 @@ public final class Samples {
 
   /**
    * Calibration data: a .npz with arrays [n, ...] by input name, a folder of .npz or .npy files
-   * (one call each), of texts with {@link Characters their numbers}, of pictures, or of IDX files.
+   * (one call each), of texts with {@link Characters their numbers}, of recordings that are cut
+   * into {@link Windows}, of pictures, or of IDX files.
    */
   public static Data calibration(
       Path path,
@@ -108,6 +109,10 @@ public final class Samples {
     }
     if (files.stream().anyMatch(f -> name(f).endsWith(".txt"))) {
       return Characters.of(files, inputs);
+    }
+    List<Path> recordings = files.stream().filter(f -> name(f).endsWith(".wav")).toList();
+    if (!recordings.isEmpty()) {
+      return Windows.of(recordings, only(inputs), dims);
     }
     return images(path, inputs, dims, how.orElse(Preprocess.UNIT), false);
   }

@@ -11,8 +11,12 @@ import org.tersor.ir.op.OnnxTypes;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
-/** Codes as the bytes that integer kernels multiply. */
-record ByteCodes(Rewrite rewrite) {
+/**
+ * Codes as the bytes that integer kernels multiply.
+ *
+ * @param stored in the file: no tool reads a Cast from fewer bits before opset 25
+ */
+record ByteCodes(Rewrite rewrite, boolean stored) {
 
   static boolean isByte(DType type) {
     return type == DType.U8 || type == DType.I8;
@@ -23,11 +27,17 @@ record ByteCodes(Rewrite rewrite) {
     return type.isInteger() && type.bits() <= Byte.SIZE;
   }
 
-  /** Codes of fewer bits become bytes when the model is loaded: the file keeps them packed. */
+  /**
+   * Codes of fewer bits become bytes when the model is loaded: the file keeps them packed unless
+   * bytes are to be stored.
+   */
   Value widened(Value codes) {
     DType type = rewrite.tensorType(codes).orElseThrow().dtype();
     if (isByte(type)) {
       return codes;
+    }
+    if (stored) {
+      return widened(rewrite.constant(codes).orElseThrow());
     }
     DType wide = type.isSigned() ? DType.I8 : DType.U8;
     Value output = rewrite.edit().value("", rewrite.tensorType(codes).get().withDtype(wide));
@@ -44,7 +54,7 @@ record ByteCodes(Rewrite rewrite) {
     return output;
   }
 
-  /** Zero points in the type of the bytes. */
+  /** Constants, of zero points above all, in the type of the bytes. */
   Value widened(Tensor zero) {
     if (isByte(zero.dtype())) {
       return rewrite.edit().constant("", Constant.of(zero));

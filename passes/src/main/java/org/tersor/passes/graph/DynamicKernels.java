@@ -139,7 +139,7 @@ final class DynamicKernels {
   }
 
   private Value zero(QuantParams weight) {
-    return new ByteCodes(rewrite).widened(weight.zeroPoint());
+    return new ByteCodes(rewrite, false).widened(weight.zeroPoint());
   }
 
   /** New nodes in the place of a layer; the last one has its results. */
@@ -190,7 +190,7 @@ final class DynamicKernels {
         op,
         Map.of(),
         x.codes(),
-        new ByteCodes(rewrite).widened(weight.input(0)),
+        new ByteCodes(rewrite, false).widened(weight.input(0)),
         x.scale(),
         weight.input(1),
         x.zero(),
@@ -214,7 +214,7 @@ final class DynamicKernels {
             x.codes(),
             x.scale(),
             zero,
-            new ByteCodes(rewrite).widened(weight.input(0)),
+            new ByteCodes(rewrite, false).widened(weight.input(0)),
             weight.input(1),
             zero(w));
     if (layer.input(2).isPresent()) {
@@ -240,7 +240,7 @@ final class DynamicKernels {
             op,
             layer.attributes(),
             x.codes(),
-            new ByteCodes(rewrite).widened(weight.input(0)),
+            new ByteCodes(rewrite, false).widened(weight.input(0)),
             x.zero(),
             zero(w));
     Value real =

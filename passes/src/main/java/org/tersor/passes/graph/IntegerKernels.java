@@ -26,6 +26,28 @@ import org.tersor.runtime.DType;
 public final class IntegerKernels implements Pass {
   static final int VERSION = 13;
 
+  /** The setting that asks for integer operators in files that other tools read. */
+  public static final String EXPORTED = "qoperator";
+
+  private final boolean standard;
+
+  /** Whatever there is a kernel for. */
+  public IntegerKernels() {
+    this(false);
+  }
+
+  private IntegerKernels(boolean standard) {
+    this.standard = standard;
+  }
+
+  /**
+   * Operators that other tools know, too: what is not among them keeps its quantizers, as layers do
+   * whose inputs get their codes when the model runs.
+   */
+  public static IntegerKernels standard() {
+    return new IntegerKernels(true);
+  }
+
   @Override
   public String id() {
     return "integer-kernels";
@@ -47,7 +69,7 @@ public final class IntegerKernels implements Pass {
   @Override
   public Graph run(Graph graph, PassContext context) {
     Rewrite rewrite = new Rewrite(graph);
-    List<Choice> choices = choose(rewrite, context);
+    List<Choice> choices = choose(rewrite, context, standard);
     if (choices.isEmpty()) {
       return rewrite.apply();
     }
@@ -81,16 +103,16 @@ public final class IntegerKernels implements Pass {
 
   /** What {@link #run} does to each layer with coded weights, in order of the graph. */
   public static List<Choice> choices(Graph graph, PassContext context) {
-    return choose(new Rewrite(graph), context);
+    return choose(new Rewrite(graph), context, false);
   }
 
-  private static List<Choice> choose(Rewrite rewrite, PassContext context) {
+  private static List<Choice> choose(Rewrite rewrite, PassContext context, boolean standard) {
     Graph graph = rewrite.graph();
     Map<Integer, String> kernels = new HashMap<>();
     Map<Integer, String> reasons = new HashMap<>();
     for (Node node : graph.nodes()) {
       if (QuantParams.isQuantize(node)) {
-        IntegerMatch match = new IntegerMatch(rewrite, node, context);
+        IntegerMatch match = new IntegerMatch(rewrite, node, context, standard);
         if (match.apply()) {
           kernels.put(match.layer(), match.kernel());
         } else if (match.layer() >= 0) {
@@ -99,7 +121,7 @@ public final class IntegerKernels implements Pass {
       }
     }
     DynamicKernels dynamic = new DynamicKernels(rewrite);
-    for (Node node : graph.nodes()) {
+    for (Node node : standard ? List.<Node>of() : graph.nodes()) {
       switch (dynamic.choose(node)) {
         case DynamicKernels.Found.Kernel kernel -> kernels.put(node.id(), kernel.operator());
         case DynamicKernels.Found.Obstacle obstacle -> reasons.put(node.id(), obstacle.why());

@@ -27,6 +27,7 @@ final class IntegerMatch {
   private final Node quantize;
   private final PassContext context;
   private final ByteCodes bytes;
+  private final boolean standard;
   private final List<Node> swallowed = new ArrayList<>();
 
   /** The layer that was tried, or -1; and what came of it. */
@@ -35,12 +36,18 @@ final class IntegerMatch {
   private String kernel = "";
   private String why = "";
 
-  IntegerMatch(Rewrite rewrite, Node quantize, PassContext context) {
+  /**
+   * An attempt.
+   *
+   * @param standard take only operators that other tools know
+   */
+  IntegerMatch(Rewrite rewrite, Node quantize, PassContext context, boolean standard) {
     this.rewrite = rewrite;
     this.graph = rewrite.graph();
     this.quantize = quantize;
     this.context = context;
-    this.bytes = new ByteCodes(rewrite);
+    this.bytes = new ByteCodes(rewrite, standard);
+    this.standard = standard;
   }
 
   /** The layer that was tried, or -1. */
@@ -351,6 +358,10 @@ final class IntegerMatch {
   }
 
   private boolean exists(String domain, String type) {
+    if (standard && domain.equals(OpKey.TERSOR)) {
+      why = "other tools know no integer operator for it";
+      return false;
+    }
     return context
         .operators()
         .find(new OpKey(domain, type, domain.isEmpty() ? IntegerKernels.VERSION : 1))

@@ -24,6 +24,7 @@ public final class LayerInputs {
   private double[][] cross = new double[0][];
   private final double[] energy;
   private final double[] magnitudes;
+  private final double[] squares;
   private final double[] peaks;
   private long count;
 
@@ -36,6 +37,7 @@ public final class LayerInputs {
     this.targets = targets;
     this.energy = new double[targets];
     this.magnitudes = new double[columns];
+    this.squares = new double[columns];
     this.peaks = new double[columns];
   }
 
@@ -58,6 +60,7 @@ public final class LayerInputs {
     count++;
     for (int j = 0; j < columns; j++) {
       magnitudes[j] += Math.abs(vector[j]);
+      squares[j] += (double) vector[j] * vector[j];
       peaks[j] = Math.max(peaks[j], Math.abs(vector[j]));
     }
     for (int r = 0; r < targets; r++) {
@@ -157,15 +160,14 @@ public final class LayerInputs {
   public double[] diagonal() {
     double[] diagonal = new double[columns];
     for (int j = 0; j < columns; j++) {
-      if (isDense()) {
-        diagonal[j] = products[j][j] / count;
-      } else {
-        for (float[] x : vectors) {
-          diagonal[j] += (double) x[j] * x[j] / count;
-        }
-      }
+      diagonal[j] = meanSquare(j);
     }
     return diagonal;
+  }
+
+  /** Mean of x_j squared, of one column. */
+  double meanSquare(int column) {
+    return squares[column] / Math.max(1, count);
   }
 
   /** Mean of |x_j|. */

@@ -9,7 +9,7 @@ import org.tersor.runtime.TersorException;
  * How codes and grids of a weight are chosen. A method sees a matrix, a number format by its fit
  * and code, and where it needs them the inputs of the layer.
  */
-public sealed interface WeightMethod permits Rounding, Gptq, Hqq, SequentialMse, AdaRound {
+public sealed interface WeightMethod permits Rounding, Gptq, Hqq, KQuant, SequentialMse, AdaRound {
   /** The method with its options, as {@link #parse} reads it. */
   String text();
 
@@ -25,8 +25,9 @@ public sealed interface WeightMethod permits Rounding, Gptq, Hqq, SequentialMse,
 
   /**
    * Reads {@code NAME} or {@code NAME:option=value,...}: {@code rtn} (grid), {@code mse}, {@code
-   * gptq} (damping, order, groups, grid), {@code hqq}, {@code seqmse} (candidates, least), {@code
-   * clip} (seqmse as AWQ does it), {@code adaround} (iterations, grid).
+   * gptq} (damping, order, groups, grid), {@code hqq}, {@code kquant} (steps, importance), {@code
+   * seqmse} (candidates, least), {@code clip} (seqmse as AWQ does it), {@code adaround}
+   * (iterations, grid).
    */
   static WeightMethod parse(String text) {
     int colon = text.indexOf(':');
@@ -43,6 +44,10 @@ public sealed interface WeightMethod permits Rounding, Gptq, Hqq, SequentialMse,
                   settings.choice("groups", "current", "static").equals("static"),
                   settings.search("minmax"));
           case "hqq" -> new Hqq();
+          case "kquant" ->
+              new KQuant(
+                  (int) settings.number("steps", 20, 1, 1000),
+                  settings.choice("importance", "weights", "inputs").equals("inputs"));
           case "seqmse" ->
               new SequentialMse(
                   (int) settings.number("candidates", 20, 1, 1000),
@@ -56,7 +61,7 @@ public sealed interface WeightMethod permits Rounding, Gptq, Hqq, SequentialMse,
                   "TSR-0419",
                   "unknown method '"
                       + text
-                      + "'; there are rtn, mse, clip, gptq, hqq, seqmse and adaround, with options as in"
+                      + "'; there are rtn, mse, clip, gptq, hqq, kquant, seqmse and adaround, with options as in"
                       + " gptq:damping=0.01,order=act,grid=mse");
         };
     settings.checkUsed();

@@ -150,6 +150,19 @@ public final class WeightProblem {
     return groups;
   }
 
+  /** The row of a group of {@link #groupsOf}; 0 where the tensor is one. */
+  int rowOfGroup(int group) {
+    return codec.level() == FormatDef.Level.TENSOR ? 0 : group / spans();
+  }
+
+  /** Mean square of what an element of a group is multiplied with. */
+  double meanSquare(int group, int element) {
+    if (codec.level() == FormatDef.Level.TENSOR) {
+      return inputs(element / columns).meanSquare(element % columns);
+    }
+    return inputs(rowOfGroup(group)).meanSquare(group % spans() * span() + element);
+  }
+
   float[] weights() {
     return weights;
   }
@@ -159,7 +172,7 @@ public final class WeightProblem {
     List<float[]> groups = groupsOf(weights);
     int[] rowOf = new int[groups.size()];
     for (int g = 0; g < rowOf.length; g++) {
-      rowOf[g] = codec.level() == FormatDef.Level.TENSOR ? 0 : g / spans();
+      rowOf[g] = rowOfGroup(g);
     }
     return fit(groups, rowOf, search);
   }
