@@ -6,10 +6,13 @@ import static org.tersor.ir.schedule.LoopExprs.minus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 import static org.tersor.ir.schedule.LoopExprs.widen;
 
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
+import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.loop.BinaryOp;
@@ -84,6 +87,50 @@ final class FoldEmitter {
     Turns turns = turns(axis).orElseThrow();
     for (long i = turns.from; i < turns.to; i++) {
       nest.with(axis, index(i), 1, () -> unrolled(job, axes.subList(1, axes.size()), first));
+    }
+  }
+
+  /**
+   * The same fold of several points, turn by turn: what more than one of them reads is read once,
+   * and reads that depend on none of the loops around are made before them. Empty if its turns are
+   * not constants.
+   */
+  Optional<List<Expr>> together(List<KExpr.Fold> folds) {
+    List<Axis> axes = folds.getFirst().axes();
+    if (axes.stream().anyMatch(axis -> turns(axis).isEmpty())) {
+      return Optional.empty();
+    }
+    List<Job> jobs = new ArrayList<>();
+    for (KExpr.Fold fold : folds) {
+      Type type = new Type(fold.scalar(), nest.vectorLanes(fold).orElse(1));
+      Expr.Var sum = new Expr.Var(type, nest.fresh("acc"));
+      nest.emit(new Stmt.Local(sum.name(), identity(fold.op(), type)));
+      jobs.add(new Job(fold, Optional.empty(), sum, false));
+    }
+    together(jobs, axes, Map.of());
+    return Optional.of(jobs.stream().<Expr>map(Job::sum).toList());
+  }
+
+  private void together(List<Job> jobs, List<Axis> axes, Map<Axis, KExpr> at) {
+    if (axes.isEmpty()) {
+      for (Job job : jobs) {
+        KExpr body = Affine.canonical(KExprs.substitute(job.fold.body(), at));
+        Expr sum =
+            accumulate(
+                new Job(
+                    new KExpr.Fold(job.fold.op(), job.fold.axes(), body),
+                    job.guard,
+                    job.sum,
+                    false));
+        nest.emit(new Stmt.Assign(job.sum.name(), sum));
+      }
+      return;
+    }
+    Turns turns = turns(axes.getFirst()).orElseThrow();
+    for (long i = turns.from; i < turns.to; i++) {
+      Map<Axis, KExpr> next = new HashMap<>(at);
+      next.put(axes.getFirst(), K.index(i));
+      together(jobs, axes.subList(1, axes.size()), next);
     }
   }
 

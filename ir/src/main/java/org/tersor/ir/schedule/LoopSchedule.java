@@ -14,6 +14,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
@@ -40,12 +41,6 @@ final class LoopSchedule {
   /** Most terms of a sum that are written out. */
   private static final int UNROLLED = 32;
 
-  /** Neighbouring points that may be computed together where their windows overlap. */
-  private static final List<String> TOGETHER = List.of("4", "1", "2", "3", "6", "8");
-
-  /** The same where long bodies cost more than they save, being compiled while they run. */
-  private static final List<String> TOGETHER_IN_SHORT = List.of("1", "2", "3", "4");
-
   /** Most positions on a side of an axis whose windows have code of their own. */
   private static final long BORDER = 1;
 
@@ -66,8 +61,10 @@ final class LoopSchedule {
 
   private final Chooser chooser;
 
-  /** How many {@link #together} there may be. */
-  private final List<String> neighbours;
+  private final Neighbours neighbours;
+
+  /** What a vector of points is for, if it has loops inside. */
+  private Optional<Runnable> inVector = Optional.empty();
 
   /**
    * Short axes on whose position a value depends by choice: all of their points are computed
@@ -92,7 +89,7 @@ final class LoopSchedule {
   LoopSchedule(Stage stage, Target target, Chooser chooser) {
     this.stage = stage;
     this.chooser = chooser;
-    this.neighbours = target.has(Target.Feature.AHEAD_OF_TIME) ? TOGETHER : TOGETHER_IN_SHORT;
+    this.neighbours = new Neighbours(target);
     this.nest =
         new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), UNROLLED));
     int widest = Math.max(4, widestElement(stage));
@@ -269,11 +266,27 @@ final class LoopSchedule {
   }
 
   private void interior(Axis axis, Expr from, Expr to, Runnable body) {
-    Expr rest = from;
-    count = sharesReads(axis) ? Integer.parseInt(chooser.choose(shape(), neighbours)) : 1;
+    if (!sharesReads(axis)) {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, body);
+      return;
+    }
+    DimExpr extent = vector.orElseThrow().extent();
+    Neighbours.Way way = neighbours.choose(chooser, shape(), axis.extent(), extent.ceilDiv(lanes));
+    count = way.count();
+    Expr groups = new Expr.Binary(BinaryOp.FLOORDIV, minus(to, from), index(count));
+    Expr rest = count == 1 ? from : nest.let("g", plus(from, times(groups, index(count))));
+    if (way.vectorsOutside()) {
+      inVector = Optional.of(() -> neighbours(axis, from, rest, to, this::point));
+      body.run();
+      inVector = Optional.empty();
+    } else {
+      neighbours(axis, from, rest, to, body);
+    }
+  }
+
+  /** Points up to {@code rest} together, those after it one by one. */
+  private void neighbours(Axis axis, Expr from, Expr rest, Expr to, Runnable body) {
     if (count > 1) {
-      Expr groups = new Expr.Binary(BinaryOp.FLOORDIV, minus(to, from), index(count));
-      rest = nest.let("g", plus(from, times(groups, index(count))));
       together = Optional.of(axis);
       nest.loop(Stmt.LoopKind.SERIAL, axis, from, rest, count, 1, body);
       together = Optional.empty();
@@ -350,7 +363,7 @@ final class LoopSchedule {
 
   private void next(List<Axis> order, int position) {
     if (position == order.size()) {
-      point();
+      inVector.ifPresentOrElse(Runnable::run, this::point);
       return;
     }
     Axis axis = order.get(position);
@@ -363,15 +376,14 @@ final class LoopSchedule {
       points(chosen, Map.of());
       return;
     }
-    if (together.isEmpty()) {
+    if (together.isEmpty() && inVector.isEmpty()) {
       nest.store(stage.target().name(), stage.index().getFirst(), nest.lower(value));
       return;
     }
-    List<Expr> values = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
-      values.add(nest.lower(moved(value, i)));
-    }
-    for (int i = 0; i < count; i++) {
+    int points = together.isEmpty() ? 1 : count;
+    List<Expr> values =
+        Neighbours.values(nest, IntStream.range(0, points).mapToObj(i -> moved(value, i)).toList());
+    for (int i = 0; i < points; i++) {
       nest.store(stage.target().name(), moved(stage.index().getFirst(), i), values.get(i));
     }
   }
@@ -392,9 +404,9 @@ final class LoopSchedule {
   }
 
   private KExpr moved(KExpr expr, int by) {
-    Axis axis = together.orElseThrow();
-    return Affine.canonical(
-        KExprs.substitute(expr, Map.of(axis, K.add(K.axis(axis), K.index(by)))));
+    Map<Axis, KExpr> move =
+        together.map(axis -> Map.of(axis, K.add(K.axis(axis), K.index(by)))).orElse(Map.of());
+    return Affine.canonical(KExprs.substitute(expr, move));
   }
 
   private static long points(List<Axis> axes) {

@@ -133,6 +133,11 @@ final class NestEmitter extends NestStatements {
     block.body().forEach(this::emit);
   }
 
+  /** See {@link FoldEmitter#together}. */
+  Optional<List<Expr>> together(List<KExpr.Fold> of) {
+    return folds.together(of);
+  }
+
   /** Runs {@code body}, where folds over these axes run over ranges of them. */
   void limiting(Map<Axis, WindowTaps.Range> ranges, Runnable body) {
     ranges.forEach((axis, range) -> limited.put(axis, new Limited(range, depth())));
