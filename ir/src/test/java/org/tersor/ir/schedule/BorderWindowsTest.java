@@ -11,10 +11,13 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
 import org.tersor.ir.kernel.K;
@@ -230,6 +233,39 @@ class BorderWindowsTest {
     assertEquals(1, scheduled.run().size());
     String text = LoopPrinter.print(scheduled.run().getFirst().function());
     assertTrue(!text.contains(" if ") && !text.contains("select"), text);
+  }
+
+  /**
+   * Of four windows in a row that are summed together, each element is read once, and weights
+   * before the loop over windows where that is the inner one.
+   */
+  @ParameterizedTest
+  @ValueSource(ints = {32, 1024})
+  void neighboursShareWhatTheyRead(int channels) {
+    boolean windowsInside = channels == 32;
+    Parts p = Parts.of(new Shape(14, 14, channels, 3, 1, 1, 1));
+    Buf w = SchedulerTest.f32("in1", 3, 3, channels);
+    KExpr weight = K.at(w, K.axis(p.kh), K.axis(p.kw), K.axis(p.c));
+    KExpr sum = K.sum(List.of(p.kh, p.kw), K.mul(p.guarded(p.read(), 0), weight));
+    Scheduled scheduled =
+        Scheduler.schedule(p.kernel(List.of(p.x, w), sum), Target.jvm(64), Set.of("in1"));
+    String text = LoopPrinter.print(scheduled.run().getFirst().function());
+    List<String> loops =
+        Pattern.compile("for [^{]*\\{[^{}]*\\}")
+            .matcher(text)
+            .results()
+            .map(MatchResult::group)
+            .filter(loop -> count(loop, "out0[") == 4)
+            .toList();
+    assertEquals(3, loops.size(), "above, between and below: " + text);
+    assertEquals(List.of(2 * 6, 3 * 6, 2 * 6), loops.stream().map(l -> count(l, "in0[")).toList());
+    assertEquals(
+        windowsInside ? List.of(0, 0, 0) : List.of(2 * 3, 3 * 3, 2 * 3),
+        loops.stream().map(l -> count(l, "in1[")).toList());
+  }
+
+  private static int count(String text, String part) {
+    return text.split(Pattern.quote(part), -1).length - 1;
   }
 
   private record Tap(int number, int channel, float value) {}
