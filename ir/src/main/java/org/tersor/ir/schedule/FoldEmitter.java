@@ -8,9 +8,11 @@ import static org.tersor.ir.schedule.LoopExprs.widen;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -18,6 +20,7 @@ import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.ReduceOp;
+import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
 import org.tersor.runtime.DimExpr;
@@ -54,8 +57,8 @@ final class FoldEmitter {
   /** Nothing is unrolled so often; products of a few such numbers are no overflow. */
   private static final long MANY = 1 << 12;
 
-  /** Reads that a turn of a usual fold has; longer bodies are unrolled less. */
-  private static final int READS = 8;
+  /** Operations and reads that a turn of a usual fold has; longer bodies are unrolled less. */
+  private static final int OPERATIONS = 16;
 
   Expr emit(KExpr.Fold fold, Optional<NestEmitter.Guard> guard) {
     boolean outerVector = nest.vectorLanes(fold).isPresent() || nest.isVector(guard);
@@ -219,22 +222,35 @@ final class FoldEmitter {
 
   /** Whether its turns along these axes may stand one after the other. */
   private static boolean isShort(KExpr.Fold fold, List<Axis> axes, int most) {
-    return copies(axes) <= most && copies(axes) * reads(fold.body()) <= (long) READS * most;
+    return copies(axes) <= most
+        && copies(axes) * size(fold.body(), new HashSet<>()) <= (long) OPERATIONS * most;
   }
 
   /**
-   * Reads in an expression, those in a fold as often as it is unrolled; a function as an
-   * exponential is as much code as many reads.
+   * Operations and reads in an expression, where one that occurs twice is computed once; those in a
+   * fold as often as it is unrolled. Sums and products of indices become constants; a function as
+   * an exponential is as much code as many operations.
    */
-  private static long reads(KExpr expr) {
+  private static long size(KExpr expr, Set<KExpr> seen) {
+    if (!seen.add(expr)) {
+      return 0;
+    }
     long own =
         switch (expr) {
-          case KExpr.At at -> 1;
-          case KExpr.Un un when un.op().isTranscendental() -> 2L * READS;
-          default -> 0;
+          case KExpr.IntLit _, KExpr.FloatLit _, KExpr.AxisRef _, KExpr.Dim _ -> 0;
+          case KExpr.Bin bin when bin.scalar() == Scalar.INDEX && isAffine(bin.op()) -> 0;
+          case KExpr.Un un when un.op().isTranscendental() -> 2L * OPERATIONS;
+          default -> 1;
         };
-    long inside = KExprs.operands(expr).stream().mapToLong(FoldEmitter::reads).sum();
+    long inside = 0;
+    for (KExpr operand : KExprs.operands(expr)) {
+      inside += size(operand, seen);
+    }
     return own + (expr instanceof KExpr.Fold fold ? copies(fold.axes()) * inside : inside);
+  }
+
+  private static boolean isAffine(BinaryOp op) {
+    return op == BinaryOp.ADD || op == BinaryOp.SUB || op == BinaryOp.MUL;
   }
 
   /** Copies of the body when these loops are unrolled. */

@@ -218,12 +218,21 @@ final class NestEmitter extends NestStatements {
     }
     boolean readsMemory = !KExprs.all(expr, KExpr.At.class).isEmpty();
     Optional<Guard> relevant = readsMemory ? guard : Optional.empty();
-    int level = Math.max(levelOf(expr), levelOf(relevant));
-    return once(
-        new Memo(expr, relevant, limits(expr)),
-        level,
-        expr.scalar() == Scalar.INDEX ? "x" : "v",
-        () -> compute(expr, relevant));
+    Map<Axis, Limited> limits = limits(expr);
+    return knownOutside(expr, relevant, limits)
+        .orElseGet(() ->
+            once(
+                new Memo(expr, relevant, limits),
+                Math.max(levelOf(expr), levelOf(relevant)),
+                expr.scalar() == Scalar.INDEX ? "x" : "v",
+                () -> compute(expr, relevant)));
+  }
+
+  /** What was computed where less must hold is good where more does, too. */
+  private Optional<Expr> knownOutside(
+      KExpr expr, Optional<Guard> guard, Map<Axis, Limited> limits) {
+    return guard.flatMap(
+        g -> knownOutside(expr, g.outer, limits).or(() -> known(new Memo(expr, g.outer, limits))));
   }
 
   private int levelOf(Optional<Guard> guard) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.tersor.ir.loop.Expr;
@@ -71,15 +72,24 @@ abstract class NestStatements {
     return new Expr.Var(value.type(), name);
   }
 
+  /** A value that was computed around the current point. */
+  Optional<Expr> known(Object key) {
+    for (Scope scope : scopes) {
+      Expr known = scope.known.get(key);
+      if (known != null) {
+        return Optional.of(known);
+      }
+    }
+    return Optional.empty();
+  }
+
   /**
    * A value computed once, in the loop at {@code level}, where everything that it needs is bound.
    */
   Expr once(Object key, int level, String prefix, Supplier<Expr> compute) {
-    for (Scope scope : scopes) {
-      Expr known = scope.known.get(key);
-      if (known != null) {
-        return known;
-      }
+    Optional<Expr> before = known(key);
+    if (before.isPresent()) {
+      return before.get();
     }
     // Work at `level`, then return to the inner loops.
     List<Scope> inner = new ArrayList<>(scopes.subList(level + 1, scopes.size()));
