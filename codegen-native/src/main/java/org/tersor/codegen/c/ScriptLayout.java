@@ -37,14 +37,15 @@ final class ScriptLayout {
     this.script = script;
     this.known = known;
     for (int i = 0; i < script.inputs().size(); i++) {
-      tensor(script.inputs().get(i));
       types.put(script.main().parameters().get(i), script.inputs().get(i).dtype());
     }
-    script.outputs().forEach(this::tensor);
     for (int i = 0; i < script.constants().size(); i++) {
       types.put(script.constants().get(i), model.constants().get(i).dtype());
     }
     block(script.main());
+    // After the steps: an operator of the host that has texts is told by its own name.
+    script.inputs().forEach(this::tensor);
+    script.outputs().forEach(this::tensor);
     // A result that is an input is kept while outputs are written, which may be the same memory.
     script.main().results().forEach(this::own);
   }

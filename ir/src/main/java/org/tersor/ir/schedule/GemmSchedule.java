@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.Buf;
@@ -112,7 +113,9 @@ final class GemmSchedule {
             c,
             tile,
             panelElement(),
-            small && mode == Mode.EXACT_F32 ? integers.difference() : panelElement(),
+            mode == Mode.EXACT_F32 && (small || order == Order.BLOCKS && ways.weightsAreFar())
+                ? integers.difference()
+                : panelElement(),
             bytes ? 4 : mode == Mode.DOT2 ? 2 : 1,
             pairs.<PanelCodes>map(each -> each).orElse(integers),
             mode == Mode.MATRICES);
@@ -286,6 +289,14 @@ final class GemmSchedule {
     read(column.buffer());
     String memory = nest.fresh("tile");
     RegisterTile.allocate(nest, memory, c.fold().scalar(), tile, blocks.count());
+    int steps =
+        mode == Mode.FLOAT
+            ? GemmWays.FLOAT_BLOCK
+            : Math.min(integers.exactSteps(), BlocksOutside.STEPS);
+    Optional<WideBlock> wide =
+        column.buffer().element() == panelElement()
+            ? Optional.empty()
+            : Optional.of(WideBlock.allocate(nest, tile, column, panelElement(), steps));
     BlockTile at =
         (m0, rows, number, next) -> {
           Expr origin = nest.let("o", times(number, index((long) tile.rows() * tile.width())));
@@ -295,20 +306,19 @@ final class GemmSchedule {
         };
     tiles.forEach((m0, rows, number) ->
         at.of(m0, rows, number, Optional.empty()).begin(start.map(this::fusedStart)));
-    int steps =
-        mode == Mode.FLOAT
-            ? GemmWays.FLOAT_BLOCK
-            : Math.min(integers.exactSteps(), BlocksOutside.STEPS);
     new KBlocks(nest, panels, column)
         .forEach(
             steps,
-            (begin, length, runs) ->
-                tiles.forEach((m0, rows, number) -> {
-                  Optional<NextPanel> next =
-                      panels.next(nest, column, begin, length, blocks.count(), number);
-                  BlockSums sums = at.of(m0, rows, number, next);
-                  sums.sums().rows(access -> sums.add(runs, access));
-                }));
+            (begin, length, codes) -> {
+              Consumer<KBlocks.Run> runs =
+                  wide.map(block -> block.fill(begin, codes)).orElse(codes);
+              tiles.forEach((m0, rows, number) -> {
+                Optional<NextPanel> next =
+                    panels.next(nest, column, begin, length, blocks.count(), number);
+                BlockSums sums = at.of(m0, rows, number, next);
+                sums.sums().rows(access -> sums.add(runs, access));
+              });
+            });
     tiles.forEach((m0, rows, number) -> {
       BlockSums sums = at.of(m0, rows, number, Optional.empty());
       store(epilogue, sums.tile(), sums.end(rows > 1 && throughMemory(epilogue)));

@@ -174,6 +174,12 @@ record GemmWays(
     return n * k * bytes <= OWN_CACHE / 2 && m * (n + k) * bytes > OWN_CACHE;
   }
 
+  /** Whether a core's own cache does not hold all weights as numbers of the sum's size. */
+  boolean weightsAreFar() {
+    long numbers = sizeOr(c.extentK(), 1) * sizeOr(c.extentN(), 1);
+    return numbers * c.fold().scalar().bytes() >= OWN_CACHE;
+  }
+
   /** Rows in a task of one column panel, for so much work. */
   long rowsPerTask(GemmTile size, long work) {
     long m = sizeOr(c.extentM(), Integer.MAX_VALUE);

@@ -382,7 +382,7 @@ final class LoopSchedule {
     }
     int points = together.isEmpty() ? 1 : count;
     List<Expr> values =
-        Neighbours.values(nest, IntStream.range(0, points).mapToObj(i -> moved(value, i)).toList());
+        neighbours.values(nest, IntStream.range(0, points).mapToObj(i -> moved(value, i)).toList());
     for (int i = 0; i < points; i++) {
       nest.store(stage.target().name(), moved(stage.index().getFirst(), i), values.get(i));
     }

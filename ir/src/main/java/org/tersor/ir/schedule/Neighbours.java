@@ -62,13 +62,18 @@ record Neighbours(Target target) {
     return ways.stream().filter(way -> way.text().equals(chosen)).findFirst().orElseThrow();
   }
 
-  /** The values of points, of which each has one fold. */
-  static List<Expr> values(NestEmitter nest, List<KExpr> points) {
+  /**
+   * The values of points, of which each has one fold. For HotSpot, which orders little, they are
+   * summed turn by turn; compilers of C find what points share by themselves, and order the turns
+   * better than they are here.
+   */
+  List<Expr> values(NestEmitter nest, List<KExpr> points) {
     List<Expr> values = new ArrayList<>();
     List<KExpr.Fold> folds =
         points.stream().map(p -> KExprs.all(p, KExpr.Fold.class).getFirst()).toList();
     boolean plain =
-        folds.getFirst().op() == ReduceOp.SUM
+        !target.has(Target.Feature.AHEAD_OF_TIME)
+            && folds.getFirst().op() == ReduceOp.SUM
             && KExprs.all(points.getFirst(), KExpr.If.class).isEmpty();
     Optional<List<Expr>> sums = plain ? nest.together(folds) : Optional.empty();
     for (int i = 0; i < points.size(); i++) {

@@ -257,13 +257,18 @@ final class Panels {
   record Column(Buf buffer, Expr base, GemmTile tile, int group, Expr first) {
     /** The same panel from a later step on. */
     Column from(NestEmitter nest, Expr step) {
-      Expr start = plus(base, times(step, index((long) tile.width() * group)));
+      Expr start = plus(base, times(step, LoopExprs.index((long) tile.width() * group)));
       return new Column(buffer, nest.let("cr", start), tile, group, plus(first, step));
     }
 
+    /** Where a vector of a step begins. */
+    Expr index(Expr k, int v) {
+      Expr row = plus(base, times(k, LoopExprs.index((long) tile.width() * group)));
+      return plus(row, LoopExprs.index((long) v * tile.lanes() * group));
+    }
+
     Expr load(NestEmitter nest, Expr k, int v, Type type) {
-      Expr row = plus(base, times(k, index((long) tile.width() * group)));
-      Expr index = plus(row, index((long) v * tile.lanes() * group));
+      Expr index = index(k, v);
       Scalar kept = buffer.element();
       if (group > 1 || kept == type.scalar()) {
         return new Expr.Load(type, buffer.name(), index, Optional.empty());

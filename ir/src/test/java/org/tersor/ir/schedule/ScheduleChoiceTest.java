@@ -11,12 +11,14 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tersor.ir.dsl.KernelParser;
 import org.tersor.ir.loop.LoopInterpreter;
+import org.tersor.ir.loop.Scalar;
 import org.tersor.runtime.Tensor;
 
 /** Schedules that a table may choose compute what the kernel says, every one of them. */
@@ -176,6 +178,48 @@ class ScheduleChoiceTest {
             .anyMatch(option -> option.endsWith("rows outside")),
         "one block");
     assertTrue(options(kit, target) > 1);
+  }
+
+  private static final String BY = ", j < 520 = sum(k < 1200) ";
+
+  /**
+   * Weights of 8 bits that no near cache holds stay codes in memory where tiles sum block by block;
+   * with zero points for each column their differences take 16 bits.
+   */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "I8 kernel f(a: u8[28, 1200], w: i8[1200, 520]) -> y: i32[28, 520] { y[i, j] for i < 28"
+            + BY
+            + "i32(a[i, k]) * i32(w[k, j]); }",
+        "I16 kernel f(a: u8[28, 1200], w: u8[1200, 520], z: u8[520]) -> y: i32[28, 520] { "
+            + "y[i, j] for i < 28"
+            + BY
+            + "i32(a[i, k]) * (i32(w[k, j]) - i32(z[j])); }",
+        "I8 kernel f(x: u8[5, 5, 40], w: i8[3, 3, 40, 736]) -> y: i32[5, 5, 736] { "
+            + "y[h, v, o] for h < 5, v < 5, o < 736 = sum(r < 3, s < 3, c < 40) select("
+            + "h + r - 1 >= 0 & h + r - 1 < 5 & v + s - 1 >= 0 & v + s - 1 < 5"
+            + ", i32(x[h + r - 1, v + s - 1, c]), 0_i32) * i32(w[r, s, c, o]); }"
+      })
+  void farWeightsStayCodes(String kernel) {
+    Scalar kept = Scalar.valueOf(kernel.substring(0, kernel.indexOf(' ')));
+    KernelTestKit kit = kit(kernel.substring(kernel.indexOf(' ') + 1));
+    List<Tensor> expected = kit.expected();
+    for (Target target : List.of(Target.jvm(32), Target.jvm(64))) {
+      List<String> options = choice(kit, target).orElseThrow().options();
+      int option =
+          IntStream.range(0, options.size())
+              .filter(i -> options.get(i).endsWith("blocks outside"))
+              .findFirst()
+              .orElseThrow();
+      KernelTestKit blocks = kit.with(Schedules.option(option));
+      assertTrue(
+          blocks.scheduled(target).run().stream()
+              .flatMap(launch -> launch.function().buffers().stream())
+              .anyMatch(b -> b.name().endsWith("_columns") && b.element() == kept),
+          options.get(option) + " on " + target.name());
+      blocks.check(target, LoopInterpreter::compile, expected);
+    }
   }
 
   @Test
