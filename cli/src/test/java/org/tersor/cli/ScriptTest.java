@@ -3,6 +3,7 @@ package org.tersor.cli;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -211,18 +212,31 @@ class ScriptTest {
 
   @Test
   void aLibraryRefusesSizesFromData() {
-    Backends.assume(COMPILER, "native");
-    TersorException e =
-        assertThrows(
-            TersorException.class,
-            () ->
-                COMPILER.artifact(
-                    graph(),
-                    "native",
-                    List.of("scalar"),
-                    folder.resolve("control.so"),
-                    CompileOptions.defaults()));
+    assertEquals("TSR-0508", refusedAsLibrary(graph()).code());
+  }
+
+  @Test
+  void aLibraryNamesTheOperatorOfTheHost() {
+    GraphBuilder b = new GraphBuilder(Map.of("", 20), 0);
+    Value x = b.input("x", TensorType.of(DType.STRING, List.of(DimExpr.of(2))));
+    b.output(b.add("StringConcat", x, x));
+    TersorException e = refusedAsLibrary(b.build("texts", Map.of()));
     assertEquals("TSR-0508", e.code());
+    assertTrue(e.getMessage().contains("StringConcat"), e.getMessage());
+    assertTrue(e.getMessage().contains("runs on the host"), e.getMessage());
+  }
+
+  private TersorException refusedAsLibrary(Graph graph) {
+    Backends.assume(COMPILER, "native");
+    return assertThrows(
+        TersorException.class,
+        () ->
+            COMPILER.artifact(
+                graph,
+                "native",
+                List.of("scalar"),
+                folder.resolve("refused.so"),
+                CompileOptions.defaults()));
   }
 
   @Test
