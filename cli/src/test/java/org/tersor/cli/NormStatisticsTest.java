@@ -1,12 +1,14 @@
 package org.tersor.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tersor.ir.graph.Constant;
@@ -20,6 +22,7 @@ import org.tersor.passes.Compiler;
 import org.tersor.passes.quant.NormStatistics;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
 
 /** Norms measured anew make of their samples what a norm is there for: mean 0, deviation 1. */
 class NormStatisticsTest {
@@ -90,6 +93,34 @@ class NormStatisticsTest {
       assertEquals(0, sum[c], 1e-3);
       assertEquals(1, squares[c], 1e-3);
     }
+  }
+
+  /** A norm by a variance of nothing would blow up what little the channel does elsewhere. */
+  @Test
+  void channelsThatSamplesDoNotMoveKeepTheirs() {
+    GraphBuilder b = new GraphBuilder(Map.of("", 18), 0);
+    Value x = b.input("x", TensorType.of(DType.F32, 1, 3, 6, 5));
+    b.output(norm(b, x, 3));
+    Graph model = b.build("g", Map.of());
+    Tensor still = normal(5, 2, 1, 3, 6, 5);
+    java.util.Arrays.fill(still.floats(), 30, 60, 7);
+    NormStatistics.Measured measured =
+        NormStatistics.measure(
+            compiler, model, List.of(Map.of("x", still)), "interpreter", compile);
+    Node norm = measured.graph().nodes().getFirst();
+    Tensor mean = measured.graph().constant(norm.input(3)).orElseThrow().load();
+    Tensor variance = measured.graph().constant(norm.input(4)).orElseThrow().load();
+    assertEquals(0, mean.getDouble(1));
+    assertEquals(1, variance.getDouble(1));
+    assertEquals(5, mean.getDouble(0), 1);
+    assertEquals(4, variance.getDouble(2), 2);
+    String report = measured.reports().getFirst();
+    assertTrue(report.contains("1 of 3 channels keep theirs"), report);
+    TersorException none =
+        assertThrows(
+            TersorException.class,
+            () -> NormStatistics.measure(compiler, model, List.of(), "interpreter", compile));
+    assertEquals("TSR-0433", none.code());
   }
 
   @ParameterizedTest

@@ -23,6 +23,7 @@ import org.tersor.passes.infer.TypeInference;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.TersorException;
 
 /**
  * Means and variances of batch norms measured anew, as after training on coded weights or pruning:
@@ -31,6 +32,12 @@ import org.tersor.runtime.Tensor;
  */
 public final class NormStatistics {
   private static final int AXES_ARE_AN_INPUT = 18;
+
+  /**
+   * A channel whose variance falls below this part of what it was keeps its statistics: samples
+   * that do not move it say nothing of it, and a norm by what little they do would blow up noise.
+   */
+  private static final double STILL = 1e-3;
 
   private final Graph graph;
   private final List<Norm> norms = new ArrayList<>();
@@ -200,15 +207,25 @@ public final class NormStatistics {
     Tensor spread = Objects.requireNonNull(known.get(norm.variance()));
     Tensor mean = Tensor.zeros(DType.F32, channels);
     Tensor variance = Tensor.zeros(DType.F32, channels);
+    if (count == 0) {
+      throw new TersorException("TSR-0433", "there are no samples to measure norms on");
+    }
+    int still = 0;
     double moved = 0;
     double widest = 0;
     double narrowest = Double.POSITIVE_INFINITY;
     for (int c = 0; c < channels; c++) {
       double by = shift[c] / count;
       double now = Math.max(0, square[c] / count - by * by);
+      double was = spread.getDouble(c);
+      if (now < was * STILL) {
+        mean.floats()[c] = before.floats()[c];
+        variance.floats()[c] = spread.floats()[c];
+        still++;
+        continue;
+      }
       mean.floats()[c] = (float) (before.getDouble(c) + by);
       variance.floats()[c] = (float) now;
-      double was = spread.getDouble(c);
       moved = Math.max(moved, Math.abs(by) / Math.sqrt(Math.max(was, 1e-12)));
       widest = Math.max(widest, now / Math.max(was, 1e-12));
       narrowest = Math.min(narrowest, now / Math.max(was, 1e-12));
@@ -219,12 +236,19 @@ public final class NormStatistics {
         String.format(
             Locale.ROOT,
             "%s: means move by at most %.3f deviations, variances become %.3f to %.3f of what they"
-                + " were, on %d samples",
+                + " were, on %d samples%s",
             norm.node().label(),
             moved,
-            narrowest,
+            Math.min(narrowest, widest),
             widest,
-            count));
+            count,
+            still == 0
+                ? ""
+                : "; "
+                    + still
+                    + " of "
+                    + channels
+                    + " channels keep theirs: the samples do not move them"));
   }
 
   private Graph with(Graph model, Map<String, Tensor> known) {
