@@ -113,7 +113,7 @@ final class GemmSchedule {
             c,
             tile,
             panelElement(),
-            mode == Mode.EXACT_F32 && (small || order == Order.BLOCKS && ways.weightsAreFar())
+            mode == Mode.EXACT_F32 && (small || (order == Order.BLOCKS && ways.weightsAreFar()))
                 ? integers.difference()
                 : panelElement(),
             bytes ? 4 : mode == Mode.DOT2 ? 2 : 1,
