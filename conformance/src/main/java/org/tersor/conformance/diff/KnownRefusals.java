@@ -30,7 +30,9 @@ final class KnownRefusals {
             "Operators.md, SequenceMap, body: the graph to be run for each sample in the sequence(s); no"
                 + " operator is excluded.",
             e ->
-                e.says("must be topologically sorted, however input '_inlfunc_")
+                (e.says("must be topologically sorted, however input '_inlfunc_")
+                        || (e.says("_inlfunc_SequenceMap")
+                            && e.says("is not output of any previous nodes")))
                     && e.node().attributes().values().stream()
                         .anyMatch(value -> value instanceof Attribute.GraphAttr),
             true),
@@ -275,8 +277,13 @@ final class KnownRefusals {
             "Nothing in the specification forbids a dimension of size 0. The function"
                 + " bodies of GroupNormalization and SoftmaxCrossEntropyLoss reshape with 0 and"
                 + " -1, which is ambiguous then; ONNX Runtime's GridSample wants pixels to sample."
-                + " Tersor gives the empty result, or that of samples outside of the picture.",
-            e -> e.in(0).size() == 0),
+                + " Tersor gives the empty result, or that of samples outside of the picture; where"
+                + " nothing is attended to, Attention gives 0.",
+            e ->
+                e.in(0).size() == 0
+                    || (e.node().op().is("Attention")
+                        && e.hasEmptyOperand()
+                        && e.says("cannot be reshaped"))),
         new Known(
             "cubic-axes",
             Kind.REFERENCE_REFUSES,
