@@ -95,6 +95,28 @@ class NormStatisticsTest {
     }
   }
 
+  /** What is measured enters and leaves by names of its own, whatever the model's are. */
+  @Test
+  void namesOfTheModelAreNotTakenForStatistics() {
+    String x = "x";
+    for (int round = 0; round < 3; round++) {
+      GraphBuilder b = new GraphBuilder(Map.of("", 18), 0);
+      Value in = b.input(x, TensorType.of(DType.F32, 1, 3, 6, 5));
+      Value normed = norm(b, in, 3);
+      b.output(normed);
+      Graph model = b.build("g", Map.of());
+      Tensor sample = normal(5, 2, 1, 3, 6, 5);
+      NormStatistics.Measured measured =
+          NormStatistics.measure(
+              compiler, model, List.of(Map.of(x, sample)), "interpreter", compile);
+      Node norm = measured.graph().nodes().getFirst();
+      assertEquals(
+          5, measured.graph().constant(norm.input(3)).orElseThrow().load().getDouble(0), 1);
+      // The names that the probe would take for its own, if the model did not have them.
+      x = (round == 0 ? "_norm_mean_" : "__norm_variance_") + norm.id();
+    }
+  }
+
   /** A norm by a variance of nothing would blow up what little the channel does elsewhere. */
   @Test
   void channelsThatSamplesDoNotMoveKeepTheirs() {

@@ -212,6 +212,9 @@ class SignalTasksTest {
     assertArrayEquals(new long[] {1, 20}, second.shape());
     assertEquals(20 / 64f, second.floats()[0]);
     assertEquals(39 / 64f, second.floats()[19]);
+    Files.delete(folder.resolve("a.wav"));
+    Tensor first = Objects.requireNonNull(data.read(0, 1).get("x"));
+    assertEquals(19 / 64f, first.floats()[19], "a recording is read once for all of its windows");
     List<Port> numbers = List.of(new Port("x", DType.I64, TensorType.of(DType.I64, 1, 20).dims()));
     assertEquals(
         "TSR-0903",
@@ -221,6 +224,19 @@ class SignalTasksTest {
                     Samples.calibration(
                         folder, Optional.empty(), numbers, Map.of(), Optional.empty()))
             .code());
+  }
+
+  @Test
+  void recordingsShorterThanTheySayAreRefused() throws IOException {
+    record("a.wav", new float[50]);
+    byte[] whole = Files.readAllBytes(folder.resolve("a.wav"));
+    Files.write(folder.resolve("a.wav"), java.util.Arrays.copyOf(whole, whole.length - 30));
+    List<Port> inputs = List.of(new Port("x", DType.F32, TensorType.of(DType.F32, 1, 20).dims()));
+    Samples.Data data =
+        Samples.calibration(folder, Optional.empty(), inputs, Map.of(), Optional.empty());
+    TersorException thrown = assertThrows(TersorException.class, () -> data.read(1, 1));
+    assertEquals("TSR-0903", thrown.code());
+    assertTrue(thrown.getMessage().contains("a.wav is shorter"), thrown.getMessage());
   }
 
   @Test

@@ -68,15 +68,37 @@ public final class Speech {
     return sound(file).samples();
   }
 
-  private static Sound sound(Path file) throws IOException {
-    try (AudioInputStream in = AudioSystem.getAudioInputStream(file.toFile())) {
+  /** How many samples a recording says that it has; they are not read. */
+  static int length(Path file) throws IOException {
+    try (AudioInputStream in = open(file)) {
+      long frames = in.getFrameLength();
+      if (frames < 0 || frames > Integer.MAX_VALUE) {
+        throw new TersorException("TSR-0903", file + " does not say how long it is");
+      }
+      return (int) frames;
+    }
+  }
+
+  private static AudioInputStream open(Path file) throws IOException {
+    try {
+      AudioInputStream in = AudioSystem.getAudioInputStream(file.toFile());
       AudioFormat format = in.getFormat();
       if (format.getChannels() != 1
           || format.getSampleSizeInBits() != 16
           || !format.getEncoding().equals(AudioFormat.Encoding.PCM_SIGNED)) {
+        in.close();
         throw new TersorException(
             "TSR-0903", file + " must have one channel of 16 bits, not " + format);
       }
+      return in;
+    } catch (UnsupportedAudioFileException e) {
+      throw new TersorException("TSR-0903", file + " is no .wav file that can be read", e);
+    }
+  }
+
+  private static Sound sound(Path file) throws IOException {
+    try (AudioInputStream in = open(file)) {
+      AudioFormat format = in.getFormat();
       byte[] bytes = in.readAllBytes();
       float[] samples = new float[bytes.length / 2];
       int low = format.isBigEndian() ? 1 : 0;
@@ -84,8 +106,6 @@ public final class Speech {
         samples[i] = (short) ((bytes[2 * i + low] & 255) | (bytes[2 * i + 1 - low] << 8)) / 32768f;
       }
       return new Sound(Math.round(format.getSampleRate()), samples);
-    } catch (UnsupportedAudioFileException e) {
-      throw new TersorException("TSR-0903", file + " is no .wav file that can be read", e);
     }
   }
 

@@ -18,7 +18,26 @@ import org.tersor.runtime.TersorException;
 final class Windows {
   private Windows() {}
 
-  private record Window(Path file, int from) {}
+  private record Window(int file, int from) {}
+
+  /** Recordings of which the one read last is kept: its windows are asked for one by one. */
+  private static final class Recordings {
+    private final List<Path> files;
+    private int last = -1;
+    private float[] sound = {};
+
+    Recordings(List<Path> files) {
+      this.files = files;
+    }
+
+    synchronized float[] read(int file) throws IOException {
+      if (file != last) {
+        sound = Speech.samples(files.get(file));
+        last = file;
+      }
+      return sound;
+    }
+  }
 
   static Samples.Data of(List<Path> files, Port input, Map<String, Long> dims) throws IOException {
     long[] shape = RandomInputs.shape(input, dims);
@@ -34,9 +53,10 @@ final class Windows {
               + "' takes no sound: it must have float32 samples; give the size of a window by --dim"
               + " NAME=N where the model leaves it open");
     }
+    Recordings recordings = new Recordings(files);
     List<Window> windows = new ArrayList<>();
-    for (Path file : files) {
-      int length = Speech.samples(file).length;
+    for (int file = 0; file < files.size(); file++) {
+      int length = Speech.length(files.get(file));
       for (int from = 0; from + size <= length; from += size) {
         windows.add(new Window(file, from));
       }
@@ -50,7 +70,11 @@ final class Windows {
             throw new TersorException("TSR-0903", "recordings are read one window at a time");
           }
           Window window = windows.get(from);
-          float[] sound = Speech.samples(window.file());
+          float[] sound = recordings.read(window.file());
+          if (sound.length < window.from() + samples) {
+            throw new TersorException(
+                "TSR-0903", files.get(window.file()) + " is shorter than it says");
+          }
           Tensor tensor = Tensor.zeros(DType.F32, shape);
           System.arraycopy(sound, window.from(), tensor.floats(), 0, samples);
           return Map.of(input.name(), tensor);

@@ -47,6 +47,7 @@ final class ActivationRepair {
   /** The largest id that is taken, in bodies too. */
   private int nextId;
 
+  private final String prefix;
   private final Optional<NumberFormat> wider;
 
   /** Inputs that switch the quantizer of a value, by its name in plans. */
@@ -79,6 +80,7 @@ final class ActivationRepair {
     samples.forEach(sample -> exact.add(reference.run(sample)));
     Graph coded = new Quantizer(compiler).apply(base, decisions, Quantizer.quiet(options));
     this.nextId = coded.maxId();
+    this.prefix = ProbeNames.prefix(coded, "_coded_");
     this.switched =
         compiler.link(switched(base, coded), options.backend(), Quantizer.quiet(options));
     if (switches.isEmpty()) {
@@ -176,7 +178,7 @@ final class ActivationRepair {
                 List.of(otherwise),
                 grid.limits()));
       }
-      Value condition = new Value(++nextId, "_coded_" + nextId);
+      Value condition = new Value(++nextId, prefix + nextId);
       Value chosen = new Value(++nextId, "");
       inputs.add(condition);
       types.put(condition, TensorType.of(DType.BOOL));

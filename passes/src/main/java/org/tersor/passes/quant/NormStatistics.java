@@ -90,6 +90,7 @@ public final class NormStatistics {
     GraphEdit edit = new GraphEdit(graph);
     List<Value> inputs = new ArrayList<>(graph.inputs());
     List<Value> outputs = new ArrayList<>();
+    String prefix = ProbeNames.prefix(graph, "_norm_");
     for (Node node : graph.nodes()) {
       if (!node.op().is("BatchNormalization")) {
         continue;
@@ -104,7 +105,12 @@ public final class NormStatistics {
         reports.add(node.label() + " keeps its statistics: they are no float32 constants");
         continue;
       }
-      Norm norm = new Norm(node, mean.get().size(), "_mean_" + node.id(), "_variance_" + node.id());
+      Norm norm =
+          new Norm(
+              node,
+              mean.get().size(),
+              prefix + "mean_" + node.id(),
+              prefix + "variance_" + node.id());
       norms.add(norm);
       ValueType type = TensorType.of(DType.F32, norm.channels());
       Value m = edit.value(norm.mean(), type);

@@ -39,13 +39,14 @@ final class Observed {
       CompileOptions options,
       boolean alone) {
     List<Value> outputs = new ArrayList<>(alone ? List.of() : prepared.outputs());
+    String prefix = ProbeNames.prefix(prepared, "_observed_");
     for (Value value : values) {
       if (prepared.inputs().contains(value)) {
         inputs.put(value, value.name());
       } else if (!alone && prepared.isOutput(value)) {
         names.put(value, prepared.outputs().get(prepared.outputs().indexOf(value)).name());
       } else {
-        Value named = new Value(value.id(), "_observed_" + value.id());
+        Value named = new Value(value.id(), prefix + value.id());
         outputs.add(named);
         names.put(value, named.name());
       }

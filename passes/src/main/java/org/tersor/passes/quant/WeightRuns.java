@@ -24,6 +24,7 @@ import org.tersor.runtime.Tensor;
 final class WeightRuns {
   private final Executable executable;
   private final String output;
+  private final String prefix;
   private final Map<Operand, String> names = new LinkedHashMap<>();
   private final Map<Operand, Tensor> exact = new LinkedHashMap<>();
   private final List<Map<String, Tensor>> samples;
@@ -46,6 +47,7 @@ final class WeightRuns {
     layers.forEach((operand, site) ->
         byId.computeIfAbsent(operand.node().id(), id -> new ArrayList<>()).add(site));
     this.lastId = graph.maxId();
+    this.prefix = ProbeNames.prefix(graph, "_weight_");
     Graph freed = freed(graph, byId);
     Value first = graph.outputs().getFirst();
     this.output = first.name();
@@ -84,7 +86,7 @@ final class WeightRuns {
       for (Sites.Site site : layers.getOrDefault(node.id(), List.of())) {
         Tensor weight = site.load();
         int input = site.operand().layout().input();
-        Value value = new Value(++lastId, "_weight_" + node.id() + "_" + input);
+        Value value = new Value(++lastId, prefix + node.id() + "_" + input);
         more.put(value, TensorType.of(DType.F32, weight.shape()));
         names.put(site.operand(), value.name());
         exact.put(site.operand(), weight);
