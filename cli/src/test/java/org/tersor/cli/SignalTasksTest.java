@@ -204,6 +204,7 @@ class SignalTasksTest {
     }
     record("a.wav", sound);
     record("b.wav", new float[19]);
+    Files.writeString(folder.resolve("licence.txt"), "of these recordings");
     List<Port> inputs = List.of(new Port("x", DType.F32, TensorType.of(DType.F32, 1, 20).dims()));
     Samples.Data data =
         Samples.calibration(folder, Optional.empty(), inputs, Map.of(), Optional.empty());
@@ -245,6 +246,7 @@ class SignalTasksTest {
         new java.awt.image.BufferedImage(8, 8, java.awt.image.BufferedImage.TYPE_INT_RGB);
     image.setRGB(0, 0, 0xffffff);
     javax.imageio.ImageIO.write(image, "png", folder.resolve("a.png").toFile());
+    Files.writeString(folder.resolve("licence.txt"), "of these pictures");
     List<Port> inputs =
         List.of(
             new Port("large", DType.F32, TensorType.of(DType.F32, 1, 3, 8, 8).dims()),

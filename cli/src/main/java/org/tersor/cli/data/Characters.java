@@ -21,7 +21,7 @@ import org.tersor.runtime.TersorException;
  * left out.
  */
 final class Characters {
-  private static final String NUMBERS = "characters.json";
+  static final String NUMBERS = "characters.json";
 
   private Characters() {}
 

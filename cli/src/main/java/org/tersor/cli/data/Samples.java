@@ -107,10 +107,14 @@ public final class Samples {
     if (!arrays.isEmpty()) {
       return new Data(arrays.size(), List.of(), (from, batch) -> arrays(arrays.get(from), inputs));
     }
-    if (files.stream().anyMatch(f -> name(f).endsWith(".txt"))) {
+    List<Path> recordings = files.stream().filter(f -> name(f).endsWith(".wav")).toList();
+    // Beside recordings and pictures a .txt without its numbers tells of them.
+    if (files.stream().anyMatch(f -> name(f).equals(Characters.NUMBERS))
+        || recordings.isEmpty()
+            && files.stream().noneMatch(Samples::isPicture)
+            && files.stream().anyMatch(f -> name(f).endsWith(".txt"))) {
       return Characters.of(files, inputs);
     }
-    List<Path> recordings = files.stream().filter(f -> name(f).endsWith(".wav")).toList();
     if (!recordings.isEmpty()) {
       return Windows.of(recordings, only(inputs), dims);
     }
