@@ -125,6 +125,19 @@ class KeepAndRepairTest {
   }
 
   @Test
+  void modelsOfCodesAreRefusedWithTheReason() {
+    GraphBuilder coded = new GraphBuilder(Map.of("", 17), 0);
+    Value x = coded.input("x", TensorType.of(DType.U8, 2, 4));
+    Value w = coded.constant("w", Constant.of(Tensor.zeros(DType.I8, 4, 3)));
+    coded.output(coded.add("MatMulInteger", x, w));
+    Graph model = quantizer.base(coded.build("g", Map.of()), compile);
+    TersorException refused =
+        assertThrows(TersorException.class, () -> quantizer.decide(model, List.of(), options()));
+    assertEquals("TSR-0412", refused.code());
+    assertTrue(refused.getMessage().contains("are codes already"), refused.getMessage());
+  }
+
+  @Test
   void whatOnlyAKeptLayerWantsHasNoCodes() {
     Quantizer.Decisions whole = decide();
     assertEquals(

@@ -16,6 +16,7 @@ import org.tersor.passes.graph.Names;
 import org.tersor.passes.infer.TypeInference;
 import org.tersor.passes.quant.method.Rounding;
 import org.tersor.passes.quant.method.WeightMethod;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
 
@@ -223,7 +224,20 @@ final class Decider {
             + compiler.registry().format(options.weights()).id()
             + "': "
             + (left.isEmpty()
-                ? "none of its operators has weights"
+                ? holdsCodes(model)
+                    ? "its weights are codes already; compile it as it is, or quantize the float"
+                        + " model that it was made from"
+                    : "none of its operators has weights"
                 : String.join("; ", left.stream().limit(5).toList())));
+  }
+
+  /** Whether operators read constant matrices of bytes. */
+  private static boolean holdsCodes(Graph model) {
+    return model.nodes().stream()
+        .flatMap(node -> node.inputs().stream())
+        .flatMap(value -> model.constant(value).stream())
+        .anyMatch(constant ->
+            constant.shape().length > 1
+                && (constant.dtype() == DType.I8 || constant.dtype() == DType.U8));
   }
 }
