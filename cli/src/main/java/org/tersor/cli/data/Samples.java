@@ -109,10 +109,9 @@ public final class Samples {
     }
     List<Path> recordings = files.stream().filter(f -> name(f).endsWith(".wav")).toList();
     // Beside recordings and pictures a .txt without its numbers tells of them.
-    if (files.stream().anyMatch(f -> name(f).equals(Characters.NUMBERS))
-        || recordings.isEmpty()
-            && files.stream().noneMatch(Samples::isPicture)
-            && files.stream().anyMatch(f -> name(f).endsWith(".txt"))) {
+    boolean others = !recordings.isEmpty() || files.stream().anyMatch(Samples::isPicture);
+    String text = others ? Characters.NUMBERS : ".txt";
+    if (files.stream().anyMatch(f -> name(f).endsWith(text))) {
       return Characters.of(files, inputs);
     }
     if (!recordings.isEmpty()) {
