@@ -1,6 +1,7 @@
 package org.tersor.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
@@ -77,5 +78,28 @@ class WitnessTest {
     assertEquals(.5, opinion.tersor().maxAbs());
     assertEquals(1, opinion.tersor().outside());
     assertTrue(opinion.reference().rms() < opinion.tersor().rms());
+  }
+
+  @Test
+  void absolvesOnlyWhoIsNowhereFarther() {
+    Witness.Distance near = new Witness.Distance(.1, .1, 2, 3);
+    Witness.Distance farther = new Witness.Distance(.1, .1, 3, 3);
+    Witness.Distance oftener = new Witness.Distance(.1, .1, 2, 4);
+    Witness.Distance lost = new Witness.Distance(1, 1, Double.POSITIVE_INFINITY, 1);
+    List<Comparison> failed = List.of(failing("y"));
+    assertTrue(Witness.absolves(List.of(new Witness.Opinion("y", near, farther)), failed));
+    assertTrue(Witness.absolves(List.of(new Witness.Opinion("y", near, near)), failed));
+    assertFalse(Witness.absolves(List.of(new Witness.Opinion("y", farther, oftener)), failed));
+    assertFalse(Witness.absolves(List.of(new Witness.Opinion("y", oftener, farther)), failed));
+    assertFalse(Witness.absolves(List.of(new Witness.Opinion("y", lost, lost)), failed));
+    assertFalse(
+        Witness.absolves(
+            List.of(new Witness.Opinion("y", near, farther)), List.of(failing("y"), failing("z"))),
+        "no opinion about z");
+  }
+
+  private static Comparison failing(String name) {
+    return Comparison.of(
+        name, Tensor.of(new float[] {1}, 1), Tensor.of(new float[] {2}, 1), Comparison.FLOAT32);
   }
 }
