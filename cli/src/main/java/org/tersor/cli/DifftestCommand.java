@@ -77,7 +77,8 @@ final class DifftestCommand implements Callable<Integer> {
   @Option(
       names = "--tally",
       paramLabel = "FILE",
-      description = "Add the counts to those of earlier runs in FILE; --docs tells of all.")
+      description =
+          "Add the counts to those of earlier runs in FILE; --docs tells of all (with --graphs 0 of the earlier ones).")
   Optional<Path> tally = Optional.empty();
 
   @Override

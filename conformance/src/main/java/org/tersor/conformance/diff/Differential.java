@@ -181,7 +181,17 @@ public final class Differential implements AutoCloseable {
 
   /** The table of versions that runs compared. */
   public String versionsDocument(Tally tally) {
-    return VersionsDocument.markdown(generator.operators(), tally);
+    return VersionsDocument.markdown(generator.operators(), tally, this::now);
+  }
+
+  /** What the rules of today say of one graph. */
+  private String now(long seed) {
+    Summary summary = run(seed, 1, outcome -> {});
+    return summary.unexplained() > 0
+        ? "no rule"
+        : summary.known().isEmpty()
+            ? String.join(", ", summary.outcomes().keySet())
+            : String.join(", ", summary.known().keySet());
   }
 
   private static Group group(Finding finding, Optional<String> explained) {

@@ -1,12 +1,21 @@
 package org.tersor.conformance.diff;
 
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.IntStream;
+import org.tersor.conformance.SeededRandom;
 import org.tersor.conformance.diff.Finding.Kind;
 import org.tersor.conformance.diff.KnownDifferences.Known;
 import org.tersor.ir.graph.Attribute;
 import org.tersor.ir.graph.Constant;
+import org.tersor.ir.graph.GraphBuilder;
+import org.tersor.ir.graph.OpKey;
+import org.tersor.ir.graph.Value;
+import org.tersor.ir.graph.ValueType;
+import org.tersor.ir.graph.ValueType.TensorType;
+import org.tersor.passes.Compiler;
 import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
@@ -84,6 +93,15 @@ final class KnownLearned {
                     && e.each(i ->
                         Math.abs(e.ours().getDouble(i) - e.theirs().getDouble(i))
                             <= 0x1p-20 * Math.max(1, Math.abs(e.ours().getDouble(i))))),
+        new Known(
+            "machines-in-float",
+            Kind.VALUES,
+            List.of("SVMClassifier"),
+            "float64 and integers: ONNX Runtime's scores are those of X rounded to float32, in sums of float32.",
+            "Operators-ml.md, SVMClassifier, T1: float, double, int64 and int32, of X; Z is float, and no"
+                + " precision is named. ONNX Runtime casts X to float32 first, and its products sum so;"
+                + " Tersor's interpreter computes in float64 from X as it is.",
+            e -> e.type() != DType.F32 && e.output() == 1 && areOfFloats(e)),
         new Known(
             "score-of-one-target",
             Kind.VALUES,
@@ -174,6 +192,35 @@ final class KnownLearned {
                 e.each(i ->
                     isUnequalToMissing(
                         e, i / (e.ours().size() / Math.max(1, (int) e.ours().shape()[0]))))));
+  }
+
+  /**
+   * Whether their results are as near as float32 allows to those of the first operand in float32.
+   */
+  private static boolean areOfFloats(Evidence e) {
+    Tensor rounded = Tensor.zeros(DType.F32, e.in(0).shape());
+    for (int i = 0; i < rounded.size(); i++) {
+      rounded.setDouble(i, e.in(0).getDouble(i));
+    }
+    OpKey op = e.node().op();
+    GraphBuilder b = new GraphBuilder(Map.of(op.domain(), op.version()), 0);
+    Value x = b.input("X", TensorType.of(DType.F32, rounded.shape()));
+    List<Value> results =
+        e.node().outputs().stream().map(each -> b.value("", ValueType.UNKNOWN)).toList();
+    b.addNode(op.domain(), op.type(), e.node().attributes(), List.of(x), results);
+    results.forEach(b::output);
+    Conditioning floats =
+        new Conditioning(b.build("floats", Map.of()), Compiler.standard().registry().operators());
+    Value result = results.get(e.output());
+    return floats
+        .verdict(Map.of(x, rounded), new SeededRandom(1))
+        .allowed()
+        .map(allowed -> {
+          Tensor exact = Objects.requireNonNull(allowed.exact().get(result));
+          double[] most = Objects.requireNonNull(allowed.tolerance().get(result));
+          return e.each(i -> Math.abs(e.theirs().getDouble(i) - exact.getDouble(i)) <= most[i]);
+        })
+        .orElse(false);
   }
 
   /** Whether results that differ are small, and differ by at most so much. */

@@ -43,7 +43,7 @@ public record Tally(
         new TreeMap<>(), 0, new TreeMap<>(), new TreeMap<>(), new TreeMap<>(), new TreeMap<>());
   }
 
-  /** A run that began with {@code seed}. */
+  /** A run that began with {@code seed}; one of no graphs is none. */
   public static Tally of(long seed, Differential.Summary summary) {
     SortedMap<String, Long> unexplained = new TreeMap<>();
     for (Differential.Group group : summary.groups()) {
@@ -52,7 +52,9 @@ public record Tally(
       }
     }
     return new Tally(
-        new TreeMap<>(Map.of(seed, (long) summary.graphs())),
+        summary.graphs() == 0
+            ? new TreeMap<>()
+            : new TreeMap<>(Map.of(seed, (long) summary.graphs())),
         summary.nodes(),
         longs(summary.outcomes()),
         longs(summary.known()),

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.LongFunction;
 import org.tersor.ir.op.OpRegistry;
 import org.tersor.ir.op.OpSchema;
 import org.tersor.ir.op.Operator;
@@ -25,8 +26,12 @@ final class VersionsDocument {
     return (schema.domain().isEmpty() ? "" : schema.domain() + ".") + schema.name() + "-" + since;
   }
 
-  /** The table of what runs gave. */
-  static String markdown(OpRegistry operators, Tally tally) {
+  /**
+   * The table of what runs gave.
+   *
+   * @param now what the graph of a seed gives now, in words
+   */
+  static String markdown(OpRegistry operators, Tally tally, LongFunction<String> now) {
     Map<String, OpSchema> schemas = new TreeMap<>();
     for (Operator operator : operators.all()) {
       OpSchema schema = operator.schema();
@@ -76,7 +81,7 @@ final class VersionsDocument {
     """
             .formatted(command(tally), seen, all)
         + rows
-        + run(tally);
+        + run(tally, now);
   }
 
   private static String command(Tally tally) {
@@ -91,7 +96,7 @@ final class VersionsDocument {
         + (tally.runs().size() == 1 ? "" : "` with S in `" + seeds);
   }
 
-  private static String run(Tally tally) {
+  private static String run(Tally tally, LongFunction<String> now) {
     StringBuilder text = new StringBuilder();
     text.append(
         String.format(
@@ -111,11 +116,24 @@ final class VersionsDocument {
     if (tally.unexplained().isEmpty()) {
       return text.append("\nNo disagreement was without a rule.\n").toString();
     }
-    text.append("\nWithout a rule:\n\n| disagreement | first seed |\n|---|---|\n");
+    text.append(
+        """
+
+        Without a rule when the graphs were run, and what `./tersor difftest --graphs 1 --seed S` gave when this was written:
+
+        | disagreement | first seed | now |
+        |---|---|---|
+        """);
     tally
         .unexplained()
         .forEach((what, seed) ->
-            text.append("| ").append(what).append(" | ").append(seed).append(" |\n"));
+            text.append("| ")
+                .append(what)
+                .append(" | ")
+                .append(seed)
+                .append(" | ")
+                .append(now.apply(seed))
+                .append(" |\n"));
     return text.toString();
   }
 

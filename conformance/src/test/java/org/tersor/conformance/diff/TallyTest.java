@@ -47,10 +47,10 @@ class TallyTest {
     assertEquals(Map.of("VALUES Abs", 15L), sum.unexplained());
     sum.write(file);
     assertEquals(sum, Tally.read(file));
-    String document = VersionsDocument.markdown(OpRegistry.standard(), sum);
+    String document = VersionsDocument.markdown(OpRegistry.standard(), sum, seed -> "now");
     assertTrue(document.contains("13 (8)"), document);
     assertTrue(document.contains("30 graphs of 90 nodes"), document);
-    assertTrue(document.contains("| VALUES Abs | 15 |"), document);
+    assertTrue(document.contains("| VALUES Abs | 15 | now |"), document);
   }
 
   @Test
