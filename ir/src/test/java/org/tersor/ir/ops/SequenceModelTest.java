@@ -195,4 +195,31 @@ class SequenceModelTest {
             .attr("kv_num_heads", 1);
     assertEquals("TSR-0301", code(noBeta));
   }
+
+  /** A query that attends to no key: the sum over nothing, on every target. */
+  @Test
+  void attentionOverNothing() {
+    for (int causal = 0; causal < 2; causal++) {
+      Tensor y =
+          node("Attention", 23)
+              .fixed(f32(1, 1, 2, 3, 4))
+              .fixed(f32(2, 1, 2, 0, 4))
+              .fixed(f32(3, 1, 2, 0, 5))
+              .attr("is_causal", causal)
+              .check()
+              .getFirst();
+      assertArrayEquals(new long[] {1, 2, 3, 5}, y.shape());
+      assertEquals(Tensor.zeros(DType.F32, 1, 2, 3, 5), y);
+    }
+    Tensor flat =
+        node("Attention", 23)
+            .fixed(f32(1, 1, 3, 8))
+            .fixed(f32(2, 1, 0, 8))
+            .fixed(f32(3, 1, 0, 6))
+            .attr("q_num_heads", 2)
+            .attr("kv_num_heads", 2)
+            .check()
+            .getFirst();
+    assertEquals(Tensor.zeros(DType.F32, 1, 3, 6), flat);
+  }
 }
