@@ -20,6 +20,13 @@ final class HostileControl extends HostileList {
 
   HostileControl() {
     loop("endless loop", FAR, TensorType.of(DType.F32, 1), "Neg", true);
+    Value none = Value.NONE;
+    add(Answer.REFUSED, "endless loop by itself", unconditional(none, none), floats(1));
+    add(
+        Answer.REFUSED,
+        "endless loop of one operand",
+        (b, operands) -> unconditional(b.constant(scalar(Long.MAX_VALUE)), none).add(b, operands),
+        floats(1));
     // Each turn doubles the state: of numbers, and of a text.
     TensorType grows = TensorType.of(DType.F32, List.of(DimExpr.symbol("doubled")));
     add(
@@ -74,6 +81,25 @@ final class HostileControl extends HostileList {
         scalar(trips),
         TRUE,
         floats(1));
+  }
+
+  /** Goes on as long as these say, which may be absent. */
+  private static HostileCase.Nodes unconditional(Value trips, Value condition) {
+    GraphBuilder body = new GraphBuilder(OPSETS, 100);
+    body.input("trip", TensorType.of(DType.I64));
+    Value go = body.input("go", TensorType.of(DType.BOOL));
+    Value before = body.input("state", TensorType.of(DType.F32, 1));
+    body.output(body.add("Identity", go));
+    body.output(body.add("Neg", before));
+    Attribute graph = body(body.build("body", Map.of()));
+    return (b, operands) ->
+        node(
+            b,
+            "",
+            "Loop",
+            Map.of("body", graph),
+            List.of(trips, condition, operands.getFirst()),
+            1);
   }
 
   private static HostileCase.Nodes doubling(TensorType state, String operator) {

@@ -4,12 +4,15 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.tersor.cli.HostileCase.Answer;
 import org.tersor.ir.graph.Attribute;
+import org.tersor.ir.graph.Constant;
+import org.tersor.runtime.DType;
 import org.tersor.runtime.Tensor;
 
 /** Operators whose attributes are a model of their own: trees, vector machines, encoders. */
 final class HostileLearned extends HostileList {
   HostileLearned() {
     trees();
+    tables();
     classical();
   }
 
@@ -78,6 +81,42 @@ final class HostileLearned extends HostileList {
     shared.put("nodes_falsenodeids", ints(next));
     shared.put("target_nodeids", ints(depth, depth));
     learned(Answer.ANY, "tree of shared branches", regressor, shared, x);
+  }
+
+  /** TreeEnsemble 5 of one decision with two leaves; one list says something else. */
+  private void tables(String name, Answer answer, String lie, long... values) {
+    Map<String, Attribute> tree = new LinkedHashMap<>();
+    tree.put("n_targets", integer(1));
+    tree.put("tree_roots", ints(0));
+    tree.put("nodes_featureids", ints(0));
+    tree.put("nodes_truenodeids", ints(0));
+    tree.put("nodes_trueleafs", ints(1));
+    tree.put("nodes_falsenodeids", ints(1));
+    tree.put("nodes_falseleafs", ints(1));
+    tree.put("leaf_targetids", ints(0, 0));
+    tree.put("nodes_modes", table(ints(DType.U8, new long[] {1}, 0)));
+    tree.put("nodes_splits", table(floats(1)));
+    tree.put("leaf_weights", table(floats(2)));
+    tree.put(
+        lie, values.length == 1 && lie.equals("n_targets") ? integer(values[0]) : ints(values));
+    learned(answer, name, "TreeEnsemble", tree, floats(2, 3));
+  }
+
+  private static Attribute table(Tensor tensor) {
+    return new Attribute.TensorAttr(Constant.of(tensor));
+  }
+
+  private void tables() {
+    tables("table tree", Answer.ANY, "tree_roots", 0);
+    tables("table tree of root far", Answer.REFUSED, "tree_roots", FAR);
+    tables("table tree of root -1", Answer.REFUSED, "tree_roots", -1);
+    tables("table tree of feature far", Answer.REFUSED, "nodes_featureids", FAR);
+    tables("table tree in a circle", Answer.REFUSED, "nodes_trueleafs", 0);
+    tables("table tree of leaf far", Answer.REFUSED, "nodes_falsenodeids", FAR);
+    tables("table tree of leaf -1", Answer.REFUSED, "nodes_truenodeids", -1);
+    tables("table tree of target far", Answer.REFUSED, "leaf_targetids", 0, WRAPS);
+    tables("table tree of many targets", Answer.REFUSED, "n_targets", HUGE);
+    tables("table tree without nodes", Answer.REFUSED, "nodes_featureids");
   }
 
   private void classical() {

@@ -33,6 +33,7 @@ abstract class HostileList {
     all.addAll(new HostileLearned().cases);
     all.addAll(new HostileModelOperators().cases);
     all.addAll(new HostileControl().cases);
+    all.addAll(new HostileExtremes().cases);
     return all;
   }
 

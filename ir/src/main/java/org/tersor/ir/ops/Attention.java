@@ -102,6 +102,10 @@ final class Attention extends OpBase {
       divides(c, "kv_num_heads", kvGiven, c.dims(1).get(2));
       divides(c, "kv_num_heads", kvGiven, c.dims(2).get(2));
     }
+    long mode = c.intAttr("qk_matmul_output_mode", 0);
+    if (mode < 0 || mode > 3) {
+      throw c.error("TSR-0304", "qk_matmul_output_mode must be 0 to 3, not " + mode);
+    }
     DimExpr size = flat ? c.dims(0).get(2).floorDiv(heads) : c.dims(0).get(3);
     DimExpr valueSize = flat ? c.dims(2).get(2).floorDiv(kvHeads) : c.dims(2).get(3);
     DimExpr keys = c.dims(1).get(flat ? 1 : 2);
@@ -124,7 +128,7 @@ final class Attention extends OpBase {
         scale,
         c.floatAttr("softcap", 0),
         c.intAttr("is_causal", 0) != 0,
-        (int) c.intAttr("qk_matmul_output_mode", 0));
+        (int) mode);
   }
 
   private static void divides(OpContext c, String name, long heads, DimExpr hidden) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.graph.ValueType;
@@ -26,6 +27,9 @@ import org.tersor.runtime.Tensor;
  * one term is its diagonal.
  */
 final class EinsumOperator extends OpBase {
+  /** Hours of work. */
+  private static final double MOST_PRODUCTS = 0x1p40;
+
   EinsumOperator() {
     super(
         OpSchema.of("", "Einsum", 12)
@@ -124,7 +128,28 @@ final class EinsumOperator extends OpBase {
         }
       }
     }
+    checkTerms(c, extents.values());
     return extents;
+  }
+
+  /**
+   * Each element of the result sums products over all other axes: for many operands that is work
+   * without bound from a few numbers.
+   */
+  private static void checkTerms(OpContext c, Iterable<DimExpr> extents) {
+    double products = 1;
+    for (DimExpr extent : extents) {
+      products *= extent.isConst() ? extent.constValue() : 1;
+    }
+    if (c.inputCount() > 2 && products > MOST_PRODUCTS) {
+      throw c.error(
+          "TSR-0304",
+          String.format(
+              Locale.ROOT,
+              "the equation takes %.3g products, more than %.3g; split it into several of two operands",
+              products,
+              MOST_PRODUCTS));
+    }
   }
 
   @Override

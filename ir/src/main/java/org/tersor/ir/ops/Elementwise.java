@@ -45,6 +45,12 @@ final class Elementwise extends OpBase implements Differentiable {
 
   @Override
   List<ValueType> types(OpContext c) {
+    row.choices()
+        .forEach((name, words) -> {
+          if (!words.contains(c.stringAttr(name, ""))) {
+            throw c.error("TSR-0304", name + " must be one of " + String.join(", ", words));
+          }
+        });
     Optional<List<DimExpr>> dims = aligned(c).map(shapes -> Shapes.broadcast(c, shapes));
     if (row.isUnidirectional() && dims.isPresent()) {
       checkFirst(c, dims.get());

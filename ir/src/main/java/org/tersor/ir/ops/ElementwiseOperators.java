@@ -210,7 +210,7 @@ final class ElementwiseOperators {
         unary("BitwiseNot", Types.INTEGERS, 18).exact().is("invert(x)"),
         binary("BitShift", Types.UNSIGNED, 11)
             .range("b", "positive")
-            .requiredString("direction")
+            .requiredString("direction", "LEFT", "RIGHT")
             .sample("direction=LEFT|RIGHT")
             .exact()
             .when(

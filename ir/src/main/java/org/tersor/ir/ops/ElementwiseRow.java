@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.Predicate;
 import org.tersor.ir.op.OpContext;
 import org.tersor.ir.op.OpSchema;
@@ -19,6 +20,7 @@ final class ElementwiseRow {
   private final List<Boolean> conditions = new ArrayList<>();
   private final List<String> samples = new ArrayList<>();
   private final Map<String, String> ranges = new HashMap<>();
+  private final Map<String, List<String>> choices = new TreeMap<>();
   private final List<Elementwise.Variant> variants = new ArrayList<>();
   private final List<Elementwise.Parameter> parameters = new ArrayList<>();
   private Optional<DType> result = Optional.empty();
@@ -111,10 +113,16 @@ final class ElementwiseRow {
     return this;
   }
 
-  /** A string attribute that must be given. */
-  ElementwiseRow requiredString(String name) {
+  /** A string attribute that must be given, and is one of these. */
+  ElementwiseRow requiredString(String name, String... words) {
     schema.required(name, OpSchema.AttributeKind.STRING);
+    choices.put(name, List.of(words));
     return this;
+  }
+
+  /** What string attributes may say. */
+  Map<String, List<String>> choices() {
+    return choices;
   }
 
   ElementwiseRow result(DType type) {

@@ -166,7 +166,11 @@ final class Recurrent extends OpBase {
     if (c.rank(0) != 3 || c.rank(1) != 3 || c.rank(2) != 3) {
       throw c.error("TSR-0303", "X, W and R must have rank 3");
     }
-    boolean batchFirst = c.intAttr("layout", 0) != 0;
+    long layout = c.intAttr("layout", 0);
+    if (layout != 0 && layout != 1) {
+      throw c.error("TSR-0304", "layout must be 0 or 1, not " + layout);
+    }
+    boolean batchFirst = layout == 1;
     List<DimExpr> x = c.dims(0);
     DimExpr hidden = c.dims(2).get(2);
     long size = c.intAttr("hidden_size", hidden.isConst() ? hidden.constValue() : 0);
