@@ -2,6 +2,7 @@ package org.tersor.ir.schedule;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
@@ -52,6 +53,16 @@ record BlockCode(KExpr code, long low, long high, Optional<KExpr> zero, Optional
     }
     KExpr code = to.a().scalar() == Scalar.I32 ? to.a() : K.cast(Scalar.I32, to.a());
     return Optional.of(new BlockCode(code, range.get().low, range.get().high, zero, scale));
+  }
+
+  /** The same at other places. */
+  BlockCode moved(Map<Axis, KExpr> places) {
+    return new BlockCode(
+        KExprs.substitute(code, places),
+        low,
+        high,
+        zero.map(value -> KExprs.substitute(value, places)),
+        scale.map(value -> KExprs.substitute(value, places)));
   }
 
   /** What is taken from a code that counts from zero. */

@@ -3,6 +3,7 @@ package org.tersor.ir.schedule;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.tersor.ir.kernel.Axis;
 import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
@@ -25,6 +26,11 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
   /** More rows are worth numbers decoded once; fewer wait for memory. */
   private static final long FEW_ROWS = 8;
 
+  /** Codes of one byte in a lane of I32. */
+  static final long WORD = 4;
+
+  private static final long LARGEST_BYTE = 128;
+
   /** Lengths of blocks, best first: the sums of long ones have larger errors. */
   private static final List<Long> LENGTHS = List.of(64L, 128L, 32L, 16L, 256L);
 
@@ -33,22 +39,52 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
    * codes.
    */
   static Optional<CodedColumn> of(Contraction c) {
-    if (c.fold().scalar() != Scalar.F32
-        || c.k().size() != 1
-        || !c.extentK().isConst()
-        || c.batch().stream().anyMatch(c.column().axes()::contains)) {
-      return Optional.empty();
-    }
-    long extent = c.extentK().constValue();
-    List<CodedColumn> matches =
-        LENGTHS.stream()
-            .filter(length -> extent % length == 0)
-            .flatMap(length -> of(c, extent / length, length).stream())
-            .toList();
+    List<CodedColumn> matches = matches(c);
     return matches.stream()
         .filter(match -> match.row.isPresent())
         .findFirst()
         .or(() -> matches.stream().findFirst());
+  }
+
+  /** The same, in blocks whose products the target can sum as integers if there are such. */
+  static Optional<CodedColumn> of(Contraction c, Target target) {
+    List<CodedColumn> matches = matches(c);
+    return Stream.concat(matches.stream(), matches.stream().flatMap(CodedColumn::parts))
+        .filter(match -> match.sumsCodes(target))
+        .findFirst()
+        .or(() -> of(c));
+  }
+
+  /** The same in shorter blocks, of which several have the same scale. */
+  private Stream<CodedColumn> parts() {
+    return LENGTHS.stream()
+        .filter(length -> length < length() && length() % length == 0)
+        .map(length -> {
+          long count = length() / length;
+          Axis parts = new Axis(blocks.name() + "_part", blocks.extent().times(count));
+          Axis part = new Axis(inside.name(), DimExpr.of(length));
+          KExpr number = K.axis(parts);
+          KExpr begin = K.mul(K.floorMod(number, K.index(count)), K.index(length));
+          Map<Axis, KExpr> moved =
+              Map.of(
+                  blocks, K.floorDiv(number, K.index(count)), inside, K.add(begin, K.axis(part)));
+          return new CodedColumn(
+              parts, part, column.moved(moved), row.map(code -> code.moved(moved)));
+        });
+  }
+
+  private static List<CodedColumn> matches(Contraction c) {
+    if (c.fold().scalar() != Scalar.F32
+        || c.k().size() != 1
+        || !c.extentK().isConst()
+        || c.batch().stream().anyMatch(c.column().axes()::contains)) {
+      return List.of();
+    }
+    long extent = c.extentK().constValue();
+    return LENGTHS.stream()
+        .filter(length -> extent % length == 0)
+        .flatMap(length -> of(c, extent / length, length).stream())
+        .toList();
   }
 
   private static Optional<CodedColumn> of(Contraction c, long count, long length) {
@@ -86,9 +122,26 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
     return small || !c.extentM().isConst() || c.extentM().constValue() <= FEW_ROWS;
   }
 
-  /** Whether products of bytes are summed. */
-  boolean sumsBytes(Target target) {
+  /** Whether products of codes are summed as integers. */
+  boolean sumsCodes(Target target) {
+    return sumsBytes(target) || sumsShorts(target);
+  }
+
+  /** Whether four products of bytes are summed at once. */
+  private boolean sumsBytes(Target target) {
     return row.isPresent() && target.sumsBytes() && length() % 4 == 0;
+  }
+
+  /**
+   * Whether products are summed in 16 bits, every other one of a block, which then hold the sum
+   * whatever the codes are.
+   */
+  boolean sumsShorts(Target target) {
+    return row.isPresent()
+        && !target.sumsBytes()
+        && target.lanes(Scalar.I16.bytes()) > 1
+        && nibbles(2 * WORD)
+        && length() / 2 * LARGEST_BYTE * (column.high() - column.low()) <= Short.MAX_VALUE;
   }
 
   /** Codes of a block. */

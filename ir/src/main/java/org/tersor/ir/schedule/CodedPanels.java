@@ -62,8 +62,8 @@ final class CodedPanels {
     this.c = c;
     this.tile = tile;
     this.column = column;
-    boolean bytes = column.sumsBytes(scheduler.target());
-    this.run = bytes ? 4 : 1;
+    boolean integers = column.sumsCodes(scheduler.target());
+    this.run = integers ? CodedColumn.WORD : 1;
     this.group = column.nibbles(2 * run) ? 2 : 1;
     this.codes = packCodes();
     this.scales = column.column().scale().map(value -> packBlocks("scales", value));
@@ -71,7 +71,7 @@ final class CodedPanels {
     this.zeroNumber = zero.filter(z -> KExprs.freeAxes(z).isEmpty() && isNumber(z));
     this.zeros =
         zeroNumber.isPresent() ? Optional.empty() : zero.map(value -> packBlocks("zeros", value));
-    this.dots = bytes ? Optional.of(new CodedDots(scheduler, c, column)) : Optional.empty();
+    this.dots = integers ? Optional.of(new CodedDots(scheduler, c, column)) : Optional.empty();
   }
 
   private static boolean isNumber(KExpr expr) {
@@ -243,16 +243,7 @@ final class CodedPanels {
         index(0),
         index(steps),
         1,
-        step -> {
-          Expr[] words = words(nest, from, step);
-          for (int part = 0; part < group; part++) {
-            Expr[] vectors = new Expr[words.length];
-            for (int v = 0; v < vectors.length; v++) {
-              vectors[v] = nest.let("c", half(words[v], part));
-            }
-            rows.add(vectors, step, (int) group, part);
-          }
-        });
+        step -> rows.add(words(nest, from, step), step, (int) group));
     return rows.finish();
   }
 
@@ -303,9 +294,7 @@ final class CodedPanels {
     Type type = word.type();
     Expr low = part == 0 ? word : new Expr.Binary(BinaryOp.SHR, word, new Expr.IntConst(type, 4));
     // What is alone in its lane has nothing above it.
-    return run == 1 && part == 1
-        ? low
-        : new Expr.Binary(BinaryOp.AND, low, new Expr.IntConst(type, run == 4 ? 0x0f0f0f0f : 15));
+    return part == 1 ? low : new Expr.Binary(BinaryOp.AND, low, new Expr.IntConst(type, 15));
   }
 
   private void step(

@@ -72,7 +72,9 @@ final class GemmSchedule {
     this.scheduler = scheduler;
     this.target = scheduler.target();
     this.pairs =
-        CodedColumn.of(match).isPresent() ? Optional.empty() : Bf16Pairs.of(scheduler, match);
+        CodedColumn.of(match, target).isPresent()
+            ? Optional.empty()
+            : Bf16Pairs.of(scheduler, match);
     Mode vectors =
         pairs.isPresent()
             ? Mode.DOT2
@@ -85,11 +87,11 @@ final class GemmSchedule {
     boolean small = target.has(Target.Feature.SMALL_MEMORY);
     this.coded =
         vectors == Mode.FLOAT && isWeight(scheduler, c.column())
-            ? CodedColumn.of(c)
-                .filter(codes -> codes.sumsBytes(target) || CodedColumn.readsCodes(c, small))
+            ? CodedColumn.of(c, target)
+                .filter(codes -> codes.sumsCodes(target) || CodedColumn.readsCodes(c, small))
             : Optional.empty();
     boolean dots =
-        vectors == Mode.DOT4 || coded.filter(codes -> codes.sumsBytes(target)).isPresent();
+        vectors == Mode.DOT4 || coded.filter(codes -> codes.sumsCodes(target)).isPresent();
     List<GemmTile> tiles =
         GemmTile.choices(
             target,
