@@ -128,7 +128,7 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
   }
 
   /** Whether four products of bytes are summed at once. */
-  private boolean sumsBytes(Target target) {
+  boolean sumsBytes(Target target) {
     return row.isPresent() && target.sumsBytes() && length() % 4 == 0;
   }
 

@@ -54,7 +54,7 @@ final class GemmSchedule {
 
   private final Gemm8Bit integers;
   private final Optional<Bf16Pairs> pairs;
-  private final Optional<ExactRows> exact;
+  private final Optional<ComputedRows> computed;
   private final Panels panels;
   private final Optional<CodedColumn> coded;
   private Optional<CodedPanels> codes = Optional.empty();
@@ -79,17 +79,24 @@ final class GemmSchedule {
         pairs.isPresent()
             ? Mode.DOT2
             : !match.isInteger() ? Mode.FLOAT : target.sumsBytes() ? Mode.DOT4 : Mode.EXACT_F32;
-    this.exact = vectors == Mode.EXACT_F32 ? ExactRows.of(scheduler, match) : Optional.empty();
-    this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
-    this.c = pairs.map(Bf16Pairs::product).or(() -> exact.map(ExactRows::product)).orElse(match);
-    int elementBytes = c.fold().scalar().bytes();
     this.steering = scheduler.steering();
     boolean small = target.has(Target.Feature.SMALL_MEMORY);
     this.coded =
-        vectors == Mode.FLOAT && isWeight(scheduler, c.column())
-            ? CodedColumn.of(c, target)
-                .filter(codes -> codes.sumsCodes(target) || CodedColumn.readsCodes(c, small))
+        vectors == Mode.FLOAT && isWeight(scheduler, match.column())
+            ? CodedColumn.of(match, target)
+                .filter(codes -> codes.sumsBytes(target) || CodedColumn.readsCodes(match, small))
             : Optional.empty();
+    this.computed =
+        switch (vectors) {
+          case EXACT_F32 -> ComputedRows.exact(scheduler, match);
+          case FLOAT ->
+              coded.isPresent() ? Optional.empty() : ComputedRows.floats(scheduler, match);
+          default -> Optional.empty();
+        };
+    this.nest = new NestEmitter(new NestEmitter.LoopTarget(target.has(Target.Feature.FMA), 32));
+    this.c =
+        pairs.map(Bf16Pairs::product).or(() -> computed.map(ComputedRows::product)).orElse(match);
+    int elementBytes = c.fold().scalar().bytes();
     boolean dots =
         vectors == Mode.DOT4 || coded.filter(codes -> codes.sumsCodes(target)).isPresent();
     List<GemmTile> tiles =
@@ -231,7 +238,7 @@ final class GemmSchedule {
     Optional<KExpr> start = split.start();
     steering.started(start);
     pairs.ifPresent(scheduler::round);
-    exact.ifPresent(rows -> scheduler.auxiliary(rows.widening(), false));
+    computed.ifPresent(rows -> scheduler.auxiliary(rows.widening(), false));
     panels.prepare(coded.isEmpty());
     codes = coded.map(column -> new CodedPanels(scheduler, c, tile, column));
     LoopSchedule.Result code = tasks(epilogue, start);

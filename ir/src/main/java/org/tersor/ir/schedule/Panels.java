@@ -111,19 +111,20 @@ final class Panels {
     return runs.axes().subList(0, runs.axes().size() - 1);
   }
 
+  /** Whether a value of rows takes so long that they are packed for that alone. */
+  static boolean computesWhenPacked(KExpr value) {
+    return StageSimplifier.reads(value).size() > 2
+        || !KExprs.all(value, KExpr.If.class).isEmpty()
+        || !KExprs.all(value, KExpr.Un.class).isEmpty();
+  }
+
   private boolean canReadInPlace(KRuns inPlace) {
     boolean columnIsMemory = columnAtLoad || c.k().size() == 1;
     boolean runIsShort =
         inPlace.axes().size() > 1
             && inPlace.inner().extent().isConst()
             && inPlace.inner().extent().constValue() < SHORTEST_RUN;
-    if (!columnIsMemory
-        || runIsShort
-        || StageSimplifier.reads(c.row().whole()).size() > 2
-        || !KExprs.all(c.row().value(), KExpr.If.class).isEmpty()) {
-      return false;
-    }
-    if (!KExprs.all(c.row().value(), KExpr.Un.class).isEmpty()) {
+    if (!columnIsMemory || runIsShort || computesWhenPacked(c.row().whole())) {
       return false;
     }
     if (group == 1) {
