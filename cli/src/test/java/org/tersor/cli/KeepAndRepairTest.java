@@ -134,7 +134,7 @@ class KeepAndRepairTest {
     TersorException refused =
         assertThrows(TersorException.class, () -> quantizer.decide(model, List.of(), options()));
     assertEquals("TSR-0412", refused.code());
-    assertTrue(refused.getMessage().contains("are codes already"), refused.getMessage());
+    assertTrue(String.valueOf(refused.getMessage()).contains("are codes already"), refused.toString());
   }
 
   @Test
