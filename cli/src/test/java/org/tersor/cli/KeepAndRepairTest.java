@@ -134,7 +134,8 @@ class KeepAndRepairTest {
     TersorException refused =
         assertThrows(TersorException.class, () -> quantizer.decide(model, List.of(), options()));
     assertEquals("TSR-0412", refused.code());
-    assertTrue(String.valueOf(refused.getMessage()).contains("are codes already"), refused.toString());
+    assertTrue(
+        String.valueOf(refused.getMessage()).contains("are codes already"), refused.toString());
   }
 
   @Test
