@@ -104,6 +104,8 @@ final class OrtWorkerMain {
       options.setExecutionMode(SessionOptions.ExecutionMode.SEQUENTIAL);
       options.setInterOpNumThreads(1);
       options.setIntraOpNumThreads(threads);
+      // Its threads would spin for tens of milliseconds more, on the cores of what comes next.
+      options.addConfigEntry("session.force_spinning_stop", "1");
       options.setOptimizationLevel(
           switch (optimization) {
             case NONE -> SessionOptions.OptLevel.NO_OPT;
