@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import org.tersor.cli.data.Preprocess;
 import org.tersor.cli.data.Samples;
 import org.tersor.conformance.Duel;
@@ -19,6 +20,7 @@ import org.tersor.conformance.ort.OrtWorker;
 import org.tersor.ir.graph.Graph;
 import org.tersor.passes.CompileOptions;
 import org.tersor.passes.Compiler;
+import org.tersor.passes.graph.BindDims;
 import org.tersor.passes.quant.CostTable;
 import org.tersor.passes.quant.OutputNoise;
 import org.tersor.passes.quant.SampleSet;
@@ -91,9 +93,7 @@ record BeforeAfter(
       if (timed || judges) {
         // The float model as it came, the quantized one as it was made.
         LoadedModel plain = LoadedModel.of(compiler, imported, backend, quiet);
-        LoadedModel coded =
-            LoadedModel.prepared(
-                compiler, compiler.prepare(result.quantized().graph(), quiet), backend, quiet);
+        LoadedModel coded = coded(compiler, result.quantized().graph(), backend, quiet);
         if (judges) {
           judged =
               Optional.of(
@@ -137,6 +137,15 @@ record BeforeAfter(
     }
     return new BeforeAfter(
         where, inputs, before, after, result.predicted(), judged, List.copyOf(untold));
+  }
+
+  /** The quantized graph; its dimensions may have their values already. */
+  private static LoadedModel coded(
+      Compiler compiler, Graph graph, String backend, CompileOptions options) {
+    Map<String, Long> left = new TreeMap<>(options.dims());
+    left.keySet().retainAll(BindDims.symbols(graph));
+    CompileOptions open = options.withDims(left);
+    return LoadedModel.prepared(compiler, compiler.prepare(graph, open), backend, open);
   }
 
   /** Times models, and ONNX Runtime on their files, each in turn with all others. */

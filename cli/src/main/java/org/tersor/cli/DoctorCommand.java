@@ -7,11 +7,14 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.tersor.conformance.Reference;
 import org.tersor.conformance.ort.OrtWorker;
+import org.tersor.ir.schedule.Target;
+import org.tersor.ir.spi.Backend;
 import org.tersor.passes.Compiler;
 import org.tersor.runtime.TersorException;
 import picocli.CommandLine.Command;
@@ -61,6 +64,7 @@ final class DoctorCommand implements Callable<Integer> {
               ok,
               entry.origin() + (entry.state().isEmpty() ? "" : ": " + entry.state())));
     }
+    common.registry().backends().forEach(b -> targets(b.provider()).ifPresent(checks::add));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("checks", checks);
     common.sayJson(json);
@@ -80,6 +84,20 @@ final class DoctorCommand implements Callable<Integer> {
         devices.isEmpty()
             ? "none that a backend can use; cuda-emulated runs CUDA kernels on the processor"
             : devices);
+  }
+
+  /** What a backend compiles for here, best first, and why nothing better. */
+  private static Optional<Check> targets(Backend backend) {
+    if (!(backend instanceof Backend.OfProgram program) || backend.unavailable().isPresent()) {
+      return Optional.empty();
+    }
+    String names = program.targets().stream().map(Target::name).collect(Collectors.joining(", "));
+    Optional<String> limited = program.limited();
+    return Optional.of(
+        new Check(
+            "targets of " + backend.id(),
+            limited.isEmpty(),
+            names + limited.map(why -> "; " + why).orElse("")));
   }
 
   private static Check vectors() {

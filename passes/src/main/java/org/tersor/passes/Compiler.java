@@ -293,7 +293,12 @@ public final class Compiler {
   /** The target that the options name, or the backend's best for this machine. */
   public static Target target(Backend.OfProgram backend, CompileOptions options) {
     if (options.target().isEmpty()) {
-      return backend.targets().getFirst();
+      Target best = backend.targets().getFirst();
+      backend
+          .limited()
+          .ifPresent(why ->
+              options.note().accept(backend.id() + " runs code for " + best.name() + ": " + why));
+      return best;
     }
     return find(backend.targets(), options.target().get(), backend.id());
   }

@@ -12,7 +12,7 @@ import org.tersor.ir.spi.ModelProgram;
 enum Isa {
   /** Baseline x86-64: SSE2, no FMA. */
   SCALAR(0, ""),
-  AVX2(32, "-mavx -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt"),
+  AVX2(32, "-mavx -mavx2 -mfma -mf16c -mbmi -mbmi2 -mpopcnt"),
   AVX512(64, AVX2.flags + " -mavx512f -mavx512bw -mavx512dq -mavx512vl"),
   AVX512VNNI(64, AVX512.flags + " -mavx512vnni"),
   AVX512AMX(64, AVX512VNNI.flags),

@@ -46,6 +46,11 @@ public final class NativeBackend implements Backend.OfProgram {
   }
 
   @Override
+  public Optional<String> limited() {
+    return Cpu.limit();
+  }
+
+  @Override
   public Executable load(Program program, Options options) {
     unavailable()
         .ifPresent(why -> {

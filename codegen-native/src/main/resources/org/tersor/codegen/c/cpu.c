@@ -19,15 +19,14 @@ static int tiles(void) {
 
 /* Bit i: the processor and the system allow instruction set i (see the constants LEVEL_...). */
 static uint32_t allowed(void) {
-  uint32_t a[4], b[4], c[4], low, high, has = 1u << LEVEL_SCALAR;
+  uint32_t a[4], b[4], low, high, has = 1u << LEVEL_SCALAR;
   cpuid(0, 0, a);
   if (a[0] < 7) return has;
   cpuid(1, 0, a);
   cpuid(7, 0, b);
-  cpuid(0x80000001u, 0, c);
-  /* fma, popcnt, osxsave, avx, f16c; bmi1, avx2, bmi2; lzcnt */
+  /* fma, popcnt, osxsave, avx, f16c; bmi1, avx2, bmi2 */
   const uint32_t need1 = 1u << 12 | 1u << 23 | 1u << 27 | 1u << 28 | 1u << 29, need7 = 1u << 3 | 1u << 5 | 1u << 8;
-  if ((a[2] & need1) != need1 || (b[1] & need7) != need7 || !(c[2] & 1u << 5)) return has;
+  if ((a[2] & need1) != need1 || (b[1] & need7) != need7) return has;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   if ((low & 6u) != 6u) return has;
   has |= 1u << LEVEL_AVX2;

@@ -39,6 +39,14 @@ public sealed interface Backend {
     List<Target> targets();
 
     /**
+     * Why {@link #targets} lacks one whose instructions this machine's processor seems to have, as
+     * a sentence; empty if none is missing.
+     */
+    default Optional<String> limited() {
+      return Optional.empty();
+    }
+
+    /**
      * Targets that an artifact may hold, whether this machine can run them or not; without a choice
      * an artifact holds all of them and picks one at start.
      */

@@ -2,6 +2,7 @@ package org.tersor.passes.graph;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.tersor.ir.graph.Graph;
@@ -38,12 +39,7 @@ public final class BindDims implements Pass {
     if (dims.isEmpty()) {
       return graph;
     }
-    TreeSet<String> known = new TreeSet<>();
-    for (Value input : graph.inputs()) {
-      if (graph.type(input) instanceof ValueType.TensorType type) {
-        type.shape().ifPresent(shape -> shape.forEach(dim -> known.addAll(dim.symbols())));
-      }
-    }
+    SortedSet<String> known = symbols(graph);
     for (var dim : dims.entrySet()) {
       if (!known.contains(dim.getKey())) {
         throw new TersorException(
@@ -58,6 +54,17 @@ public final class BindDims implements Pass {
     Map<Value, ValueType> types = new LinkedHashMap<>();
     graph.types().forEach((value, type) -> types.put(value, bind(type)));
     return graph.withTypes(types);
+  }
+
+  /** Names of the symbolic dimensions of a graph's inputs: those that can be given a value. */
+  public static SortedSet<String> symbols(Graph graph) {
+    TreeSet<String> known = new TreeSet<>();
+    for (Value input : graph.inputs()) {
+      if (graph.type(input) instanceof ValueType.TensorType type) {
+        type.shape().ifPresent(shape -> shape.forEach(dim -> known.addAll(dim.symbols())));
+      }
+    }
+    return known;
   }
 
   private ValueType bind(ValueType type) {
