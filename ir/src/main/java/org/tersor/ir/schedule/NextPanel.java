@@ -29,6 +29,12 @@ record NextPanel(Buf buffer, Expr first, long stride, int perStep) {
 
   private static final long LINE = 64;
 
+  /**
+   * Bytes between what a lone tile reads and what it fetches: nobody reads the panel again, so that
+   * all panels are one stream, of which more would only take room in the caches.
+   */
+  private static final long AHEAD = 1 << 12;
+
   /** Bytes of all panels together below which they stay where they are. */
   private static final long SMALLEST = 1 << 15;
 
@@ -58,7 +64,11 @@ record NextPanel(Buf buffer, Expr first, long stride, int perStep) {
     long line = LINE / panel.buffer().element().bytes();
     long perStep = Math.max(1, Math.ceilDiv(width, sharing * line));
     long stride = Math.ceilDiv(width, sharing * perStep);
-    Expr next = plus(panel.base(), nest.dim(elements));
+    boolean alone = tiles.isConst() && tiles.constValue() <= 1;
+    Expr next =
+        plus(
+            panel.base(),
+            alone ? index(AHEAD / panel.buffer().element().bytes()) : nest.dim(elements));
     Expr first = plus(next, times(number, nest.dim(steps.times(perStep * stride))));
     Expr begin =
         all
