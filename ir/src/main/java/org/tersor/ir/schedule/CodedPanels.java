@@ -29,9 +29,10 @@ import org.tersor.runtime.DimExpr;
 /**
  * Panels of a {@link CodedColumn}, made at load: codes [n / width][k / run][width][run] in bytes,
  * where a run is one code, or four where products of bytes are summed; or [n / width][k / run /
- * 2][width][run] with the codes of the next run in the high bits. Scales and zero points [n /
- * width][blocks][width]. A block is summed in registers as if its codes were the weights; then the
- * zero point times the sum of the row factor is taken away, and the rest scaled into the total.
+ * 2][width][run] with the codes of the next run in the high bits, where they are of four bits.
+ * Scales and zero points [n / width][blocks][width]. A block is summed in registers as if its codes
+ * were the weights; then the zero point times the sum of the row factor is taken away, unless it is
+ * a number that the codes have lost before, and the rest scaled into the total.
  */
 final class CodedPanels {
   /** Bytes of codes that are asked for before they are read. */
@@ -57,13 +58,18 @@ final class CodedPanels {
 
   private final Optional<Buf> zeros;
 
+  /** What makes numbers of eight codes in a lane; empty where lanes have fewer, or codes do. */
+  private final Optional<LaneNumbers> numbers;
+
   CodedPanels(Scheduler scheduler, Contraction c, GemmTile tile, CodedColumn column) {
     this.scheduler = scheduler;
     this.c = c;
     this.tile = tile;
     this.column = column;
     boolean integers = column.sumsCodes(scheduler.target());
-    this.run = integers ? CodedColumn.WORD : 1;
+    boolean words =
+        integers || column.nibbles(LaneNumbers.CODES) && scheduler.target().lanes(Float.BYTES) > 1;
+    this.run = words ? CodedColumn.WORD : 1;
     this.group = column.nibbles(2 * run) ? 2 : 1;
     this.codes = packCodes();
     this.scales = column.column().scale().map(value -> packBlocks("scales", value));
@@ -71,6 +77,7 @@ final class CodedPanels {
     this.zeroNumber = zero.filter(z -> KExprs.freeAxes(z).isEmpty() && isNumber(z));
     this.zeros =
         zeroNumber.isPresent() ? Optional.empty() : zero.map(value -> packBlocks("zeros", value));
+    this.numbers = words && !integers ? Optional.of(LaneNumbers.of(zeroNumber)) : Optional.empty();
     this.dots = integers ? Optional.of(new CodedDots(scheduler, c, column)) : Optional.empty();
   }
 
@@ -249,7 +256,9 @@ final class CodedPanels {
 
   /** Sums of the row factor, one for each row: what a zero point is multiplied with. */
   private Expr.Var[] rowSums(RegisterTile registers, NestEmitter nest, Type type) {
-    Expr.Var[] sums = new Expr.Var[column.column().offset().isPresent() ? registers.rows() : 0];
+    boolean zero =
+        column.column().offset().isPresent() && numbers.filter(LaneNumbers::lackZero).isEmpty();
+    Expr.Var[] sums = new Expr.Var[zero ? registers.rows() : 0];
     for (int i = 0; i < sums.length; i++) {
       sums[i] = new Expr.Var(type, nest.fresh("x"));
       nest.emit(new Stmt.Local(sums[i].name(), LoopExprs.identity(ReduceOp.SUM, type)));
@@ -309,22 +318,53 @@ final class CodedPanels {
       GemmSums.MultiplyAdd multiplyAdd) {
     Type type = new Type(Scalar.F32, tile.lanes());
     Expr[] words = words(nest, from, step);
+    Expr k = plus(first, times(step, index(group * run)));
+    if (numbers.isPresent()) {
+      numbers
+          .get()
+          .forEach(
+              nest,
+              words,
+              (part, vectors) ->
+                  add(
+                      registers,
+                      nest,
+                      plus(k, index(part)),
+                      vectors,
+                      parts,
+                      rowSums,
+                      access,
+                      multiplyAdd));
+      return;
+    }
     for (int part = 0; part < group; part++) {
       Expr[] vectors = new Expr[words.length];
       for (int v = 0; v < vectors.length; v++) {
         vectors[v] = nest.let("c", new Expr.Cast(type, half(words[v], part), true));
       }
-      Expr k = plus(first, plus(times(step, index(group)), index(part)));
-      for (int i = 0; i < registers.rows(); i++) {
-        Expr a = nest.let("a", widen(access.load(nest, i, k, type), tile.lanes()));
-        if (rowSums.length > 0) {
-          Expr.Var sum = rowSums[i];
-          nest.emit(new Stmt.Assign(sum.name(), new Expr.Binary(BinaryOp.ADD, sum, a)));
-        }
-        for (int v = 0; v < vectors.length; v++) {
-          Expr.Var sum = parts[i][v];
-          nest.emit(new Stmt.Assign(sum.name(), multiplyAdd.apply(a, vectors[v], sum)));
-        }
+      add(registers, nest, plus(k, index(part)), vectors, parts, rowSums, access, multiplyAdd);
+    }
+  }
+
+  private void add(
+      RegisterTile registers,
+      NestEmitter nest,
+      Expr k,
+      Expr[] vectors,
+      Expr.Var[][] parts,
+      Expr.Var[] rowSums,
+      Panels.RowAccess access,
+      GemmSums.MultiplyAdd multiplyAdd) {
+    Type type = new Type(Scalar.F32, tile.lanes());
+    for (int i = 0; i < registers.rows(); i++) {
+      Expr a = nest.let("a", widen(access.load(nest, i, k, type), tile.lanes()));
+      if (rowSums.length > 0) {
+        Expr.Var sum = rowSums[i];
+        nest.emit(new Stmt.Assign(sum.name(), new Expr.Binary(BinaryOp.ADD, sum, a)));
+      }
+      for (int v = 0; v < vectors.length; v++) {
+        Expr.Var sum = parts[i][v];
+        nest.emit(new Stmt.Assign(sum.name(), multiplyAdd.apply(a, vectors[v], sum)));
       }
     }
   }

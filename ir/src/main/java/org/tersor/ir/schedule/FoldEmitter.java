@@ -3,6 +3,7 @@ package org.tersor.ir.schedule;
 import static org.tersor.ir.schedule.LoopExprs.identity;
 import static org.tersor.ir.schedule.LoopExprs.index;
 import static org.tersor.ir.schedule.LoopExprs.minus;
+import static org.tersor.ir.schedule.LoopExprs.plus;
 import static org.tersor.ir.schedule.LoopExprs.times;
 import static org.tersor.ir.schedule.LoopExprs.widen;
 
@@ -59,6 +60,9 @@ final class FoldEmitter {
 
   /** Operations and reads that a turn of a usual fold has; longer bodies are unrolled less. */
   private static final int OPERATIONS = 16;
+
+  /** Sums of a long fold in vectors: one alone waits for the operation before at every step. */
+  private static final int CHAINS = 4;
 
   Expr emit(KExpr.Fold fold, Optional<NestEmitter.Guard> guard) {
     boolean outerVector = nest.vectorLanes(fold).isPresent() || nest.isVector(guard);
@@ -196,17 +200,21 @@ final class FoldEmitter {
     }
   }
 
-  /** Whole vectors, then one masked vector if any position is left. */
+  /**
+   * Whole vectors, those of a long fold several at a time, then one masked vector if any position
+   * is left.
+   */
   private void vectors(Job job, Axis axis, Runnable body) {
     int lanes = job.lanes();
     Expr extent = nest.let("n", nest.dim(axis.extent()));
-    Expr full =
-        axis.extent().isConst()
-            ? index(axis.extent().constValue() / lanes * lanes)
-            : nest.let(
-                "n", times(new Expr.Binary(BinaryOp.FLOORDIV, extent, index(lanes)), index(lanes)));
-    if (!LoopExprs.isConst(full, 0)) {
-      nest.loop(Stmt.LoopKind.SERIAL, axis, index(0), full, lanes, lanes, body);
+    Expr full = whole(axis, extent, lanes);
+    Expr begin = index(0);
+    if (isLong(job.fold, axis, lanes)) {
+      begin = whole(axis, extent, (long) CHAINS * lanes);
+      chains(job, axis, begin);
+    }
+    if (!begin.equals(full)) {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, begin, full, lanes, lanes, body);
     }
     if (axis.extent().isConst() && axis.extent().constValue() % lanes == 0) {
       return;
@@ -218,6 +226,50 @@ final class FoldEmitter {
           nest.emit(new Stmt.Assign(job.sum.name(), new Expr.Select(mask, sum, job.sum)));
         };
     nest.masked(minus(extent, full), lanes, () -> nest.with(axis, full, lanes, tail));
+  }
+
+  /** The largest multiple of {@code step} that is no larger than the extent. */
+  private Expr whole(Axis axis, Expr extent, long step) {
+    return axis.extent().isConst()
+        ? index(axis.extent().constValue() / step * step)
+        : nest.let(
+            "n", times(new Expr.Binary(BinaryOp.FLOORDIV, extent, index(step)), index(step)));
+  }
+
+  private static boolean isLong(KExpr.Fold fold, Axis axis, int lanes) {
+    long least = 2L * CHAINS * lanes;
+    return (!axis.extent().isConst() || axis.extent().constValue() >= least)
+        && size(fold.body(), new HashSet<>()) <= OPERATIONS / CHAINS;
+  }
+
+  private void chains(Job job, Axis axis, Expr end) {
+    int lanes = job.lanes();
+    List<Job> jobs = new ArrayList<>(List.of(job));
+    while (jobs.size() < CHAINS) {
+      Expr.Var sum = new Expr.Var(job.sum.type(), nest.fresh("acc"));
+      nest.emit(new Stmt.Local(sum.name(), identity(job.fold.op(), sum.type())));
+      jobs.add(new Job(job.fold, job.guard, sum, true));
+    }
+    nest.loop(
+        Stmt.LoopKind.SERIAL,
+        index(0),
+        end,
+        CHAINS * lanes,
+        at -> {
+          for (int i = 0; i < jobs.size(); i++) {
+            Job each = jobs.get(i);
+            nest.with(
+                axis,
+                plus(at, index((long) i * lanes)),
+                lanes,
+                () -> nest.emit(new Stmt.Assign(each.sum.name(), accumulate(each))));
+          }
+        });
+    for (Job other : jobs.subList(1, jobs.size())) {
+      nest.emit(
+          new Stmt.Assign(
+              job.sum.name(), new Expr.Binary(job.fold.op().combine(), job.sum, other.sum)));
+    }
   }
 
   /** Whether its turns along these axes may stand one after the other. */
