@@ -87,10 +87,14 @@ sealed interface TileResults {
     }
   }
 
-  /** Whether results of so many vectors go through memory. */
+  /**
+   * Whether results of so many vectors go through memory: where a function as an exponential
+   * follows, too, which needs the registers of the sums for its constants.
+   */
   static boolean throughMemory(Target target, KExpr epilogue, int vectors) {
-    return !target.has(Target.Feature.LONG_FUNCTIONS)
-        && operations(epilogue) * vectors > MOST_OPERATIONS;
+    return target.has(Target.Feature.LONG_FUNCTIONS)
+        ? KExprs.all(epilogue, KExpr.Un.class).stream().anyMatch(e -> e.op().isTranscendental())
+        : operations(epilogue) * vectors > MOST_OPERATIONS;
   }
 
   private static int operations(KExpr epilogue) {
