@@ -68,7 +68,8 @@ final class CodedPanels {
     this.column = column;
     boolean integers = column.sumsCodes(scheduler.target());
     boolean words =
-        integers || column.nibbles(LaneNumbers.CODES) && scheduler.target().lanes(Float.BYTES) > 1;
+        integers
+            || (column.nibbles(LaneNumbers.CODES) && scheduler.target().lanes(Float.BYTES) > 1);
     this.run = words ? CodedColumn.WORD : 1;
     this.group = column.nibbles(2 * run) ? 2 : 1;
     this.codes = packCodes();

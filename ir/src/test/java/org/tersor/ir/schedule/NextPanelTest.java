@@ -110,6 +110,38 @@ class NextPanelTest {
     assertEquals(1, checked[0], kernel + " on " + name);
   }
 
+  /** Panels that are read once are one stream: nothing is asked for long before it is read. */
+  @ParameterizedTest
+  @ValueSource(strings = {"product of 1", "product of 3"})
+  void aLoneTileFetchesALittleAhead(String kernel) {
+    KernelTestKit kit = named(kernel);
+    Target target = Target.nativeTarget("avx512vnni");
+    int panels = panels(kit, target);
+    int[] checked = {0};
+    kit.run(
+        target,
+        function -> {
+          String text = LoopPrinter.print(function);
+          KernelCode plain = LoopInterpreter.compile(function);
+          if (!text.contains("prefetch ")) {
+            return plain;
+          }
+          checked[0]++;
+          int weights = weights(function);
+          KernelCode marks = LoopInterpreter.compile(marking(text));
+          return (arrays, offsets, dims, from, to) -> {
+            plain.run(arrays, offsets, dims, from, to);
+            float[] marked = mark(marks, arrays, weights, dims, 0, 1);
+            int panel = Array.getLength(Objects.requireNonNull(arrays[weights])) / panels;
+            int ahead = 4096 / Float.BYTES;
+            assertTrue(missing(marked, ahead, ahead + panel, LINE / Float.BYTES).isEmpty());
+            assertFalse(anyMark(marked, 0, ahead));
+            assertFalse(anyMark(marked, ahead + panel, marked.length - ahead - panel));
+          };
+        });
+    assertEquals(1, checked[0], kernel);
+  }
+
   /** Number of panels that the kernel's columns make. */
   private static int panels(KernelTestKit kit, Target target) {
     String taken =
