@@ -367,7 +367,9 @@ final class ModelOptions {
 
   private Executable artifact() {
     try {
-      return suffix().equals("so") ? new SoArtifact(model) : JarArtifact.open(model, threads);
+      return suffix().equals("so")
+          ? new SoArtifact(model, threads)
+          : JarArtifact.open(model, threads);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

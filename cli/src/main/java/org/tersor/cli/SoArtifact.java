@@ -36,7 +36,8 @@ import org.tersor.runtime.machine.NativeStates;
 import org.tersor.runtime.machine.PortMemory;
 
 /**
- * A compiled shared library, called through its C interface as any program would, on one thread.
+ * A compiled shared library, called through its C interface as any program would. Of several calls
+ * at once one has the threads, the others run alone.
  */
 @SuppressWarnings("restricted") // the whole point: the native library is called
 final class SoArtifact implements Executable {
@@ -52,11 +53,20 @@ final class SoArtifact implements Executable {
   private final List<String> targets = new ArrayList<>();
   private final String description;
   private final MethodHandle arenaSize;
+  private final MethodHandle workerSize;
   private final MethodHandle run;
   private final MemorySegment packed;
+  private final int threads;
+  private final Optional<SoWorkers> workers;
   private final ConcurrentLinkedDeque<Memory> pool = new ConcurrentLinkedDeque<>();
 
   SoArtifact(Path file) throws IOException {
+    this(file, 1);
+  }
+
+  SoArtifact(Path file, int threads) throws IOException {
+    this.threads = threads;
+    this.workers = threads > 1 ? Optional.of(new SoWorkers(threads)) : Optional.empty();
     Matcher symbol = DESCRIBE.matcher(new String(Files.readAllBytes(file), ISO_8859_1));
     if (!symbol.find()) {
       throw new TersorException(
@@ -78,6 +88,8 @@ final class SoArtifact implements Executable {
         Optional.of(json.path("interface").asText()).filter(number -> !number.isEmpty()));
     arenaSize =
         function(symbols, prefix + "_arena_size", ValueLayout.JAVA_LONG, ValueLayout.ADDRESS);
+    workerSize =
+        function(symbols, prefix + "_worker_size", ValueLayout.JAVA_LONG, ValueLayout.ADDRESS);
     run =
         function(
             symbols,
@@ -239,13 +251,28 @@ final class SoArtifact implements Executable {
       for (int i = 0; i < dims.size(); i++) {
         sizes.setAtIndex(ValueLayout.JAVA_LONG, i, bound.getOrDefault(dims.get(i), 0L));
       }
+      Optional<SoWorkers> helpers = workers.filter(SoWorkers::take);
+      try {
+        call(helpers);
+      } finally {
+        helpers.ifPresent(SoWorkers::release);
+      }
+    }
+
+    private void call(Optional<SoWorkers> helpers) {
       long bytes;
+      long each;
       try {
         bytes = (long) arenaSize.invokeExact(sizes);
+        each = (long) workerSize.invokeExact(sizes);
       } catch (Throwable e) {
         throw new IllegalStateException("the library cannot be called", e);
       }
       check("arena_size", bytes);
+      check("worker_size", each);
+      if (helpers.isPresent()) {
+        bytes = Math.addExact(bytes, Math.multiplyExact(each, threads - 1L));
+      }
       Cancellation.allocate("the arena of the library", 0, bytes);
       scratch = PortMemory.room(scratch, bytes);
       int result;
@@ -261,7 +288,7 @@ final class SoArtifact implements Executable {
                     packed,
                     scratch,
                     bytes,
-                    MemorySegment.NULL,
+                    helpers.map(SoWorkers::callback).orElse(MemorySegment.NULL),
                     MemorySegment.NULL,
                     flag);
       } catch (Throwable e) {

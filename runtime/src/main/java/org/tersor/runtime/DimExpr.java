@@ -78,7 +78,10 @@ public final class DimExpr implements Comparable<DimExpr> {
     @Override
     public int compareTo(Monomial other) {
       int bySize = Integer.compare(other.atoms.size(), atoms.size());
-      return bySize != 0 ? bySize : atoms.toString().compareTo(other.atoms.toString());
+      if (bySize != 0 || atoms.isEmpty()) {
+        return bySize;
+      }
+      return atoms.toString().compareTo(other.atoms.toString());
     }
   }
 
@@ -91,12 +94,18 @@ public final class DimExpr implements Comparable<DimExpr> {
   public static final DimExpr ZERO = of(0);
   public static final DimExpr ONE = of(1);
 
+  /** Empty for a constant. */
   private final TreeMap<Monomial, Long> terms;
-  private final String text;
 
-  private DimExpr(TreeMap<Monomial, Long> terms) {
+  /** Of a constant, its value. */
+  private final long constant;
+
+  /** Made when it is asked for: a compilation computes with hundreds of thousands of sizes. */
+  private @Nullable String text;
+
+  private DimExpr(TreeMap<Monomial, Long> terms, long constant) {
     this.terms = terms;
-    this.text = print();
+    this.constant = constant;
   }
 
   public static DimExpr of(long value) {
@@ -104,11 +113,19 @@ public final class DimExpr implements Comparable<DimExpr> {
   }
 
   private static DimExpr constant(long value) {
-    TreeMap<Monomial, Long> terms = new TreeMap<>();
-    if (value != 0) {
-      terms.put(UNIT, value);
+    return new DimExpr(new TreeMap<>(), value);
+  }
+
+  private static DimExpr of(TreeMap<Monomial, Long> terms) {
+    boolean constant = terms.isEmpty() || (terms.size() == 1 && terms.containsKey(UNIT));
+    return constant ? of(terms.getOrDefault(UNIT, 0L)) : new DimExpr(terms, 0);
+  }
+
+  private TreeMap<Monomial, Long> terms() {
+    if (isConst() && constant != 0) {
+      return new TreeMap<>(Map.of(UNIT, constant));
     }
-    return new DimExpr(terms);
+    return terms;
   }
 
   public static DimExpr symbol(String name) {
@@ -118,7 +135,7 @@ public final class DimExpr implements Comparable<DimExpr> {
   private static DimExpr ofAtom(Atom atom) {
     TreeMap<Monomial, Long> terms = new TreeMap<>();
     terms.put(new Monomial(List.of(atom)), 1L);
-    return new DimExpr(terms);
+    return new DimExpr(terms, 0);
   }
 
   public static List<DimExpr> list(long... values) {
@@ -139,7 +156,7 @@ public final class DimExpr implements Comparable<DimExpr> {
   }
 
   public boolean isConst() {
-    return terms.isEmpty() || (terms.size() == 1 && terms.containsKey(UNIT));
+    return terms.isEmpty();
   }
 
   /** Whether it is one symbol and nothing else; its name is then the text form. */
@@ -151,7 +168,7 @@ public final class DimExpr implements Comparable<DimExpr> {
   }
 
   public boolean isConst(long value) {
-    return isConst() && constValue() == value;
+    return isConst() && constant == value;
   }
 
   /** The value of a constant; throws if symbolic. */
@@ -159,13 +176,16 @@ public final class DimExpr implements Comparable<DimExpr> {
     if (!isConst()) {
       throw new IllegalStateException("dimension " + this + " is not constant");
     }
-    return terms.getOrDefault(UNIT, 0L);
+    return constant;
   }
 
   public DimExpr plus(DimExpr other) {
-    TreeMap<Monomial, Long> sum = new TreeMap<>(terms);
-    other.terms.forEach((m, c) -> add(sum, m, c));
-    return new DimExpr(sum);
+    if (isConst() && other.isConst()) {
+      return of(Math.addExact(constant, other.constant));
+    }
+    TreeMap<Monomial, Long> sum = new TreeMap<>(terms());
+    other.terms().forEach((m, c) -> add(sum, m, c));
+    return of(sum);
   }
 
   public DimExpr plus(long other) {
@@ -185,9 +205,12 @@ public final class DimExpr implements Comparable<DimExpr> {
   }
 
   public DimExpr times(DimExpr other) {
+    if (isConst() && other.isConst()) {
+      return of(Math.multiplyExact(constant, other.constant));
+    }
     TreeMap<Monomial, Long> product = new TreeMap<>();
-    for (var a : terms.entrySet()) {
-      for (var b : other.terms.entrySet()) {
+    for (var a : terms().entrySet()) {
+      for (var b : other.terms().entrySet()) {
         List<Atom> atoms = new ArrayList<>(a.getKey().atoms);
         atoms.addAll(b.getKey().atoms);
         atoms.sort(null);
@@ -197,7 +220,7 @@ public final class DimExpr implements Comparable<DimExpr> {
             Math.multiplyExact(a.getValue(), b.getValue()));
       }
     }
-    return new DimExpr(product);
+    return of(product);
   }
 
   private static void add(TreeMap<Monomial, Long> terms, Monomial monomial, long coefficient) {
@@ -260,12 +283,16 @@ public final class DimExpr implements Comparable<DimExpr> {
    * being one term), else null.
    */
   private @Nullable DimExpr exactQuotient(DimExpr divisor) {
-    if (divisor.terms.size() != 1) {
-      return equals(divisor) && !terms.isEmpty() ? ONE : null;
+    if (isConst() && divisor.isConst() && divisor.constant != 0) {
+      return constant % divisor.constant == 0 ? of(constant / divisor.constant) : null;
     }
-    var d = divisor.terms.firstEntry();
+    TreeMap<Monomial, Long> divisors = divisor.terms();
+    if (divisors.size() != 1) {
+      return equals(divisor) && !isConst(0) ? ONE : null;
+    }
+    var d = divisors.firstEntry();
     TreeMap<Monomial, Long> quotient = new TreeMap<>();
-    for (var term : terms.entrySet()) {
+    for (var term : terms().entrySet()) {
       if (term.getValue() % d.getValue() != 0) {
         return null;
       }
@@ -277,7 +304,7 @@ public final class DimExpr implements Comparable<DimExpr> {
       }
       quotient.put(new Monomial(List.copyOf(atoms)), term.getValue() / d.getValue());
     }
-    return new DimExpr(quotient);
+    return of(quotient);
   }
 
   /** Value under the given symbol values. */
@@ -368,7 +395,7 @@ public final class DimExpr implements Comparable<DimExpr> {
   /** Rebuilds the expression in another algebra (loop IR, C text, a number). */
   public <T> T fold(Algebra<T> algebra) {
     T sum = null;
-    for (var term : terms.entrySet()) {
+    for (var term : terms().entrySet()) {
       T product = null;
       for (Atom atom : term.getKey().atoms) {
         T factor =
@@ -400,8 +427,8 @@ public final class DimExpr implements Comparable<DimExpr> {
   }
 
   private String print() {
-    if (terms.isEmpty()) {
-      return "0";
+    if (isConst()) {
+      return Long.toString(constant);
     }
     StringBuilder out = new StringBuilder();
     for (var term : terms.entrySet()) {
@@ -429,7 +456,12 @@ public final class DimExpr implements Comparable<DimExpr> {
   /** Text form, read back by {@link #parse}. */
   @Override
   public String toString() {
-    return text;
+    String made = text;
+    if (made == null) {
+      made = print();
+      text = made;
+    }
+    return made;
   }
 
   /**
@@ -442,16 +474,22 @@ public final class DimExpr implements Comparable<DimExpr> {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof DimExpr dim && text.equals(dim.text);
+    if (!(other instanceof DimExpr dim)) {
+      return false;
+    }
+    if (isConst() || dim.isConst()) {
+      return isConst() == dim.isConst() && constant == dim.constant;
+    }
+    return toString().equals(dim.toString());
   }
 
   @Override
   public int hashCode() {
-    return text.hashCode();
+    return toString().hashCode();
   }
 
   @Override
   public int compareTo(DimExpr other) {
-    return text.compareTo(other.text);
+    return toString().compareTo(other.toString());
   }
 }

@@ -30,6 +30,10 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
   }
 
   Affine plus(Affine other) {
+    if (terms.isEmpty() || other.terms.isEmpty()) {
+      Map<KExpr, DimExpr> all = terms.isEmpty() ? other.terms : terms;
+      return new Affine(all, constant.plus(other.constant));
+    }
     Map<KExpr, DimExpr> sum = new LinkedHashMap<>(terms);
     other.terms.forEach((atom, c) -> {
       DimExpr total = sum.getOrDefault(atom, DimExpr.ZERO).plus(c);
@@ -45,6 +49,9 @@ record Affine(Map<KExpr, DimExpr> terms, DimExpr constant) {
   Affine times(DimExpr factor) {
     if (factor.isConst(0)) {
       return constant(DimExpr.ZERO);
+    }
+    if (factor.isConst(1)) {
+      return this;
     }
     Map<KExpr, DimExpr> scaled = new LinkedHashMap<>();
     terms.forEach((atom, c) -> scaled.put(atom, c.times(factor)));
