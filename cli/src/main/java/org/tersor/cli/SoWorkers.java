@@ -63,7 +63,7 @@ final class SoWorkers {
     pool.release();
   }
 
-  /** No exception may leave it: the library is below. */
+  /** An exception that left it would end the JVM: the library is below. */
   void parallelFor(
       MemorySegment context, long tasks, int workers, MemorySegment task, MemorySegment data) {
     pool.run(
