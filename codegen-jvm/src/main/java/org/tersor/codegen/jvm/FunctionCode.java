@@ -7,6 +7,7 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import org.objectweb.asm.ClassVisitor;
 import org.objectweb.asm.ClassWriter;
@@ -209,7 +210,7 @@ final class FunctionCode {
     List<Runnable> pushes = new ArrayList<>();
     StringBuilder descriptor = new StringBuilder("(");
     int slots = 0;
-    for (String used : LoopNames.of(run).used) {
+    for (String used : new TreeSet<>(LoopNames.of(run).used)) {
       for (boolean isBuffer : new boolean[] {false, true}) {
         Env.Binding binding = env.find(used, isBuffer).orElse(null);
         if (binding == null) {

@@ -26,8 +26,9 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.objectweb.asm.Opcodes;
+import org.objectweb.asm.commons.Remapper;
 import org.tersor.ir.graph.Constant;
-import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
 import org.tersor.ir.spi.Program;
@@ -187,15 +188,28 @@ final class JarWriter {
     StringBuilder line =
         new StringBuilder(
             "variant\t" + name + "\t" + program.target().vectorBytes() + "\t" + segment);
-    for (LoopFunction function : program.kernels()) {
-      String hash = hash(emitter.emit(function, packagePath + "K"));
-      String kernel = "K" + hash;
+    String nameless = packagePath + "K";
+    List<byte[]> classes =
+        program.kernels().parallelStream().map(f -> emitter.emit(f, nameless)).toList();
+    for (byte[] kernelClass : classes) {
+      String kernel = "K" + hash(kernelClass);
       entries.computeIfAbsent(
           packagePath + kernel + ".class",
-          path -> relocate(emitter.emit(function, packagePath + kernel)));
+          path -> named(kernelClass, nameless, packagePath + kernel));
       line.append('\t').append(kernel);
     }
     return line.toString();
+  }
+
+  private byte[] named(byte[] kernelClass, String from, String to) {
+    return Relocation.mapped(
+        kernelClass,
+        new Remapper(Opcodes.ASM9) {
+          @Override
+          public String map(String name) {
+            return name.equals(from) ? to : embedRuntime ? relocation.path(name) : name;
+          }
+        });
   }
 
   private static String hash(byte[] bytes) {

@@ -1,28 +1,42 @@
 package org.tersor.codegen.jvm;
 
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
+import java.util.function.Function;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Operands;
 import org.tersor.ir.loop.Stmt;
 
 /** The names that loop IR uses, assigns and declares. */
 final class LoopNames {
-  /** Variables and buffers read or written, declared inside or not; sorted. */
-  final Set<String> used = new TreeSet<>();
+  /** Variables and buffers read or written, declared inside or not. */
+  final Set<String> used = new HashSet<>();
 
   /** Locals assigned, and buffers stored to. */
-  final Set<String> assigned = new TreeSet<>();
+  final Set<String> assigned = new HashSet<>();
 
   /** Declared anywhere inside. */
-  final Set<String> declared = new TreeSet<>();
+  final Set<String> declared = new HashSet<>();
 
   boolean parallel;
 
+  /** Whether a loop is among the statements or inside them. */
+  boolean loop;
+
   static LoopNames of(List<Stmt> statements) {
     LoopNames names = new LoopNames();
-    statements.forEach(names::add);
+    statements.forEach(statement -> names.add(of(statement, each -> of(List.of(each)))));
+    return names;
+  }
+
+  /**
+   * @param inside the names of the statements inside
+   */
+  static LoopNames of(Stmt statement, Function<Stmt, LoopNames> inside) {
+    LoopNames names = new LoopNames();
+    names.addOwn(statement);
+    inner(statement).forEach(each -> names.add(inside.apply(each)));
     return names;
   }
 
@@ -65,24 +79,28 @@ final class LoopNames {
     };
   }
 
-  /** Whether a loop is the statement or inside it. */
-  static boolean hasLoop(Stmt statement) {
-    return statement instanceof Stmt.For
-        || statement instanceof Stmt.While
-        || inner(statement).stream().anyMatch(LoopNames::hasLoop);
+  private void add(LoopNames other) {
+    used.addAll(other.used);
+    assigned.addAll(other.assigned);
+    declared.addAll(other.declared);
+    parallel |= other.parallel;
+    loop |= other.loop;
   }
 
-  private void add(Stmt statement) {
+  private void addOwn(Stmt statement) {
     declared.addAll(declares(statement));
-    inner(statement).forEach(this::add);
     switch (statement) {
       case Stmt.For f -> {
+        loop = true;
         declared.add(f.var());
         parallel |= f.kind() == Stmt.LoopKind.PARALLEL;
         add(f.begin());
         add(f.end());
       }
-      case Stmt.While w -> add(w.condition());
+      case Stmt.While w -> {
+        loop = true;
+        add(w.condition());
+      }
       case Stmt.Let l -> add(l.value());
       case Stmt.Local l -> add(l.initial());
       case Stmt.Assign a -> {

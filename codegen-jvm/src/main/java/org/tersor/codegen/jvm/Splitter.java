@@ -45,6 +45,7 @@ final class Splitter {
   private final IdentityHashMap<Stmt, Integer> sizes;
   private final int budget;
   private final IdentityHashMap<Stmt.Block, List<Run>> runs = new IdentityHashMap<>();
+  private final IdentityHashMap<Stmt, LoopNames> names = new IdentityHashMap<>();
 
   /**
    * Statements {@code from} to {@code to} of a block.
@@ -98,7 +99,7 @@ final class Splitter {
       Stmt body, IdentityHashMap<Stmt, Integer> sizes, int budget) {
     Splitter splitter = new Splitter(sizes, budget);
     splitter.collectNames(body);
-    if (LoopNames.hasLoop(body)) {
+    if (splitter.hasLoop(body)) {
       splitter.outline(body);
     }
     splitter.reduce(body);
@@ -110,7 +111,7 @@ final class Splitter {
     if (statement instanceof Stmt.Block block) {
       return outlineParts(block, false);
     }
-    boolean nest = statement instanceof Stmt.For f && LoopNames.hasLoop(f.body());
+    boolean nest = statement instanceof Stmt.For f && hasLoop(f.body());
     boolean moved = false;
     for (Stmt inner : LoopNames.inner(statement)) {
       if (nest && inner instanceof Stmt.Block body) {
@@ -129,6 +130,7 @@ final class Splitter {
   private boolean outlineParts(Stmt.Block block, boolean nest) {
     List<Stmt> body = block.body();
     List<Run> chosen = new ArrayList<>();
+    Moves moves = new Moves(body);
     boolean moved = false;
     int from = 0;
     for (int i = 0; i <= body.size(); i++) {
@@ -136,13 +138,13 @@ final class Splitter {
       if (ends || outline(body.get(i))) {
         moved |= !ends;
         if (nest) {
-          movable(body, from, i).ifPresent(chosen::add);
+          movable(body, moves, from, i).ifPresent(chosen::add);
         }
         from = i + 1;
       }
     }
     if (nest && moved) {
-      straight(body, chosen);
+      straight(body, moves, chosen);
     }
     if (!chosen.isEmpty()) {
       runs.put(block, chosen);
@@ -156,17 +158,16 @@ final class Splitter {
    * of a tile run once for thousands of steps of its sums, so the method that holds the loops would
    * stay interpreted for hundreds of calls of a model.
    */
-  private void straight(List<Stmt> body, List<Run> chosen) {
+  private void straight(List<Stmt> body, Moves moves, List<Run> chosen) {
     int n = body.size();
     boolean[] taken = new boolean[n];
     chosen.forEach(r -> Arrays.fill(taken, r.from(), r.to(), true));
-    Moves moves = new Moves(body, mutable, vectors);
     for (int from = 0; from < n; from++) {
       int best = from;
       int size = 0;
       Moves.Growing run = moves.from(from);
       for (int to = from;
-          to < n && !taken[to] && !LoopNames.hasLoop(body.get(to)) && size <= STRAIGHT;
+          to < n && !taken[to] && !hasLoop(body.get(to)) && size <= STRAIGHT;
           to++) {
         size += size(body.get(to));
         run.add();
@@ -183,10 +184,9 @@ final class Splitter {
   }
 
   /** The longest run that ends at {@code to}, holds a loop and can move. */
-  private Optional<Run> movable(List<Stmt> body, int begin, int to) {
-    Moves moves = new Moves(body, mutable, vectors);
+  private Optional<Run> movable(List<Stmt> body, Moves moves, int begin, int to) {
     for (int from = begin; from < to; from++) {
-      if (body.subList(from, to).stream().noneMatch(LoopNames::hasLoop)) {
+      if (body.subList(from, to).stream().noneMatch(this::hasLoop)) {
         return Optional.empty();
       }
       if (moves.possible(from, to)) {
@@ -194,6 +194,19 @@ final class Splitter {
       }
     }
     return Optional.empty();
+  }
+
+  private LoopNames names(Stmt statement) {
+    LoopNames known = names.get(statement);
+    if (known == null) {
+      known = LoopNames.of(statement, this::names);
+      names.put(statement, known);
+    }
+    return known;
+  }
+
+  private boolean hasLoop(Stmt statement) {
+    return names(statement).loop;
   }
 
   private int size(Stmt statement) {
@@ -235,7 +248,7 @@ final class Splitter {
     }
     int n = body.size();
     int[] left = body.stream().mapToInt(this::reduce).toArray();
-    Moves moves = new Moves(body, mutable, vectors);
+    Moves moves = new Moves(body);
     List<Run> chosen = new ArrayList<>();
     int total = Arrays.stream(left).sum();
     while (total > budget) {
@@ -273,21 +286,17 @@ final class Splitter {
   }
 
   /** Which runs of a block can become a method of their own. */
-  private static final class Moves {
-    private final List<LoopNames> names;
-    private final Set<String> mutable;
-    private final Set<String> vectors;
+  private final class Moves {
+    private final List<LoopNames> parts;
 
     /** For each statement the last one that uses what it declares. */
     private final int[] lastUse;
 
-    Moves(List<Stmt> body, Set<String> mutable, Set<String> vectors) {
-      this.names = body.stream().map(s -> LoopNames.of(List.of(s))).toList();
-      this.mutable = mutable;
-      this.vectors = vectors;
+    Moves(List<Stmt> body) {
+      this.parts = body.stream().map(Splitter.this::names).toList();
       Map<String, Integer> last = new HashMap<>();
-      for (int i = 0; i < names.size(); i++) {
-        for (String name : names.get(i).used) {
+      for (int i = 0; i < parts.size(); i++) {
+        for (String name : parts.get(i).used) {
           last.put(name, i);
         }
       }
@@ -325,7 +334,7 @@ final class Splitter {
       }
 
       void add() {
-        LoopNames next = names.get(to);
+        LoopNames next = parts.get(to);
         parallel |= next.parallel;
         used = Math.max(used, lastUse[to]);
         declared.addAll(next.declared);
