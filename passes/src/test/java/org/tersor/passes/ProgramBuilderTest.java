@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.tersor.ir.graph.Graph;
@@ -21,6 +23,7 @@ import org.tersor.ir.spi.Program;
 import org.tersor.passes.eval.InterpreterBackend;
 import org.tersor.passes.eval.LoopInterpreterBackend;
 import org.tersor.passes.infer.TypeInference;
+import org.tersor.passes.lower.KernelScheduler;
 import org.tersor.passes.lower.ProgramBuilder;
 import org.tersor.passes.lower.ScriptBuilder;
 import org.tersor.runtime.DType;
@@ -61,6 +64,10 @@ class ProgramBuilderTest {
   }
 
   private static Program program(Graph graph, Target target) {
+    return program(graph, target, Scheduler::schedule);
+  }
+
+  private static Program program(Graph graph, Target target, KernelScheduler scheduler) {
     return new ProgramBuilder(
             ScriptBuilder.cut(graph, TestOps.registry(), body -> body)
                 .segments()
@@ -68,7 +75,7 @@ class ProgramBuilderTest {
                 .lowered(),
             Set.of(),
             target,
-            Scheduler::schedule,
+            scheduler,
             UnaryOperator.identity())
         .build();
   }
@@ -106,6 +113,24 @@ class ProgramBuilderTest {
     assertTrue(adds <= 2, "equal kernels are one function: " + plan.kernels());
     assertEquals(
         plan, program(chain(), Target.jvm(0)).plan(), "compiling twice gives the same plan");
+  }
+
+  @Test
+  void equalKernelsAreScheduledOnceAndNoneInVain() {
+    Queue<List<Object>> asked = new ConcurrentLinkedQueue<>();
+    Program program =
+        program(
+            chain(),
+            Target.jvm(0),
+            (kernel, target, constants) -> {
+              asked.add(List.of(kernel, constants));
+              return Scheduler.schedule(kernel, target, constants);
+            });
+    assertEquals(Set.copyOf(asked).size(), asked.size(), "asked twice for the same");
+    int launches = program.plan().loadSteps().size() + program.plan().runSteps().size();
+    assertTrue(asked.size() < launches, asked.size() + " schedules, " + launches + " launches");
+    assertEquals(
+        program.kernels().size(), asked.size(), "a kernel was scheduled for inputs it has not");
   }
 
   @Test

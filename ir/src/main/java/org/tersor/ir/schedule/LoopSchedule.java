@@ -110,14 +110,10 @@ final class LoopSchedule {
   private static List<Axis> chosen(Stage stage, Optional<Axis> vector) {
     List<Axis> axes = new ArrayList<>();
     for (KExpr.If choice : KExprs.all(stage.value(), KExpr.If.class)) {
-      if (choice.condition() instanceof KExpr.Cmp cmp
-          && cmp.op() == CompareOp.EQ
-          && cmp.a() instanceof KExpr.AxisRef ref
-          && cmp.b() instanceof KExpr.IntLit
-          && stage.axes().contains(ref.axis())
-          && !axes.contains(ref.axis())) {
-        axes.add(ref.axis());
-      }
+      Position.of(choice)
+          .map(Position::axis)
+          .filter(axis -> stage.axes().contains(axis) && !axes.contains(axis))
+          .ifPresent(axes::add);
     }
     boolean few = points(axes) <= CHOSEN && axes.stream().allMatch(a -> a.extent().isConst());
     boolean plain = KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
@@ -125,6 +121,30 @@ final class LoopSchedule {
     return few && plain && apart
         ? stage.axes().stream().filter(axes::contains).toList()
         : List.of();
+  }
+
+  /** A choice by whether an axis is at a place. */
+  private record Position(Axis axis, KExpr.IntLit place) {
+    static Optional<Position> of(KExpr.If choice) {
+      return choice.condition() instanceof KExpr.Cmp cmp
+              && cmp.op() == CompareOp.EQ
+              && cmp.a() instanceof KExpr.AxisRef ref
+              && cmp.b() instanceof KExpr.IntLit place
+          ? Optional.of(new Position(ref.axis(), place))
+          : Optional.empty();
+    }
+  }
+
+  /** What is left where axes are at these places: of each choice by them the branch taken. */
+  private static KExpr taken(KExpr expr, Map<Axis, KExpr> at) {
+    if (expr instanceof KExpr.If choice) {
+      Optional<Position> position = Position.of(choice).filter(p -> at.containsKey(p.axis()));
+      if (position.isPresent()) {
+        boolean here = position.get().place().equals(at.get(position.get().axis()));
+        return taken(here ? choice.then() : choice.otherwise(), at);
+      }
+    }
+    return KExprs.mapOperands(expr, operand -> taken(operand, at));
   }
 
   /** Whether the loops need the guards of padded reads at the border only. */
@@ -398,7 +418,7 @@ final class LoopSchedule {
       }
       return;
     }
-    KExpr here = StageSimplifier.decided(Affine.canonical(KExprs.substitute(value, at)));
+    KExpr here = StageSimplifier.decided(Affine.canonical(KExprs.substitute(taken(value, at), at)));
     KExpr index = Affine.canonical(KExprs.substitute(stage.index().getFirst(), at));
     nest.store(stage.target().name(), index, nest.lower(here));
   }

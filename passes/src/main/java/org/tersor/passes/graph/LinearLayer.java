@@ -260,7 +260,8 @@ final class LinearLayer {
   /** y = layer(gain * x + shift), per input channel. */
   void scaleInputs(Rewrite rewrite, double[] gain, double[] shift) {
     double[] sums = new double[outputs];
-    for (int i = 0; i < weight.size(); i++) {
+    int size = weight.size();
+    for (int i = 0; i < size; i++) {
       sums[outputOf.applyAsInt(i)] += weight.getDouble(i) * shift[inputOf.applyAsInt(i)];
     }
     Tensor scaled = mapped(i -> weight.getDouble(i) * gain[inputOf.applyAsInt(i)]);
@@ -286,7 +287,8 @@ final class LinearLayer {
 
   private double[] peaks(int channels, IntUnaryOperator channelOf) {
     double[] peaks = new double[channels];
-    for (int i = 0; i < weight.size(); i++) {
+    int size = weight.size();
+    for (int i = 0; i < size; i++) {
       int c = channelOf.applyAsInt(i);
       peaks[c] = Math.max(peaks[c], Math.abs(weight.getDouble(i)));
     }
@@ -295,7 +297,8 @@ final class LinearLayer {
 
   private Tensor mapped(IntToDoubleFunction value) {
     Tensor result = Tensor.zeros(weight.dtype(), weight.shape());
-    for (int i = 0; i < result.size(); i++) {
+    int size = result.size();
+    for (int i = 0; i < size; i++) {
       result.setDouble(i, value.applyAsDouble(i));
     }
     return result;

@@ -26,12 +26,17 @@ final class FunctionTable {
     }
     int index = functions.size();
     indices.put(key, index);
-    functions.add(legalize.apply(rename(function, "k" + index + "_" + sanitize(function.name()))));
+    functions.add(rename(function, "k" + index + "_" + sanitize(function.name())));
     return index;
   }
 
-  List<LoopFunction> functions() {
-    return List.copyOf(functions);
+  int size() {
+    return functions.size();
+  }
+
+  /** All of them, fit for the backend. */
+  List<LoopFunction> legal() {
+    return functions.parallelStream().map(legalize).toList();
   }
 
   private static LoopFunction rename(LoopFunction function, String name) {

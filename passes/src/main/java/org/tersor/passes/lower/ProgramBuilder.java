@@ -39,7 +39,7 @@ import org.tersor.runtime.TersorException;
 public final class ProgramBuilder {
   private final LoweredGraph lowered;
   private final Target target;
-  private final KernelScheduler scheduler;
+  private final KernelSchedules schedules;
   private final FunctionTable functions;
   private final List<Port> inputs;
   private final List<Port> outputs;
@@ -73,7 +73,7 @@ public final class ProgramBuilder {
       UnaryOperator<LoopFunction> legalize) {
     this.lowered = lowered;
     this.target = target;
-    this.scheduler = scheduler;
+    this.schedules = new KernelSchedules(scheduler, target);
     this.functions = new FunctionTable(legalize);
     this.inputs = Ports.inputs(lowered.graph());
     this.outputs = Ports.outputs(lowered.graph());
@@ -97,12 +97,14 @@ public final class ProgramBuilder {
     }
     checks.addAll(lowered.checks());
     List<Value> copied = claimOutputs();
+    schedules.prepare(lowered);
     for (KernelCall call : lowered.calls()) {
       schedule(call);
     }
     deliver(copied);
     assignSlots();
     LoadMemory.numbers(buffers, scratch, loadSteps, runSteps).forEach(this::number);
+    List<LoopFunction> legal = functions.legal();
     Plan plan =
         new Plan(
             lowered.graph().name(),
@@ -110,13 +112,13 @@ public final class ProgramBuilder {
             inputs,
             outputs,
             List.copyOf(buffers),
-            functions.functions().stream().map(LoopFunction::name).toList(),
+            legal.stream().map(LoopFunction::name).toList(),
             List.copyOf(loadSteps),
             List.copyOf(runSteps),
             List.copyOf(checks));
     return new Program(
         plan,
-        functions.functions(),
+        legal,
         List.copyOf(constants.keySet()),
         target,
         facts(),
@@ -221,8 +223,7 @@ public final class ProgramBuilder {
         constantInputs.add(buffer.name());
       }
     }
-    boolean folded =
-        isFolded(call, Set.of()) && constantInputs.size() == call.kernel().inputs().size();
+    boolean folded = KernelSchedules.isFolded(call, constantInputs);
     foldedKernels += folded ? 1 : 0;
     Map<String, Integer> names = new HashMap<>();
     for (Buf buffer : call.kernel().inputs()) {
@@ -252,7 +253,7 @@ public final class ProgramBuilder {
       names.put(buffer.name(), index);
     }
     checks.addAll(ReadExtents.of(call.kernel(), call.origin()));
-    launch(call, scheduler.schedule(call.kernel(), target, constantInputs), names, folded);
+    launch(call, schedules.of(call.kernel(), constantInputs), names, folded);
   }
 
   /** What a kernel takes a buffer for must be in it, whatever the symbols turn out to be. */
@@ -414,7 +415,7 @@ public final class ProgramBuilder {
             Map.of("in0", root, "out0", lowered.graph().outputs().get(output)),
             origin,
             false);
-    launch(call, scheduler.schedule(kernel, target, Set.of()), names, false);
+    launch(call, schedules.of(kernel, Set.of()), names, false);
   }
 
   private int add(DType dtype, DimExpr elements, Plan.Storage storage, int index) {
@@ -481,7 +482,7 @@ public final class ProgramBuilder {
     facts.put("runs on the host", "nothing");
     facts.put(
         "kernels",
-        functions.functions().size()
+        functions.size()
             + " functions, "
             + runSteps.size()
             + " launches a call, "
