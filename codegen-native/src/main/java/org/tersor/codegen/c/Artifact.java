@@ -251,14 +251,16 @@ final class Artifact {
 
   /**
    * Builds and moves into place, the header first; {@code keepSource}: the C files stay in a folder
-   * beside.
+   * beside. The cache makes it faster, not different.
    */
-  void write(Path file, boolean keepSource) {
+  void write(Path file, boolean keepSource, BuildCache cache) {
     Toolchain.inFolder(folder -> {
       Map<String, NativeBuild.Source> sources = sources();
       Files.writeString(folder.resolve(prefix + ".h"), header(), StandardCharsets.UTF_8);
       writeWeights(folder.resolve("weights.bin"));
-      Path built = NativeBuild.build(folder, architecture, sources, "library.so");
+      Map<String, NativeBuild.Source> faster =
+          architecture == Architecture.HOST ? PrecompiledHeader.with(sources, cache) : sources;
+      Path built = NativeBuild.build(folder, architecture, faster, "library.so");
       Path parent = folderOf(file);
       String base = base(file);
       try {

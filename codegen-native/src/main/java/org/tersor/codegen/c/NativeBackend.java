@@ -130,7 +130,10 @@ public final class NativeBackend implements Backend.OfProgram {
     String prefix =
         Artifact.identifier(options.settings().getOrDefault("prefix", name(models.getFirst())));
     new Artifact(models, prefix)
-        .write(file, Boolean.parseBoolean(options.settings().getOrDefault("keep-source", "false")));
+        .write(
+            file,
+            Boolean.parseBoolean(options.settings().getOrDefault("keep-source", "false")),
+            BuildCache.of(options));
   }
 
   @Override
@@ -160,7 +163,11 @@ public final class NativeBackend implements Backend.OfProgram {
     byte[] library =
         Toolchain.inFolder(folder ->
             Files.readAllBytes(
-                NativeBuild.build(folder, Architecture.HOST, sources, "library.so")));
+                NativeBuild.build(
+                    folder,
+                    Architecture.HOST,
+                    PrecompiledHeader.with(sources, BuildCache.of(options)),
+                    "library.so")));
     return new MachineCode(sorted, library);
   }
 

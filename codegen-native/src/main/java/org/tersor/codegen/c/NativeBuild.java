@@ -5,7 +5,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -86,12 +85,7 @@ final class NativeBuild {
     if (cached.filter(Files::isRegularFile).isPresent()) {
       return new SharedObject(cached.get());
     }
-    Map<String, Source> faster = new LinkedHashMap<>();
-    sources.forEach((name, source) -> {
-      List<String> flags = new ArrayList<>(source.flags());
-      flags.addAll(PrecompiledHeader.flags(source, cache));
-      faster.put(name, new Source(source.text(), flags));
-    });
+    Map<String, Source> faster = PrecompiledHeader.with(sources, cache);
     return Toolchain.inFolder(folder -> {
       Path built = build(folder, Architecture.HOST, faster, "library.so");
       cached.ifPresent(file -> BuildCache.keep(built, file));

@@ -2,6 +2,8 @@ package org.tersor.codegen.c;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,8 +18,19 @@ final class PrecompiledHeader {
 
   private PrecompiledHeader() {}
 
-  /** Flags by which a source finds the header; none where that is not possible. */
-  static List<String> flags(NativeBuild.Source source, BuildCache cache) {
+  /** The sources with flags by which they find the header, where that is possible. */
+  static Map<String, NativeBuild.Source> with(
+      Map<String, NativeBuild.Source> sources, BuildCache cache) {
+    Map<String, NativeBuild.Source> faster = new LinkedHashMap<>();
+    sources.forEach((name, source) -> {
+      List<String> flags = new ArrayList<>(source.flags());
+      flags.addAll(flags(source, cache));
+      faster.put(name, new NativeBuild.Source(source.text(), flags));
+    });
+    return faster;
+  }
+
+  private static List<String> flags(NativeBuild.Source source, BuildCache cache) {
     // clang looks for such headers in another way.
     if (!source.text().contains(INCLUDE) || Toolchain.identity().contains("clang")) {
       return List.of();

@@ -27,7 +27,7 @@ import org.tersor.runtime.machine.PackedWeights;
  */
 final class ProgramC implements LibraryCode {
   /** Kernels in one file: a constant, so that the files depend on nothing but the program. */
-  private static final int KERNELS_PER_FILE = 6;
+  private static final int KERNELS_PER_FILE = 18;
 
   /**
    * What a step works on; the same text in the library's own main file and in {@link

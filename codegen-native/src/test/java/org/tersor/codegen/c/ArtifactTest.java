@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -77,13 +78,34 @@ class ArtifactTest {
       """;
 
   private Path write(List<String> targets, String name) {
+    return write(targets, name, Backend.Options.threads(1));
+  }
+
+  private Path write(List<String> targets, String name, Backend.Options options) {
     List<ModelProgram> programs =
         targets.stream()
             .map(t -> ModelProgram.of(Programs.program("Tiny Net!", Target.nativeTarget(t))))
             .toList();
     Path file = folder.resolve(name);
-    new NativeBackend().write(programs, file, Backend.Options.threads(1));
+    new NativeBackend().write(programs, file, options);
     return file;
+  }
+
+  @Test
+  void theHeaderThatIsKeptChangesNoByte(@TempDir Path cache) throws Exception {
+    assumeTrue(Toolchain.unavailable().isEmpty(), () -> Toolchain.unavailable().orElse(""));
+    List<String> targets = List.of("avx2", "avx512vnni");
+    List<byte[]> libraries = new ArrayList<>();
+    for (String setting : List.of("off", cache.toString())) {
+      Path file = write(targets, "m.so", new Backend.Options(1, Map.of("cache", setting)));
+      libraries.add(Files.readAllBytes(file));
+    }
+    assertArrayEquals(libraries.getFirst(), libraries.getLast());
+    if (!Toolchain.identity().contains("clang")) {
+      try (Stream<Path> kept = Files.list(cache)) {
+        assertEquals(2, kept.filter(file -> file.toString().endsWith(".gch")).count());
+      }
+    }
   }
 
   @Test
