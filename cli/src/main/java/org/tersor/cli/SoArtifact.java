@@ -23,6 +23,7 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.tersor.conformance.Duel;
 import org.tersor.runtime.Arguments;
 import org.tersor.runtime.ArtifactInterface;
 import org.tersor.runtime.Cancellation;
@@ -32,6 +33,7 @@ import org.tersor.runtime.Executable;
 import org.tersor.runtime.StateMemory;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.machine.LargePages;
 import org.tersor.runtime.machine.NativeStates;
 import org.tersor.runtime.machine.PortMemory;
 
@@ -40,7 +42,7 @@ import org.tersor.runtime.machine.PortMemory;
  * at once one has the threads, the others run alone.
  */
 @SuppressWarnings("restricted") // the whole point: the native library is called
-final class SoArtifact implements Executable {
+final class SoArtifact implements Executable, Duel.Placing {
   private static final Pattern DESCRIBE = Pattern.compile("\0([a-z][a-z0-9_]*)_describe\0");
 
   private static final VarHandle STOP = ValueLayout.JAVA_INT.varHandle();
@@ -120,7 +122,8 @@ final class SoArtifact implements Executable {
                     s.has("growth")
                         ? Optional.of(Growth.parse(s.path("growth").asText()))
                         : Optional.empty())));
-    packed = Arena.ofAuto().allocate(Math.max(64, check("packed_size", invoke(packedSize))), 64);
+    packed =
+        LargePages.allocate(Arena.ofAuto(), Math.max(64, check("packed_size", invoke(packedSize))));
     check("prepare", invoke(prepare, packed));
   }
 
@@ -218,18 +221,22 @@ final class SoArtifact implements Executable {
     if (memory == null) {
       memory = new Memory();
     }
-    for (int i = 0; i < tensors.size(); i++) {
-      memory.ports.stage(i, tensors.get(i));
-    }
-    for (int i = 0; i < results.size(); i++) {
-      memory.ports.prepare(i, results.get(i));
-    }
+    memory.place(tensors, results);
     memory.call(values);
     for (int i = 0; i < results.size(); i++) {
       memory.ports.deliver(i, results.get(i));
     }
     pool.offerFirst(memory);
     return Arguments.byName(outputs, results);
+  }
+
+  @Override
+  public Runnable placed(Map<String, Tensor> given) {
+    List<Tensor> tensors = Arguments.inputs(inputs, given);
+    Map<String, Long> values = Arguments.bind(inputs, tensors);
+    Memory memory = new Memory();
+    memory.place(tensors, Arguments.outputs(outputs, Map.of(), values));
+    return () -> memory.call(values);
   }
 
   @Override
@@ -246,6 +253,15 @@ final class SoArtifact implements Executable {
         arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, dims.size()));
     private final MemorySegment cancel = arena.allocate(ValueLayout.JAVA_INT);
     private MemorySegment scratch = MemorySegment.NULL;
+
+    void place(List<Tensor> tensors, List<Tensor> results) {
+      for (int i = 0; i < tensors.size(); i++) {
+        ports.stage(i, tensors.get(i));
+      }
+      for (int i = 0; i < results.size(); i++) {
+        ports.prepare(i, results.get(i));
+      }
+    }
 
     void call(Map<String, Long> bound) {
       for (int i = 0; i < dims.size(); i++) {

@@ -19,7 +19,7 @@ import java.util.Optional;
  */
 // Calling native code is what this class is for.
 @SuppressWarnings("restricted")
-final class LargePages {
+public final class LargePages {
   private static final long PAGE = 2L << 20;
 
   /** Less is no gain. */
@@ -36,7 +36,7 @@ final class LargePages {
   /**
    * Zeros at a cache line, as long as the arena lives; in ordinary pages where there are no others.
    */
-  static MemorySegment allocate(Arena arena, long bytes) {
+  public static MemorySegment allocate(Arena arena, long bytes) {
     return bytes < LEAST || !System.getProperty("os.name", "").equals("Linux")
         ? arena.allocate(bytes, 64)
         : mapped(arena, bytes).orElseGet(() -> arena.allocate(bytes, 64));
