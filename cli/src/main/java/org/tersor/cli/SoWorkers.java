@@ -63,7 +63,10 @@ final class SoWorkers {
     pool.release();
   }
 
-  /** An exception that left it would end the JVM: the library is below. */
+  /**
+   * One task for each worker, see the header. An exception that left it would end the JVM, as the
+   * library is below: there is none for so few tasks.
+   */
   void parallelFor(
       MemorySegment context, long tasks, int workers, MemorySegment task, MemorySegment data) {
     pool.run(

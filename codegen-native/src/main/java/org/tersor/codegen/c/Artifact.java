@@ -41,6 +41,9 @@ final class Artifact {
         .section .note.GNU-stack,"",%progbits
       """;
 
+  /** Name of the header with threads, behind that of the library. */
+  private static final String THREADS = "threads.h";
+
   private final List<Program> programs = new ArrayList<>();
   private final List<Executable.State> states;
   private final List<LibraryCode> codes = new ArrayList<>();
@@ -186,8 +189,8 @@ final class Artifact {
           int64_t (*layout)(const int64_t *, int64_t *);
           int64_t (*scratch)(const int64_t *);
           void (*tasks)(const int64_t *, int64_t *);
-          void (*step)(const tsr_call *, int32_t, int64_t, int64_t, int32_t);
           void (*steps)(const tsr_call *, int32_t, int32_t);
+          void (*work)(const tsr_call *, int64_t *, const int64_t *, int32_t, int32_t, int32_t, int32_t);
           int64_t (*status)(const tsr_call *);
         } tsr_level;
         extern const unsigned char tsr_weights[] __attribute__((visibility("hidden")));
@@ -202,9 +205,6 @@ final class Artifact {
           .append(p)
           .append("_scratch(const int64_t *);\n");
       out.append("void ").append(p).append("_tasks(const int64_t *, int64_t *);\n");
-      out.append("void ")
-          .append(p)
-          .append("_step(const tsr_call *, int32_t, int64_t, int64_t, int32_t);\n");
       out.append("void ").append(p).append("_steps(const tsr_call *, int32_t, int32_t);\n");
       out.append("static const void *const constants").append(i).append("[] = {");
       program
@@ -226,14 +226,19 @@ final class Artifact {
           .append(codes.get(i).packedBytes())
           .append(", constants")
           .append(i);
-      for (String function : List.of("layout", "scratch", "tasks", "step", "steps")) {
+      for (String function : List.of("layout", "scratch", "tasks", "steps")) {
         table.append(", ").append(p).append('_').append(function);
       }
-      boolean script = codes.get(i) instanceof ScriptC;
-      if (script) {
+      if (codes.get(i) instanceof ScriptC) {
         out.append("int64_t ").append(p).append("_status(const tsr_call *);\n");
+        table.append(", 0, ").append(p).append("_status},\n");
+      } else {
+        out.append("void ")
+            .append(p)
+            .append("_work(const tsr_call *, int64_t *, const int64_t *, ");
+        out.append("int32_t, int32_t, int32_t, int32_t);\n");
+        table.append(", ").append(p).append("_work, 0},\n");
       }
-      table.append(script ? ", " + p + "_status},\n" : ", 0},\n");
     }
     out.append(table).append("};\nstatic const char description[] = {");
     // As numbers: no text of the model is read by the compiler.
@@ -250,13 +255,14 @@ final class Artifact {
   }
 
   /**
-   * Builds and moves into place, the header first; {@code keepSource}: the C files stay in a folder
-   * beside. The cache makes it faster, not different.
+   * Builds and moves into place, the headers first; {@code keepSource}: the C files stay in a
+   * folder beside. The cache makes it faster, not different.
    */
   void write(Path file, boolean keepSource, BuildCache cache) {
     Toolchain.inFolder(folder -> {
       Map<String, NativeBuild.Source> sources = sources();
       Files.writeString(folder.resolve(prefix + ".h"), header(), StandardCharsets.UTF_8);
+      Files.writeString(folder.resolve(THREADS), ArtifactHeader.threads(prefix));
       writeWeights(folder.resolve("weights.bin"));
       Map<String, NativeBuild.Source> faster =
           architecture == Architecture.HOST ? PrecompiledHeader.with(sources, cache) : sources;
@@ -266,6 +272,7 @@ final class Artifact {
       try {
         Files.createDirectories(parent);
         place(folder.resolve(prefix + ".h"), parent.resolve(base + ".h"));
+        place(folder.resolve(THREADS), parent.resolve(base + "_" + THREADS));
         place(built, file.toAbsolutePath());
         if (keepSource) {
           Path kept = Files.createDirectories(parent.resolve(base + ".src"));

@@ -64,16 +64,24 @@ final class ArtifactHeader {
                   .append(comment(growth.next().toString()))
                   .append(" after it; in the same memory only new ones are written\n"));
     }
-    String upper = prefix.toUpperCase(Locale.ROOT);
     String levels = programs.stream().map(p -> p.target().name()).collect(Collectors.joining(", "));
-    return TEMPLATE
-        .replace("@PORTS@", ports)
-        .replace("@LEVELS@", levels)
-        .replace("@DIMS@", Integer.toString(plan.dims().size()))
-        .replace("@INPUTS@", Integer.toString(plan.inputs().size()))
-        .replace("@OUTPUTS@", Integer.toString(plan.outputs().size()))
-        .replace("@P@", prefix)
-        .replace("@U@", upper);
+    return named(
+        TEMPLATE
+            .replace("@PORTS@", ports)
+            .replace("@LEVELS@", levels)
+            .replace("@DIMS@", Integer.toString(plan.dims().size()))
+            .replace("@INPUTS@", Integer.toString(plan.inputs().size()))
+            .replace("@OUTPUTS@", Integer.toString(plan.outputs().size())),
+        prefix);
+  }
+
+  /** A header with a pool of POSIX threads and memory in large pages for this library. */
+  static String threads(String prefix) {
+    return named(CRuntime.resource("threads.h"), prefix);
+  }
+
+  private static String named(String template, String prefix) {
+    return template.replace("@P@", prefix).replace("@U@", prefix.toUpperCase(Locale.ROOT));
   }
 
   private static int number(List<Executable.Port> ports, String name) {
@@ -166,10 +174,12 @@ final class ArtifactHeader {
          packed weights must not overlap, outputs neither each other.
          Code for: @LEVELS@; the first that the processor can run is used.
 
-         void *packed = malloc(@P@_packed_size());        once: the weights as this processor wants them
+         void *packed = malloc(@P@_packed_size());        once: the weights as this processor wants them (large pages are faster)
          @P@_prepare(packed);
          int64_t bytes = @P@_arena_size(dims);            once for each value of dims
-         @P@_run(inputs, outputs, dims, packed, arena, bytes, NULL, NULL); */
+         @P@_run(inputs, outputs, dims, packed, arena, bytes, NULL, NULL);
+
+         The header beside this one, ..._threads.h, has threads and such memory for systems with POSIX threads. */
       #include <stddef.h>
       #include <stdint.h>
 
@@ -193,7 +203,8 @@ final class ArtifactHeader {
       /* Runs tasks from (inclusive) to to (exclusive); calls at the same time need different workers. */
       typedef void (*@P@_task)(void *data, int64_t from, int64_t to, int32_t worker);
 
-      /* Must run task for all of 0 to tasks, in any split and order, on workers 0 to workers-1, and return when all are done. */
+      /* Must run task for all of 0 to tasks, in any split and order, on workers 0 to workers-1, and return when all are done. A call of
+         the model uses it once: each task goes through the model and does what no other has begun, so one after another works, too. */
       typedef void (*@P@_parallel_for)(void *context, int64_t tasks, int32_t workers, @P@_task task, void *data);
 
       /* Writes at most size bytes of JSON, ended by a zero; gives the length of the whole text. */

@@ -10,8 +10,10 @@ static const tsr_level *choose(void) {
 
 static int64_t round64(int64_t n) { return (n + 63) / 64 * 64; }
 
-/* Bytes before the slots: their offsets, the extents of the steps. */
-static int64_t head(const tsr_level *level) { return round64(8 * (int64_t)level->slots) + round64(8 * (int64_t)(level->load + level->run)); }
+static int64_t all_steps(const tsr_level *level) { return (int64_t)level->load + level->run; }
+
+/* Bytes before the slots: their offsets, for each step its extent and two counters of what is done. */
+static int64_t head(const tsr_level *level) { return round64(8 * (int64_t)level->slots) + round64(24 * all_steps(level)); }
 
 /* Bytes of arena for one worker, or an error. */
 static int64_t needed(const tsr_level *level, const int64_t *dims, int64_t *each) {
@@ -80,16 +82,16 @@ API int FN(prepare)(void *packed) {
 typedef struct {
   const tsr_level *level;
   const tsr_call *call;
-  int32_t step;
-} tsr_part;
+  const int64_t *tasks;
+  int64_t *counters;
+  int32_t workers;
+} tsr_crew;
 
-static void part(void *data, int64_t from, int64_t to, int32_t worker) {
-  const tsr_part *p = (const tsr_part *)data;
-  if (!p->call->cancel) {
-    p->level->step(p->call, p->step, from, to, worker);
-    return;
-  }
-  for (int64_t i = from; i < to && !TSR_CANCELLED(p->call); i++) p->level->step(p->call, p->step, i, i + 1, worker);
+/* One member of the crew goes through all steps; one that comes late finds less to do, or nothing. */
+static void join(void *data, int64_t from, int64_t to, int32_t worker) {
+  const tsr_crew *crew = (const tsr_crew *)data;
+  const tsr_level *level = crew->level;
+  for (; from < to; from++) level->work(crew->call, crew->counters, crew->tasks, level->load, (int32_t)all_steps(level), worker, crew->workers);
 }
 
 /* What a call that went through its steps gives. */
@@ -121,20 +123,15 @@ API int FN(run_cancellable)(const void *const *inputs, void *const *outputs, con
   int64_t size = level->layout(dims, offsets);
   int64_t fault[2] = {0, 0};
   tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each, dims, cancel, fault};
-  if (!parallel) {
-    level->steps(&call, level->load, level->load + level->run);
-    return result(level, &call);
-  }
-  uint64_t more = each > 0 ? (arena_bytes - (uint64_t)need) / (uint64_t)each : 0;
+  uint64_t more = parallel && each > 0 ? (arena_bytes - (uint64_t)need) / (uint64_t)each : 0;
   int32_t workers = 1 + (int32_t)(more > 1023 ? 1023 : more);
-  level->tasks(dims, tasks);
-  for (int32_t step = level->load; step < level->load + level->run && !TSR_CANCELLED(&call) && !TSR_FAULT(&call); step++) {
-    tsr_part p = {level, &call, step};
-    if (tasks[step] <= 1) {
-      level->step(&call, step, 0, tasks[step], 0);
-    } else {
-      parallel(context, tasks[step], workers, part, &p);
-    }
+  if (workers == 1 || !level->work) {
+    level->steps(&call, level->load, (int32_t)all_steps(level));
+  } else {
+    tsr_crew crew = {level, &call, tasks, tasks + all_steps(level), workers};
+    level->tasks(dims, tasks);
+    memset(crew.counters, 0, 16 * (size_t)all_steps(level));
+    parallel(context, workers, workers, join, &crew);
   }
   return result(level, &call);
 }

@@ -17,6 +17,8 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.ModelProgram;
@@ -39,10 +41,8 @@ class ArtifactTest {
 
       static void interrupted(void *context, int64_t tasks, int32_t workers, tiny_net_task task, void *data) {
         (void)context; (void)workers;
-        for (int64_t i = 0; i < tasks; i++) {
-          task(data, i, i + 1, 0);
-          if (i == 1) stop = 1;
-        }
+        stop = 1;
+        task(data, 0, tasks, 0);
       }
 
       int main(int argc, char **argv) {
@@ -61,12 +61,12 @@ class ArtifactTest {
         if (tiny_net_run(inputs, outputs, NULL, packed, arena, bytes, NULL, NULL) != TINY_NET_ERROR_NULL) return 6;
         if (tiny_net_run(inputs, outputs, &n, packed, arena, bytes, NULL, NULL) != TINY_NET_OK) return 7;
         int calls = 0;
-        if (tiny_net_run(inputs, again, &n, packed, arena, more, split, &calls) != TINY_NET_OK || calls != 2) return 8;
+        if (tiny_net_run(inputs, again, &n, packed, arena, more, split, &calls) != TINY_NET_OK || calls != 1) return 8;
         for (int i = 0; i < 5 * 37; i++) if (y[i] != z[i]) return 9;
         for (int i = 0; i < 5 * 37; i++) z[i] = 77;
         const int32_t *flag = (const int32_t *)&stop;
         if (tiny_net_run_cancellable(inputs, again, &n, packed, arena, more, interrupted, NULL, flag) != TINY_NET_ERROR_CANCELLED) return 12;
-        for (int i = 2 * 37; i < 5 * 37; i++) if (z[i] != 77) return 13;
+        for (int i = 0; i < 5 * 37; i++) if (z[i] != 77) return 13;
         stop = 0;
         if (tiny_net_run_cancellable(inputs, again, &n, packed, arena, more, NULL, NULL, flag) != TINY_NET_OK) return 14;
         for (int i = 0; i < 5 * 37; i++) if (y[i] != z[i]) return 15;
@@ -76,6 +76,76 @@ class ArtifactTest {
         return fwrite(y, 4, 5 * 37, stdout) == 5 * 37 ? 0 : 11;
       }
       """;
+
+  /** Callers that share a pool of three threads, in C11 and in C++. */
+  private static final String THREADED =
+      """
+      #include "tiny.h"
+      #include "tiny_threads.h"
+      #include <string.h>
+
+      static float x[5 * 37];
+      static void *packed;
+      static tiny_net_threads *pool;
+
+      static void *calls(void *result) {
+        int64_t n = 5, bytes = tiny_net_arena_size(&n) + 2 * tiny_net_worker_size(&n);
+        void *arena = tiny_net_memory(bytes), *inputs[] = {x}, *outputs[] = {result};
+        for (int i = 0; i < 300; i++) {
+          memset(result, 0, sizeof x);
+          if (tiny_net_run((const void *const *)inputs, outputs, &n, packed, arena, (size_t)bytes, tiny_net_threads_for, pool)) return NULL;
+        }
+        free(arena);
+        return result;
+      }
+
+      int main(void) {
+        static float y[5 * 37], z[2][5 * 37];
+        int64_t n = 5, bytes = tiny_net_arena_size(&n);
+        for (int i = 0; i < 5 * 37; i++) x[i] = (float)(i % 7) - 3;
+        packed = tiny_net_memory(tiny_net_packed_size());
+        void *arena = malloc((size_t)bytes), *inputs[] = {x}, *outputs[] = {y};
+        if (tiny_net_prepare(packed)) return 1;
+        if (tiny_net_run((const void *const *)inputs, outputs, &n, packed, arena, (size_t)bytes, NULL, NULL)) return 2;
+        for (int threads = 0; threads < 5; threads++) {
+          pool = tiny_net_threads_start(threads);
+          if (!pool || pool->count != (threads < 2 ? 0 : threads - 1)) return 3;
+          pthread_t second;
+          void *done;
+          if (pthread_create(&second, NULL, calls, z[1])) return 4;
+          if (!calls(z[0]) || pthread_join(second, &done) || !done) return 5;
+          if (memcmp(y, z[0], sizeof y) || memcmp(y, z[1], sizeof y)) return 6;
+          tiny_net_threads_stop(pool);
+        }
+        char *large = (char *)tiny_net_memory(5 << 20);
+        memset(large, 1, 5 << 20);
+        if (((uintptr_t)large & 0xfffff) || !tiny_net_memory(1)) return 7;
+        free(large);
+        return 0;
+      }
+      """;
+
+  @ParameterizedTest
+  @ValueSource(strings = {"c", "cpp"})
+  void theHeaderWithThreadsSharesThemAmongCallers(String language) throws Exception {
+    assumeTrue(Toolchain.unavailable().isEmpty(), () -> Toolchain.unavailable().orElse(""));
+    List<String> command = new ArrayList<>(Toolchain.cc());
+    if (language.equals("cpp")) {
+      assumeTrue(Toolchain.find("g++").isPresent(), "no g++");
+      command = new ArrayList<>(List.of("g++"));
+    }
+    Path library = write(List.of("scalar", "avx2", "avx512vnni"), "tiny.so");
+    String source = "user." + language;
+    Files.writeString(folder.resolve(source), THREADED);
+    if (language.equals("c")) {
+      command.addAll(List.of("-std=c11", "-D_DEFAULT_SOURCE"));
+    }
+    command.addAll(
+        List.of(
+            "-Wall", "-Wextra", "-Werror", "-pthread", "-o", "user", source, library.toString()));
+    Toolchain.run(folder, command);
+    assertEquals(0, new ProcessBuilder(folder.resolve("user").toString()).start().waitFor());
+  }
 
   private Path write(List<String> targets, String name) {
     return write(targets, name, Backend.Options.threads(1));
@@ -151,7 +221,7 @@ class ArtifactTest {
         Files.readAllBytes(write(List.of("avx2"), "b.so")));
     try (Stream<Path> files = Files.list(folder)) {
       assertEquals(
-          List.of("a.h", "a.so", "b.h", "b.so"),
+          List.of("a.h", "a.so", "a_threads.h", "b.h", "b.so", "b_threads.h"),
           files.map(f -> f.getFileName().toString()).sorted().toList());
     }
   }
