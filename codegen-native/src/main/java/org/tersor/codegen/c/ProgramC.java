@@ -26,7 +26,10 @@ import org.tersor.runtime.machine.PackedWeights;
  * Steps are numbered through: first those of the load, then those of a call.
  */
 final class ProgramC implements LibraryCode {
-  /** Kernels in one file: a constant, so that the files depend on nothing but the program. */
+  /**
+   * Kernels in one file: a constant, so that the files depend on nothing but the program. Each file
+   * costs a start of the compiler and a reading of its header.
+   */
   private static final int KERNELS_PER_FILE = 18;
 
   /**

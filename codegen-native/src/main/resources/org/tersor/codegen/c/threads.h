@@ -1,7 +1,7 @@
 #ifndef @U@_THREADS_H
 #define @U@_THREADS_H
-/* Threads and memory for the library, which has neither; by POSIX threads, for C11 and C++ (link with -pthread). Include the
-   library's header before.
+/* Threads and memory for the library, which has neither; by POSIX threads, for C11 and C++ (link with -pthread; with -std=c11
+   instead of gnu11 define _DEFAULT_SOURCE). Include the library's header before.
 
    @P@_threads *threads = @P@_threads_start(4);                 once: a pool of 4, the caller's thread among them
    void *packed = @P@_memory(@P@_packed_size());                in large pages where the system has them; free() returns it

@@ -23,7 +23,6 @@ import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.BinaryOp;
-import org.tersor.ir.loop.CompareOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
@@ -101,50 +100,7 @@ final class LoopSchedule {
     }
     this.split = vector.flatMap(v -> GuardSplit.of(stage, v)).orElse(GuardSplit.none());
     this.value = stage.value();
-    this.chosen = chosen(stage, vector);
-  }
-
-  /** Most points of axes that are written out. */
-  private static final long CHOSEN = 64;
-
-  private static List<Axis> chosen(Stage stage, Optional<Axis> vector) {
-    List<Axis> axes = new ArrayList<>();
-    for (KExpr.If choice : KExprs.all(stage.value(), KExpr.If.class)) {
-      Position.of(choice)
-          .map(Position::axis)
-          .filter(axis -> stage.axes().contains(axis) && !axes.contains(axis))
-          .ifPresent(axes::add);
-    }
-    boolean few = points(axes) <= CHOSEN && axes.stream().allMatch(a -> a.extent().isConst());
-    boolean plain = KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
-    boolean apart = vector.stream().noneMatch(axes::contains);
-    return few && plain && apart
-        ? stage.axes().stream().filter(axes::contains).toList()
-        : List.of();
-  }
-
-  /** A choice by whether an axis is at a place. */
-  private record Position(Axis axis, KExpr.IntLit place) {
-    static Optional<Position> of(KExpr.If choice) {
-      return choice.condition() instanceof KExpr.Cmp cmp
-              && cmp.op() == CompareOp.EQ
-              && cmp.a() instanceof KExpr.AxisRef ref
-              && cmp.b() instanceof KExpr.IntLit place
-          ? Optional.of(new Position(ref.axis(), place))
-          : Optional.empty();
-    }
-  }
-
-  /** What is left where axes are at these places: of each choice by them the branch taken. */
-  private static KExpr taken(KExpr expr, Map<Axis, KExpr> at) {
-    if (expr instanceof KExpr.If choice) {
-      Optional<Position> position = Position.of(choice).filter(p -> at.containsKey(p.axis()));
-      if (position.isPresent()) {
-        boolean here = position.get().place().equals(at.get(position.get().axis()));
-        return taken(here ? choice.then() : choice.otherwise(), at);
-      }
-    }
-    return KExprs.mapOperands(expr, operand -> taken(operand, at));
+    this.chosen = ChosenPoints.axes(stage, vector);
   }
 
   /** Whether the loops need the guards of padded reads at the border only. */
@@ -418,7 +374,9 @@ final class LoopSchedule {
       }
       return;
     }
-    KExpr here = StageSimplifier.decided(Affine.canonical(KExprs.substitute(taken(value, at), at)));
+    KExpr here =
+        StageSimplifier.decided(
+            Affine.canonical(KExprs.substitute(ChosenPoints.taken(value, at), at)));
     KExpr index = Affine.canonical(KExprs.substitute(stage.index().getFirst(), at));
     nest.store(stage.target().name(), index, nest.lower(here));
   }
@@ -429,7 +387,7 @@ final class LoopSchedule {
     return Affine.canonical(KExprs.substitute(expr, move));
   }
 
-  private static long points(List<Axis> axes) {
+  static long points(List<Axis> axes) {
     long points = 1;
     for (Axis axis : axes) {
       long extent = axis.extent().isConst() ? axis.extent().constValue() : 64;

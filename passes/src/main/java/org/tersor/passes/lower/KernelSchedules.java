@@ -1,6 +1,7 @@
 package org.tersor.passes.lower;
 
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -20,11 +21,45 @@ final class KernelSchedules {
   private final Target target;
   private final Map<Work, Scheduled> done = new ConcurrentHashMap<>();
 
+  /** For each call the names of its inputs that are known when the model is loaded. */
+  private final IdentityHashMap<KernelCall, Set<String>> constantInputs = new IdentityHashMap<>();
+
   private record Work(Kernel kernel, Set<String> constantInputs) {}
 
-  KernelSchedules(KernelScheduler scheduler, Target target) {
+  KernelSchedules(KernelScheduler scheduler, Target target, LoweredGraph lowered) {
     this.scheduler = scheduler;
     this.target = target;
+    Set<Value> constants = new HashSet<>();
+    for (KernelCall call : lowered.calls()) {
+      Set<String> known = new TreeSet<>();
+      for (Buf buffer : call.kernel().inputs()) {
+        Value root = lowered.root(call.operand(buffer));
+        if (lowered.constants().containsKey(root) || constants.contains(root)) {
+          known.add(buffer.name());
+        }
+      }
+      constantInputs.put(call, known);
+      if (isFolded(call)) {
+        call.writes().forEach(value -> constants.add(lowered.root(value)));
+      }
+    }
+  }
+
+  /**
+   * Whether a call is computed when the model is loaded: nothing that it reads depends on a run.
+   */
+  boolean isFolded(KernelCall call) {
+    return call.foldable()
+        && call.symbols().isEmpty()
+        && constantInputs(call).size() == call.kernel().inputs().size();
+  }
+
+  private Set<String> constantInputs(KernelCall call) {
+    return constantInputs.getOrDefault(call, Set.of());
+  }
+
+  Scheduled of(KernelCall call) {
+    return of(call.kernel(), constantInputs(call));
   }
 
   Scheduled of(Kernel kernel, Set<String> constantInputs) {
@@ -33,7 +68,6 @@ final class KernelSchedules {
     return known != null ? known : schedule(work);
   }
 
-  /** Equal work at the same time is done twice, which is better than to wait. */
   private Scheduled schedule(Work work) {
     Scheduled scheduled = scheduler.schedule(work.kernel(), target, work.constantInputs());
     done.put(work, scheduled);
@@ -41,25 +75,12 @@ final class KernelSchedules {
   }
 
   /**
-   * Schedules the kernels of a graph on all cores. What fails is left: asked for in order, it fails
-   * again, so that the same model always has the same error.
+   * Schedules the kernels of the graph on all cores. What fails is left: asked for in order, it
+   * fails again, so that the same model always has the same error.
    */
-  void prepare(LoweredGraph lowered) {
+  void prepare() {
     Set<Work> all = new LinkedHashSet<>();
-    Set<Value> constants = new HashSet<>();
-    for (KernelCall call : lowered.calls()) {
-      Set<String> constantInputs = new TreeSet<>();
-      for (Buf buffer : call.kernel().inputs()) {
-        Value root = lowered.root(call.operand(buffer));
-        if (lowered.constants().containsKey(root) || constants.contains(root)) {
-          constantInputs.add(buffer.name());
-        }
-      }
-      all.add(new Work(call.kernel(), constantInputs));
-      if (isFolded(call, constantInputs)) {
-        call.writes().forEach(value -> constants.add(lowered.root(value)));
-      }
-    }
+    constantInputs.forEach((call, known) -> all.add(new Work(call.kernel(), known)));
     List.copyOf(all).parallelStream()
         .forEach(work -> {
           try {
@@ -68,14 +89,5 @@ final class KernelSchedules {
             // Thrown again by of().
           }
         });
-  }
-
-  /**
-   * Whether a call is computed when the model is loaded, given which of its inputs are known then.
-   */
-  static boolean isFolded(KernelCall call, Set<String> constantInputs) {
-    return call.foldable()
-        && call.symbols().isEmpty()
-        && constantInputs.size() == call.kernel().inputs().size();
   }
 }

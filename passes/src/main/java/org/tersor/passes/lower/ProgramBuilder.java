@@ -73,7 +73,7 @@ public final class ProgramBuilder {
       UnaryOperator<LoopFunction> legalize) {
     this.lowered = lowered;
     this.target = target;
-    this.schedules = new KernelSchedules(scheduler, target);
+    this.schedules = new KernelSchedules(scheduler, target, lowered);
     this.functions = new FunctionTable(legalize);
     this.inputs = Ports.inputs(lowered.graph());
     this.outputs = Ports.outputs(lowered.graph());
@@ -97,7 +97,7 @@ public final class ProgramBuilder {
     }
     checks.addAll(lowered.checks());
     List<Value> copied = claimOutputs();
-    schedules.prepare(lowered);
+    schedules.prepare();
     for (KernelCall call : lowered.calls()) {
       schedule(call);
     }
@@ -132,7 +132,7 @@ public final class ProgramBuilder {
   private List<Value> claimOutputs() {
     Set<Value> written = new HashSet<>();
     for (KernelCall call : lowered.calls()) {
-      if (!isFolded(call, written)) {
+      if (!schedules.isFolded(call)) {
         written.addAll(call.writes());
       }
     }
@@ -198,32 +198,8 @@ public final class ProgramBuilder {
     return add(port.dtype(), DimExpr.product(port.shape()), storage, index);
   }
 
-  /**
-   * Whether every input and dimension is known when the artifact is loaded; {@code varying} holds
-   * what runs write.
-   */
-  private boolean isFolded(KernelCall call, Set<Value> varying) {
-    if (!call.foldable()) {
-      return false;
-    }
-    for (Value read : call.reads()) {
-      Value root = lowered.root(read);
-      if (varying.contains(root) || lowered.graph().inputs().contains(root)) {
-        return false;
-      }
-    }
-    return call.symbols().isEmpty();
-  }
-
   private void schedule(KernelCall call) {
-    Set<String> constantInputs = new TreeSet<>();
-    for (Buf buffer : call.kernel().inputs()) {
-      Plan.Storage storage = buffers.get(read(call, buffer)).storage();
-      if (storage == Plan.Storage.CONSTANT || storage == Plan.Storage.PACKED) {
-        constantInputs.add(buffer.name());
-      }
-    }
-    boolean folded = KernelSchedules.isFolded(call, constantInputs);
+    boolean folded = schedules.isFolded(call);
     foldedKernels += folded ? 1 : 0;
     Map<String, Integer> names = new HashMap<>();
     for (Buf buffer : call.kernel().inputs()) {
@@ -253,7 +229,7 @@ public final class ProgramBuilder {
       names.put(buffer.name(), index);
     }
     checks.addAll(ReadExtents.of(call.kernel(), call.origin()));
-    launch(call, schedules.of(call.kernel(), constantInputs), names, folded);
+    launch(call, schedules.of(call), names, folded);
   }
 
   /** What a kernel takes a buffer for must be in it, whatever the symbols turn out to be. */
