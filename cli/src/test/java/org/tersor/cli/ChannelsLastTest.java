@@ -91,6 +91,32 @@ class ChannelsLastTest {
     return b.build("network", Map.of());
   }
 
+  /**
+   * Branches that a concatenation joins along an axis: convolutions of one tap and of nine (as
+   * tiles), pooling of both kinds, one behind the other, and a value that others read as well.
+   */
+  private static Graph branches(DimExpr batch, DimExpr height, int axis, boolean viewed) {
+    Net net = new Net();
+    GraphBuilder b = net.b;
+    Value x =
+        b.input(
+            "x", TensorType.of(DType.F32, List.of(batch, DimExpr.of(3), height, DimExpr.of(13))));
+    Value stem = b.add("Relu", net.conv(x, 3, 32, 1, 3, 1, 1));
+    Value joined =
+        b.add(
+            "Concat",
+            Map.of("axis", new Attribute.IntAttr(axis)),
+            b.add("Relu", net.conv(stem, 32, 32, 1, 1, 1, 0)),
+            b.add("Relu", net.conv(stem, 32, 32, 1, 3, 1, 1)),
+            net.pool("MaxPool", stem, 5, 1, 2),
+            b.add("Sigmoid", net.conv(net.conv(stem, 32, 32, 32, 3, 1, 1), 32, 32, 1, 3, 1, 1)),
+            net.pool("AveragePool", stem, 3, 1, 1),
+            stem);
+    long wide = axis == 1 ? 192 : 32;
+    b.output(viewed ? b.add("Flatten", joined) : net.conv(joined, wide, 8, 1, 1, 1, 0));
+    return b.build("branches", Map.of());
+  }
+
   private static Map<String, Tensor> inputs(int batch, int height) {
     Random random = new Random(7);
     float[] x = new float[batch * 3 * height * 13];
@@ -117,6 +143,35 @@ class ChannelsLastTest {
   void valuesAreTheSame(String backend) {
     assertSame(network(DimExpr.of(1), DimExpr.of(17)), backend, inputs(1, 17));
     assertSame(network(DimExpr.of(2), DimExpr.of(17)), backend, inputs(2, 17));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"loop-interpreter", "jvm", "native", "cuda-emulated"})
+  void branchesAreWrittenWhereTheyAreJoined(String backend) {
+    for (int axis = 1; axis < 3; axis++) {
+      assertSame(branches(DimExpr.of(2), DimExpr.of(9), axis, false), backend, inputs(2, 9));
+    }
+    assertSame(branches(DimExpr.of(1), DimExpr.of(9), 1, true), backend, inputs(1, 9));
+    Graph symbols = branches(DimExpr.symbol("N"), DimExpr.symbol("H"), 1, false);
+    assertSame(symbols, backend, inputs(2, 9));
+  }
+
+  /**
+   * Sums for a concatenation have no memory of their own, unless a view sees what it gives; the
+   * stem, the depthwise convolution's result and maxima of rows have.
+   */
+  @Test
+  void branchesAreNotCopied() {
+    assertEquals(3, branchBuffers(branches(DimExpr.of(1), DimExpr.of(9), 1, false)));
+    assertEquals(8, branchBuffers(branches(DimExpr.of(1), DimExpr.of(9), 1, true)));
+  }
+
+  /** Buffers of the size of a branch. */
+  private static long branchBuffers(Graph graph) {
+    return program(graph).plan().buffers().stream()
+        .filter(buffer -> buffer.storage() == Plan.Storage.ARENA)
+        .filter(buffer -> buffer.elements().isConst(32 * 9 * 13))
+        .count();
   }
 
   @ParameterizedTest

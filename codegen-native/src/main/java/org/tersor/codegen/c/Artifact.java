@@ -190,7 +190,7 @@ final class Artifact {
           int64_t (*scratch)(const int64_t *);
           void (*tasks)(const int64_t *, int64_t *);
           void (*steps)(const tsr_call *, int32_t, int32_t);
-          void (*work)(const tsr_call *, int64_t *, const int64_t *, int32_t, int32_t, int32_t, int32_t);
+          void (*work)(const tsr_call *, int64_t *, int64_t, const int64_t *, int64_t, int32_t, int32_t, int32_t, int32_t);
           int64_t (*status)(const tsr_call *);
         } tsr_level;
         extern const unsigned char tsr_weights[] __attribute__((visibility("hidden")));
@@ -235,7 +235,7 @@ final class Artifact {
       } else {
         out.append("void ")
             .append(p)
-            .append("_work(const tsr_call *, int64_t *, const int64_t *, ");
+            .append("_work(const tsr_call *, int64_t *, int64_t, const int64_t *, int64_t, ");
         out.append("int32_t, int32_t, int32_t, int32_t);\n");
         table.append(", ").append(p).append("_work, 0},\n");
       }

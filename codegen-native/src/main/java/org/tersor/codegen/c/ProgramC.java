@@ -20,7 +20,7 @@ import org.tersor.runtime.machine.PackedWeights;
  * void P_step(const tsr_call *c, int32_t step, int64_t from, int64_t to, int32_t worker)
  * void P_steps(const tsr_call *c, int32_t from, int32_t to)
  * void P_direct(const tsr_call *c, int32_t from, int32_t to, void *input0, ..., void *output0, ...)
- * void P_work(const tsr_call *c, int64_t *counters, const int64_t *tasks, int32_t from, int32_t to, int32_t worker, int32_t workers)
+ * void P_work(const tsr_call *c, int64_t *counters, int64_t row, const int64_t *tasks, int64_t base, int32_t from, int32_t to, int32_t worker, int32_t workers)
  * </pre>
  *
  * Steps are numbered through: first those of the load, then those of a call.

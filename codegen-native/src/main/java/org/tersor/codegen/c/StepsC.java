@@ -45,10 +45,12 @@ final class StepsC {
       """;
 
   /**
-   * Several threads run this at once, each with its own worker number. They claim tasks of a step
-   * by {@code counters[2 * step]} and go on when {@code counters[2 * step + 1]} says that all are
-   * done, so a thread that comes late, or never, holds up nobody. Counters are zero before. Waiting
-   * spins for a while, then yields the processor.
+   * Several threads run this at once, each with its own worker number. A step's tasks from {@code
+   * base} on are divided among the workers in their order, so that one finds what it wrote in the
+   * step before in its own cache; who has done his share takes from the others', so a thread that
+   * comes late, or never, holds up nobody. {@code counters} has a row of numbers for each worker
+   * (how much of its share is claimed, by step: nobody else writes there as a rule) and one for all
+   * (how much is done); they are zero before. Waiting spins for a while, then yields the processor.
    */
   private static final String WORK =
       """
@@ -65,21 +67,29 @@ final class StepsC {
         __asm__ volatile("svc 0" : "=r"(r) : "r"(number) : "memory");
       }
       #endif
-      TSR_API void PREFIX_work(const tsr_call *c, int64_t *counters, const int64_t *tasks, int32_t from, int32_t to, int32_t worker, int32_t workers) {
+      TSR_API void PREFIX_work(const tsr_call *c, int64_t *counters, int64_t row, const int64_t *tasks, int64_t base, int32_t from, int32_t to, int32_t worker, int32_t workers) {
         for (int32_t step = from; step < to; step++) {
-          int64_t n = tasks[step], *next = counters + 2 * step, *done = next + 1, chunk = n / (4 * (int64_t)workers);
+          int64_t n = tasks[step] - base, each = n / workers + (n % workers != 0), chunk = each / 4, mine = 0;
+          int64_t *done = counters + workers * row + step;
           if (chunk < 1) chunk = 1;
-          while (__atomic_load_n(next, __ATOMIC_RELAXED) < n) {
-            int64_t i = __atomic_fetch_add(next, chunk, __ATOMIC_RELAXED);
-            if (i >= n) break;
-            int64_t e = n - i < chunk ? n : i + chunk;
-            if (!c->cancel) {
-              PREFIX_step(c, step, i, e, worker);
-            } else {
-              for (int64_t t = i; t < e && !TSR_CANCELLED(c); t++) PREFIX_step(c, step, t, t + 1, worker);
+          for (int32_t k = 0; k < workers; k++) {
+            int32_t owner = worker + k < workers ? worker + k : worker + k - workers;
+            int64_t begin = owner * each, size = n - begin < each ? n - begin : each, *next = counters + owner * row + step;
+            if (size <= 0) continue;
+            while (__atomic_load_n(next, __ATOMIC_RELAXED) < size) {
+              int64_t i = __atomic_fetch_add(next, chunk, __ATOMIC_RELAXED);
+              if (i >= size) break;
+              int64_t e = base + begin + (size - i < chunk ? size : i + chunk);
+              i += base + begin;
+              mine += e - i;
+              if (!c->cancel) {
+                PREFIX_step(c, step, i, e, worker);
+              } else {
+                for (; i < e && !TSR_CANCELLED(c); i++) PREFIX_step(c, step, i, i + 1, worker);
+              }
             }
-            __atomic_fetch_add(done, e - i, __ATOMIC_RELEASE);
           }
+          if (mine > 0) __atomic_fetch_add(done, mine, __ATOMIC_RELEASE);
           for (int32_t spins = 0; __atomic_load_n(done, __ATOMIC_ACQUIRE) < n; spins++) {
             if (spins < 2000) pause_cpu();
             else yield_cpu();

@@ -12,10 +12,13 @@ static int64_t round64(int64_t n) { return (n + 63) / 64 * 64; }
 
 static int64_t all_steps(const tsr_level *level) { return (int64_t)level->load + level->run; }
 
-/* Bytes before the slots: their offsets, for each step its extent and two counters of what is done. */
-static int64_t head(const tsr_level *level) { return round64(8 * (int64_t)level->slots) + round64(24 * all_steps(level)); }
+/* Bytes of a number for each step. */
+static int64_t row(const tsr_level *level) { return round64(8 * all_steps(level)); }
 
-/* Bytes of arena for one worker, or an error. */
+/* Bytes before the slots: their offsets, for each step its extent and how much of it is done. */
+static int64_t head(const tsr_level *level) { return round64(8 * (int64_t)level->slots) + 2 * row(level); }
+
+/* Bytes of arena for one worker, or an error; a worker has scratch memory and a row of counters. */
 static int64_t needed(const tsr_level *level, const int64_t *dims, int64_t *each) {
   int64_t offsets[SLOTS + 1];
   if (DIMS > 0 && !dims) return ERROR_NULL;
@@ -24,8 +27,8 @@ static int64_t needed(const tsr_level *level, const int64_t *dims, int64_t *each
   }
   int64_t slots = level->layout(dims, offsets), total;
   if (slots < 0) return ERROR_DIMS;
-  *each = level->scratch(dims);
-  if (*each < 0 || __builtin_add_overflow(slots, *each, &total) || total > INT64_MAX - head(level) - 64) return ERROR_DIMS;
+  if (__builtin_add_overflow(level->scratch(dims), row(level), each)) return ERROR_DIMS;
+  if (*each < row(level) || __builtin_add_overflow(slots, *each, &total) || total > INT64_MAX - head(level) - 64) return ERROR_DIMS;
   return total + head(level) + 64;
 }
 
@@ -91,7 +94,9 @@ typedef struct {
 static void join(void *data, int64_t from, int64_t to, int32_t worker) {
   const tsr_crew *crew = (const tsr_crew *)data;
   const tsr_level *level = crew->level;
-  for (; from < to; from++) level->work(crew->call, crew->counters, crew->tasks, level->load, (int32_t)all_steps(level), worker, crew->workers);
+  for (; from < to; from++) {
+    level->work(crew->call, crew->counters, row(level) / 8, crew->tasks, 0, level->load, (int32_t)all_steps(level), worker, crew->workers);
+  }
 }
 
 /* What a call that went through its steps gives. */
@@ -117,20 +122,20 @@ API int FN(run_cancellable)(const void *const *inputs, void *const *outputs, con
   if ((uint64_t)need > arena_bytes) return ERROR_ARENA;
   unsigned char *weights = packed_start(packed);
   if (*(uint64_t *)weights != MARK + (uint64_t)(level - levels)) return ERROR_PACKED;
+  uint64_t more = parallel && level->work ? (arena_bytes - (uint64_t)need) / (uint64_t)each : 0;
+  int32_t workers = 1 + (int32_t)(more > 1023 ? 1023 : more);
   unsigned char *base = (unsigned char *)(((uintptr_t)arena + 63) / 64 * 64);
-  int64_t *offsets = (int64_t *)base, *tasks = (int64_t *)(base + round64(8 * (int64_t)level->slots));
-  unsigned char *slots = base + head(level);
+  int64_t *offsets = (int64_t *)base, *tasks = (int64_t *)(base + round64(8 * (int64_t)level->slots)), *counters = tasks + row(level) / 8;
+  unsigned char *slots = base + head(level) + workers * row(level);
   int64_t size = level->layout(dims, offsets);
   int64_t fault[2] = {0, 0};
-  tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each, dims, cancel, fault};
-  uint64_t more = parallel && each > 0 ? (arena_bytes - (uint64_t)need) / (uint64_t)each : 0;
-  int32_t workers = 1 + (int32_t)(more > 1023 ? 1023 : more);
-  if (workers == 1 || !level->work) {
+  tsr_call call = {inputs, outputs, level->constants, weights + 64, slots, offsets, slots + size, each - row(level), dims, cancel, fault};
+  if (workers == 1) {
     level->steps(&call, level->load, (int32_t)all_steps(level));
   } else {
-    tsr_crew crew = {level, &call, tasks, tasks + all_steps(level), workers};
+    tsr_crew crew = {level, &call, tasks, counters, workers};
     level->tasks(dims, tasks);
-    memset(crew.counters, 0, 16 * (size_t)all_steps(level));
+    memset(counters, 0, (size_t)((workers + 1) * row(level)));
     parallel(context, workers, workers, join, &crew);
   }
   return result(level, &call);

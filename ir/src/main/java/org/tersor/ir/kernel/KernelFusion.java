@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import org.tersor.ir.loop.BinaryOp;
 
 /**
  * Joins kernels so that a value never leaves registers between its producer and its only consumer:
@@ -39,9 +40,11 @@ public final class KernelFusion {
    *
    * @param units in execution order
    * @param escaping values needed outside (graph outputs, host steps)
+   * @param fixed values that keep the order of their elements: no sum writes a slice of one
+   *     directly, as the copy is what brings it from the layout of sums
    */
-  public static List<Unit> fuse(List<Unit> units, Set<Integer> escaping) {
-    return new KernelFusion(units).run(escaping);
+  public static List<Unit> fuse(List<Unit> units, Set<Integer> escaping, Set<Integer> fixed) {
+    return new KernelFusion(units, fixed).run(escaping);
   }
 
   /**
@@ -58,7 +61,11 @@ public final class KernelFusion {
           producer == null || hasFold(producer.kernel)
               ? Optional.empty()
               : join(
-                  producer, seen(unit, value, producer.kernel.outputs().getFirst()), value, true);
+                  producer,
+                  seen(unit, value, producer.kernel.outputs().getFirst()),
+                  value,
+                  true,
+                  false);
       if (fused.isPresent()) {
         unit = fused.get();
         i = -1;
@@ -131,7 +138,10 @@ public final class KernelFusion {
   private final Map<Integer, Integer> producers = new HashMap<>();
   private final Map<Integer, Set<Integer>> consumers = new HashMap<>();
 
-  private KernelFusion(List<Unit> units) {
+  private final Set<Integer> fixed;
+
+  private KernelFusion(List<Unit> units, Set<Integer> fixed) {
+    this.fixed = fixed;
     for (int place = 0; place < units.size(); place++) {
       int at = place;
       alive.put(at, units.get(at));
@@ -162,7 +172,8 @@ public final class KernelFusion {
             || producer.outputs.size() != 1) {
           continue;
         }
-        Optional<Unit> fused = join(producer, unit, value, false);
+        boolean slices = unit.outputs.stream().noneMatch(fixed::contains);
+        Optional<Unit> fused = join(producer, unit, value, false, slices);
         if (fused.isPresent()) {
           replace(from, producer, place, unit, fused.get());
           unit = fused.get();
@@ -184,8 +195,10 @@ public final class KernelFusion {
 
   /**
    * @param any whether a producer may move into a sum whatever it costs there
+   * @param slices whether a sum may move into what writes a slice
    */
-  private static Optional<Unit> join(Unit producer, Unit consumer, int value, boolean any) {
+  private static Optional<Unit> join(
+      Unit producer, Unit consumer, int value, boolean any, boolean slices) {
     Kernel p = producer.kernel;
     if (p.program().isPresent() || consumer.kernel.program().isPresent()) {
       return Optional.empty();
@@ -213,7 +226,7 @@ public final class KernelFusion {
     // Work of earlier stages of the producer stays where it is: only a producer of one stage moves
     // into a consumer of several.
     for (Stage stage : c.stages()) {
-      if (!canInline(stage, names, last, hasFold, any)) {
+      if (!canInline(stage, names, last, hasFold, any, slices)) {
         return Optional.empty();
       }
     }
@@ -229,7 +242,12 @@ public final class KernelFusion {
   }
 
   private static boolean canInline(
-      Stage stage, Set<String> names, Stage producer, boolean hasFold, boolean any) {
+      Stage stage,
+      Set<String> names,
+      Stage producer,
+      boolean hasFold,
+      boolean any,
+      boolean slices) {
     List<KExpr.At> ats =
         KExprs.all(stage.value(), KExpr.At.class).stream()
             .filter(at -> names.contains(at.buffer().name()))
@@ -251,13 +269,34 @@ public final class KernelFusion {
             .anyMatch(fold -> reads(fold.body(), names));
     boolean pointwise =
         ats.stream().allMatch(at -> isPoint(at.index(), at.buffer(), stage.axes()))
-            && isPoint(stage.index(), stage.target(), stage.axes());
+            && (isPoint(stage.index(), stage.target(), stage.axes()) || (slices && isSlice(stage)));
     if (hasFold) {
       boolean otherFold = !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
       return pointwise && !inFold && !otherFold;
     }
     // Inside a fold a producer is evaluated once per use: only what costs next to nothing.
     return any || !inFold || size <= 3;
+  }
+
+  /** Whether a stage writes a part of its target: each dimension by one axis, from a number on. */
+  private static boolean isSlice(Stage stage) {
+    List<Axis> open = new ArrayList<>(stage.axes());
+    open.removeIf(axis -> axis.extent().isConst(1));
+    for (KExpr index : stage.index()) {
+      if (KExprs.freeAxes(index).isEmpty()) {
+        continue;
+      }
+      KExpr moving =
+          index instanceof KExpr.Bin sum
+                  && sum.op() == BinaryOp.ADD
+                  && KExprs.freeAxes(sum.b()).isEmpty()
+              ? sum.a()
+              : index;
+      if (open.isEmpty() || !moving.equals(K.axis(open.removeFirst()))) {
+        return false;
+      }
+    }
+    return open.isEmpty();
   }
 
   /**

@@ -1,6 +1,7 @@
 package org.tersor.ir.schedule;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -38,6 +39,9 @@ public final class Scheduler {
 
   /** Whether the present stage is repeated: its schedule is a part of a launch, not one. */
   private boolean inTurn = false;
+
+  /** Names of stages that fill an output after others have begun it, and the output. */
+  private final Map<String, String> slices = new HashMap<>();
 
   /** What was chosen for the present stage. */
   private Optional<ScheduleChoice> choice = Optional.empty();
@@ -203,8 +207,36 @@ public final class Scheduler {
         .anyMatch(stage -> Contraction.match(stage).isPresent());
   }
 
-  private void stage(Stage stage, List<Stage> all) {
+  /**
+   * The stage under a name of its own, if stages before it sum into the same output: what schedules
+   * add is named after the target.
+   */
+  private Stage named(Stage stage, List<Stage> all) {
+    Buf target = stage.target();
+    long before =
+        all.subList(0, all.indexOf(stage)).stream()
+            .filter(s -> s.target().name().equals(target.name()) && hasFold(s))
+            .count();
+    if (before == 0 || !hasFold(stage) || !isOutput(target)) {
+      return stage;
+    }
+    Buf slice = new Buf(target.name() + "_slice" + before, target.element(), target.shape());
+    slices.put(slice.name(), target.name());
+    return new Stage(slice, stage.axes(), stage.index(), stage.value());
+  }
+
+  private static boolean hasFold(Stage stage) {
+    return !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
+  }
+
+  private boolean isOutput(Buf buffer) {
+    return kernel.outputs().stream().anyMatch(b -> b.name().equals(buffer.name()));
+  }
+
+  private void stage(Stage given, List<Stage> all) {
     choice = Optional.empty();
+    boolean isOutput = isOutput(given.target());
+    Stage stage = named(given, all);
     Stage flat = StageSimplifier.simplify(stage, steering::names);
     Stage simple =
         new Stage(
@@ -212,8 +244,6 @@ public final class Scheduler {
             flat.axes(),
             flat.index(),
             RoundTrips.drop(flat.value(), this::isConstant, target));
-    boolean isOutput =
-        kernel.outputs().stream().anyMatch(b -> b.name().equals(stage.target().name()));
     // A buffer that several stages fill is known at load only if all of them are.
     boolean packed =
         !isOutput
@@ -367,7 +397,7 @@ public final class Scheduler {
     Scheduled.Launch launch =
         new Scheduled.Launch(
             function,
-            params.stream().map(LoopFunction.BufferParam::name).toList(),
+            params.stream().map(p -> slices.getOrDefault(p.name(), p.name())).toList(),
             code.dims(),
             code.tasks(),
             choice);

@@ -132,7 +132,8 @@ public final class Winograd {
       Optional<Winograd> match = match(stage, weights);
       Optional<WinogradTile> tile = match.flatMap(choice::of);
       if (tile.isPresent()) {
-        stages.addAll(match.get().stages(tile.get()));
+        String name = stage.target().name() + (tiles.isEmpty() ? "" : "_" + tiles.size());
+        stages.addAll(match.get().stages(tile.get(), name));
         tiles.add(tile.get().outputs() + " x " + tile.get().outputs());
       } else {
         stages.add(stage);
@@ -277,8 +278,10 @@ public final class Winograd {
 
   // --- the stages --------------------------------------------------------------
 
-  private List<Stage> stages(WinogradTile tile) {
-    String name = stage.target().name();
+  /**
+   * @param name what the names of the buffers between begin with
+   */
+  private List<Stage> stages(WinogradTile tile, String name) {
     int points = tile.points();
     Axis a = new Axis("a", DimExpr.of(points));
     Axis b = new Axis("b", DimExpr.of(points));

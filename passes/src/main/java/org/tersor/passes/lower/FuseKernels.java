@@ -50,8 +50,10 @@ public final class FuseKernels {
     Set<Integer> escaping = new HashSet<>(random);
     escaping.addAll(kept(units, constant));
     escaping.addAll(outputs);
+    Set<Integer> fixed = new HashSet<>(outputs);
+    fixed.addAll(ids(lowered, List.copyOf(lowered.views().values()), values));
     List<KernelCall> calls = new ArrayList<>();
-    for (KernelFusion.Unit unit : KernelFusion.fuse(units, escaping)) {
+    for (KernelFusion.Unit unit : KernelFusion.fuse(units, escaping, fixed)) {
       Map<String, Value> operands = new HashMap<>();
       bind(unit.kernel().inputs(), unit.inputs(), values, operands);
       bind(unit.kernel().outputs(), unit.outputs(), values, operands);

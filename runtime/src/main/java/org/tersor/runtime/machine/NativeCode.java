@@ -73,7 +73,8 @@ record NativeCode(
         library.function(
             prefix + "_work",
             FunctionDescriptor.ofVoid(
-                ADDRESS, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT)),
+                ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT,
+                JAVA_INT)),
         inPlace,
         threads,
         helpers(threads),

@@ -29,7 +29,11 @@ final class NativeSession {
   private final MemorySegment sizes;
   private final MemorySegment offsets;
   private final MemorySegment extents;
+
+  /** For each thread and then for all of them a row: a number for each step. */
   private final MemorySegment counters;
+
+  private final long row;
 
   /** Number of the step that found an index out of range, from 1, and what it found. */
   private final MemorySegment fault;
@@ -46,7 +50,8 @@ final class NativeSession {
     this.sizes = arena.allocate(JAVA_LONG, Math.max(1, dims.length));
     this.offsets = arena.allocate(JAVA_LONG, Math.max(1, plan.arenaSlots()));
     this.extents = arena.allocate(JAVA_LONG, Math.max(1, count));
-    this.counters = arena.allocate(16L * Math.max(1, count), 64);
+    this.row = Math.ceilDiv(count, 8) * 8L;
+    this.counters = arena.allocate(Math.max(1, row * (threads + 1L)) * 8, 64);
     this.ports = new PortMemory(arena, plan.inputs().size(), plan.outputs().size());
     // The last field but one, a flag for cancelling, stays null.
     this.call = arena.allocate(88, 64);
@@ -165,7 +170,7 @@ final class NativeSession {
       if (threads == 1) {
         code.steps().invokeExact(call, from, to);
       } else {
-        shared(from, to);
+        together(0, from, to);
       }
     } catch (RuntimeException | Error e) {
       throw e;
@@ -187,11 +192,8 @@ final class NativeSession {
         if (threads == 1) {
           code.oneStep().invokeExact(call, step, at, end, 0);
         } else {
-          // Threads claim tasks from where the first counter stands up to the extent.
-          counters.setAtIndex(JAVA_LONG, 2L * step, at);
-          counters.setAtIndex(JAVA_LONG, 2L * step + 1, at);
           extents.setAtIndex(JAVA_LONG, step, end);
-          together(step, step + 1);
+          together(at, step, step + 1);
         }
       }
     } catch (RuntimeException | Error e) {
@@ -204,24 +206,21 @@ final class NativeSession {
     }
   }
 
-  private void shared(int from, int to) {
+  /** Tasks from {@code base} on of each step. */
+  private void together(long base, int from, int to) {
     counters.fill((byte) 0);
-    together(from, to);
-  }
-
-  private void together(int from, int to) {
-    Job job = new Job(this, from, to);
+    Job job = new Job(this, base, from, to);
     for (int worker = 1; worker < threads; worker++) {
       int number = worker;
       code.helpers().execute(() -> job.help(number));
     }
-    work(from, to, 0);
+    work(base, from, to, 0);
     job.close();
   }
 
-  private void work(int from, int to, int worker) {
+  private void work(long base, int from, int to, int worker) {
     try {
-      code.work().invokeExact(call, counters, extents, from, to, worker, threads);
+      code.work().invokeExact(call, counters, row, extents, base, from, to, worker, threads);
     } catch (RuntimeException | Error e) {
       throw e;
     } catch (Throwable e) {
@@ -232,13 +231,15 @@ final class NativeSession {
   /** Helpers of one run: they may come late, and are gone before the session is used again. */
   private static final class Job {
     private final NativeSession session;
+    private final long base;
     private final int from;
     private final int to;
     private int inside;
     private boolean closed;
 
-    Job(NativeSession session, int from, int to) {
+    Job(NativeSession session, long base, int from, int to) {
       this.session = session;
+      this.base = base;
       this.from = from;
       this.to = to;
     }
@@ -251,7 +252,7 @@ final class NativeSession {
         inside++;
       }
       try {
-        session.work(from, to, worker);
+        session.work(base, from, to, worker);
       } finally {
         synchronized (this) {
           inside--;
