@@ -33,6 +33,7 @@ import org.tersor.runtime.Executable;
 import org.tersor.runtime.StateMemory;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.ThreadChoice;
 import org.tersor.runtime.machine.LargePages;
 import org.tersor.runtime.machine.NativeStates;
 import org.tersor.runtime.machine.PortMemory;
@@ -253,6 +254,7 @@ final class SoArtifact implements Executable, Duel.Placing {
         arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, dims.size()));
     private final MemorySegment cancel = arena.allocate(ValueLayout.JAVA_INT);
     private MemorySegment scratch = MemorySegment.NULL;
+    private final ThreadChoice choice = new ThreadChoice();
 
     void place(List<Tensor> tensors, List<Tensor> results) {
       for (int i = 0; i < tensors.size(); i++) {
@@ -264,12 +266,18 @@ final class SoArtifact implements Executable, Duel.Placing {
     }
 
     void call(Map<String, Long> bound) {
-      for (int i = 0; i < dims.size(); i++) {
-        sizes.setAtIndex(ValueLayout.JAVA_LONG, i, bound.getOrDefault(dims.get(i), 0L));
+      long[] extents = dims.stream().mapToLong(dim -> bound.getOrDefault(dim, 0L)).toArray();
+      for (int i = 0; i < extents.length; i++) {
+        sizes.setAtIndex(ValueLayout.JAVA_LONG, i, extents[i]);
       }
-      Optional<SoWorkers> helpers = workers.filter(SoWorkers::take);
+      boolean wanted = workers.isPresent() && choice.next(extents);
+      Optional<SoWorkers> helpers = workers.filter(each -> wanted && each.take());
+      long start = System.nanoTime();
       try {
         call(helpers);
+        if (wanted == helpers.isPresent()) {
+          choice.took(wanted, System.nanoTime() - start);
+        }
       } finally {
         helpers.ifPresent(SoWorkers::release);
       }

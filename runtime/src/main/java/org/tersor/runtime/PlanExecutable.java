@@ -415,7 +415,13 @@ public final class PlanExecutable implements Executable {
       Tensor[] inputs,
       Object[] outputs,
       Map<DType.Slot, Object> arena) {
-    boolean workers = layout.steps.stream().anyMatch(s -> s.tasks() > 1) && pool.take();
+    boolean choice =
+        pool.threads() > 1
+            && !StepClock.isRunning()
+            && layout.steps.stream().anyMatch(s -> s.tasks() > 1);
+    boolean wanted = choice ? layout.threads.next() : pool.threads() > 1;
+    boolean workers = wanted && pool.take();
+    long start = System.nanoTime();
     Cancellation cancellation = Cancellation.current();
     boolean bound = Cancellation.isBound();
     try {
@@ -454,6 +460,9 @@ public final class PlanExecutable implements Executable {
                   + ". This is a fault of the compiler; please report it with the model",
               e);
         }
+      }
+      if (choice && workers == wanted) {
+        layout.threads.took(workers, System.nanoTime() - start);
       }
     } finally {
       if (workers) {

@@ -23,6 +23,9 @@ final class PlanLayout {
   /** Slots of each kind of arena array. */
   final Map<DType.Slot, Integer> arena;
 
+  /** Of calls with these sizes. */
+  final ThreadChoice threads = new ThreadChoice();
+
   /** Elements of each buffer that a step uses; -1 of others. */
   final long[] elements;
 

@@ -10,10 +10,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.SynchronousQueue;
-import java.util.concurrent.ThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
 import org.tersor.runtime.Plan;
+import org.tersor.runtime.TaskPool;
 
 /**
  * The functions of a library for a plan, what they read of the model, and the threads that run
@@ -40,8 +38,7 @@ record NativeCode(
     MethodHandle direct,
     MethodHandle work,
     boolean inPlace,
-    int threads,
-    ThreadPoolExecutor helpers,
+    TaskPool pool,
     List<MemorySegment> weights,
     MemorySegment constants,
     MemorySegment packed) {
@@ -59,7 +56,7 @@ record NativeCode(
     MethodHandle steps =
         library.function(prefix + "_steps", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_INT));
     int ports = plan.inputs().size() + plan.outputs().size();
-    boolean inPlace = threads == 1 && ports <= IN_PLACE_PORTS;
+    boolean inPlace = ports <= IN_PLACE_PORTS;
     return new NativeCode(
         plan,
         library.function(prefix + "_layout", FunctionDescriptor.of(JAVA_LONG, ADDRESS, ADDRESS)),
@@ -76,8 +73,7 @@ record NativeCode(
                 ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT,
                 JAVA_INT)),
         inPlace,
-        threads,
-        helpers(threads),
+        new TaskPool(threads),
         weights,
         constants,
         packed);
@@ -91,23 +87,5 @@ record NativeCode(
     return library
         .critical(name, FunctionDescriptor.ofVoid(arguments))
         .asSpreader(MemorySegment[].class, ports);
-  }
-
-  /** Idle threads end by themselves, so nothing needs closing. */
-  private static ThreadPoolExecutor helpers(int threads) {
-    return new ThreadPoolExecutor(
-        0,
-        Math.max(1, threads - 1),
-        5,
-        TimeUnit.SECONDS,
-        new SynchronousQueue<>(),
-        NativeCode::daemon,
-        new ThreadPoolExecutor.DiscardPolicy());
-  }
-
-  private static Thread daemon(Runnable body) {
-    Thread thread = new Thread(body, "tersor-native");
-    thread.setDaemon(true);
-    return thread;
   }
 }

@@ -84,7 +84,7 @@ public final class NativeExecutable implements Executable {
     Cancellation.allocate("packed weights of model " + plan.name(), 0, packedBytes);
     MemorySegment packed = LargePages.allocate(memory, Math.max(64, packedBytes));
     this.code = NativeCode.of(plan, library, prefix, threads, this.weights, constants, packed);
-    new NativeSession(code, new long[plan.dims().size()], true).run(0, plan.loadSteps().size());
+    new NativeSession(code, new long[plan.dims().size()], true).load();
     dropLoadedConstants();
   }
 
@@ -135,8 +135,11 @@ public final class NativeExecutable implements Executable {
     List<Tensor> results = Arguments.outputs(plan.outputs(), targets, bound);
     long[] dims = dims(bound);
     NativeSession session = session(dims, bound);
+    boolean wanted = session.takesThreads();
+    boolean together = false;
     long start = System.nanoTime();
-    if (code.inPlace()
+    if (!wanted
+        && code.inPlace()
         && isShort(inputs, results)
         && !Cancellation.isBound()
         && !StepClock.isRunning()
@@ -151,12 +154,13 @@ public final class NativeExecutable implements Executable {
       for (int i = 0; i < results.size(); i++) {
         session.ports().prepare(i, results.get(i));
       }
-      session.runAll(bound);
+      together = session.runAll(bound, wanted);
       for (int i = 0; i < results.size(); i++) {
         session.ports().deliver(i, results.get(i));
       }
     }
     lastNanos = System.nanoTime() - start;
+    session.took(together, wanted, lastNanos);
     pool.offerFirst(session);
     return Arguments.byName(plan.outputs(), results);
   }
@@ -177,7 +181,10 @@ public final class NativeExecutable implements Executable {
         bound -> {
           plan.check(bound);
           session.bind(dims(bound), false);
-          session.runAll(bound);
+          boolean wanted = session.takesThreads();
+          long start = System.nanoTime();
+          boolean together = session.runAll(bound, wanted);
+          session.took(together, wanted, System.nanoTime() - start);
         });
   }
 

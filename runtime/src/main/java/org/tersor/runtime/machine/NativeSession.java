@@ -14,6 +14,7 @@ import org.tersor.runtime.Plan;
 import org.tersor.runtime.StepClock;
 import org.tersor.runtime.Tensor;
 import org.tersor.runtime.TersorException;
+import org.tersor.runtime.ThreadChoice;
 
 /** Memory of one call at a time; it grows with the dimensions, and shrinks where much is spare. */
 final class NativeSession {
@@ -39,13 +40,14 @@ final class NativeSession {
   private final MemorySegment fault;
 
   private final PortMemory ports;
+  private final ThreadChoice choice = new ThreadChoice();
   private MemorySegment values = MemorySegment.NULL;
   private MemorySegment scratches = MemorySegment.NULL;
 
   NativeSession(NativeCode code, long[] dims, boolean loading) {
     this.code = code;
     this.plan = code.plan();
-    this.threads = code.threads();
+    this.threads = code.pool().threads();
     int count = plan.loadSteps().size() + plan.runSteps().size();
     this.sizes = arena.allocate(JAVA_LONG, Math.max(1, dims.length));
     this.offsets = arena.allocate(JAVA_LONG, Math.max(1, plan.arenaSlots()));
@@ -147,30 +149,66 @@ final class NativeSession {
     }
   }
 
-  /** All steps of a call. */
-  void runAll(Map<String, Long> bound) {
-    int from = plan.loadSteps().size();
-    int to = from + plan.runSteps().size();
-    if (Cancellation.isBound() || StepClock.isRunning()) {
-      Cancellation cancellation = Cancellation.current();
-      for (int step = from; step < to; step++) {
-        Plan.Call call = plan.runSteps().get(step - from);
-        int at = step;
-        StepClock.time(plan, call, bound, () -> run(at, call.origin(), cancellation));
-        look(bound);
-      }
-    } else {
-      run(from, to);
-      look(bound);
+  /** Whether the next call takes the threads, for {@link #runAll}. */
+  boolean takesThreads() {
+    return threads > 1 && (StepClock.isRunning() || choice.next(dims));
+  }
+
+  /** The time of a call after {@link #takesThreads}, if it had what that said. */
+  void took(boolean together, boolean wanted, long nanos) {
+    if (threads > 1 && together == wanted && !StepClock.isRunning()) {
+      choice.took(together, nanos);
     }
   }
 
-  void run(int from, int to) {
+  /**
+   * All steps of a call.
+   *
+   * @return whether it had the threads: another call may have them
+   */
+  boolean runAll(Map<String, Long> bound, boolean together) {
+    int from = plan.loadSteps().size();
+    int to = from + plan.runSteps().size();
+    boolean taken = together && code.pool().take();
     try {
-      if (threads == 1) {
-        code.steps().invokeExact(call, from, to);
+      if (Cancellation.isBound() || StepClock.isRunning()) {
+        Cancellation cancellation = Cancellation.current();
+        for (int step = from; step < to; step++) {
+          Plan.Call call = plan.runSteps().get(step - from);
+          int at = step;
+          StepClock.time(plan, call, bound, () -> run(at, call.origin(), cancellation, taken));
+          look(bound);
+        }
       } else {
-        together(0, from, to);
+        run(from, to, taken);
+        look(bound);
+      }
+    } finally {
+      if (taken) {
+        code.pool().release();
+      }
+    }
+    return taken;
+  }
+
+  /** Steps of the load. */
+  void load() {
+    boolean taken = code.pool().take();
+    try {
+      run(0, plan.loadSteps().size(), taken);
+    } finally {
+      if (taken) {
+        code.pool().release();
+      }
+    }
+  }
+
+  private void run(int from, int to, boolean taken) {
+    try {
+      if (taken) {
+        work(0, from, to);
+      } else {
+        code.steps().invokeExact(call, from, to);
       }
     } catch (RuntimeException | Error e) {
       throw e;
@@ -182,18 +220,18 @@ final class NativeSession {
   }
 
   /** One step, in parts with a look at the cancellation before each. */
-  void run(int step, String origin, Cancellation cancellation) {
+  private void run(int step, String origin, Cancellation cancellation, boolean taken) {
     long tasks = extents.getAtIndex(JAVA_LONG, step);
     long part = Math.max(1, Math.ceilDiv(tasks, PARTS * threads));
     try {
       for (long at = 0; at < Math.max(1, tasks); at += part) {
         cancellation.check(origin);
         long end = Math.min(tasks, at + part);
-        if (threads == 1) {
-          code.oneStep().invokeExact(call, step, at, end, 0);
-        } else {
+        if (taken) {
           extents.setAtIndex(JAVA_LONG, step, end);
-          together(at, step, step + 1);
+          work(at, step, step + 1);
+        } else {
+          code.oneStep().invokeExact(call, step, at, end, 0);
         }
       }
     } catch (RuntimeException | Error e) {
@@ -206,16 +244,18 @@ final class NativeSession {
     }
   }
 
-  /** Tasks from {@code base} on of each step. */
-  private void together(long base, int from, int to) {
+  /** Tasks from {@code base} on of each step, on all threads. */
+  private void work(long base, int from, int to) {
     counters.fill((byte) 0);
-    Job job = new Job(this, base, from, to);
-    for (int worker = 1; worker < threads; worker++) {
-      int number = worker;
-      code.helpers().execute(() -> job.help(number));
-    }
-    work(base, from, to, 0);
-    job.close();
+    code.pool()
+        .run(
+            threads,
+            true,
+            (first, end) -> {
+              for (int worker = first; worker < end; worker++) {
+                work(base, from, to, worker);
+              }
+            });
   }
 
   private void work(long base, int from, int to, int worker) {
@@ -225,56 +265,6 @@ final class NativeSession {
       throw e;
     } catch (Throwable e) {
       throw new IllegalStateException(e);
-    }
-  }
-
-  /** Helpers of one run: they may come late, and are gone before the session is used again. */
-  private static final class Job {
-    private final NativeSession session;
-    private final long base;
-    private final int from;
-    private final int to;
-    private int inside;
-    private boolean closed;
-
-    Job(NativeSession session, long base, int from, int to) {
-      this.session = session;
-      this.base = base;
-      this.from = from;
-      this.to = to;
-    }
-
-    void help(int worker) {
-      synchronized (this) {
-        if (closed) {
-          return;
-        }
-        inside++;
-      }
-      try {
-        session.work(base, from, to, worker);
-      } finally {
-        synchronized (this) {
-          inside--;
-          notifyAll();
-        }
-      }
-    }
-
-    /** Waits even when interrupted: helpers still write into the session. */
-    synchronized void close() {
-      closed = true;
-      boolean interrupted = false;
-      while (inside > 0) {
-        try {
-          wait();
-        } catch (InterruptedException e) {
-          interrupted = true;
-        }
-      }
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
     }
   }
 }
