@@ -97,7 +97,7 @@ class JvmBackendTest {
     for (long seed = 0; seed < 20; seed++) {
       StringWriter problems = new StringWriter();
       byte[] bytes =
-          new JvmEmitter(Target.jvm(16)).emit(new RandomKernels(seed).function(), "model/Kernel");
+          new JvmEmitter(Target.jvm(16)).emit(new org.tersor.ir.loop.RandomFunctions(seed).function(), "model/Kernel");
       CheckClassAdapter.verify(new ClassReader(bytes), false, new PrintWriter(problems));
       assertEquals("", problems.toString(), "seed " + seed);
     }
