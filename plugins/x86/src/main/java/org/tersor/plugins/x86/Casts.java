@@ -231,7 +231,8 @@ final class Casts {
       code.two(truncation(single, to), size, t, y);
       return t;
     }
-    code.two(truncation(single, to), size, t, x).mask(ordered(x, single, own), true);
+    Reg number = ordered(x, single, own);
+    code.two(truncation(single, to), size, t, x).mask(number, true);
     Reg large = Code.maskRegister();
     Reg limit = code.all(from.bytes(), Vectors.bits(from, limit(to)));
     code.three(single ? Op.VCMPPS : Op.VCMPPD, own, large, x, limit).imm(0x1d);

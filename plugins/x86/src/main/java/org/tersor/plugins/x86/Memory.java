@@ -88,7 +88,8 @@ final class Memory {
       Reg t = Code.vector();
       Mem from = at.plus(64 * i);
       if (mask.isPresent()) {
-        code.two(loadOp(bytes), Val.size(type), t, from).mask(masks.of(mask.get(), i, bytes), true);
+        Reg on = masks.of(mask.get(), i, bytes);
+        code.two(loadOp(bytes), Val.size(type), t, from).mask(on, true);
       } else {
         switch (type.bytes()) {
           case 2 -> {
@@ -223,8 +224,8 @@ final class Memory {
       Reg part = value.parts().get(i);
       Mem to = at.plus(64 * i);
       if (mask.isPresent()) {
-        code.read(storeOp(bytes), Val.size(type), part, to)
-            .mask(masks.of(mask.get(), i, bytes), false);
+        Reg on = masks.of(mask.get(), i, bytes);
+        code.read(storeOp(bytes), Val.size(type), part, to).mask(on, false);
         continue;
       }
       switch (type.bytes()) {
