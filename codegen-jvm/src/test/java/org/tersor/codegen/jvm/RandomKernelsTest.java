@@ -12,7 +12,11 @@ class RandomKernelsTest {
       LoopFunction function = new RandomFunctions(seed).function();
       Random random = new Random(seed);
       Differential.check(
-          400, function, Differential.randomArrays(function, RandomFunctions.ELEMENTS, random), 1, 5);
+          400,
+          function,
+          Differential.randomArrays(function, RandomFunctions.ELEMENTS, random),
+          1,
+          5);
     }
   }
 

@@ -6,8 +6,8 @@ import java.util.Optional;
 import java.util.Random;
 
 /**
- * Random functions that can be run, for tests of backends: indices stay inside buffers of {@link #ELEMENTS} elements,
- * nothing depends on undefined contents.
+ * Random functions that can be run, for tests of backends: indices stay inside buffers of {@link
+ * #ELEMENTS} elements, nothing depends on undefined contents.
  */
 public final class RandomFunctions {
   public static final int ELEMENTS = 640;
@@ -117,8 +117,7 @@ public final class RandomFunctions {
         body.add(tile);
         for (int i = 0; i < 2; i++) {
           body.add(
-              new Stmt.Store(
-                  tile.buffer(), index(i), expr(tile.element(), 2), Optional.empty()));
+              new Stmt.Store(tile.buffer(), index(i), expr(tile.element(), 2), Optional.empty()));
         }
         tiles.add(tile);
       }

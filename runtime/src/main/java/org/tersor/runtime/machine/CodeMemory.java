@@ -36,8 +36,7 @@ public final class CodeMemory implements Functions {
     this.memory = map(Math.max(1, code.length));
     this.places = Map.copyOf(places);
     MemorySegment.copy(MemorySegment.ofArray(code), 0, memory, 0, code.length);
-    int result =
-        (int) call("mprotect", JAVA_INT, memory, memory.byteSize(), READ_AND_EXECUTE);
+    int result = (int) call("mprotect", JAVA_INT, memory, memory.byteSize(), READ_AND_EXECUTE);
     if (result != 0) {
       throw new TersorException(
           "TSR-0601", "the system lets this process run no code that it has written to memory");
@@ -57,10 +56,10 @@ public final class CodeMemory implements Functions {
                 -1,
                 0L);
     if (mapped.address() == -1) {
-      throw new TersorException("TSR-0601", "the system gives no memory for " + bytes + " bytes of code");
+      throw new TersorException(
+          "TSR-0601", "the system gives no memory for " + bytes + " bytes of code");
     }
-    return mapped.reinterpret(
-        bytes, Arena.ofAuto(), gone -> call("munmap", JAVA_INT, gone, bytes));
+    return mapped.reinterpret(bytes, Arena.ofAuto(), gone -> call("munmap", JAVA_INT, gone, bytes));
   }
 
   /** A function of the system with arguments that are addresses, longs and ints. */

@@ -61,18 +61,17 @@ final class Allocator {
       code.forEach(ins -> {
         boolean own = ins.readsTarget();
         Reg target = ins.target;
-        Liveness.reads(ins, r -> {
-          if (!own || r != target || ins.source == r || ins.operand == r) {
-            read.put(r, true);
-          }
-        });
+        Liveness.reads(
+            ins,
+            r -> {
+              if (!own || r != target || ins.source == r || ins.operand == r) {
+                read.put(r, true);
+              }
+            });
       });
       List<Ins> kept = new ArrayList<>(code.size());
       for (Ins ins : code) {
-        boolean dead =
-            ins.target.isVirtual()
-                && !ins.op.effect
-                && !read.containsKey(ins.target);
+        boolean dead = ins.target.isVirtual() && !ins.op.effect && !read.containsKey(ins.target);
         if (!dead) {
           kept.add(ins);
         }

@@ -298,8 +298,7 @@ final class Assembler {
         put(reg | 5);
         boolean constant = m.place() == Place.POOL;
         fixups.add(
-            new Fixup(
-                length, length + 4 + immBytes, m.label(), constant ? m.displacement() : -1));
+            new Fixup(length, length + 4 + immBytes, m.label(), constant ? m.displacement() : -1));
         put(0, 4);
       }
       case FRAME -> based(reg, Reg.RSP, m.index(), m.scale(), m.displacement(), unit);

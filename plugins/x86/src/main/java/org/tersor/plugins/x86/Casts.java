@@ -116,10 +116,7 @@ final class Casts {
             case 4 -> zero ? Op.VPMOVZXBD : Op.VPMOVSXBD;
             default -> zero ? Op.VPMOVZXBQ : Op.VPMOVSXBQ;
           };
-      case 2 ->
-          to == 4
-              ? zero ? Op.VPMOVZXWD : Op.VPMOVSXWD
-              : zero ? Op.VPMOVZXWQ : Op.VPMOVSXWQ;
+      case 2 -> to == 4 ? zero ? Op.VPMOVZXWD : Op.VPMOVSXWD : zero ? Op.VPMOVZXWQ : Op.VPMOVSXWQ;
       default -> zero ? Op.VPMOVZXDQ : Op.VPMOVSXDQ;
     };
   }

@@ -6,7 +6,6 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.function.Supplier;
 import org.tersor.plugins.x86.Operand.Mem;
 
@@ -123,8 +122,7 @@ final class Code {
 
   /** What was made before the loop of that level under a key, or is made there now. */
   <T> T once(int level, Object key, Class<T> type, Supplier<T> code) {
-    Loop loop =
-        loops.stream().filter(l -> l.level == level).findFirst().orElseThrow();
+    Loop loop = loops.stream().filter(l -> l.level == level).findFirst().orElseThrow();
     Object known = loop.known.get(key);
     if (known != null) {
       return type.cast(known);
@@ -270,5 +268,4 @@ final class Code {
           return target;
         });
   }
-
 }

@@ -165,8 +165,7 @@ final class Exprs {
     if (Val.isInteger(type)) {
       Reg a = value(b.a()).reg();
       Reg c = value(b.b()).reg();
-      return Val.of(
-          type, ints.binary(b.op(), type.scalar(), a, c, Indices.constant(b.b())));
+      return Val.of(type, ints.binary(b.op(), type.scalar(), a, c, Indices.constant(b.b())));
     }
     if (!Vectors.does(b.op(), type.scalar())) {
       return divide(b, type);
@@ -191,9 +190,7 @@ final class Exprs {
     if (constant.isPresent()) {
       Reg divisor = code.number(constant.get());
       return lanes.each(
-          type,
-          List.of(a),
-          x -> ints.binary(b.op(), s, x.getFirst().reg(), divisor, constant));
+          type, List.of(a), x -> ints.binary(b.op(), s, x.getFirst().reg(), divisor, constant));
     }
     return lanes.each(
         type,
@@ -230,9 +227,7 @@ final class Exprs {
     List<Reg> parts = new ArrayList<>();
     for (int i = 0; i < then.parts().size(); i++) {
       Reg mask =
-          type.isVector()
-              ? masks.of(condition, i, bytes)
-              : masks.fromInteger(condition.reg());
+          type.isVector() ? masks.of(condition, i, bytes) : masks.fromInteger(condition.reg());
       parts.add(
           vectors.blend(
               bytes, Val.size(type), mask, then.parts().get(i), otherwise.parts().get(i)));

@@ -46,12 +46,11 @@ final class Indices {
         Scope.Variable variable = scope.variable(v.name());
         yield variable
             .form()
-            .orElseGet(
-                () ->
-                    Linear.of(
-                        variable.value().reg(),
-                        variable.changes() ? code.level() : variable.level(),
-                        !variable.changes()));
+            .orElseGet(() ->
+                Linear.of(
+                    variable.value().reg(),
+                    variable.changes() ? code.level() : variable.level(),
+                    !variable.changes()));
       }
       case Expr.Binary b -> binary(b);
       case Expr.Broadcast b -> linear(b.a());
@@ -121,8 +120,7 @@ final class Indices {
     }
     int level = f.level();
     if (level < code.level()) {
-      return code.once(
-          level + 1, new Sum(f.terms(), f.constant()), Reg.class, () -> value(f));
+      return code.once(level + 1, new Sum(f.terms(), f.constant()), Reg.class, () -> value(f));
     }
     Linear outside = f.where(t -> t.level() < level);
     Linear inside = f.where(t -> t.level() >= level);
@@ -220,14 +218,8 @@ final class Indices {
     return switch (buffer.start()) {
       case Scope.Start.InFrame f when outside.isConstant() ->
           new Mem(
-              Operand.Place.FRAME,
-              Reg.NONE,
-              second,
-              scale,
-              f.offset() + displacement,
-              Label.NONE);
-      case Scope.Start start ->
-          Mem.of(start(start, outside), second, scale, displacement);
+              Operand.Place.FRAME, Reg.NONE, second, scale, f.offset() + displacement, Label.NONE);
+      case Scope.Start start -> Mem.of(start(start, outside), second, scale, displacement);
     };
   }
 

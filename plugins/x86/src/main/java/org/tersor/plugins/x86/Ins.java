@@ -6,7 +6,9 @@ import org.tersor.plugins.x86.Operand.Mem;
 final class Ins {
   final Op op;
 
-  /** Bytes of the operands: 4 or 8 of integers, 16, 32 or 64 of vectors (of the longest operand). */
+  /**
+   * Bytes of the operands: 4 or 8 of integers, 16, 32 or 64 of vectors (of the longest operand).
+   */
   final int size;
 
   /** What it writes; read too if the operation is tied, or merges under a mask. */
@@ -76,7 +78,8 @@ final class Ins {
   /** Whether the target's old contents matter. */
   boolean readsTarget() {
     return target != Reg.NONE
-        && (op.tied || (mask != Reg.NONE && !zeroing && target.kind == Reg.Kind.VECTOR && !op.is("blend")));
+        && (op.tied
+            || (mask != Reg.NONE && !zeroing && target.kind == Reg.Kind.VECTOR && !op.is("blend")));
   }
 
   boolean isMove() {

@@ -79,8 +79,12 @@ final class Ints {
       case MIN -> pick(CompareOp.LT, s, a, b);
       case MAX -> pick(CompareOp.GT, s, a, b);
       case SHL, SHR -> shift(op == BinaryOp.SHL, s, a, b, constant);
-      case DIV -> constant.isPresent() ? byConstant(true, s, a, b, constant.get()) : divide(true, s, a, b);
-      case REM -> constant.isPresent() ? byConstant(false, s, a, b, constant.get()) : divide(false, s, a, b);
+      case DIV ->
+          constant.isPresent() ? byConstant(true, s, a, b, constant.get()) : divide(true, s, a, b);
+      case REM ->
+          constant.isPresent()
+              ? byConstant(false, s, a, b, constant.get())
+              : divide(false, s, a, b);
       case FLOORDIV -> floor(true, a, b, constant);
       case FLOORMOD -> floor(false, a, b, constant);
       case FMOD, POW, ATAN2 -> throw Faults.notLegal(op);

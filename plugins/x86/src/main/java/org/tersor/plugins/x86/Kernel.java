@@ -23,8 +23,7 @@ final class Kernel {
     assembler.emit(new Ins(Op.LABEL, 0).label(begin));
     assembler.emit(new Ins(Op.PUSH, 8).target(Reg.RBP));
     assembler.emit(new Ins(Op.MOV, 8).target(Reg.RBP).operand(Reg.RSP));
-    assembler.emit(
-        new Ins(Op.LEA, 8).target(Reg.RSP).operand(Mem.of(Reg.RSP, -code.frame.size())));
+    assembler.emit(new Ins(Op.LEA, 8).target(Reg.RSP).operand(Mem.of(Reg.RSP, -code.frame.size())));
     assembler.emit(new Ins(Op.ANDI, 8).target(Reg.RSP).imm(-64));
     for (Ins ins : list) {
       boolean nothing =

@@ -72,8 +72,7 @@ final class Lanes {
       store(type.scalar(), value.reg(), room);
       return room;
     }
-    Val numbers =
-        Val.isMask(type) ? masks.numbers(value, type.withScalar(Scalar.U8), 1) : value;
+    Val numbers = Val.isMask(type) ? masks.numbers(value, type.withScalar(Scalar.U8), 1) : value;
     pieces.store(numbers.parts(), Val.size(numbers.type()), room);
     return room;
   }

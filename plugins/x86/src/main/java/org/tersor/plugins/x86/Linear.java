@@ -38,8 +38,7 @@ record Linear(long constant, List<Term> terms, boolean stable) {
       }
     }
     sum.removeIf(t -> t.factor == 0);
-    return new Linear(
-        constant + other.constant * times, List.copyOf(sum), stable && other.stable);
+    return new Linear(constant + other.constant * times, List.copyOf(sum), stable && other.stable);
   }
 
   Linear times(long factor) {

@@ -33,12 +33,15 @@ final class Liveness {
   @SuppressWarnings({"unchecked", "rawtypes"}) // an array of lists
   Liveness(List<Ins> code) {
     code.forEach(ins -> visit(ins, r -> r.index = -1));
-    code.forEach(ins -> visit(ins, r -> {
-      if (r.index < 0) {
-        r.index = registers.size();
-        registers.add(r);
-      }
-    }));
+    code.forEach(ins ->
+        visit(
+            ins,
+            r -> {
+              if (r.index < 0) {
+                r.index = registers.size();
+                registers.add(r);
+              }
+            }));
     int count = registers.size();
     start = new int[count];
     end = new int[count];
@@ -105,7 +108,8 @@ final class Liveness {
   private void fixed(Ins ins, int i, int[] last) {
     for (int r = 0; r < 3; r++) {
       boolean division = ins.op == Op.IDIV || ins.op == Op.DIV;
-      boolean read = (ins.op == Op.CDQ && r == 0) || (division && r != 1) || isFixed(ins.operand, r);
+      boolean read =
+          (ins.op == Op.CDQ && r == 0) || (division && r != 1) || isFixed(ins.operand, r);
       boolean written =
           (ins.op == Op.CDQ && r == 2) || (division && r != 1) || isFixed(ins.target, r);
       if (read && last[r] >= 0) {

@@ -152,11 +152,7 @@ final class Masks {
   Val constant(boolean value, int lanes) {
     long bits = value ? full(lanes) : 0;
     Reg mask =
-        code.once(
-            code.level(),
-            "mask " + bits,
-            Reg.class,
-            () -> fromInteger(code.number(bits)));
+        code.once(code.level(), "mask " + bits, Reg.class, () -> fromInteger(code.number(bits)));
     return Val.of(bools(lanes), java.util.Collections.nCopies(Val.count(bools(lanes)), mask))
         .shared();
   }

@@ -18,7 +18,8 @@ final class Memory {
   private final Indices indices;
   private final Exprs exprs;
 
-  Memory(Code code, Masks masks, Pieces pieces, Lanes lanes, Ints ints, Indices indices, Exprs exprs) {
+  Memory(
+      Code code, Masks masks, Pieces pieces, Lanes lanes, Ints ints, Indices indices, Exprs exprs) {
     this.code = code;
     this.masks = masks;
     this.pieces = pieces;
@@ -112,9 +113,7 @@ final class Memory {
     int stride = buffer.element().bytes();
     if (index instanceof Expr.Ramp ramp && ramp.stride() * stride == bytes) {
       return vector(
-          type,
-          indices.address(buffer, indices.linear(ramp.base())),
-          mask.map(exprs::value));
+          type, indices.address(buffer, indices.linear(ramp.base())), mask.map(exprs::value));
     }
     Optional<Val> on = mask.map(exprs::value);
     boolean bool = type.scalar() == Scalar.BOOL;
@@ -177,10 +176,7 @@ final class Memory {
       Mem from = indices.address(buffer, places.get(i));
       int lane = i;
       Val value =
-          on.map(
-                  room ->
-                      guarded(
-                          Type.of(s), lanes.load(Scalar.BOOL, room.plus(lane)).reg(), from))
+          on.map(room -> guarded(Type.of(s), lanes.load(Scalar.BOOL, room.plus(lane)).reg(), from))
               .orElseGet(() -> lanes.load(s, from));
       lanes.store(s, value.reg(), lanes.lane(type, to, i));
     }
@@ -190,7 +186,8 @@ final class Memory {
   void store(Scope.Buffer buffer, Expr index, Val value, Optional<Expr> mask) {
     Type type = value.type();
     boolean ramp =
-        index instanceof Expr.Ramp r && r.stride() * buffer.element().bytes() == type.scalar().bytes();
+        index instanceof Expr.Ramp r
+            && r.stride() * buffer.element().bytes() == type.scalar().bytes();
     if (index.type().isVector() && !ramp) {
       scatter(buffer, index, value, mask.map(exprs::value));
       return;

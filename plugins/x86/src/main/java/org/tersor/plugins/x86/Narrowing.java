@@ -17,8 +17,7 @@ import org.tersor.ir.loop.UnaryOp;
 final class Narrowing {
   private Narrowing() {}
 
-  static Optional<Val> of(
-      Expr.Cast cast, Exprs exprs, Vectors vectors, Code code, Pieces pieces) {
+  static Optional<Val> of(Expr.Cast cast, Exprs exprs, Vectors vectors, Code code, Pieces pieces) {
     Scalar to = cast.type().scalar();
     boolean unsigned = to == Scalar.U8;
     if (!(unsigned || to == Scalar.I8)
@@ -46,8 +45,7 @@ final class Narrowing {
       } else {
         Reg below = Code.vector();
         code.three(Op.VMINPS, size, below, code.all(4, Vectors.bits(Scalar.F32, 127)), part);
-        code.three(
-            Op.VMAXPS, size, clamped, code.all(4, Vectors.bits(Scalar.F32, -128)), below);
+        code.three(Op.VMAXPS, size, clamped, code.all(4, Vectors.bits(Scalar.F32, -128)), below);
       }
       Reg whole = Code.vector();
       code.two(rounds ? Op.VCVTPS2DQ : Op.VCVTTPS2DQ, size, whole, clamped);
@@ -55,8 +53,7 @@ final class Narrowing {
       code.read(unsigned ? Op.VPMOVUSDB : Op.VPMOVDB, size, whole, Operand.NONE).target(bytes);
       results.add(bytes);
     }
-    return Optional.of(
-        Val.of(cast.type(), pieces.join(results, Math.min(16, type.lanes()))));
+    return Optional.of(Val.of(cast.type(), pieces.join(results, Math.min(16, type.lanes()))));
   }
 
   private static boolean isNumber(Expr e, double value) {

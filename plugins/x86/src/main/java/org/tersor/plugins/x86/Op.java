@@ -392,7 +392,8 @@ enum Op {
     this.form = words.get(legacy ? 2 : 3);
     this.notes = words.subList(legacy ? 3 : 4, words.size());
     this.imm = notes.stream().filter(n -> n.startsWith("imm")).findFirst().orElse("");
-    this.tuple = notes.stream().filter(n -> n.matches("[fhqo]vm?|[sm][0-9]+")).findFirst().orElse("");
+    this.tuple =
+        notes.stream().filter(n -> n.matches("[fhqo]vm?|[sm][0-9]+")).findFirst().orElse("");
     this.tied = notes.contains("tied");
     this.effect = notes.contains("flags") || notes.contains("jump");
     this.registersOnly = notes.contains("rr") || notes.contains("vsib");

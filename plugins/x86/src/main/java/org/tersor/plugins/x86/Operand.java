@@ -1,6 +1,8 @@
 package org.tersor.plugins.x86;
 
-/** What an instruction reads or writes beside its first registers: a register, memory or nothing. */
+/**
+ * What an instruction reads or writes beside its first registers: a register, memory or nothing.
+ */
 sealed interface Operand permits Operand.None, Operand.Mem, Reg {
   /** No operand. */
   record None() implements Operand {}

@@ -25,11 +25,10 @@ final class Operations {
     Operand operand(int part) {
       return value
           .<Operand>map(v -> v.parts().get(part))
-          .orElseGet(
-              () -> {
-                Folded f = folded.orElseThrow();
-                return f.broadcast ? f.memory : f.memory.plus(64 * part);
-              });
+          .orElseGet(() -> {
+            Folded f = folded.orElseThrow();
+            return f.broadcast ? f.memory : f.memory.plus(64 * part);
+          });
     }
 
     boolean broadcast() {
@@ -45,5 +44,4 @@ final class Operations {
       default -> throw new IllegalStateException("no constant");
     };
   }
-
 }

@@ -50,8 +50,7 @@ public final class ProgramCode implements Functions {
           labels.size() - 1 + "_" + kernel.name(),
           new int[] {labels.getLast().position(), assembler.position()});
     }
-    Map<String, Integer> places =
-        Steps.emit(plan, program.target(), labels, assembler);
+    Map<String, Integer> places = Steps.emit(plan, program.target(), labels, assembler);
     this.code = assembler.finish();
     this.memory = new CodeMemory(code, places);
   }
@@ -82,8 +81,7 @@ public final class ProgramCode implements Functions {
     MethodType java = type.toMethodType();
     try {
       return switch (own) {
-        case "layout", "scratch", "tasks" ->
-            MethodHandles.lookup().bind(this, own, java);
+        case "layout", "scratch", "tasks" -> MethodHandles.lookup().bind(this, own, java);
         default -> memory.function(own, type, options);
       };
     } catch (ReflectiveOperationException e) {
@@ -119,8 +117,7 @@ public final class ProgramCode implements Functions {
       if (b.storage() == Plan.Storage.CONSTANT || b.storage() == Plan.Storage.PACKED) {
         continue;
       }
-      long bytes =
-          Math.multiplyExact(b.elements().eval(values), (long) b.dtype().memoryBytes());
+      long bytes = Math.multiplyExact(b.elements().eval(values), (long) b.dtype().memoryBytes());
       if (bytes < 0) {
         return -1;
       }
@@ -157,8 +154,7 @@ public final class ProgramCode implements Functions {
     Map<String, Long> values = symbols(d);
     long most = 0;
     for (Plan.Call call : calls()) {
-      long[] dims =
-          call.dims().stream().mapToLong(e -> value(e, values).orElse(0L)).toArray();
+      long[] dims = call.dims().stream().mapToLong(e -> value(e, values).orElse(0L)).toArray();
       most = Math.max(most, ScratchBytes.of(kernels.get(call.kernel()), dims));
     }
     return (most + 63) / 64 * 64 + 64;

@@ -40,11 +40,10 @@ final class ScratchBytes {
         if (a.space() != Stmt.Space.REGISTER && !Stmts.inFrame(a)) {
           long count =
               value(a.count())
-                  .orElseThrow(
-                      () ->
-                          Faults.unsupported(
-                              "a buffer whose size depends on more than the dimensions",
-                              "the schedule must allocate its largest size"));
+                  .orElseThrow(() ->
+                      Faults.unsupported(
+                          "a buffer whose size depends on more than the dimensions",
+                          "the schedule must allocate its largest size"));
           long bytes = Math.multiplyExact(count, (long) a.element().bytes());
           now = Math.addExact(now, Math.addExact(bytes, 63) / 64 * 64);
           most = Math.max(most, now);
@@ -77,8 +76,7 @@ final class ScratchBytes {
       case Expr.IntConst c -> Optional.of(c.value());
       case Expr.Var v -> Optional.ofNullable(known.get(v.name()));
       case Expr.Unary u ->
-          value(u.a())
-              .map(a -> ScalarSemantics.unary(u.op(), u.type().scalar()).applyAsLong(a));
+          value(u.a()).map(a -> ScalarSemantics.unary(u.op(), u.type().scalar()).applyAsLong(a));
       case Expr.Binary b ->
           value(b.a())
               .flatMap(x ->
@@ -100,8 +98,7 @@ final class ScratchBytes {
       case Expr.Cast c ->
           value(c.a())
               .map(a ->
-                  ScalarSemantics.cast(
-                          c.type().scalar(), c.a().type().scalar(), c.inRange())
+                  ScalarSemantics.cast(c.type().scalar(), c.a().type().scalar(), c.inRange())
                       .applyAsLong(a));
       case Expr.FloatConst _,
           Expr.Load _,

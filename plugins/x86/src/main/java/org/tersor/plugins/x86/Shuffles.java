@@ -38,9 +38,7 @@ final class Shuffles {
 
   private Val ofMasks(Val a, Val b, List<Integer> picks) {
     Val result = shuffle(bytes(a), bytes(b), picks);
-    return picks.size() == 1
-        ? Val.of(Type.BOOL, result.reg())
-        : masks.nonZero(result);
+    return picks.size() == 1 ? Val.of(Type.BOOL, result.reg()) : masks.nonZero(result);
   }
 
   private Val bytes(Val a) {
@@ -56,18 +54,13 @@ final class Shuffles {
     if (picks.size() == 1) {
       int pick = picks.getFirst();
       return lanes.load(
-          s,
-          pick < count
-              ? lanes.lane(type, first, pick)
-              : lanes.lane(type, second, pick - count));
+          s, pick < count ? lanes.lane(type, first, pick) : lanes.lane(type, second, pick - count));
     }
     Mem to = lanes.room(type);
     for (int i = 0; i < picks.size(); i++) {
       int pick = picks.get(i);
       Mem from =
-          pick < count
-              ? lanes.lane(type, first, pick)
-              : lanes.lane(type, second, pick - count);
+          pick < count ? lanes.lane(type, first, pick) : lanes.lane(type, second, pick - count);
       lanes.store(s, lanes.load(s, from).reg(), lanes.lane(type, to, i));
     }
     return lanes.gathered(type, to);
@@ -117,19 +110,17 @@ final class Shuffles {
         order[i] = lane + (source == used.getFirst() ? 0 : size / unit);
         identity &= order[i] == i;
       }
-      results.add(identity ? sources.get(used.getFirst()) : permuted(sources, used, order, unit, size));
+      results.add(
+          identity ? sources.get(used.getFirst()) : permuted(sources, used, order, unit, size));
     }
     return Optional.of(new Val(type, results, false));
   }
 
   private static int source(int pick, int firstCount, int perSource, int firstParts) {
-    return pick < firstCount
-        ? pick / perSource
-        : firstParts + (pick - firstCount) / perSource;
+    return pick < firstCount ? pick / perSource : firstParts + (pick - firstCount) / perSource;
   }
 
-  private Reg permuted(
-      List<Reg> sources, List<Integer> used, long[] order, int unit, int size) {
+  private Reg permuted(List<Reg> sources, List<Integer> used, long[] order, int unit, int size) {
     Reg first = sources.get(used.getFirst());
     if (used.size() == 1 && (unit != 8 || size > 16) && (unit != 4 || size > 16)) {
       Op op = unit == 2 ? Op.VPERMW : unit == 4 ? Op.VPERMD : Op.VPERMQ;
@@ -162,5 +153,4 @@ final class Shuffles {
     }
     return half;
   }
-
 }

@@ -65,8 +65,7 @@ final class Spiller {
       }
     } else if (ins.operand instanceof Mem m && (isSpilled(m.base()) || isSpilled(m.index()))) {
       Reg base = isSpilled(m.base()) ? load(m.base()) : m.base();
-      Reg index =
-          isSpilled(m.index()) ? m.index() == m.base() ? base : load(m.index()) : m.index();
+      Reg index = isSpilled(m.index()) ? m.index() == m.base() ? base : load(m.index()) : m.index();
       ins.operand = m.with(base, index);
     }
     if (isSpilled(ins.source)) {
@@ -171,8 +170,7 @@ final class Spiller {
           });
       return;
     }
-    out.add(
-        new Ins(maker.op, maker.size).target(target).operand(maker.operand).imm(maker.imm));
+    out.add(new Ins(maker.op, maker.size).target(target).operand(maker.operand).imm(maker.imm));
   }
 
   private static Ins store(Reg value, int slot) {

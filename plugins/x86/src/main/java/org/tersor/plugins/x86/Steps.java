@@ -8,10 +8,10 @@ import java.util.Map;
 import java.util.Optional;
 import org.tersor.ir.loop.LoopFunction;
 import org.tersor.ir.schedule.Target;
+import org.tersor.plugins.x86.Operand.Mem;
 import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.Plan;
 import org.tersor.runtime.machine.PackedWeights;
-import org.tersor.plugins.x86.Operand.Mem;
 
 /**
  * The plan of a program as code: {@code step}, {@code steps}, {@code direct} and {@code work} as

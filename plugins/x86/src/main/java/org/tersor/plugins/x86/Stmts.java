@@ -21,7 +21,9 @@ final class Stmts {
   static final int SCRATCH = 2;
   static final int BUFFERS = 3;
 
-  /** Buffers of at most this size live in the frame, larger and variable ones in the scratch area. */
+  /**
+   * Buffers of at most this size live in the frame, larger and variable ones in the scratch area.
+   */
   private static final int FRAME_BYTES = 8192;
 
   private final Code code;
@@ -38,9 +40,7 @@ final class Stmts {
       scope.declare(
           buffer.name(),
           new Scope.Buffer(
-              buffer.element(),
-              new Scope.Start.InRegister(argument(number++), 0),
-              List.of()));
+              buffer.element(), new Scope.Start.InRegister(argument(number++), 0), List.of()));
     }
     for (String dim : function.dims()) {
       variable(dim, argument(number++), 0);
@@ -62,8 +62,7 @@ final class Stmts {
   }
 
   static boolean inFrame(Stmt.Alloc a) {
-    return a.count() instanceof Expr.IntConst c
-        && c.value() <= FRAME_BYTES / a.element().bytes();
+    return a.count() instanceof Expr.IntConst c && c.value() <= FRAME_BYTES / a.element().bytes();
   }
 
   private void statement(Stmt s) {
@@ -76,8 +75,7 @@ final class Stmts {
         Val value = value(l.initial());
         Val own = Val.fresh(value.type());
         move(own, value);
-        scope.declare(
-            l.name(), new Scope.Variable(own, code.level(), true, Optional.empty()));
+        scope.declare(l.name(), new Scope.Variable(own, code.level(), true, Optional.empty()));
       }
       case Stmt.Assign a -> assign(scope.variable(a.name()).value(), a.value());
       case Stmt.Store st -> store(st);
@@ -326,7 +324,8 @@ final class Stmts {
     } else {
       start = scratch;
       Linear count = exprs.indices().linear(a.count());
-      Reg bytes = code.copy(exprs.indices().value(count.times(type.bytes()).plus(Linear.of(63), 1)));
+      Reg bytes =
+          code.copy(exprs.indices().value(count.times(type.bytes()).plus(Linear.of(63), 1)));
       code.change(Op.ANDI, 8, bytes, -64);
       code.two(Op.ADD, 8, bytes, scratch.reg());
       scratch = new Scope.Start.InRegister(bytes, code.level());

@@ -36,8 +36,9 @@ final class Sums {
       if (whole || (!type.isVector() && type.scalar().isFloat())) {
         return Optional.of(
             new Folded(
-                exprs.indices().address(
-                    exprs.buffer(l.buffer()), exprs.indices().linear(l.index())),
+                exprs
+                    .indices()
+                    .address(exprs.buffer(l.buffer()), exprs.indices().linear(l.index())),
                 false));
       }
     }
@@ -56,8 +57,7 @@ final class Sums {
         && exprs.buffer(l.buffer()).registers().isEmpty()) {
       return Optional.of(
           new Folded(
-              exprs.indices().address(
-                  exprs.buffer(l.buffer()), exprs.indices().linear(l.index())),
+              exprs.indices().address(exprs.buffer(l.buffer()), exprs.indices().linear(l.index())),
               true));
     }
     return Optional.empty();
@@ -96,12 +96,7 @@ final class Sums {
               : single ? Op.VFMADD213SS : Op.VFMADD213SD;
       if (b.value().isPresent()) {
         for (int i = 0; i < a.parts().size(); i++) {
-          code.three(
-              op,
-              Val.size(type),
-              a.parts().get(i),
-              (Reg) b.operand(i),
-              c.parts().get(i));
+          code.three(op, Val.size(type), a.parts().get(i), (Reg) b.operand(i), c.parts().get(i));
         }
         return a.as(type);
       }
@@ -144,8 +139,7 @@ final class Sums {
       }
       return Val.of(type, parts);
     }
-    return accumulate(
-        bytes ? Op.VPDPBUSD : Op.VDPBF16PS, type, c, inPlace, a, source(right, true));
+    return accumulate(bytes ? Op.VPDPBUSD : Op.VDPBF16PS, type, c, inPlace, a, source(right, true));
   }
 
   private Val single(Type type, Expr acc, Expr left, Expr right, boolean bytes) {
@@ -207,9 +201,7 @@ final class Sums {
     int bytes = type.scalar().bytes();
     boolean mayFold = instruction.isPresent();
     boolean broadcasts =
-        instruction
-            .filter(i -> i.tuple.equals("fv") && bytes == (i.w == 1 ? 8 : 4))
-            .isPresent();
+        instruction.filter(i -> i.tuple.equals("fv") && bytes == (i.w == 1 ? 8 : 4)).isPresent();
     Source y = mayFold ? source(second, broadcasts) : Source.of(exprs.value(second));
     Optional<Long> constant = Indices.constant(second);
     Type part = type.withLanes(Val.lanes(type));

@@ -7,8 +7,8 @@ import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Type;
 
 /**
- * A value in registers. A scalar is in one: floats in the low lane of a vector register, all else in
- * an integer register, sign- or zero-extended to 32 bits where it has fewer (the upper half is
+ * A value in registers. A scalar is in one: floats in the low lane of a vector register, all else
+ * in an integer register, sign- or zero-extended to 32 bits where it has fewer (the upper half is
  * anything), bool as 0 or 1. A vector lies in registers of 64 bytes one after another (one of 16 or
  * 32 if that is enough; what is beyond its lanes is anything), a vector of bool in masks of 64
  * lanes (beyond its lanes 0).
@@ -50,9 +50,7 @@ record Val(Type type, List<Reg> parts, boolean owned) {
   }
 
   static Reg.Kind kind(Type type) {
-    return isMask(type)
-        ? Reg.Kind.MASK
-        : isInteger(type) ? Reg.Kind.INTEGER : Reg.Kind.VECTOR;
+    return isMask(type) ? Reg.Kind.MASK : isInteger(type) ? Reg.Kind.INTEGER : Reg.Kind.VECTOR;
   }
 
   /** Number of registers. */

@@ -69,7 +69,8 @@ final class Vectors {
     int size = Val.size(type);
     boolean single = s == Scalar.F32;
     return switch (op) {
-      case NEG -> s.isFloat() ? logic(Op.VPXORD, size, a, all(s, sign(s))) : sub(s, size, zero(), a);
+      case NEG ->
+          s.isFloat() ? logic(Op.VPXORD, size, a, all(s, sign(s))) : sub(s, size, zero(), a);
       case ABS ->
           s.isFloat()
               ? logic(Op.VPANDD, size, a, all(s, ~sign(s) & (single ? 0xFFFFFFFFL : -1L)))
@@ -171,25 +172,13 @@ final class Vectors {
   private static Optional<Op> floats(BinaryOp op, boolean single, boolean vector) {
     return switch (op) {
       case ADD ->
-          Optional.of(
-              vector
-                  ? single ? Op.VADDPS : Op.VADDPD
-                  : single ? Op.VADDSS : Op.VADDSD);
+          Optional.of(vector ? single ? Op.VADDPS : Op.VADDPD : single ? Op.VADDSS : Op.VADDSD);
       case SUB ->
-          Optional.of(
-              vector
-                  ? single ? Op.VSUBPS : Op.VSUBPD
-                  : single ? Op.VSUBSS : Op.VSUBSD);
+          Optional.of(vector ? single ? Op.VSUBPS : Op.VSUBPD : single ? Op.VSUBSS : Op.VSUBSD);
       case MUL ->
-          Optional.of(
-              vector
-                  ? single ? Op.VMULPS : Op.VMULPD
-                  : single ? Op.VMULSS : Op.VMULSD);
+          Optional.of(vector ? single ? Op.VMULPS : Op.VMULPD : single ? Op.VMULSS : Op.VMULSD);
       case DIV ->
-          Optional.of(
-              vector
-                  ? single ? Op.VDIVPS : Op.VDIVPD
-                  : single ? Op.VDIVSS : Op.VDIVSD);
+          Optional.of(vector ? single ? Op.VDIVPS : Op.VDIVPD : single ? Op.VDIVSS : Op.VDIVSD);
       default -> Optional.empty();
     };
   }
@@ -197,14 +186,10 @@ final class Vectors {
   private static Op extremum(boolean max, Scalar s) {
     boolean unsigned = s.isUnsigned();
     return switch (s.bytes()) {
-      case 1 ->
-          unsigned ? max ? Op.VPMAXUB : Op.VPMINUB : max ? Op.VPMAXSB : Op.VPMINSB;
-      case 2 ->
-          unsigned ? max ? Op.VPMAXUW : Op.VPMINUW : max ? Op.VPMAXSW : Op.VPMINSW;
-      case 4 ->
-          unsigned ? max ? Op.VPMAXUD : Op.VPMINUD : max ? Op.VPMAXSD : Op.VPMINSD;
-      default ->
-          unsigned ? max ? Op.VPMAXUQ : Op.VPMINUQ : max ? Op.VPMAXSQ : Op.VPMINSQ;
+      case 1 -> unsigned ? max ? Op.VPMAXUB : Op.VPMINUB : max ? Op.VPMAXSB : Op.VPMINSB;
+      case 2 -> unsigned ? max ? Op.VPMAXUW : Op.VPMINUW : max ? Op.VPMAXSW : Op.VPMINSW;
+      case 4 -> unsigned ? max ? Op.VPMAXUD : Op.VPMINUD : max ? Op.VPMAXSD : Op.VPMINSD;
+      default -> unsigned ? max ? Op.VPMAXUQ : Op.VPMINUQ : max ? Op.VPMAXSQ : Op.VPMINSQ;
     };
   }
 
@@ -269,7 +254,9 @@ final class Vectors {
     boolean single = s == Scalar.F32;
     int size = Val.size(type);
     Reg bound = all(s, bits(s, constant));
-    Reg t = three(max ? single ? Op.VMAXPS : Op.VMAXPD : single ? Op.VMINPS : Op.VMINPD, size, bound, x);
+    Reg t =
+        three(
+            max ? single ? Op.VMAXPS : Op.VMAXPD : single ? Op.VMINPS : Op.VMINPD, size, bound, x);
     return Optional.of(
         constant == 0 && max && !negative
             ? three(single ? Op.VADDPS : Op.VADDPD, size, t, bound)
@@ -279,8 +266,7 @@ final class Vectors {
   /** Bytes are multiplied in words: the even ones, and the odd ones shifted down. */
   private Reg multiplyBytes(int size, Reg a, Reg b) {
     Reg even = logic(Op.VPANDD, size, three(Op.VPMULLW, size, a, b), code.all(2, 0xff));
-    Reg odd =
-        three(Op.VPMULLW, size, shift(Op.VPSRLW, size, a, 8), shift(Op.VPSRLW, size, b, 8));
+    Reg odd = three(Op.VPMULLW, size, shift(Op.VPSRLW, size, a, 8), shift(Op.VPSRLW, size, b, 8));
     return logic(Op.VPORD, size, even, shift(Op.VPSLLW, size, odd, 8));
   }
 

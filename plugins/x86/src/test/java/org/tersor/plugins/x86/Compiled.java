@@ -50,10 +50,8 @@ final class Compiled {
     MethodHandle run =
         new CodeMemory(assembler.finish(), Map.of("run", place))
             .function(
-                "run",
-                FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, ADDRESS));
-    return (arrays, offsets, dims, from, to) ->
-        run(function, run, arrays, offsets, dims, from, to);
+                "run", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, ADDRESS));
+    return (arrays, offsets, dims, from, to) -> run(function, run, arrays, offsets, dims, from, to);
   }
 
   private static void run(

@@ -139,7 +139,8 @@ class EncodingTest {
   }
 
   /** Kinds and sizes of an instruction's registers: target, source, operand. */
-  private record Shape(Kind target, int targetSize, Kind source, int sourceSize, Kind operand, int operandSize) {}
+  private record Shape(
+      Kind target, int targetSize, Kind source, int sourceSize, Kind operand, int operandSize) {}
 
   private static Shape shape(Op op, int size) {
     String name = op.name();
@@ -150,11 +151,15 @@ class EncodingTest {
         return new Shape(integer, size, integer, size, integer, size);
       }
       return new Shape(
-          op == Op.KMOVTOG ? integer : Kind.MASK, 8, Kind.MASK, 8, op == Op.KMOVG ? integer : Kind.MASK, 8);
+          op == Op.KMOVTOG ? integer : Kind.MASK,
+          8,
+          Kind.MASK,
+          8,
+          op == Op.KMOVG ? integer : Kind.MASK,
+          8);
     }
     if (op.encoding == Op.Encoding.LEG) {
-      int narrow =
-          op.low ? 1 : op == Op.MOVZW || op == Op.MOVSW ? 2 : op == Op.MOVSD ? 4 : size;
+      int narrow = op.low ? 1 : op == Op.MOVZW || op == Op.MOVSW ? 2 : op == Op.MOVSD ? 4 : size;
       return new Shape(integer, op == Op.SETCC ? 1 : size, integer, size, integer, narrow);
     }
     if (isComparison(op) || name.startsWith("VPTEST")) {
@@ -172,7 +177,8 @@ class EncodingTest {
           ? new Shape(vector, part, vector, size, vector, part)
           : new Shape(vector, size, vector, size, vector, part);
     }
-    if (List.of("VCVTPD2PS", "VCVTTPD2DQ", "VCVTTPD2UDQ", "VCVTQQ2PS", "VCVTUQQ2PS").contains(name)) {
+    if (List.of("VCVTPD2PS", "VCVTTPD2DQ", "VCVTTPD2UDQ", "VCVTQQ2PS", "VCVTUQQ2PS")
+        .contains(name)) {
       return new Shape(vector, size / 2, vector, size, vector, size);
     }
     if (name.startsWith("VPBROADCAST") && name.endsWith("G")) {
@@ -191,7 +197,8 @@ class EncodingTest {
       return new Shape(integer, op == Op.VMOVQTO ? 8 : 4, vector, 16, integer, 8);
     }
     if (name.startsWith("VEXTRACT")) {
-      return new Shape(vector, name.endsWith("X4") && op.w == 1 ? 32 : 16, vector, size, vector, 16);
+      return new Shape(
+          vector, name.endsWith("X4") && op.w == 1 ? 32 : 16, vector, size, vector, 16);
     }
     if (name.startsWith("VINSERT")) {
       return new Shape(vector, size, vector, size, vector, op.w == 1 ? 32 : 16);
@@ -231,8 +238,7 @@ class EncodingTest {
     StringBuilder text = new StringBuilder("[").append(WIDE[m.base().number()]);
     if (m.index() != Reg.NONE) {
       text.append('+')
-          .append(
-              op.is("vsib") ? vector(m.index().number(), size) : WIDE[m.index().number()])
+          .append(op.is("vsib") ? vector(m.index().number(), size) : WIDE[m.index().number()])
           .append('*')
           .append(m.scale());
     }
@@ -256,9 +262,7 @@ class EncodingTest {
                     : op.tuple.equals("m16") || op == Op.VPERMQ || op == Op.VPERMD
                         ? List.of(32, 64)
                         : List.of(16, 32, 64)
-            : op.is("wide")
-                ? List.of(8)
-                : op.low || op == Op.STOREW ? List.of(4) : List.of(4, 8);
+            : op.is("wide") ? List.of(8) : op.low || op == Op.STOREW ? List.of(4) : List.of(4, 8);
     for (int size : sizes) {
       for (int i = 0; i < 6; i++) {
         samples.add(sample(op, size));
@@ -277,7 +281,9 @@ class EncodingTest {
     memory |= op == Op.KSTORE;
     memory |= op.name().matches("VLOADS.|VSTORES.");
     String mask = "";
-    if (op.encoding == Op.Encoding.EVEX && shape.target == Kind.VECTOR && (op.is("vsib") || random.nextInt(3) == 0)
+    if (op.encoding == Op.Encoding.EVEX
+        && shape.target == Kind.VECTOR
+        && (op.is("vsib") || random.nextInt(3) == 0)
         && !op.name().matches("V(LOAD|STORE)S.|VMOV[DQ](TO)?|VPMOVM2.|VPS[LR]LDQ|VUCOMIS.")) {
       ins.mask = Reg.fixed(Kind.MASK, 1 + random.nextInt(7));
       boolean store = op.form.equals("mr") && memory;
@@ -298,8 +304,7 @@ class EncodingTest {
         ins.operand = memory ? m : reg(shape.operand);
         operands.add(text(ins.target, shape.target, shape.targetSize) + mask);
         String source = text(ins.source, shape.source, shape.sourceSize);
-        String operand =
-            memory ? place : text((Reg) ins.operand, shape.operand, shape.operandSize);
+        String operand = memory ? place : text((Reg) ins.operand, shape.operand, shape.operandSize);
         boolean swapped = op.encoding == Op.Encoding.VEX && shape.source == Kind.INTEGER;
         operands.add(swapped ? operand : source);
         operands.add(swapped ? source : operand);
@@ -314,10 +319,7 @@ class EncodingTest {
         ins.source = reg(shape.source);
         boolean compares = op.is("flags") && !op.is("lock");
         String source =
-            text(
-                ins.source,
-                shape.source,
-                op.low ? 1 : op == Op.STOREW ? 2 : shape.sourceSize);
+            text(ins.source, shape.source, op.low ? 1 : op == Op.STOREW ? 2 : shape.sourceSize);
         if (memory) {
           ins.operand = m;
           operands.add(place + mask);
@@ -327,10 +329,7 @@ class EncodingTest {
         } else {
           ins.target = reg(shape.target);
           operands.add(
-              text(
-                      ins.target,
-                      shape.target,
-                      op.low ? 1 : op == Op.STOREW ? 2 : shape.targetSize)
+              text(ins.target, shape.target, op.low ? 1 : op == Op.STOREW ? 2 : shape.targetSize)
                   + mask);
         }
         // A comparison names its register first, but for test.
@@ -369,7 +368,10 @@ class EncodingTest {
             case "imm64" -> size == 8 ? random.nextLong() : random.nextInt(Integer.MAX_VALUE);
             default -> random.nextBoolean() ? random.nextInt(-128, 128) : random.nextInt();
           };
-      long shown = op.imm.equals("imm64") || op.imm.equals("imm8") || size == 8 ? ins.imm : ins.imm & 0xFFFFFFFFL;
+      long shown =
+          op.imm.equals("imm64") || op.imm.equals("imm8") || size == 8
+              ? ins.imm
+              : ins.imm & 0xFFFFFFFFL;
       operands.add("0x" + Long.toHexString(shown));
     }
     String name = name(op, ins);
@@ -431,7 +433,17 @@ class EncodingTest {
   private static Map<Integer, String> objdump(Path file) throws IOException {
     Process process =
         new ProcessBuilder(
-                "objdump", "-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", "--no-show-raw-insn", "-w", file.toString())
+                "objdump",
+                "-D",
+                "-b",
+                "binary",
+                "-m",
+                "i386:x86-64",
+                "-M",
+                "intel",
+                "--no-show-raw-insn",
+                "-w",
+                file.toString())
             .redirectErrorStream(true)
             .start();
     String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

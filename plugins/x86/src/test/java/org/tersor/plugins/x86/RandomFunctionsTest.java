@@ -26,9 +26,28 @@ class RandomFunctionsTest {
     DType dtype = scalar.dtype();
     Object array = dtype.slot().newArray(n);
     double[] special = {
-      0.0, -0.0, Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, 0.5, -0.5, 2.5,
-      0x1p31, -0x1p31, 0x1p32, 0x1p63, -0x1p63, 0x1p64, 127.5, 128, 255.5, -128.5, 8388607.5,
-      Float.MIN_VALUE, 65504, 65520
+      0.0,
+      -0.0,
+      Double.NaN,
+      Double.POSITIVE_INFINITY,
+      Double.NEGATIVE_INFINITY,
+      0.5,
+      -0.5,
+      2.5,
+      0x1p31,
+      -0x1p31,
+      0x1p32,
+      0x1p63,
+      -0x1p63,
+      0x1p64,
+      127.5,
+      128,
+      255.5,
+      -128.5,
+      8388607.5,
+      Float.MIN_VALUE,
+      65504,
+      65520
     };
     for (int i = 0; i < n; i++) {
       double real =
