@@ -35,7 +35,7 @@ final class Exprs {
     this.pieces = new Pieces(code);
     this.casts = new Casts(code, masks, pieces);
     this.lanes = new Lanes(code, masks, pieces, ints);
-    this.shuffles = new Shuffles(code, masks, pieces, lanes);
+    this.shuffles = new Shuffles(code, masks, casts, vectors, lanes);
     this.indices = new Indices(code, scope, this);
     this.memory = new Memory(code, masks, pieces, lanes, ints, indices, this);
     this.sums = new Sums(code, vectors, this, target);
@@ -98,15 +98,24 @@ final class Exprs {
       case Expr.Broadcast b -> broadcast(b);
       case Expr.Ramp r -> ramp(r);
       case Expr.Shuffle s -> shuffle(s);
-      case Expr.LaneLt l -> {
-        Reg count = scalar(l.count()).reg();
-        if (type.isVector()) {
-          yield masks.below(count, l.lanes());
-        }
-        code.read(Op.TEST, 8, count, count);
-        yield Val.of(type, ints.flag(Condition.GREATER));
-      }
+      case Expr.LaneLt l -> laneLt(l);
     };
+  }
+
+  private Val laneLt(Expr.LaneLt l) {
+    Linear count = indices.linear(l.count());
+    if (l.lanes() == 1) {
+      Reg number = indices.value(count);
+      code.read(Op.TEST, 8, number, number);
+      return Val.of(l.type(), ints.flag(Condition.GREATER));
+    }
+    return count.stable() && count.level() < code.level()
+        ? code.once(
+            count.level() + 1,
+            List.of("lanes", l.lanes(), count),
+            Val.class,
+            () -> masks.below(indices.value(count), l.lanes()))
+        : masks.below(indices.value(count), l.lanes());
   }
 
   private static List<Reg> repeated(Type type, Reg reg) {

@@ -14,8 +14,18 @@ import org.tersor.plugins.x86.Operand.Mem;
  * one begins is so until it ends.
  */
 final class Liveness {
-  /** A loop: numbers of its first and last instruction. */
-  private record Loop(int begin, int depth, int[] end) {}
+  /** A loop. */
+  private static final class Loop {
+    /** Number of its first instruction. */
+    final int begin;
+
+    /** The position of its last one. */
+    int end;
+
+    Loop(int begin) {
+      this.begin = begin;
+    }
+  }
 
   final List<Reg> registers = new ArrayList<>();
   final int[] start;
@@ -56,9 +66,9 @@ final class Liveness {
     for (int i = 0; i < code.size(); i++) {
       Ins ins = code.get(i);
       if (ins.op == Op.LOOP) {
-        loops.push(new Loop(i, loops.size(), new int[1]));
+        loops.push(new Loop(i));
       } else if (ins.op == Op.END) {
-        loops.pop().end[0] = 2 * i + 1;
+        loops.pop().end = 2 * i + 1;
       }
       int at = i;
       double weight = Math.pow(8, Math.min(loops.size(), 10));
@@ -72,7 +82,7 @@ final class Liveness {
     for (int r = 0; r < count; r++) {
       if (extended[r] != null) {
         for (Loop loop : extended[r]) {
-          end[r] = Math.max(end[r], loop.end[0]);
+          end[r] = Math.max(end[r], loop.end);
         }
       }
     }

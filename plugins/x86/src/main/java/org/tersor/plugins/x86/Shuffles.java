@@ -11,13 +11,15 @@ import org.tersor.plugins.x86.Operand.Mem;
 final class Shuffles {
   private final Code code;
   private final Masks masks;
-  private final Pieces pieces;
+  private final Casts casts;
+  private final Vectors vectors;
   private final Lanes lanes;
 
-  Shuffles(Code code, Masks masks, Pieces pieces, Lanes lanes) {
+  Shuffles(Code code, Masks masks, Casts casts, Vectors vectors, Lanes lanes) {
     this.code = code;
     this.masks = masks;
-    this.pieces = pieces;
+    this.casts = casts;
+    this.vectors = vectors;
     this.lanes = lanes;
   }
 
@@ -77,7 +79,9 @@ final class Shuffles {
       unit *= 2;
     }
     if (unit == 1) {
-      return Optional.empty();
+      boolean small = type.bytes() <= 16 && a.type().bytes() <= 16 && b.type().bytes() <= 16;
+      return Optional.of(
+          small ? bytesOfSmall(a, b, picks, type) : asWords(byteOf(a), byteOf(b), picks, type));
     }
     List<Reg> sources = new ArrayList<>(a.parts());
     sources.addAll(b.parts());
@@ -98,40 +102,107 @@ final class Shuffles {
           used.add(source);
         }
       }
-      if (used.size() > 2) {
-        return Optional.empty();
-      }
-      long[] order = new long[size / unit];
-      boolean identity = true;
+      boolean identity = used.size() == 1;
+      int[] from = new int[here.size()];
+      int[] lane = new int[here.size()];
       for (int i = 0; i < here.size(); i++) {
         int pick = here.get(i);
-        int source = source(pick, firstCount, perSource, a.parts().size());
-        int lane = (pick < firstCount ? pick : pick - firstCount) % perSource;
-        order[i] = lane + (source == used.getFirst() ? 0 : size / unit);
-        identity &= order[i] == i;
+        from[i] = used.indexOf(source(pick, firstCount, perSource, a.parts().size()));
+        lane[i] = (pick < firstCount ? pick : pick - firstCount) % perSource;
+        identity &= lane[i] == i;
       }
-      results.add(
-          identity ? sources.get(used.getFirst()) : permuted(sources, used, order, unit, size));
+      List<Reg> parts = used.stream().map(sources::get).toList();
+      results.add(identity ? parts.getFirst() : picked(parts, from, lane, unit, size));
     }
     return Optional.of(new Val(type, results, false));
+  }
+
+  /** Any type of one byte as U8. */
+  private static Val byteOf(Val a) {
+    return a.as(a.type().withScalar(Scalar.U8));
   }
 
   private static int source(int pick, int firstCount, int perSource, int firstParts) {
     return pick < firstCount ? pick / perSource : firstParts + (pick - firstCount) / perSource;
   }
 
-  private Reg permuted(List<Reg> sources, List<Integer> used, long[] order, int unit, int size) {
-    Reg first = sources.get(used.getFirst());
-    if (used.size() == 1 && (unit != 8 || size > 16) && (unit != 4 || size > 16)) {
+  /** Lanes of many registers: of two at a time, which are put together by masks. */
+  private Reg picked(List<Reg> sources, int[] from, int[] lane, int unit, int size) {
+    Reg result = Reg.NONE;
+    for (int first = 0; first < sources.size(); first += 2) {
+      long[] order = new long[size / unit];
+      long here = 0;
+      for (int i = 0; i < from.length; i++) {
+        if (from[i] / 2 == first / 2) {
+          order[i] = lane[i] + (from[i] == first ? 0 : size / unit);
+          here |= 1L << i;
+        }
+      }
+      List<Reg> pair = sources.subList(first, Math.min(first + 2, sources.size()));
+      Reg some = permuted(pair, order, unit, size);
+      if (result == Reg.NONE) {
+        result = some;
+      } else {
+        long bits = here;
+        Reg mask =
+            code.once(
+                code.level(),
+                "mask " + bits,
+                Reg.class,
+                () -> masks.fromInteger(code.number(bits)));
+        result = vectors.blend(unit, size, mask, some, result);
+      }
+    }
+    return result;
+  }
+
+  private Reg permuted(List<Reg> sources, long[] order, int unit, int size) {
+    Reg first = sources.getFirst();
+    if (sources.size() == 1 && (unit == 2 || size > 16)) {
       Op op = unit == 2 ? Op.VPERMW : unit == 4 ? Op.VPERMD : Op.VPERMQ;
       Reg t = Code.vector();
       code.three(op, size, t, code.constant(unit, order), first);
       return t;
     }
     Op op = unit == 2 ? Op.VPERMT2W : unit == 4 ? Op.VPERMT2D : Op.VPERMT2Q;
+    Reg index = code.constant(unit, order);
     Reg t = code.copy(first);
-    code.three(op, size, t, code.constant(unit, order), sources.get(used.getLast()));
+    code.three(op, size, t, index, sources.getLast());
     return t;
+  }
+
+  /** Bytes of registers of 16 at most: each source gives its own, and zeros elsewhere. */
+  private Val bytesOfSmall(Val a, Val b, List<Integer> picks, Type type) {
+    int count = a.type().lanes();
+    Reg result = Reg.NONE;
+    for (int side = 0; side < 2; side++) {
+      long[] order = new long[16];
+      boolean any = false;
+      for (int i = 0; i < 16; i++) {
+        int pick = i < picks.size() ? picks.get(i) - side * count : -1;
+        boolean here = pick >= 0 && pick < (side == 0 ? count : b.type().lanes());
+        order[i] = here ? pick : 0x80;
+        any |= here;
+      }
+      if (any) {
+        Reg t = Code.vector();
+        Reg from = side == 0 ? a.reg() : b.reg();
+        code.three(Op.VPSHUFB, 16, t, from, code.constant(1, order));
+        Reg both = t;
+        if (result != Reg.NONE) {
+          both = Code.vector();
+          code.three(Op.VPORD, 16, both, result, t);
+        }
+        result = both;
+      }
+    }
+    return Val.of(type, result);
+  }
+
+  /** Bytes as words, which can go anywhere. */
+  private Val asWords(Val a, Val b, List<Integer> picks, Type type) {
+    Val words = shuffle(casts.cast(a, Scalar.U16, true), casts.cast(b, Scalar.U16, true), picks);
+    return casts.cast(words, Scalar.U8, true).as(type);
   }
 
   private static boolean together(List<Integer> picks) {

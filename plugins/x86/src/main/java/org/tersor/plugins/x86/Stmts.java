@@ -133,7 +133,11 @@ final class Stmts {
       return;
     }
     Val value = value(e);
-    boolean constant = e instanceof Expr.IntConst || e instanceof Expr.FloatConst;
+    boolean constant =
+        e instanceof Expr.IntConst
+            || e instanceof Expr.FloatConst
+            || e instanceof Expr.LaneLt
+            || (e instanceof Expr.Broadcast b && b.lanes() > 1);
     if (!value.owned() && !constant) {
       Val own = Val.fresh(value.type());
       move(own, value);
