@@ -3,11 +3,14 @@ package org.tersor.plugins.x86;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collections;
 import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.tersor.plugins.x86.Operand.Mem;
@@ -57,7 +60,7 @@ final class Allocator {
   private void removeDead() {
     boolean changed = true;
     while (changed) {
-      Map<Reg, Boolean> read = new IdentityHashMap<>();
+      Set<Reg> read = Collections.newSetFromMap(new IdentityHashMap<>());
       code.forEach(ins -> {
         boolean own = ins.readsTarget();
         Reg target = ins.target;
@@ -65,13 +68,13 @@ final class Allocator {
             ins,
             r -> {
               if (!own || r != target || ins.source == r || ins.operand == r) {
-                read.put(r, true);
+                read.add(r);
               }
             });
       });
       List<Ins> kept = new ArrayList<>(code.size());
       for (Ins ins : code) {
-        boolean dead = ins.target.isVirtual() && !ins.op.effect && !read.containsKey(ins.target);
+        boolean dead = ins.target.isVirtual() && !ins.op.effect && !read.contains(ins.target);
         if (!dead) {
           kept.add(ins);
         }
@@ -96,16 +99,18 @@ final class Allocator {
     int[] numbers = new int[count];
     Arrays.fill(numbers, -1);
     Integer[] order = IntStream.range(0, count).boxed().toArray(Integer[]::new);
-    Arrays.sort(order, Comparator.comparing((Integer r) -> live.start[r]));
+    Arrays.sort(order, Comparator.comparingInt((Integer r) -> live.start[r]));
     BitSet spilled = new BitSet();
     // By kind and number: the register that holds it, or -1.
-    int[][] holders = new int[3][32];
-    for (int[] row : holders) {
+    Map<Reg.Kind, int[]> holders = new EnumMap<>(Reg.Kind.class);
+    for (Reg.Kind kind : Reg.Kind.values()) {
+      int[] row = new int[32];
       Arrays.fill(row, -1);
+      holders.put(kind, row);
     }
     for (int r : order) {
       Reg reg = live.registers.get(r);
-      int[] row = holders[reg.kind.ordinal()];
+      int[] row = Objects.requireNonNull(holders.get(reg.kind));
       for (int n = 0; n < 32; n++) {
         if (row[n] >= 0 && live.end[row[n]] < live.start[r]) {
           row[n] = -1;

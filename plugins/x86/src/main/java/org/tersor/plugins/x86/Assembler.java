@@ -59,7 +59,7 @@ final class Assembler {
     // The largest first keeps all aligned.
     IntStream.range(0, pool.size())
         .boxed()
-        .sorted(Comparator.comparing((Integer i) -> -pool.get(i).length))
+        .sorted(Comparator.comparingInt((Integer i) -> -pool.get(i).length))
         .forEach(i -> {
           places[i] = length;
           for (byte b : pool.get(i)) {
@@ -286,7 +286,7 @@ final class Assembler {
   private void modrm(int field, Operand place, int unit, int immBytes) {
     int reg = (field & 7) << 3;
     switch (place) {
-      case Reg r -> put(0xc0 | reg | r.number() & 7);
+      case Reg r -> put(0xc0 | reg | (r.number() & 7));
       case Mem m -> memory(reg, m, Math.max(1, unit), immBytes);
       case Operand.None _ -> throw new IllegalStateException("an instruction without its operand");
     }

@@ -51,7 +51,7 @@ final class Casts {
         Scalar.F16,
         part -> {
           Reg t = Code.vector();
-          int size = Math.clamp(4 * unitLanes(a.type(), Scalar.F16), 16, 64);
+          int size = Math.clamp(4L * unitLanes(a.type(), Scalar.F16), 16, 64);
           code.read(Op.VCVTPS2PH, size, part, Operand.NONE).target(t).imm(0);
           return t;
         });
@@ -70,7 +70,7 @@ final class Casts {
   private Val each(Val a, Scalar to, Choice op) {
     Type type = a.type();
     int lanes = unitLanes(type, to);
-    int size = Math.clamp(lanes * Math.max(type.scalar().bytes(), to.bytes()), 16, 64);
+    int size = Math.clamp((long) lanes * Math.max(type.scalar().bytes(), to.bytes()), 16, 64);
     Op by = op.of(size);
     return unit(
         a,
@@ -182,7 +182,7 @@ final class Casts {
     boolean exact = to.bytes() < 4 || (!single && to.bytes() == 4);
     Scalar through = to.bytes() < 4 ? Scalar.I32 : to;
     int lanes = unitLanes(a.type(), through);
-    int size = Math.clamp(lanes * Math.max(from.bytes(), through.bytes()), 16, 64);
+    int size = Math.clamp((long) lanes * Math.max(from.bytes(), through.bytes()), 16, 64);
     Type part = a.type().withLanes(lanes);
     int own = Val.size(part);
     Val whole =

@@ -54,13 +54,14 @@ final class Code {
   }
 
   final Pool pool;
-  final Frame frame = new Frame();
+  final Frame frame;
   private final Chunk all = new Chunk();
   private Chunk out = all;
   private final Deque<Loop> loops = new ArrayDeque<>();
 
-  Code(Pool pool) {
+  Code(Pool pool, Frame frame) {
     this.pool = pool;
+    this.frame = frame;
     open();
   }
 

@@ -179,7 +179,7 @@ final class Exprs {
     if (!Vectors.does(b.op(), type.scalar())) {
       return divide(b, type);
     }
-    return sums.binary(b);
+    return sums.binary(b, Optional.empty());
   }
 
   /** Divisions of integers, lane by lane but for shifts. */
@@ -193,7 +193,8 @@ final class Exprs {
       long by = quotient ? Long.numberOfTrailingZeros(constant.get()) : constant.get() - 1;
       return sums.binary(
           new Expr.Binary(
-              quotient ? BinaryOp.SHR : BinaryOp.AND, b.a(), new Expr.IntConst(type, by)));
+              quotient ? BinaryOp.SHR : BinaryOp.AND, b.a(), new Expr.IntConst(type, by)),
+          Optional.empty());
     }
     Val a = value(b.a());
     if (constant.isPresent()) {

@@ -95,7 +95,7 @@ final class Hand {
     assembler.emit(new Ins(Op.PUSH, 8).target(Reg.RBP));
     two(Op.MOV, Reg.RBP, Reg.RSP);
     if (bytes > 0) {
-      change(Op.SUBI, Reg.RSP, (bytes + 15) / 16 * 16);
+      change(Op.SUBI, Reg.RSP, (bytes + 15) / 16 * 16L);
     }
   }
 

@@ -13,17 +13,23 @@ import org.tersor.plugins.x86.Operand.Mem;
 final class Kernel {
   private Kernel() {}
 
+  /** The body in registers of the processor, over memory of the frame. */
+  static List<Ins> instructions(LoopFunction function, Target target, Pool pool, Frame frame) {
+    Code code = new Code(pool, frame);
+    new Stmts(code, function, target);
+    return Allocator.allocate(code.finish(), frame);
+  }
+
   /** Emits the code; the place where it begins. */
   static Label emit(LoopFunction function, Target target, Assembler assembler) {
-    Code code = new Code(assembler.pool);
-    new Stmts(code, function, target);
-    List<Ins> list = Allocator.allocate(code.finish(), code.frame);
+    Frame frame = new Frame();
+    List<Ins> list = instructions(function, target, assembler.pool, frame);
     assembler.align(64);
     Label begin = new Label();
     assembler.emit(new Ins(Op.LABEL, 0).label(begin));
     assembler.emit(new Ins(Op.PUSH, 8).target(Reg.RBP));
     assembler.emit(new Ins(Op.MOV, 8).target(Reg.RBP).operand(Reg.RSP));
-    assembler.emit(new Ins(Op.LEA, 8).target(Reg.RSP).operand(Mem.of(Reg.RSP, -code.frame.size())));
+    assembler.emit(new Ins(Op.LEA, 8).target(Reg.RSP).operand(Mem.of(Reg.RSP, -frame.size())));
     assembler.emit(new Ins(Op.ANDI, 8).target(Reg.RSP).imm(-64));
     for (Ins ins : list) {
       boolean nothing =

@@ -123,7 +123,7 @@ final class Memory {
     Val at = exprs.value(index);
     List<Reg> pieceList = new ArrayList<>();
     int count = Math.min(8, type.lanes());
-    int size = Math.clamp(8 * count, 16, 64);
+    int size = Math.clamp(8L * count, 16, 64);
     Mem base = indices.address(buffer, Linear.of(0));
     for (int i = 0; i < at.parts().size(); i++) {
       Reg t = code.copy(code.all(4, 0));

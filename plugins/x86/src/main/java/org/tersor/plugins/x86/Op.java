@@ -365,6 +365,7 @@ enum Op {
   /** Whether a register operand is one of 8 bits. */
   final boolean low;
 
+  @SuppressWarnings("ImmutableEnumChecker") // a list that nobody changes
   private final List<String> notes;
 
   Op(String row) {

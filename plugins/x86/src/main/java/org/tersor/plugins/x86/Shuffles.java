@@ -134,7 +134,7 @@ final class Shuffles {
       long here = 0;
       for (int i = 0; i < from.length; i++) {
         if (from[i] / 2 == first / 2) {
-          order[i] = lane[i] + (from[i] == first ? 0 : size / unit);
+          order[i] = (long) lane[i] + (from[i] == first ? 0 : size / unit);
           here |= 1L << i;
         }
       }

@@ -167,6 +167,7 @@ final class Stmts {
           case Expr.Fma f -> exprs.sums().fma(f, Optional.of(to));
           case Expr.Dot4 d -> exprs.sums().dot(d, d.acc(), d.a(), d.b(), Optional.of(to));
           case Expr.Dot2 d -> exprs.sums().dot(d, d.acc(), d.a(), d.b(), Optional.of(to));
+          case Expr.Binary b when Sums.isOne(b) -> exprs.sums().binary(b, Optional.of(to));
           default -> exprs.value(e);
         };
     move(to, value);

@@ -134,10 +134,12 @@ final class Sums {
       Val b = exprs.value(right);
       List<Reg> parts = new ArrayList<>();
       for (int i = 0; i < c.parts().size(); i++) {
-        parts.add(
-            vectors.dot4(Val.size(type), c.parts().get(i), a.parts().get(i), b.parts().get(i)));
+        Reg sum = c.parts().get(i);
+        Reg t = inPlace ? sum : Code.vector();
+        vectors.dot4(Val.size(type), t, sum, a.parts().get(i), b.parts().get(i));
+        parts.add(t);
       }
-      return Val.of(type, parts);
+      return new Val(type, parts, !inPlace);
     }
     return accumulate(bytes ? Op.VPDPBUSD : Op.VDPBF16PS, type, c, inPlace, a, source(right, true));
   }
@@ -149,7 +151,8 @@ final class Sums {
     Reg b = vector(exprs.value(right));
     Reg result;
     if (bytes && !target.has(Target.Feature.DOT4)) {
-      result = vectors.dot4(16, sum, a, b);
+      result = Code.vector();
+      vectors.dot4(16, result, sum, a, b);
     } else {
       result = code.copy(sum);
       code.three(bytes ? Op.VPDPBUSD : Op.VDPBF16PS, Val.size(pair), result, a, b);
@@ -179,8 +182,20 @@ final class Sums {
     };
   }
 
-  /** An operation on vectors or on scalar floats, see {@link Vectors#does}. */
-  Val binary(Expr.Binary b) {
+  /** Whether {@link #binary} is one instruction for each register. */
+  static boolean isOne(Expr.Binary b) {
+    Type type = b.type();
+    return !Val.isMask(type)
+        && !Val.isInteger(type)
+        && Vectors.does(b.op(), type.scalar())
+        && Vectors.instruction(b.op(), type).isPresent();
+  }
+
+  /**
+   * An operation on vectors or on scalar floats, see {@link Vectors#does}; {@code into}: where the
+   * result may be made.
+   */
+  Val binary(Expr.Binary b, Optional<Val> into) {
     Type type = b.type();
     BinaryOp op = b.op();
     boolean extremum = (op == BinaryOp.MIN || op == BinaryOp.MAX) && type.scalar().isFloat();
@@ -209,7 +224,8 @@ final class Sums {
     for (int i = 0; i < x.parts().size(); i++) {
       Reg left = x.parts().get(i);
       if (instruction.isPresent()) {
-        Reg t = Code.vector();
+        // With more registers a later one might still be read.
+        Reg t = x.parts().size() == 1 ? into.map(Val::reg).orElseGet(Code::vector) : Code.vector();
         Ins ins = code.three(instruction.get(), Val.size(type), t, left, y.operand(i));
         ins.broadcast = y.broadcast();
         parts.add(t);

@@ -375,15 +375,18 @@ final class Vectors {
     return t;
   }
 
-  /** Products of bytes summed without an instruction for it: see the C backend. */
-  Reg dot4(int size, Reg sum, Reg a, Reg b) {
-    Reg low = code.all(2, 0xff);
-    Reg evenA = logic(Op.VPANDD, size, a, low);
+  /**
+   * Products of bytes summed without an instruction for it: bytes 0 and 2 of every word, then 1 and
+   * 3, as 16 bits, so that no sum of two products leaves 32 bits.
+   */
+  void dot4(int size, Reg target, Reg sum, Reg a, Reg b) {
+    Reg evenA = logic(Op.VPANDD, size, a, code.all(2, 0xff));
     Reg oddA = shift(Op.VPSRLW, size, a, 8);
     Reg evenB = shift(Op.VPSRAW, size, shift(Op.VPSLLW, size, b, 8), 8);
     Reg oddB = shift(Op.VPSRAW, size, b, 8);
-    Reg t = three(Op.VPADDD, size, three(Op.VPMADDWD, size, evenA, evenB), sum);
-    return three(Op.VPADDD, size, three(Op.VPMADDWD, size, oddA, oddB), t);
+    Reg even = three(Op.VPMADDWD, size, evenA, evenB);
+    Reg odd = three(Op.VPMADDWD, size, oddA, oddB);
+    code.three(Op.VPADDD, size, target, three(Op.VPADDD, size, even, odd), sum);
   }
 
   /** Halves combined until one lane is left in the low end of a register. */

@@ -22,7 +22,7 @@ import org.tersor.runtime.KernelCode;
 
 /** Random functions and kernels give the interpreter's bits; one NaN is as good as another. */
 class RandomFunctionsTest {
-  private static Object random(Scalar scalar, int n, Random random) {
+  static Object random(Scalar scalar, int n, Random random) {
     DType dtype = scalar.dtype();
     Object array = dtype.slot().newArray(n);
     double[] special = {
@@ -78,7 +78,7 @@ class RandomFunctionsTest {
     return array;
   }
 
-  private static Object copy(Object array) {
+  static Object copy(Object array) {
     int n = Array.getLength(array);
     Object copy = Array.newInstance(array.getClass().getComponentType(), n);
     System.arraycopy(array, 0, copy, 0, n);
