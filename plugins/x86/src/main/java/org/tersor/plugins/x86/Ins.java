@@ -4,7 +4,7 @@ import org.tersor.plugins.x86.Operand.Mem;
 
 /** An instruction over virtual registers. What it lacks is {@code NONE}, or 0. */
 final class Ins {
-  final Op op;
+  Op op;
 
   /**
    * Bytes of the operands: 4 or 8 of integers, 16, 32 or 64 of vectors (of the longest operand).

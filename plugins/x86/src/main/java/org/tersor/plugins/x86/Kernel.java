@@ -17,7 +17,9 @@ final class Kernel {
   static List<Ins> instructions(LoopFunction function, Target target, Pool pool, Frame frame) {
     Code code = new Code(pool, frame);
     new Stmts(code, function, target);
-    return Allocator.allocate(code.finish(), frame);
+    List<Ins> list = code.finish();
+    BroadcastLoads.run(list);
+    return Allocator.allocate(list, frame);
   }
 
   /** Emits the code; the place where it begins. */
