@@ -1,7 +1,6 @@
 package org.tersor.plugins.x86;
 
 import java.util.HashMap;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -15,7 +14,7 @@ final class BroadcastLoads {
   private BroadcastLoads() {}
 
   static void run(List<Ins> code) {
-    Map<Reg, Integer> writers = new IdentityHashMap<>();
+    Map<Reg, Integer> writers = new HashMap<>();
     for (Ins ins : code) {
       if (ins.target.isVirtual()) {
         writers.merge(ins.target, 1, Integer::sum);
