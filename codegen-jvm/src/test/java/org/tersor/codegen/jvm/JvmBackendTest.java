@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.objectweb.asm.ClassReader;
 import org.objectweb.asm.util.CheckClassAdapter;
 import org.tersor.ir.graph.Constant;
+import org.tersor.ir.loop.RandomFunctions;
 import org.tersor.ir.schedule.Target;
 import org.tersor.ir.spi.Backend;
 import org.tersor.ir.spi.Program;
@@ -97,7 +98,7 @@ class JvmBackendTest {
     for (long seed = 0; seed < 20; seed++) {
       StringWriter problems = new StringWriter();
       byte[] bytes =
-          new JvmEmitter(Target.jvm(16)).emit(new RandomKernels(seed).function(), "model/Kernel");
+          new JvmEmitter(Target.jvm(16)).emit(new RandomFunctions(seed).function(), "model/Kernel");
       CheckClassAdapter.verify(new ClassReader(bytes), false, new PrintWriter(problems));
       assertEquals("", problems.toString(), "seed " + seed);
     }

@@ -3,15 +3,20 @@ package org.tersor.codegen.jvm;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.loop.RandomFunctions;
 
 class RandomKernelsTest {
   @Test
   void splitFunctionsToo() {
     for (int seed = 1000; seed < 1030; seed++) {
-      LoopFunction function = new RandomKernels(seed).function();
+      LoopFunction function = new RandomFunctions(seed).function();
       Random random = new Random(seed);
       Differential.check(
-          400, function, Differential.randomArrays(function, RandomKernels.ELEMENTS, random), 1, 5);
+          400,
+          function,
+          Differential.randomArrays(function, RandomFunctions.ELEMENTS, random),
+          1,
+          5);
     }
   }
 
@@ -23,7 +28,7 @@ class RandomKernelsTest {
     for (int seed = first; seed < first + count; seed++) {
       try {
         Differential.check(
-            new RandomKernels(seed).function(), RandomKernels.ELEMENTS, new Random(seed), 5);
+            new RandomFunctions(seed).function(), RandomFunctions.ELEMENTS, new Random(seed), 5);
       } catch (AssertionError e) {
         throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
       }

@@ -47,7 +47,7 @@ record NativeCode(
 
   static NativeCode of(
       Plan plan,
-      SharedObject library,
+      Functions library,
       String prefix,
       int threads,
       List<MemorySegment> weights,
@@ -79,7 +79,7 @@ record NativeCode(
         packed);
   }
 
-  private static MethodHandle direct(SharedObject library, String name, int ports) {
+  private static MethodHandle direct(Functions library, String name, int ports) {
     MemoryLayout[] arguments = new MemoryLayout[3 + ports];
     Arrays.fill(arguments, ADDRESS);
     arguments[1] = JAVA_INT;

@@ -67,7 +67,7 @@ public final class NativeExecutable implements Executable {
    */
   public NativeExecutable(
       Plan plan,
-      SharedObject library,
+      Functions library,
       String prefix,
       List<MemorySegment> weights,
       int threads,

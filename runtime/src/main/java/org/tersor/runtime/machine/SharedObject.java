@@ -17,7 +17,7 @@ import java.nio.file.Path;
 /** A library loaded into this process; unloaded when the object is no longer used. */
 // Calling native code is what this class is for.
 @SuppressWarnings("restricted")
-public final class SharedObject {
+public final class SharedObject implements Functions {
   private final SymbolLookup symbols;
 
   /**
@@ -105,12 +105,7 @@ public final class SharedObject {
     }
   }
 
-  /** A function for short calls, which may be given Java arrays; the collector waits meanwhile. */
-  public MethodHandle critical(String name, FunctionDescriptor type) {
-    return function(name, type, Linker.Option.critical(true));
-  }
-
-  /** A function. */
+  @Override
   public MethodHandle function(String name, FunctionDescriptor type, Linker.Option... options) {
     return Linker.nativeLinker()
         .downcallHandle(

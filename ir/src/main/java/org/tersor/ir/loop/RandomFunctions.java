@@ -1,25 +1,16 @@
-package org.tersor.codegen.jvm;
+package org.tersor.ir.loop;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import org.tersor.ir.loop.BinaryOp;
-import org.tersor.ir.loop.CompareOp;
-import org.tersor.ir.loop.Expr;
-import org.tersor.ir.loop.LoopFunction;
-import org.tersor.ir.loop.ReduceOp;
-import org.tersor.ir.loop.Scalar;
-import org.tersor.ir.loop.Stmt;
-import org.tersor.ir.loop.Type;
-import org.tersor.ir.loop.UnaryOp;
 
 /**
- * Random functions that can be run: indices stay inside buffers of {@link #ELEMENTS} elements,
- * nothing depends on undefined contents.
+ * Random functions that can be run, for tests of backends: indices stay inside buffers of {@link
+ * #ELEMENTS} elements, nothing depends on undefined contents.
  */
-final class RandomKernels {
-  static final int ELEMENTS = 640;
+public final class RandomFunctions {
+  public static final int ELEMENTS = 640;
   private static final Scalar[] TYPES = {
     Scalar.BOOL,
     Scalar.I8,
@@ -44,16 +35,17 @@ final class RandomKernels {
   private final List<Stmt.Alloc> tiles = new ArrayList<>();
   private int next;
 
-  RandomKernels(long seed) {
+  /** The generator of a seed. */
+  public RandomFunctions(long seed) {
     this.random = new Random(seed);
   }
 
   /** One input and one output of each type. */
-  LoopFunction function() {
+  public LoopFunction function() {
     List<LoopFunction.BufferParam> buffers = new ArrayList<>();
     for (Scalar s : TYPES) {
-      buffers.add(Differential.in("in_" + s.text(), s));
-      buffers.add(Differential.out("out_" + s.text(), s));
+      buffers.add(new LoopFunction.BufferParam("in_" + s.text(), s, false));
+      buffers.add(new LoopFunction.BufferParam("out_" + s.text(), s, true));
     }
     names.add(new Expr.Var(Type.INDEX, "n"));
     Stmt body = block(2, 4);
@@ -124,7 +116,8 @@ final class RandomKernels {
         Stmt.Alloc tile = new Stmt.Alloc("tile" + next++, type(), index(2), Stmt.Space.REGISTER);
         body.add(tile);
         for (int i = 0; i < 2; i++) {
-          body.add(HandKernels.store(tile.buffer(), index(i), expr(tile.element(), 2)));
+          body.add(
+              new Stmt.Store(tile.buffer(), index(i), expr(tile.element(), 2), Optional.empty()));
         }
         tiles.add(tile);
       }
@@ -316,7 +309,8 @@ final class RandomKernels {
     }
     List<Stmt.Alloc> same = tiles.stream().filter(r -> r.element().equals(type)).toList();
     if (!same.isEmpty() && random.nextBoolean()) {
-      return HandKernels.load(type, same.getFirst().buffer(), index(random.nextInt(2)));
+      return new Expr.Load(
+          type, same.getFirst().buffer(), index(random.nextInt(2)), Optional.empty());
     }
     if (type.scalar().isSmallFloat() || random.nextInt(3) > 0) {
       boolean gather = random.nextInt(4) == 0;

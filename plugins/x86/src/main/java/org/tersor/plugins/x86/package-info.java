@@ -1,0 +1,2 @@
+/** Loop IR to x86-64 machine code. */
+package org.tersor.plugins.x86;
