@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.tersor.runtime.Plan;
 import org.tersor.runtime.TaskPool;
 
@@ -24,7 +25,7 @@ import org.tersor.runtime.TaskPool;
  * @param oneStep {@code P_step}
  * @param direct {@code P_direct}, on arrays of the caller; {@code steps} if {@code inPlace} is
  *     false
- * @param work {@code P_work}
+ * @param work {@code P_work}; without it {@link SharedSteps} does the same by {@code oneStep}
  * @param weights what {@code constants} point to, which lives as long as it is referred to
  * @param inPlace whether calls may work on arrays of the caller
  */
@@ -36,7 +37,7 @@ record NativeCode(
     MethodHandle steps,
     MethodHandle oneStep,
     MethodHandle direct,
-    MethodHandle work,
+    Optional<MethodHandle> work,
     boolean inPlace,
     TaskPool pool,
     List<MemorySegment> weights,
@@ -67,16 +68,20 @@ record NativeCode(
             prefix + "_step",
             FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT)),
         inPlace ? direct(library, prefix + "_direct", ports) : steps,
-        library.function(
-            prefix + "_work",
-            FunctionDescriptor.ofVoid(
-                ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT,
-                JAVA_INT)),
+        work(library, prefix + "_work"),
         inPlace,
         new TaskPool(threads),
         weights,
         constants,
         packed);
+  }
+
+  private static Optional<MethodHandle> work(Functions library, String name) {
+    FunctionDescriptor type =
+        FunctionDescriptor.ofVoid(
+            ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT,
+            JAVA_INT);
+    return library.has(name) ? Optional.of(library.function(name, type)) : Optional.empty();
   }
 
   private static MethodHandle direct(Functions library, String name, int ports) {

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 import java.util.Arrays;
 import java.util.List;
@@ -260,7 +261,13 @@ final class NativeSession {
 
   private void work(long base, int from, int to, int worker) {
     try {
-      code.work().invokeExact(call, counters, row, extents, base, from, to, worker, threads);
+      if (code.work().isPresent()) {
+        MethodHandle work = code.work().get();
+        work.invokeExact(call, counters, row, extents, base, from, to, worker, threads);
+      } else {
+        new SharedSteps(code.oneStep(), call, counters, row, extents, fault)
+            .work(base, from, to, worker, threads);
+      }
     } catch (RuntimeException | Error e) {
       throw e;
     } catch (Throwable e) {

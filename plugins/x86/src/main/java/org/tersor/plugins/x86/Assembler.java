@@ -111,9 +111,6 @@ final class Assembler {
   private void legacy(Ins ins) {
     Op op = ins.op;
     boolean wide = ins.size == 8 && !op.is("wide");
-    if (op.is("lock")) {
-      put(0xf0);
-    }
     if (op.prefix != 0) {
       put(op.prefix);
     }

@@ -89,6 +89,11 @@ public final class ProgramCode implements Functions {
     }
   }
 
+  @Override
+  public boolean has(String name) {
+    return !name.equals(PREFIX + "_work");
+  }
+
   private Map<String, Long> symbols(MemorySegment d) {
     Map<String, Long> values = new HashMap<>();
     for (int i = 0; i < plan.dims().size(); i++) {

@@ -14,9 +14,9 @@ import org.tersor.runtime.Plan;
 import org.tersor.runtime.machine.PackedWeights;
 
 /**
- * The plan of a program as code: {@code step}, {@code steps}, {@code direct} and {@code work} as
- * {@link org.tersor.runtime.machine.NativeExecutable} calls them. A step is a function over the
- * call (rdi), its first task (rsi), the end (rdx; -1 for all) and scratch memory (rcx).
+ * The plan of a program as code: {@code step}, {@code steps} and {@code direct} as {@link
+ * org.tersor.runtime.machine.NativeExecutable} calls them. A step is a function over the call
+ * (rdi), its first task (rsi), the end (rdx; -1 for all) and scratch memory (rcx).
  */
 final class Steps {
   // Fields of the call.
@@ -73,7 +73,6 @@ final class Steps {
     oneStep();
     Label all = steps();
     direct(all);
-    new WorkLoop(hand, this::dispatch, places).emit();
   }
 
   private void begin(String name) {

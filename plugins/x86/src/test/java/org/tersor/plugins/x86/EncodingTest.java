@@ -90,7 +90,6 @@ class EncodingTest {
     return switch (op) {
       case SETCC -> "set" + CONDITIONS[(int) ins.imm];
       case CMOVCC -> "cmov" + CONDITIONS[(int) ins.imm];
-      case XADD -> "lock xadd";
       case CDQ -> ins.size == 8 ? "cqo" : "cdq";
       case VCMPPS -> "vcmpeqps";
       case VCMPPD -> "vcmpeqpd";
@@ -277,7 +276,7 @@ class EncodingTest {
     List<String> operands = new ArrayList<>();
     boolean hasTarget = !op.form.equals("-") && !op.is("flags");
     boolean memory = !op.registersOnly && random.nextBoolean() && op.form.matches("rvm|rm|mr|m|vm");
-    memory |= op == Op.LEA || op.is("vsib") || op == Op.PREFETCHT0 || op.is("lock");
+    memory |= op == Op.LEA || op.is("vsib") || op == Op.PREFETCHT0;
     memory |= op == Op.KSTORE;
     memory |= op.name().matches("VLOADS.|VSTORES.");
     String mask = "";
@@ -317,7 +316,7 @@ class EncodingTest {
       }
       case "mr" -> {
         ins.source = reg(shape.source);
-        boolean compares = op.is("flags") && !op.is("lock");
+        boolean compares = op.is("flags");
         String source =
             text(ins.source, shape.source, op.low ? 1 : op == Op.STOREW ? 2 : shape.sourceSize);
         if (memory) {
