@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * What several threads do with the steps of a call, for code that has no {@code P_work}: the same
@@ -26,6 +27,7 @@ record SharedSteps(
     MemorySegment fault) {
   private static final VarHandle LONG = JAVA_LONG.varHandle();
   private static final int SPINS = 2000;
+  private static final long PAUSE_NANOS = 10_000;
 
   /** Tasks of the steps from number {@code base} on, as one of the workers. */
   void work(long base, int from, int to, int worker, int workers) throws Throwable {
@@ -46,7 +48,7 @@ record SharedSteps(
         if (spins < SPINS) {
           Thread.onSpinWait();
         } else {
-          Thread.yield();
+          LockSupport.parkNanos(PAUSE_NANOS);
         }
       }
       if ((long) LONG.getOpaque(fault, 0L) != 0) {
