@@ -9,19 +9,20 @@ public final class ThreadChoice {
   /** Times that are kept of either way; the least of them counts. */
   private static final int KEPT = 4;
 
-  /** Calls from one trial of the other way to the next, at first and later. */
+  /** Calls from one trial of the other way to the next: at least, and at the most. */
   private static final int OFTEN = 8;
 
-  private static final int SELDOM = 64;
+  private static final int SELDOM = 1000;
 
-  /** Calls until trials become seldom. */
-  private static final int EARLY = 256;
+  /** Part of the time of calls that trials may take. */
+  private static final double TRIALS = 0.01;
 
   private final long[] alone = new long[KEPT];
   private final long[] together = new long[KEPT];
   private long measuredAlone;
   private long measuredTogether;
-  private long calls;
+  private long trials;
+  private long untilTrial = OFTEN;
   private long[] measuredFor = {};
 
   /**
@@ -35,14 +36,25 @@ public final class ThreadChoice {
       measuredFor = sizes.clone();
       measuredAlone = 0;
       measuredTogether = 0;
-      calls = 0;
+      trials = 0;
+      untilTrial = OFTEN;
     }
-    long call = calls++;
-    if (call < 2 * KEPT) {
-      return call % 2 == 0;
+    if (measuredTogether == 0 || measuredAlone == 0) {
+      return measuredTogether == 0;
     }
-    boolean trial = call % (call < EARLY ? OFTEN : SELDOM) == 0;
-    return trial != isFasterTogether();
+    boolean best = isFasterTogether();
+    if (--untilTrial > 0) {
+      return best;
+    }
+    untilTrial = trials++ < KEPT ? OFTEN : gap();
+    return !best;
+  }
+
+  private long gap() {
+    long a = least(together, measuredTogether);
+    long b = least(alone, measuredAlone);
+    double loss = (double) Math.abs(a - b) / Math.max(1, Math.min(a, b));
+    return Math.clamp((long) (loss / TRIALS), OFTEN, SELDOM);
   }
 
   /** The time of a call with the threads or without. */
