@@ -71,7 +71,7 @@ public final class ProgramCode implements Functions {
             Arrays.copyOfRange(code, extent[0], extent[1]));
       }
     } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      throw new UncheckedIOException("cannot write into " + folder, e);
     }
   }
 
