@@ -52,9 +52,8 @@ final class ConformanceCommand implements Callable<Integer> {
 
   @Option(
       names = "--backend",
-      description =
-          "jvm, native, interpreter, loop-interpreter, cuda, cuda-emulated"
-              + " (default: ${DEFAULT-VALUE}).")
+      completionCandidates = BackendNames.class,
+      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   String backend = "jvm";
 
   @Option(names = "--target", description = "Target of the backend.")

@@ -99,9 +99,8 @@ final class ModelOptions {
 
   @Option(
       names = "--backend",
-      description =
-          "jvm, native, interpreter, loop-interpreter, cuda, cuda-emulated"
-              + " (default: ${DEFAULT-VALUE}).")
+      completionCandidates = BackendNames.class,
+      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   String backend = "jvm";
 
   @Option(

@@ -89,12 +89,13 @@ sealed interface TileResults {
 
   /**
    * Whether results of so many vectors go through memory: where a function as an exponential
-   * follows, too, which needs the registers of the sums for its constants.
+   * follows, too. It is a polynomial that needs the registers of the sums for its constants, and
+   * written out for each vector it makes a method that HotSpot compiles for seconds.
    */
   static boolean throughMemory(Target target, KExpr epilogue, int vectors) {
-    return target.has(Target.Feature.LONG_FUNCTIONS)
-        ? KExprs.all(epilogue, KExpr.Un.class).stream().anyMatch(e -> e.op().isTranscendental())
-        : operations(epilogue) * vectors > MOST_OPERATIONS;
+    return KExprs.all(epilogue, KExpr.Un.class).stream().anyMatch(e -> e.op().isTranscendental())
+        || (!target.has(Target.Feature.LONG_FUNCTIONS)
+            && operations(epilogue) * vectors > MOST_OPERATIONS);
   }
 
   private static int operations(KExpr epilogue) {
