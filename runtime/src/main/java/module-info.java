@@ -1,8 +1,12 @@
 import org.jspecify.annotations.NullMarked;
 
-/** What a compiled model needs to run. Depends on java.base alone. */
+/**
+ * What a compiled model needs to run: java.base alone. With java.management warming up knows when
+ * HotSpot is done.
+ */
 @NullMarked
 module org.tersor.runtime {
+  requires static java.management;
   requires static transitive org.jspecify;
 
   exports org.tersor.runtime;

@@ -1,13 +1,13 @@
 package org.tersor.conformance;
 
-import java.lang.management.CompilationMXBean;
-import java.lang.management.ManagementFactory;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.tersor.runtime.Executable;
 import org.tersor.runtime.Tensor;
+import org.tersor.runtime.WarmUp;
 
 /**
  * Times an executable against the reference: both are warmed up, then take turns, with quiet in
@@ -17,19 +17,7 @@ public final class Duel {
   private static final long QUIET_MILLIS = 20;
 
   /** A JVM compiles a large model's kernels for many seconds while it runs them. */
-  private static final int LONGEST_WARMUP = 15;
-
-  /** The warm-up ends after two windows in a row that improved the best run by less. */
-  private static final double STEADY = .97;
-
-  /**
-   * In both of them HotSpot's compilers work less than this share of the time. Runs may be no
-   * faster for seconds while a long queue of kernels waits, of which each is slower by factors
-   * until then.
-   */
-  private static final double COMPILING = .03;
-
-  private static final CompilationMXBean COMPILERS = ManagementFactory.getCompilationMXBean();
+  private static final int LONGEST_WARMUP = 40;
 
   private Duel() {}
 
@@ -87,7 +75,7 @@ public final class Duel {
       Settings settings) {
     session.prepare(inputs);
     Runnable calls = calls(executable, inputs);
-    Warm warm = warmUp(calls, settings.warmupSeconds());
+    WarmUp.Warm warm = warmUp(calls, settings.warmupSeconds());
     long[] first = session.time(3);
     int refRuns = runs(settings.warmupSeconds() / 3, median(first));
     long refPerRun = median(session.time(refRuns));
@@ -109,13 +97,13 @@ public final class Duel {
     int n = ratios.length;
     double spread = (ratios[3 * n / 4] - ratios[n / 4]) / ratios[n / 2];
     return new Result(
-        own[n / 2], other[n / 2], other[n / 2] / own[n / 2], spread, n, ours, warm.seconds());
+        own[n / 2], other[n / 2], other[n / 2] / own[n / 2], spread, n, ours, seconds(warm));
   }
 
   /** Times the executable alone; {@code ortMs} and {@code ratio} are NaN. */
   public static Result alone(Executable executable, Map<String, Tensor> inputs, Settings settings) {
     Runnable calls = calls(executable, inputs);
-    Warm warm = warmUp(calls, settings.warmupSeconds());
+    WarmUp.Warm warm = warmUp(calls, settings.warmupSeconds());
     int runs = runs(settings.roundSeconds(), warm.nanosPerRun());
     double[] own = new double[settings.rounds()];
     for (int round = 0; round < own.length; round++) {
@@ -131,13 +119,13 @@ public final class Duel {
         (own[3 * n / 4] - own[n / 4]) / own[n / 2],
         n,
         runs,
-        warm.seconds());
+        seconds(warm));
   }
 
   /** Something that takes turns with others. */
   public interface Contender {
     /** Runs until it is as fast as it becomes. */
-    Warm warmUp(double seconds);
+    WarmUp.Warm warmUp(double seconds);
 
     /** Nanoseconds of each of some runs. */
     long[] time(int runs);
@@ -147,7 +135,7 @@ public final class Duel {
     Runnable calls = calls(executable, inputs);
     return new Contender() {
       @Override
-      public Warm warmUp(double seconds) {
+      public WarmUp.Warm warmUp(double seconds) {
         return Duel.warmUp(calls, seconds);
       }
 
@@ -162,10 +150,10 @@ public final class Duel {
     session.prepare(inputs);
     return new Contender() {
       @Override
-      public Warm warmUp(double seconds) {
+      public WarmUp.Warm warmUp(double seconds) {
         long begin = System.nanoTime();
         long perRun = median(session.time(runs(seconds / 3, median(session.time(3)))));
-        return new Warm(perRun, (System.nanoTime() - begin) / 1e9);
+        return new WarmUp.Warm(perRun, Duration.ofNanos(System.nanoTime() - begin));
       }
 
       @Override
@@ -184,7 +172,8 @@ public final class Duel {
 
   /** All are warmed up, then take turns: what slows the machine for a while slows each of them. */
   public static List<Turn> turns(List<Contender> contenders, Settings settings) {
-    List<Warm> warm = contenders.stream().map(c -> c.warmUp(settings.warmupSeconds())).toList();
+    List<WarmUp.Warm> warm =
+        contenders.stream().map(c -> c.warmUp(settings.warmupSeconds())).toList();
     double[][] medians = new double[contenders.size()][settings.rounds()];
     for (int round = 0; round < settings.rounds(); round++) {
       for (int c = 0; c < medians.length; c++) {
@@ -196,9 +185,13 @@ public final class Duel {
     List<Turn> turns = new ArrayList<>();
     for (int c = 0; c < medians.length; c++) {
       Arrays.sort(medians[c]);
-      turns.add(new Turn(medians[c][settings.rounds() / 2], warm.get(c).seconds()));
+      turns.add(new Turn(medians[c][settings.rounds() / 2], seconds(warm.get(c))));
     }
     return turns;
+  }
+
+  private static double seconds(WarmUp.Warm warm) {
+    return warm.time().toNanos() / 1e9;
   }
 
   private static int runs(double seconds, long nanosPerRun) {
@@ -216,41 +209,13 @@ public final class Duel {
       Map<String, Tensor> inputs,
       Map<String, Tensor> outputs,
       double seconds) {
-    return warmUp(() -> executable.run(inputs, outputs), seconds).seconds();
+    return seconds(warmUp(() -> executable.run(inputs, outputs), seconds));
   }
 
-  private static Warm warmUp(Runnable calls, double seconds) {
-    long begin = System.nanoTime();
-    long window = (long) (seconds * 1e9 / 2);
-    long best = Long.MAX_VALUE;
-    int steady = 0;
-    for (int windows = 0; windows < 2 * LONGEST_WARMUP && steady < 2; windows++) {
-      long before = best;
-      long compiled = compilingMillis();
-      long from = System.nanoTime();
-      long end = from + window;
-      int runs = 0;
-      do {
-        long start = System.nanoTime();
-        calls.run();
-        best = Math.min(best, System.nanoTime() - start);
-        runs++;
-      } while (System.nanoTime() < end || runs < 3);
-      boolean faster = before == Long.MAX_VALUE || best <= before * STEADY;
-      double compiling = (compilingMillis() - compiled) * 1e6 / (System.nanoTime() - from);
-      steady = faster || compiling > COMPILING ? 0 : steady + 1;
-    }
-    return new Warm(best, (System.nanoTime() - begin) / 1e9);
+  private static WarmUp.Warm warmUp(Runnable calls, double seconds) {
+    Duration limit = Duration.ofMillis((long) (LONGEST_WARMUP * seconds * 1e3));
+    return WarmUp.steady(calls, (long) (seconds * 1e9 / 2), limit);
   }
-
-  private static long compilingMillis() {
-    return COMPILERS != null && COMPILERS.isCompilationTimeMonitoringSupported()
-        ? COMPILERS.getTotalCompilationTime()
-        : 0;
-  }
-
-  /** Best run at the end, and how long it took to come there. */
-  public record Warm(long nanosPerRun, double seconds) {}
 
   private static long[] time(Runnable calls, int runs) {
     long[] times = new long[runs];

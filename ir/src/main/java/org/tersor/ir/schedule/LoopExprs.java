@@ -42,6 +42,20 @@ final class LoopExprs {
     return new Expr.Binary(BinaryOp.MIN, a, b);
   }
 
+  static Expr max(Expr a, Expr b) {
+    if (a instanceof Expr.IntConst x && b instanceof Expr.IntConst y) {
+      return index(Math.max(x.value(), y.value()));
+    }
+    return new Expr.Binary(BinaryOp.MAX, a, b);
+  }
+
+  /** The quotient, rounded down. */
+  static Expr quotient(Expr a, long by) {
+    return a instanceof Expr.IntConst x
+        ? index(Math.floorDiv(x.value(), by))
+        : new Expr.Binary(BinaryOp.FLOORDIV, a, index(by));
+  }
+
   static boolean isConst(Expr e, long value) {
     return e instanceof Expr.IntConst c && c.value() == value;
   }

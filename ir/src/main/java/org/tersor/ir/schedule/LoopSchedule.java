@@ -1,9 +1,11 @@
 package org.tersor.ir.schedule;
 
 import static org.tersor.ir.schedule.LoopExprs.index;
+import static org.tersor.ir.schedule.LoopExprs.max;
 import static org.tersor.ir.schedule.LoopExprs.min;
 import static org.tersor.ir.schedule.LoopExprs.minus;
 import static org.tersor.ir.schedule.LoopExprs.plus;
+import static org.tersor.ir.schedule.LoopExprs.quotient;
 import static org.tersor.ir.schedule.LoopExprs.times;
 
 import java.util.ArrayList;
@@ -22,7 +24,6 @@ import org.tersor.ir.kernel.K;
 import org.tersor.ir.kernel.KExpr;
 import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
-import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
@@ -51,6 +52,12 @@ final class LoopSchedule {
   private final Optional<Axis> vector;
   private final int lanes;
   private final GuardSplit split;
+
+  /**
+   * Whether points are windows: their code is long, so a row's last vector begins earlier and
+   * computes some points again, instead of a copy of the code with masks.
+   */
+  private final boolean windows;
 
   /** Value of a point, without the guards that hold where it is lowered. */
   private KExpr value;
@@ -101,6 +108,7 @@ final class LoopSchedule {
     this.split = vector.flatMap(v -> GuardSplit.of(stage, v)).orElse(GuardSplit.none());
     this.value = stage.value();
     this.chosen = ChosenPoints.axes(stage, vector);
+    this.windows = !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
   }
 
   /** Whether the loops need the guards of padded reads at the border only. */
@@ -172,6 +180,16 @@ final class LoopSchedule {
       nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, lanes, lanes, body);
       return;
     }
+    if (position > 0 && windows && axis.extent().isConst() && axis.extent().constValue() >= lanes) {
+      Expr last = index(axis.extent().constValue() - lanes);
+      nest.loop(
+          Stmt.LoopKind.SERIAL,
+          begin,
+          end,
+          lanes,
+          at -> nest.with(axis, nest.let("v", min(at, last)), lanes, body));
+      return;
+    }
     Expr full = fullEnd(begin, end);
     if (!full.equals(begin)) {
       nest.loop(Stmt.LoopKind.SERIAL, axis, begin, full, lanes, lanes, body);
@@ -227,7 +245,7 @@ final class LoopSchedule {
     if (!few) {
       Map<Axis, WindowTaps.Range> ranges = new HashMap<>();
       taps.forEach((tap, of) -> ranges.put(tap, of.range()));
-      nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, 1, 1, () -> nest.limiting(ranges, body));
+      points(axis, begin, end, 1, () -> nest.limiting(ranges, body));
       return;
     }
     for (long at = first; at < last; at++) {
@@ -237,20 +255,31 @@ final class LoopSchedule {
       }
       Expr from = last - first == 1 ? begin : between(begin, index(at), end);
       Expr to = last - first == 1 ? end : between(begin, index(at + 1), end);
-      nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, () -> nest.limiting(ranges, body));
+      points(axis, from, to, 1, () -> nest.limiting(ranges, body));
+    }
+  }
+
+  /** Points of an axis that is no vector's; no code where there are none. */
+  private void points(Axis axis, Expr from, Expr to, int step, Runnable body) {
+    boolean none =
+        from instanceof Expr.IntConst first
+            && to instanceof Expr.IntConst last
+            && first.value() >= last.value();
+    if (!none) {
+      nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, step, 1, body);
     }
   }
 
   private void interior(Axis axis, Expr from, Expr to, Runnable body) {
     if (!sharesReads(axis)) {
-      nest.loop(Stmt.LoopKind.SERIAL, axis, from, to, 1, 1, body);
+      points(axis, from, to, 1, body);
       return;
     }
     DimExpr extent = vector.orElseThrow().extent();
     Neighbours.Way way = neighbours.choose(chooser, shape(), axis.extent(), extent.ceilDiv(lanes));
     count = way.count();
-    Expr groups = new Expr.Binary(BinaryOp.FLOORDIV, minus(to, from), index(count));
-    Expr rest = count == 1 ? from : nest.let("g", plus(from, times(groups, index(count))));
+    Expr end = plus(from, times(quotient(minus(to, from), count), index(count)));
+    Expr rest = count == 1 ? from : named("g", end);
     if (way.vectorsOutside()) {
       inVector = Optional.of(() -> neighbours(axis, from, rest, to, this::point));
       body.run();
@@ -264,17 +293,17 @@ final class LoopSchedule {
   private void neighbours(Axis axis, Expr from, Expr rest, Expr to, Runnable body) {
     if (count > 1) {
       together = Optional.of(axis);
-      nest.loop(Stmt.LoopKind.SERIAL, axis, from, rest, count, 1, body);
+      points(axis, from, rest, count, body);
       together = Optional.empty();
     }
-    nest.loop(Stmt.LoopKind.SERIAL, axis, rest, to, 1, 1, body);
+    points(axis, rest, to, 1, body);
   }
 
   /** Few points: their code is kept short rather than fast. */
   private void border(Axis axis, Expr begin, Expr end, Runnable body) {
     atBorder = true;
     nest.setUnroll(1);
-    nest.loop(Stmt.LoopKind.SERIAL, axis, begin, end, 1, 1, body);
+    points(axis, begin, end, 1, body);
     nest.setUnroll(UNROLLED);
     atBorder = false;
   }
@@ -326,14 +355,18 @@ final class LoopSchedule {
   }
 
   private Expr between(Expr low, Expr at, Expr high) {
-    return nest.let("g", min(new Expr.Binary(BinaryOp.MAX, low, at), high));
+    return named("g", min(max(low, at), high));
+  }
+
+  private Expr named(String name, Expr value) {
+    return value instanceof Expr.IntConst ? value : nest.let(name, value);
   }
 
   private Expr fullEnd(Expr begin, Expr end) {
     if (begin instanceof Expr.IntConst b && end instanceof Expr.IntConst e) {
       return index(b.value() + (e.value() - b.value()) / lanes * lanes);
     }
-    Expr count = new Expr.Binary(BinaryOp.FLOORDIV, minus(end, begin), index(lanes));
+    Expr count = quotient(minus(end, begin), lanes);
     return nest.let("f", plus(begin, times(count, index(lanes))));
   }
 
