@@ -38,6 +38,8 @@ record Contraction(
     List<Axis> n,
     List<Axis> batch,
     List<Axis> k) {
+  /** A known extent above it fills tiles, whatever the others are. */
+  private static final long UNKNOWN = 32;
 
   /**
    * A factor {@code value - zero}: for floats zero is absent; for 8-bit integers value is an I32
@@ -176,7 +178,8 @@ record Contraction(
     return Optional.of(new Contraction(stage, fold, row, column, m, List.copyOf(n), batch, k));
   }
 
+  /** As rows of tiles: an axis of unknown extent may have one position, as most batches do. */
   private static long size(Axis axis) {
-    return axis.extent().isConst() ? axis.extent().constValue() : 1 << 20;
+    return axis.extent().isConst() ? axis.extent().constValue() : UNKNOWN;
   }
 }
