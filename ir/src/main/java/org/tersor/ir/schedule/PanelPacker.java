@@ -36,14 +36,24 @@ final class PanelPacker {
   private final int group;
   private final int lanes;
 
+  /** Else masked steps stay loops: HotSpot takes seconds for a method with dozens of them. */
+  private final boolean unrollsMasked;
+
   PanelPacker(
-      NestEmitter nest, Contraction c, GemmTile tile, String panel, KExpr value, int group) {
+      NestEmitter nest,
+      Contraction c,
+      GemmTile tile,
+      String panel,
+      KExpr value,
+      int group,
+      boolean unrollsMasked) {
     this.nest = nest;
     this.c = c;
     this.tile = tile;
     this.panel = panel;
     this.value = value;
     this.group = group;
+    this.unrollsMasked = unrollsMasked;
     this.lanes =
         tile.lanes() > 1 && LoopSchedule.isVectorisable(value, c.n().getLast()) ? tile.lanes() : 1;
   }
@@ -152,7 +162,10 @@ final class PanelPacker {
     List<Axis> rest = axes.subList(1, axes.size());
     KExpr next = K.add(K.mul(k, K.dim(axis.extent())), K.axis(axis));
     boolean unroll =
-        axes.size() < c.k().size() && axis.extent().isConst() && axis.extent().constValue() <= 5;
+        (unrollsMasked || mask.isEmpty())
+            && axes.size() < c.k().size()
+            && axis.extent().isConst()
+            && axis.extent().constValue() <= 5;
     if (unroll) {
       for (long i = 0; i < axis.extent().constValue(); i++) {
         nest.with(axis, index(i), 1, () -> kLoops(rest, next, column, mask));

@@ -310,7 +310,8 @@ final class Panels {
             tile,
             name,
             group == 1 ? stored(c.column(), element) : codes.code(c.column()),
-            group)
+            group,
+            scheduler.target().has(Target.Feature.LONG_FUNCTIONS))
         .pack(n0);
     return new Column(new Buf(name, element, List.of(size)), index(0), tile, group, index(0));
   }
