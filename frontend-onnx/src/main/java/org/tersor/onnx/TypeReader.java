@@ -73,13 +73,18 @@ final class TypeReader {
       // Some writers mean "unknown" by -1.
       if (dim.hasDimValue() && dim.getDimValue() >= 0) {
         dims.add(DimExpr.of(dim.getDimValue()));
-      } else if (!dim.getDimParam().isEmpty()) {
+      } else if (isName(dim.getDimParam())) {
         dims.add(DimExpr.symbol(symbols.computeIfAbsent(dim.getDimParam(), this::name)));
       } else {
         dims.add(DimExpr.symbol(name("")));
       }
     }
     return dims;
+  }
+
+  /** Some writers call every unknown dimension "?": they need not be equal. */
+  private static boolean isName(String param) {
+    return param.chars().anyMatch(Character::isLetterOrDigit) && !param.equals("-1");
   }
 
   private String name(String original) {

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.onnx.proto.AttributeProto;
@@ -16,6 +18,7 @@ import org.tersor.onnx.proto.TensorShapeProto;
 import org.tersor.onnx.proto.TypeProto;
 import org.tersor.onnx.proto.ValueInfoProto;
 import org.tersor.runtime.DType;
+import org.tersor.runtime.DimExpr;
 import org.tersor.runtime.TersorException;
 
 /** Shapes that a file declares: told, and taken away for other readers. */
@@ -46,6 +49,27 @@ class DeclarationsTest extends HostileModels {
     assertEquals(TensorType.of(DType.F32, new long[] {2, 3}), types.get("t"));
     assertEquals(TensorType.of(DType.F32, new long[] {7}), types.get("y"));
     assertEquals(2, types.size());
+  }
+
+  @Test
+  void unknownDimensionsNeedNotBeEqual() throws IOException {
+    TensorShapeProto.Builder shape = TensorShapeProto.newBuilder();
+    for (String dim : List.of("?", "?", "-1", "n", "n")) {
+      shape.addDim(TensorShapeProto.Dimension.newBuilder().setDimParam(dim));
+    }
+    GraphProto.Builder graph =
+        declared()
+            .addValueInfo(
+                ValueInfoProto.newBuilder()
+                    .setName("u")
+                    .setType(
+                        TypeProto.newBuilder()
+                            .setTensorType(
+                                TypeProto.Tensor.newBuilder().setElemType(1).setShape(shape))));
+    var types = ONNX.declared(write(model(graph).build().toByteArray()));
+    List<DimExpr> dims = ((TensorType) types.get("u")).shape().orElseThrow();
+    assertEquals(4, new HashSet<>(dims).size());
+    assertEquals(dims.get(3), dims.get(4));
   }
 
   @Test

@@ -11,6 +11,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.BiFunction;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.NullUnmarked;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -27,6 +28,7 @@ import org.tersor.ir.kernel.Kernel;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.LoopFunction;
+import org.tersor.ir.loop.LoopPrinter;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.UnaryOp;
 import org.tersor.ir.schedule.KernelTestKit;
@@ -68,6 +70,26 @@ class LongEpilogueTest {
       }
     }
     assertTrue(parts.size() >= 3, parts.toString());
+  }
+
+  /** Written out for each of a tile's vectors, a sigmoid made HotSpot compile for seconds. */
+  @Test
+  void aFunctionOfPolynomialsIsOncePerColumn() {
+    Buf a = new Buf("in0", Scalar.F32, DimExpr.list(60, 40));
+    Buf b = new Buf("in1", Scalar.F32, DimExpr.list(40, 64));
+    Buf y = new Buf("out0", Scalar.F32, DimExpr.list(60, 64));
+    Axis m = new Axis("m", DimExpr.of(60));
+    Axis n = new Axis("n", DimExpr.of(64));
+    Axis k = new Axis("k", DimExpr.of(40));
+    KExpr sum =
+        K.sum(List.of(k), K.mul(K.at(a, K.axis(m), K.axis(k)), K.at(b, K.axis(k), K.axis(n))));
+    Stage stage = Stage.of(y, List.of(m, n), new KExpr.Un(UnaryOp.SIGMOID, sum));
+    Kernel kernel = new Kernel("sigmoids", List.of(a, b), List.of(y), List.of(stage));
+    KernelTestKit kit = KernelTestKit.of(kernel, Map.of(), Set.of("in1"), new Random(1));
+    LoopFunction product = kit.functions(TARGET).getLast();
+    long divisions = Pattern.compile(" / ").matcher(LoopPrinter.print(product)).results().count();
+    // Four vectors wide, with or without rows that are left over.
+    assertTrue(divisions >= 1 && divisions <= 8, divisions + " sigmoids");
   }
 
   /** Calls of the Vector API in each method. */

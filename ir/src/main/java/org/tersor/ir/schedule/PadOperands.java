@@ -109,7 +109,33 @@ final class PadOperands {
       return Optional.of(new Span(0, dimension));
     }
     return Interval.of(Affine.of(index).toKExpr())
-        .map(range -> new Span(range.low(), DimExpr.of(range.high() - range.low() + 1)));
+        .map(range -> new Span(range.low(), DimExpr.of(range.high() - range.low() + 1)))
+        .or(() -> symbolic(Affine.of(index)));
+  }
+
+  /** The span of a sum of axes of which some have extents that are not known. */
+  private static Optional<Span> symbolic(Affine index) {
+    if (!index.constant().isConst()) {
+      return Optional.empty();
+    }
+    long low = index.constant().constValue();
+    DimExpr extent = DimExpr.ONE;
+    long least = 1;
+    for (Map.Entry<KExpr, DimExpr> term : index.terms().entrySet()) {
+      if (!(term.getKey() instanceof KExpr.AxisRef ref) || !term.getValue().isConst()) {
+        return Optional.empty();
+      }
+      DimExpr last = ref.axis().extent().minus(1);
+      long by = term.getValue().constValue();
+      if (by < 0 && !last.isConst()) {
+        return Optional.empty();
+      }
+      low += by < 0 ? by * last.constValue() : 0;
+      extent = extent.plus(last.times(Math.abs(by)));
+      least += Math.abs(by) * (last.isConst() ? last.constValue() : -1);
+    }
+    // Where an extent is zero, the copy must not come out smaller than nothing.
+    return least < 0 ? Optional.empty() : Optional.of(new Span(low, extent));
   }
 
   /** Whether the index is an axis that runs over the whole dimension, constant or not. */
