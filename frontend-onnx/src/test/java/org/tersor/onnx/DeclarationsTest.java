@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.tersor.ir.graph.ValueType.TensorType;
 import org.tersor.onnx.proto.AttributeProto;
@@ -67,7 +68,8 @@ class DeclarationsTest extends HostileModels {
                             .setTensorType(
                                 TypeProto.Tensor.newBuilder().setElemType(1).setShape(shape))));
     var types = ONNX.declared(write(model(graph).build().toByteArray()));
-    List<DimExpr> dims = ((TensorType) types.get("u")).shape().orElseThrow();
+    List<DimExpr> dims =
+        ((TensorType) Objects.requireNonNull(types.get("u"))).shape().orElseThrow();
     assertEquals(4, new HashSet<>(dims).size());
     assertEquals(dims.get(3), dims.get(4));
   }
