@@ -55,7 +55,8 @@ final class LoopSchedule {
 
   /**
    * Whether points are windows: their code is long, so a row's last vector begins earlier and
-   * computes some points again, instead of a copy of the code with masks.
+   * computes some points again, instead of a copy of the code with masks. Not where a point reads
+   * what it replaces.
    */
   private final boolean windows;
 
@@ -108,7 +109,10 @@ final class LoopSchedule {
     this.split = vector.flatMap(v -> GuardSplit.of(stage, v)).orElse(GuardSplit.none());
     this.value = stage.value();
     this.chosen = ChosenPoints.axes(stage, vector);
-    this.windows = !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty();
+    this.windows =
+        !KExprs.all(stage.value(), KExpr.Fold.class).isEmpty()
+            && StageSimplifier.buffers(stage.value()).stream()
+                .noneMatch(buffer -> buffer.name().equals(stage.target().name()));
   }
 
   /** Whether the loops need the guards of padded reads at the border only. */
