@@ -199,7 +199,7 @@ public final class Duel {
   }
 
   /**
-   * Runs until runs become no faster and HotSpot compiles no more, see {@link Settings}.
+   * Runs until runs become no faster and HotSpot compiles no more, see {@link WarmUp}.
    *
    * @param outputs to write results into
    * @return the seconds taken

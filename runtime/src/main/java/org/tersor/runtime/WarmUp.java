@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Runs until runs become no faster and HotSpot compiles no more: what it has not compiled yet is
  * slower by factors, and runs may be no faster for seconds while a long queue of kernels waits.
+ * HotSpot counts a compilation when it is over: one that takes longer than two windows is not seen.
  */
 public final class WarmUp {
   private static final long WINDOW_NANOS = 200_000_000;
