@@ -80,7 +80,7 @@ class SymbolicConvolutionTest {
             .map(Scheduled.Temporary::name)
             .filter(name -> name.endsWith("_pad0"))
             .toList();
-    assertEquals(1, copies.size(), scheduled.toString());
+    assertEquals(1, copies.size(), scheduled.temporaries().toString());
     assertTrue(
         scheduled.run().getLast().buffers().contains(copies.getFirst()),
         "the product reads something else");
