@@ -78,8 +78,11 @@ record BlocksOutside(NestEmitter nest, Contraction c, GemmTile tile, long positi
 
   /** Whether it is the order to take where nothing is known of the machine. */
   boolean pays(int elementBytes) {
-    return c.extentK().constValue() * tile.width() * elementBytes >= FAR
-        && tasks().constValue() >= TASKS;
+    return c.extentK().constValue() * tile.width() * elementBytes >= FAR && occupiesThreads();
+  }
+
+  boolean occupiesThreads() {
+    return tasks().constValue() >= TASKS;
   }
 
   /** All tiles of a task. */

@@ -26,6 +26,15 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
   /** More rows are worth numbers decoded once; fewer wait for memory. */
   private static final long FEW_ROWS = 8;
 
+  /** Fewer rows do not pay for totals in memory. */
+  private static final long MANY_ROWS = 16;
+
+  /** Registers for a broadcast, a product and constants of sums. */
+  private static final int RESIDENT_OTHERS = 4;
+
+  /** Registers of a vector's sum and scale. */
+  private static final int RESIDENT_SUMS = 2;
+
   /** Codes of one byte in a lane of I32. */
   static final long WORD = 4;
 
@@ -141,7 +150,25 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
         && !target.sumsBytes()
         && target.lanes(Scalar.I16.bytes()) > 1
         && nibbles(2 * WORD)
-        && length() / 2 * LARGEST_BYTE * (column.high() - column.low()) <= Short.MAX_VALUE;
+        && half(0) <= Short.MAX_VALUE;
+  }
+
+  /** The most that products of half a block reach, if the codes count from a zero point. */
+  long half(long zero) {
+    long range = column.high() - column.low();
+    return length() / 2 * LARGEST_BYTE * Math.max(Math.abs(zero), Math.abs(range - zero));
+  }
+
+  /**
+   * The tile of one row whose columns stay in registers, taken apart, while many rows pass a block;
+   * empty if they do not fit, each broadcast would meet a single vector, or the rows are too few.
+   */
+  Optional<GemmTile> resident(Target target, Contraction c, int lanes) {
+    if (!sumsBytes(target) || !c.extentM().isConst() || c.extentM().constValue() < MANY_ROWS) {
+      return Optional.empty();
+    }
+    long columns = (target.registers() - RESIDENT_OTHERS) / (length() / WORD + RESIDENT_SUMS);
+    return columns < 2 ? Optional.empty() : Optional.of(new GemmTile(1, (int) columns, lanes));
   }
 
   /** Codes of a block. */

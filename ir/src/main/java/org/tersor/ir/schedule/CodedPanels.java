@@ -29,10 +29,11 @@ import org.tersor.runtime.DimExpr;
 /**
  * Panels of a {@link CodedColumn}, made at load: codes [n / width][k / run][width][run] in bytes,
  * where a run is one code, or four where products of bytes are summed; or [n / width][k / run /
- * 2][width][run] with the codes of the next run in the high bits, where they are of four bits.
- * Scales and zero points [n / width][blocks][width]. A block is summed in registers as if its codes
- * were the weights; then the zero point times the sum of the row factor is taken away, unless it is
- * a number that the codes have lost before, and the rest scaled into the total.
+ * 2][width][run] with the codes of the next run in the high bits, where they are of four bits (in
+ * the order of {@link RowHalves} where products are summed in 16 bits). Scales and zero points [n /
+ * width][blocks][width]. A block is summed in registers as if its codes were the weights; then the
+ * zero point times the sum of the row factor is taken away, unless it is a number that the codes
+ * have lost before, and the rest scaled into the total.
  */
 final class CodedPanels {
   /** Bytes of codes that are asked for before they are read. */
@@ -61,7 +62,15 @@ final class CodedPanels {
   /** What makes numbers of eight codes in a lane; empty where lanes have fewer, or codes do. */
   private final Optional<LaneNumbers> numbers;
 
-  CodedPanels(Scheduler scheduler, Contraction c, GemmTile tile, CodedColumn column) {
+  /**
+   * @param blocksOutside whether all rows of a task pass a block before the next begins
+   */
+  CodedPanels(
+      Scheduler scheduler,
+      Contraction c,
+      GemmTile tile,
+      CodedColumn column,
+      boolean blocksOutside) {
     this.scheduler = scheduler;
     this.c = c;
     this.tile = tile;
@@ -79,7 +88,10 @@ final class CodedPanels {
     this.zeros =
         zeroNumber.isPresent() ? Optional.empty() : zero.map(value -> packBlocks("zeros", value));
     this.numbers = words && !integers ? Optional.of(LaneNumbers.of(zeroNumber)) : Optional.empty();
-    this.dots = integers ? Optional.of(new CodedDots(scheduler, c, column)) : Optional.empty();
+    this.dots =
+        integers
+            ? Optional.of(new CodedDots(scheduler, c, column, blocksOutside))
+            : Optional.empty();
   }
 
   private static boolean isNumber(KExpr expr) {
@@ -95,20 +107,26 @@ final class CodedPanels {
   }
 
   private Buf packCodes() {
-    Axis step = new Axis("codes_step", DimExpr.of(column.length() / (group * run)));
+    Axis step = new Axis("codes_step", DimExpr.of(steps()));
     Axis part = new Axis("codes_part", DimExpr.of(run));
     KExpr stored = K.i32(0);
-    for (long half = group - 1; half >= 0; half--) {
-      KExpr first = K.add(K.mul(K.axis(step), K.index(group * run)), K.index(half * run));
-      KExpr k = K.add(first, K.axis(part));
-      KExpr code =
-          K.sub(
-              KExprs.substitute(column.column().code(), Map.of(column.inside(), k)),
-              K.i32(column.column().low()));
+    for (int high = (int) group - 1; high >= 0; high--) {
+      KExpr code = K.sub(code(step, part, high), K.i32(column.column().low()));
       stored = K.binary(BinaryOp.OR, K.binary(BinaryOp.SHL, stored, K.i32(4)), code);
     }
     List<Axis> inner = List.of(column.blocks(), step);
     return pack("codes", Scalar.U8, inner, List.of(part), stored, K.i32(0));
+  }
+
+  private KExpr code(Axis step, Axis part, int high) {
+    KExpr code = column.column().code();
+    if (column.sumsShorts(scheduler.target())) {
+      KExpr two = K.index(2);
+      KExpr pair = K.add(K.mul(K.floorMod(K.axis(part), two), two), K.index(high));
+      return RowHalves.inside(code, column, pair, K.axis(step), K.floorDiv(K.axis(part), two));
+    }
+    KExpr first = K.add(K.mul(K.axis(step), K.index(group * run)), K.index(high * run));
+    return KExprs.substitute(code, Map.of(column.inside(), K.add(first, K.axis(part))));
   }
 
   private Buf packBlocks(String name, KExpr value) {
@@ -152,45 +170,136 @@ final class CodedPanels {
       GemmSums.MultiplyAdd multiplyAdd,
       Consumer<Buf> read,
       Optional<KExpr> start) {
-    Type type = new Type(Scalar.F32, tile.lanes());
     Expr.Var[][] totals = registers.accumulators(Scalar.F32, start);
-    long blocks = column.blocks().extent().constValue();
-    long steps = column.length() / (group * run);
-    long stepBytes = (long) tile.width() * run;
-    Expr codeBase = nest.let("cb", times(columnTile, index(blocks * steps * stepBytes)));
-    Expr blockBase = nest.let("sb", times(columnTile, index(blocks * tile.width())));
+    Totals inRegisters =
+        new Totals() {
+          @Override
+          public Expr get(int i, int v) {
+            return totals[i][v];
+          }
+
+          @Override
+          public void set(int i, int v, Expr value) {
+            nest.emit(new Stmt.Assign(totals[i][v].name(), value));
+          }
+        };
     Consumer<Summing> each =
         summing ->
-            nest.loop(
-                Stmt.LoopKind.SERIAL,
-                index(0),
-                index(blocks),
-                1,
-                at -> {
-                  Expr ofBlock = nest.let("bb", plus(blockBase, times(at, index(tile.width()))));
-                  Expr from = nest.let("cf", plus(codeBase, times(at, index(steps * stepBytes))));
-                  fetch(nest, codes, from, steps * stepBytes);
-                  scales.ifPresent(scale -> fetch(nest, scale, ofBlock, tile.width()));
-                  Part part = summing.of(at, from);
-                  scale(registers, nest, type, ofBlock, part, totals, multiplyAdd);
+            forEachBlock(
+                nest,
+                columnTile,
+                place -> {
+                  Part part = summing.of(place);
+                  scale(registers, nest, part, columns(nest, place), inRegisters, multiplyAdd);
                 });
     if (dots.isPresent()) {
-      dots.get()
-          .rows(
-              registers,
-              nest,
-              rows -> each.accept((at, from) -> integers(rows, nest, from, at, steps)));
+      dots.get().rows(registers, nest, rows -> each.accept(place -> integers(rows, nest, place)));
     } else {
       panels.rows(
           nest,
           registers.m0(),
           registers.rows(),
           read,
-          access ->
-              each.accept(
-                  (at, from) -> floats(registers, nest, from, at, steps, access, multiplyAdd)));
+          access -> each.accept(place -> floats(registers, nest, place, access, multiplyAdd)));
     }
     return totals;
+  }
+
+  /** A row of the task as a tile, with its place in the task's memory. */
+  interface TileInMemory {
+    RegisterTile of(Expr m0, Expr number);
+  }
+
+  /**
+   * Sums all tiles of a task, whose totals are in memory, a block at a time: its columns are taken
+   * apart once and stay in registers while all rows pass.
+   */
+  void emit(
+      BlocksOutside.Tiles tiles,
+      TileInMemory memory,
+      NestEmitter nest,
+      Expr columnTile,
+      GemmSums.MultiplyAdd multiplyAdd) {
+    CodedDots codedDots = dots.orElseThrow();
+    forEachBlock(
+        nest,
+        columnTile,
+        place -> {
+          List<Expr[][]> vectors = new ArrayList<>();
+          for (long step = 0; step < steps(); step++) {
+            Expr[] words = words(nest, place.codes(), index(step));
+            vectors.add(codedDots.vectors(nest, words, (int) group));
+          }
+          Columns columns = columns(nest, place);
+          tiles.forEach((m0, _, number) -> {
+            RegisterTile registers = memory.of(m0, number);
+            codedDots.rows(
+                registers,
+                nest,
+                each -> {
+                  each.begin(place.block());
+                  for (int step = 0; step < vectors.size(); step++) {
+                    each.add(vectors.get(step), index(step));
+                  }
+                  scale(
+                      registers,
+                      nest,
+                      each.finish(),
+                      columns,
+                      new Totals() {
+                        @Override
+                        public Expr get(int i, int v) {
+                          return registers.load(Scalar.F32, registers.slot(i, v));
+                        }
+
+                        @Override
+                        public void set(int i, int v, Expr value) {
+                          registers.store(registers.slot(i, v), value);
+                        }
+                      },
+                      multiplyAdd);
+                });
+          });
+        });
+  }
+
+  /** Where a total of row i and vector v is. */
+  private interface Totals {
+    Expr get(int i, int v);
+
+    void set(int i, int v, Expr value);
+  }
+
+  /**
+   * A block of a column tile.
+   *
+   * @param block its number
+   * @param codes where its codes begin
+   * @param numbers where its scales and zero points begin
+   */
+  private record Place(Expr block, Expr codes, Expr numbers) {}
+
+  private long steps() {
+    return column.length() / (group * run);
+  }
+
+  private void forEachBlock(NestEmitter nest, Expr columnTile, Consumer<Place> body) {
+    long blocks = column.blocks().extent().constValue();
+    long blockCodes = steps() * tile.width() * run;
+    Expr codeBase = nest.let("cb", times(columnTile, index(blocks * blockCodes)));
+    Expr blockBase = nest.let("sb", times(columnTile, index(blocks * tile.width())));
+    nest.loop(
+        Stmt.LoopKind.SERIAL,
+        index(0),
+        index(blocks),
+        1,
+        at -> {
+          Expr numbers = nest.let("bb", plus(blockBase, times(at, index(tile.width()))));
+          Expr from = nest.let("cf", plus(codeBase, times(at, index(blockCodes))));
+          fetch(nest, codes, from, blockCodes);
+          scales.ifPresent(scale -> fetch(nest, scale, numbers, tile.width()));
+          body.accept(new Place(at, from, numbers));
+        });
   }
 
   /**
@@ -209,9 +318,9 @@ final class CodedPanels {
     }
   }
 
-  /** Sums a block whose codes begin at {@code from}. */
+  /** Sums a block. */
   private interface Summing {
-    Part of(Expr block, Expr from);
+    Part of(Place place);
   }
 
   /**
@@ -226,37 +335,39 @@ final class CodedPanels {
   private Part floats(
       RegisterTile registers,
       NestEmitter nest,
-      Expr from,
-      Expr at,
-      long steps,
+      Place place,
       Panels.RowAccess access,
       GemmSums.MultiplyAdd multiplyAdd) {
-    Type type = new Type(Scalar.F32, tile.lanes());
-    Expr first = nest.let("kf", times(at, index(column.length())));
+    Expr first = nest.let("kf", times(place.block(), index(column.length())));
     Expr.Var[][] parts = registers.accumulators(Scalar.F32, Optional.empty());
-    Expr.Var[] rowSums = rowSums(registers, nest, type);
+    Expr.Var[] rowSums = rowSums(registers, nest);
     nest.loop(
         Stmt.LoopKind.SERIAL,
         index(0),
-        index(steps),
+        index(steps()),
         1,
-        step -> step(registers, nest, from, first, step, parts, rowSums, access, multiplyAdd));
+        step ->
+            step(registers, nest, place.codes(), first, step, parts, rowSums, access, multiplyAdd));
     return new Part(parts, rowSums, new Expr[0]);
   }
 
-  private Part integers(CodedDots.Rows rows, NestEmitter nest, Expr from, Expr at, long steps) {
-    rows.begin(at);
+  private Part integers(CodedDots.Rows rows, NestEmitter nest, Place place) {
+    rows.begin(place.block());
     nest.loop(
         Stmt.LoopKind.SERIAL,
         index(0),
-        index(steps),
+        index(steps()),
         1,
-        step -> rows.add(words(nest, from, step), step, (int) group));
+        step -> {
+          Expr[] words = words(nest, place.codes(), step);
+          rows.add(dots.orElseThrow().vectors(nest, words, (int) group), step);
+        });
     return rows.finish();
   }
 
   /** Sums of the row factor, one for each row: what a zero point is multiplied with. */
-  private Expr.Var[] rowSums(RegisterTile registers, NestEmitter nest, Type type) {
+  private Expr.Var[] rowSums(RegisterTile registers, NestEmitter nest) {
+    Type type = new Type(Scalar.F32, tile.lanes());
     boolean zero =
         column.column().offset().isPresent() && numbers.filter(LaneNumbers::lackZero).isEmpty();
     Expr.Var[] sums = new Expr.Var[zero ? registers.rows() : 0];
@@ -370,36 +481,54 @@ final class CodedPanels {
     }
   }
 
-  private void scale(
+  /**
+   * Numbers of a block's columns.
+   *
+   * @param scales factors of the sums; none if they have none
+   * @param zeros what is taken away, with the sign turned; none if {@link CodedDots} or {@link
+   *     LaneNumbers} take it
+   */
+  private record Columns(Expr[] scales, Expr[] zeros) {}
+
+  private Columns columns(NestEmitter nest, Place place) {
+    Type type = new Type(Scalar.F32, tile.lanes());
+    boolean taken =
+        column.column().offset().isEmpty()
+            || dots.map(d -> !d.tellsSums())
+                .orElse(numbers.filter(LaneNumbers::lackZero).isPresent());
+    Expr[] zeroPoints = new Expr[taken ? 0 : tile.columns()];
+    for (int v = 0; v < zeroPoints.length; v++) {
+      Expr zero = zero(nest, type, place.numbers(), v);
+      zeroPoints[v] = nest.let("z", new Expr.Unary(UnaryOp.NEG, zero));
+    }
+    Expr[] factors = new Expr[scales.isPresent() ? tile.columns() : 0];
+    for (int v = 0; v < factors.length; v++) {
+      factors[v] = nest.let("f", load(scales.get(), type, place.numbers(), v));
+    }
+    return new Columns(factors, zeroPoints);
+  }
+
+  private static void scale(
       RegisterTile registers,
       NestEmitter nest,
-      Type type,
-      Expr ofBlock,
       Part part,
-      Expr.Var[][] totals,
+      Columns columns,
+      Totals totals,
       GemmSums.MultiplyAdd multiplyAdd) {
-    Expr[] zero = new Expr[part.rowSums.length > 0 ? tile.columns() : 0];
-    for (int v = 0; v < zero.length; v++) {
-      zero[v] = nest.let("z", new Expr.Unary(UnaryOp.NEG, zero(nest, type, ofBlock, v)));
-    }
-    Expr[] factors = new Expr[tile.columns()];
-    for (int v = 0; v < factors.length && scales.isPresent(); v++) {
-      factors[v] = nest.let("f", load(scales.get(), type, ofBlock, v));
-    }
     registers.forEach((i, v) -> {
-      Expr.Var total = totals[i][v];
+      Expr total = totals.get(i, v);
       Expr sum = part.sums[i][v];
-      if (zero.length > 0) {
-        sum = nest.let("p", multiplyAdd.apply(part.rowSums[i], zero[v], sum));
+      if (columns.zeros.length > 0) {
+        sum = nest.let("p", multiplyAdd.apply(part.rowSums[i], columns.zeros[v], sum));
       }
       if (part.scales.length > 0) {
         sum = nest.let("p", new Expr.Binary(BinaryOp.MUL, sum, part.scales[i]));
       }
       Expr added =
-          scales.isPresent()
-              ? multiplyAdd.apply(sum, factors[v], total)
+          columns.scales.length > 0
+              ? multiplyAdd.apply(sum, columns.scales[v], total)
               : new Expr.Binary(BinaryOp.ADD, total, sum);
-      nest.emit(new Stmt.Assign(total.name(), added));
+      totals.set(i, v, added);
     });
   }
 }

@@ -84,7 +84,7 @@ final class GemmSchedule {
     this.coded =
         vectors == Mode.FLOAT && isWeight(scheduler, match.column())
             ? CodedColumn.of(match, target)
-                .filter(codes -> codes.sumsBytes(target) || CodedColumn.readsCodes(match, small))
+                .filter(codes -> codes.sumsCodes(target) || CodedColumn.readsCodes(match, small))
             : Optional.empty();
     this.computed =
         switch (vectors) {
@@ -108,7 +108,7 @@ final class GemmSchedule {
             c.extentN(),
             target.lanes(elementBytes),
             coded.isPresent() ? 0 : sizeOr(c.extentK(), 0) * (dots ? 1 : elementBytes));
-    this.ways = new GemmWays(scheduler, c, nest, vectors, coded.isPresent(), steering.isSilent());
+    this.ways = new GemmWays(scheduler, c, nest, vectors, coded, steering.isSilent());
     GemmWays.Way way = ways.choose(tiles);
     this.mode = way.matrices().isPresent() ? Mode.MATRICES : vectors;
     this.matrices = way.matrices();
@@ -240,7 +240,7 @@ final class GemmSchedule {
     pairs.ifPresent(scheduler::round);
     computed.ifPresent(rows -> scheduler.auxiliary(rows.widening(), false));
     panels.prepare(coded.isEmpty());
-    codes = coded.map(column -> new CodedPanels(scheduler, c, tile, column));
+    codes = coded.map(column -> new CodedPanels(scheduler, c, tile, column, order == Order.BLOCKS));
     LoopSchedule.Result code = tasks(epilogue, start);
     StageSimplifier.buffers(epilogue).stream()
         .filter(b -> !b.name().startsWith("#"))
@@ -283,7 +283,14 @@ final class GemmSchedule {
         1,
         task ->
             blocks.task(
-                task, (columnTile, tiles) -> task(epilogue, start, blocks, columnTile, tiles)));
+                task,
+                (columnTile, tiles) -> {
+                  if (codes.isPresent()) {
+                    codedTask(epilogue, start, blocks.count(), codes.get(), columnTile, tiles);
+                  } else {
+                    task(epilogue, start, blocks, columnTile, tiles);
+                  }
+                }));
     return new LoopSchedule.Result(nest.finish(), nest.dims(), blocks.tasks());
   }
 
@@ -332,6 +339,24 @@ final class GemmSchedule {
       BlockSums sums = at.of(m0, rows, number, Optional.empty());
       store(epilogue, sums.tile(), sums.end(rows > 1 && throughMemory(epilogue)));
     });
+  }
+
+  private void codedTask(
+      KExpr epilogue,
+      Optional<KExpr> start,
+      long tileCount,
+      CodedPanels panels,
+      Expr columnTile,
+      BlocksOutside.Tiles tiles) {
+    panels.reads(this::read);
+    new ResidentCodes(nest, c, tile, fused, panels)
+        .task(
+            columnTile,
+            tileCount,
+            tiles,
+            start.map(this::fusedStart),
+            this::multiplyAdd,
+            (registers, sums) -> store(epilogue, registers, new TileResults.Registers(sums)));
   }
 
   /** The sums of one of a task's tiles. */

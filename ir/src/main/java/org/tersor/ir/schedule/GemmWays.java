@@ -15,7 +15,7 @@ import org.tersor.runtime.DimExpr;
  * of them changes a sum.
  *
  * @param mode how products are summed in vectors
- * @param codes whether weights are read as codes
+ * @param codes where weights are read as codes
  * @param silent whether no schedule line asks for anything
  */
 record GemmWays(
@@ -23,7 +23,7 @@ record GemmWays(
     Contraction c,
     NestEmitter nest,
     Mode mode,
-    boolean codes,
+    Optional<CodedColumn> codes,
     boolean silent) {
   /** Products in a task. */
   static final long TASK_WORK = 1 << 19;
@@ -94,7 +94,7 @@ record GemmWays(
         "product %s%s %s %s by %s over %s of %s"
             .formatted(
                 mode.name().toLowerCase(Locale.ROOT),
-                codes ? " codes" : "",
+                codes.isPresent() ? " codes" : "",
                 ofWeights() ? "weights" : "values",
                 LoopSchedule.sizes(c.m().stream().toList()),
                 LoopSchedule.sizes(c.n()),
@@ -122,6 +122,9 @@ record GemmWays(
     if (blocksOutside(best).filter(order -> order.pays(bytes)).isPresent()) {
       ways.add(new Way(best, Order.BLOCKS));
     }
+    resident()
+        .filter(tile -> blocksOutside(tile).filter(BlocksOutside::occupiesThreads).isPresent())
+        .ifPresent(tile -> ways.add(new Way(tile, Order.BLOCKS)));
     tiles.forEach(each -> ways.add(new Way(each, Order.COLUMNS)));
     for (GemmTile each : tiles.subList(0, Math.min(tiles.size(), OTHER_ORDERS))) {
       if (mayHaveRowsOutside(each)) {
@@ -144,13 +147,21 @@ record GemmWays(
     return c.fold().scalar() == Scalar.F32 && sizeOr(c.extentK(), Long.MAX_VALUE) > FLOAT_BLOCK;
   }
 
+  /** The tile whose columns stay in registers, see {@link ResidentCodes}. */
+  private Optional<GemmTile> resident() {
+    int lanes = scheduler.target().lanes(c.fold().scalar().bytes());
+    return codes.flatMap(column -> column.resident(scheduler.target(), c, lanes));
+  }
+
   /** Blocks of steps outside of the tiles, where sums of blocks join totals anyway. */
   Optional<BlocksOutside> blocksOutside(GemmTile tile) {
     boolean totals =
-        mode == Mode.FLOAT
-            ? isLong()
-            : mode == Mode.EXACT_F32 && sizeOr(c.extentK(), 0) > BlocksOutside.STEPS;
-    return totals && !codes && ofWeights() && silent
+        codes.isPresent()
+            ? resident().filter(tile::equals).isPresent()
+            : mode == Mode.FLOAT
+                ? isLong()
+                : mode == Mode.EXACT_F32 && sizeOr(c.extentK(), 0) > BlocksOutside.STEPS;
+    return totals && ofWeights() && silent
         ? BlocksOutside.of(nest, c, tile, c.fold().scalar().bytes())
         : Optional.empty();
   }

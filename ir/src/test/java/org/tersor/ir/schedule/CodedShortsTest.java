@@ -36,11 +36,14 @@ class CodedShortsTest {
 
   static Stream<String> kernels() {
     List<String> kernels = new ArrayList<>();
-    for (int rows : new int[] {1, 3, 8}) {
+    for (int rows : new int[] {1, 3, 8, 20}) {
       for (int block : new int[] {16, 32, 64, 128}) {
         kernels.add(kernel(rows, block, 4, "8.0"));
         kernels.add(kernel(rows, block, 4, "f32(i32(z[k / L, j]) & 15)"));
       }
+      // Half a block may leave the range in which its sum can begin with what the zero point takes.
+      kernels.add(kernel(rows, 32, 4, "1.0"));
+      kernels.add(kernel(rows, 32, 4, "0.0"));
       kernels.add(kernel(rows, 32, 2, "1.0"));
     }
     return kernels.stream();
@@ -67,10 +70,10 @@ class CodedShortsTest {
   @MethodSource("kernels")
   void sumsOfExtremes(String kernel) {
     KernelTestKit random = kit(kernel);
-    for (int code : new int[] {-128, 127}) {
+    for (int[] codes : new int[][] {{-128, -1}, {127, -1}, {-128, 0}, {127, 0}}) {
       List<Tensor> inputs = new ArrayList<>(random.inputs());
-      inputs.set(0, filled(inputs.get(0), code));
-      inputs.set(2, filled(inputs.get(2), -1));
+      inputs.set(0, filled(inputs.get(0), codes[0]));
+      inputs.set(2, filled(inputs.get(2), codes[1]));
       KernelTestKit kit =
           new KernelTestKit(
               random.kernel(),
@@ -87,7 +90,7 @@ class CodedShortsTest {
   private static boolean sumsShorts(KernelTestKit kit, Target target) {
     return kit.scheduled(target).run().stream()
         .map(launch -> LoopPrinter.print(launch.function()))
-        .anyMatch(text -> text.contains("_i16x" + target.lanes(2)));
+        .anyMatch(text -> text.contains("bits(i16x" + target.lanes(2) + ","));
   }
 
   private static Tensor filled(Tensor like, int value) {
