@@ -1,6 +1,7 @@
 package org.tersor.ir.schedule;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -9,8 +10,8 @@ import java.util.Random;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 import org.tersor.ir.dsl.KernelParser;
 import org.tersor.ir.loop.LoopInterpreter;
 import org.tersor.ir.loop.LoopPrinter;
@@ -59,20 +60,17 @@ class ResidentCodesTest {
   @MethodSource("kernels")
   void manyRowsPassEachBlock(String kernel) {
     KernelTestKit kit = kit(kernel, Map.of());
-    assertEquals(true, isResident(kit), kernel);
+    assertTrue(isResident(kit), kernel);
     kit.check(VNNI, LoopInterpreter::compile, kit.expected());
   }
 
   /** Few rows, rows of unknown number, blocks that do not fit. */
   @ParameterizedTest
-  @ValueSource(strings = {"8 32", "M 32", "64 64"})
-  void othersKeepTheirTotalsInRegisters(String rowsAndBlock) {
-    String[] parts = rowsAndBlock.split(" ");
+  @CsvSource({"8, 32", "M, 32", "64, 64"})
+  void othersKeepTheirTotalsInRegisters(String rows, int block) {
     KernelTestKit kit =
-        kit(
-            kernel(parts[0], Integer.parseInt(parts[1]), 4, "8.0"),
-            parts[0].equals("M") ? Map.of("M", 40L) : Map.of());
-    assertEquals(false, isResident(kit));
+        kit(kernel(rows, block, 4, "8.0"), rows.equals("M") ? Map.of("M", 40L) : Map.of());
+    assertFalse(isResident(kit));
     kit.check(VNNI, LoopInterpreter::compile, kit.expected());
   }
 }
