@@ -124,7 +124,9 @@ final class BenchCommand implements Callable<Integer> {
       throw new TersorException(
           "TSR-0906", "ONNX Runtime cannot run an artifact: give --reference X.onnx");
     }
+    long begin = System.nanoTime();
     LoadedModel loaded = options.load(compiler, reference);
+    double loadMs = (System.nanoTime() - begin) / 1e6;
     Map<String, RandomInputs.Drawn> drawn = options.inputs(loaded);
     Map<String, Tensor> inputs = ModelOptions.tensors(drawn);
     Duel.Settings settings =
@@ -135,7 +137,7 @@ final class BenchCommand implements Callable<Integer> {
       return Exit.OK;
     }
     if (against.isEmpty()) {
-      print(Duel.alone(loaded.executable(), inputs, settings), loaded, drawn);
+      print(Duel.alone(loaded.executable(), inputs, settings), loadMs, loaded, drawn);
       return Exit.OK;
     }
     try (Reference ort = new OrtWorker();
@@ -147,7 +149,7 @@ final class BenchCommand implements Callable<Integer> {
                 !options.contradictions().isEmpty(),
                 options.common::warn)) {
       Duel.Result result = Duel.run(loaded.executable(), session, inputs, settings);
-      print(result, loaded, drawn);
+      print(result, loadMs, loaded, drawn);
       return minRatio.isPresent() && result.ratio() < minRatio.get() ? Exit.TOO_SLOW : Exit.OK;
     }
   }
@@ -213,7 +215,10 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   private void print(
-      Duel.Result result, LoadedModel loaded, Map<String, RandomInputs.Drawn> drawn) {
+      Duel.Result result,
+      double loadMs,
+      LoadedModel loaded,
+      Map<String, RandomInputs.Drawn> drawn) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tersorMs", result.tersorMs());
     if (against.isPresent()) {
@@ -223,6 +228,8 @@ final class BenchCommand implements Callable<Integer> {
     json.put("spread", result.spread());
     json.put("rounds", result.rounds());
     json.put("runsPerRound", result.runsPerRound());
+    json.put("loadMs", loadMs);
+    json.put("firstMs", result.firstMs());
     json.put("warmupSeconds", result.warmupSeconds());
     json.put("threads", options.threads);
     json.put("backend", loaded.backend());
@@ -247,6 +254,12 @@ final class BenchCommand implements Callable<Integer> {
           "ONNX Runtime: %s; Tersor is %.2f times as fast (%d rounds, spread %.0f %%)",
           Common.millis(result.ortMs()), result.ratio(), result.rounds(), 100 * result.spread());
     }
+    options.common.say(
+        "%s in %s; first call %s; as fast as it becomes after %.1f s",
+        options.isArtifact() ? "loaded" : "compiled and loaded",
+        Common.millis(loadMs),
+        Common.millis(result.firstMs()),
+        result.warmupSeconds());
     options.common.notes(options.notes());
   }
 }

@@ -1,7 +1,5 @@
 package org.tersor.cli;
 
-import static java.nio.charset.StandardCharsets.ISO_8859_1;
-
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
@@ -14,7 +12,6 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
 import java.lang.ref.Reference;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -70,7 +67,7 @@ final class SoArtifact implements Executable, Duel.Placing {
   SoArtifact(Path file, int threads) throws IOException {
     this.threads = threads;
     this.workers = threads > 1 ? Optional.of(new SoWorkers(threads)) : Optional.empty();
-    Matcher symbol = DESCRIBE.matcher(new String(Files.readAllBytes(file), ISO_8859_1));
+    Matcher symbol = DESCRIBE.matcher(ElfNames.of(file));
     if (!symbol.find()) {
       throw new TersorException(
           "TSR-0903", file + " is no library that tersor made: it has no ..._describe function");

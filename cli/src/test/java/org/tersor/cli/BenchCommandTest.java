@@ -81,6 +81,17 @@ class BenchCommandTest {
   }
 
   @Test
+  void theFirstResultAndTheSteadyStateAreTold() throws IOException {
+    String[] alone = {"--rounds", "1", "--warmup", "0.1", "--json"};
+    assertEquals(Exit.OK, bench(alone), err.toString());
+    JsonNode json = new ObjectMapper().readTree(out.toString());
+    assertTrue(json.get("loadMs").asDouble() > 0, json.toString());
+    // A call comes out of the interpreter before it is compiled.
+    assertTrue(json.get("firstMs").asDouble() > json.get("tersorMs").asDouble(), json.toString());
+    assertTrue(json.get("warmupSeconds").asDouble() >= 0.1, json.toString());
+  }
+
+  @Test
   void anArtifactHasNoLoopsToCountIn() {
     Path jar = folder.resolve("digits.jar");
     CommandLine line = Main.commandLine();

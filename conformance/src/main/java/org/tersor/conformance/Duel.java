@@ -37,6 +37,7 @@ public final class Duel {
    *
    * @param ratio reference time by own time: above 1 the executable is faster
    * @param spread of the ratios of single rounds: (third quartile - first quartile) / median
+   * @param firstMs the executable's first call
    * @param warmupSeconds time until the executable's runs did not become faster any more and
    *     HotSpot had nothing left to compile
    */
@@ -47,6 +48,7 @@ public final class Duel {
       double spread,
       int rounds,
       int runsPerRound,
+      double firstMs,
       double warmupSeconds) {}
 
   /**
@@ -58,13 +60,24 @@ public final class Duel {
     Runnable placed(Map<String, Tensor> inputs);
   }
 
-  /** Calls on the same inputs; outputs are allocated once. */
-  private static Runnable calls(Executable executable, Map<String, Tensor> inputs) {
-    if (executable instanceof Placing placing) {
-      return placing.placed(inputs);
+  /**
+   * Calls on the same inputs; outputs are allocated once.
+   *
+   * @param firstMs the first of them
+   */
+  private record Calls(Runnable again, double firstMs) {
+    static Calls of(Executable executable, Map<String, Tensor> inputs) {
+      if (executable instanceof Placing placing) {
+        Runnable call = placing.placed(inputs);
+        long begin = System.nanoTime();
+        call.run();
+        return new Calls(call, (System.nanoTime() - begin) / 1e6);
+      }
+      long begin = System.nanoTime();
+      Map<String, Tensor> outputs = executable.run(inputs);
+      double ms = (System.nanoTime() - begin) / 1e6;
+      return new Calls(() -> executable.run(inputs, outputs), ms);
     }
-    Map<String, Tensor> outputs = executable.run(inputs);
-    return () -> executable.run(inputs, outputs);
   }
 
   /** Runs it; the outputs of the executable are allocated once and reused. */
@@ -74,10 +87,10 @@ public final class Duel {
       Map<String, Tensor> inputs,
       Settings settings) {
     session.prepare(inputs);
-    Runnable calls = calls(executable, inputs);
+    Calls first = Calls.of(executable, inputs);
+    Runnable calls = first.again();
     WarmUp.Warm warm = warmUp(calls, settings.warmupSeconds());
-    long[] first = session.time(3);
-    int refRuns = runs(settings.warmupSeconds() / 3, median(first));
+    int refRuns = runs(settings.warmupSeconds() / 3, median(session.time(3)));
     long refPerRun = median(session.time(refRuns));
     int ours = runs(settings.roundSeconds(), warm.nanosPerRun());
     int theirs = runs(settings.roundSeconds(), refPerRun);
@@ -97,12 +110,20 @@ public final class Duel {
     int n = ratios.length;
     double spread = (ratios[3 * n / 4] - ratios[n / 4]) / ratios[n / 2];
     return new Result(
-        own[n / 2], other[n / 2], other[n / 2] / own[n / 2], spread, n, ours, seconds(warm));
+        own[n / 2],
+        other[n / 2],
+        other[n / 2] / own[n / 2],
+        spread,
+        n,
+        ours,
+        first.firstMs(),
+        seconds(warm));
   }
 
   /** Times the executable alone; {@code ortMs} and {@code ratio} are NaN. */
   public static Result alone(Executable executable, Map<String, Tensor> inputs, Settings settings) {
-    Runnable calls = calls(executable, inputs);
+    Calls first = Calls.of(executable, inputs);
+    Runnable calls = first.again();
     WarmUp.Warm warm = warmUp(calls, settings.warmupSeconds());
     int runs = runs(settings.roundSeconds(), warm.nanosPerRun());
     double[] own = new double[settings.rounds()];
@@ -119,6 +140,7 @@ public final class Duel {
         (own[3 * n / 4] - own[n / 4]) / own[n / 2],
         n,
         runs,
+        first.firstMs(),
         seconds(warm));
   }
 
@@ -132,7 +154,7 @@ public final class Duel {
   }
 
   public static Contender of(Executable executable, Map<String, Tensor> inputs) {
-    Runnable calls = calls(executable, inputs);
+    Runnable calls = Calls.of(executable, inputs).again();
     return new Contender() {
       @Override
       public WarmUp.Warm warmUp(double seconds) {
