@@ -191,7 +191,7 @@ final class CodedDots {
     private final int lanes;
     private final Expr.Var[][] sums;
 
-    /** The sums of every other part of a step, so that no chain of them is long; none if empty. */
+    /** The sums of every other part, so that no chain of them is long; none if empty. */
     private final Expr.Var[][] others;
 
     private final Expr[] rowSums;
@@ -200,6 +200,9 @@ final class CodedDots {
     private final Expr[] joining;
 
     private Expr block = index(0);
+
+    /** Parts of steps that are in the sums. */
+    private int parts;
 
     private Rows(RegisterTile registers, NestEmitter nest) {
       this.registers = registers;
@@ -232,6 +235,7 @@ final class CodedDots {
     /** Declares the sums of a block. */
     void begin(Expr at) {
       block = at;
+      parts = 0;
       for (int i = 0; i < rowSums.length; i++) {
         rowSums[i] = ofBlock(i, term.orElseThrow());
       }
@@ -265,14 +269,14 @@ final class CodedDots {
 
     /** Adds the products of a step with {@link #vectors} of the columns. */
     void add(Expr[][] vectors, Expr step) {
-      for (int part = 0; part < vectors.length; part++) {
+      for (int part = 0; part < vectors.length; part++, parts++) {
         for (int i = 0; i < sums.length; i++) {
           Expr factor =
               halves.isPresent()
                   ? nest.let("a", new Expr.Bits(shorts(lanes), halves(i, step, part)))
                   : nest.let("a", four(i, step, vectors.length, part));
           for (int v = 0; v < sums[i].length; v++) {
-            Expr.Var sum = others.length > 0 && part % 2 == 1 ? others[i][v] : sums[i][v];
+            Expr.Var sum = others.length > 0 && parts % 2 == 1 ? others[i][v] : sums[i][v];
             Expr column = vectors[part][v];
             Expr added =
                 halves.isPresent()
