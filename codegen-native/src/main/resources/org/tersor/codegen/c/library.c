@@ -1,4 +1,4 @@
-/* The public functions; everything is in the caller's memory, so they may run in any number of threads at once. */
+/* The public functions; all but what the processor can do is in the caller's memory, so they may run in any number of threads at once. */
 
 static const tsr_level *choose(void) {
   uint32_t has = allowed();
