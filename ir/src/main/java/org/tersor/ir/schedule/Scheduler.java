@@ -269,6 +269,11 @@ public final class Scheduler {
                 () -> stage.target().name() + "_part" + temporaries.size(),
                 part -> auxiliary(part, true))
             : simple;
+    Optional<RowDigits> digits = steering.isSilent() ? RowDigits.of(this, rest) : Optional.empty();
+    if (digits.isPresent()) {
+      launch(digits.get());
+      return;
+    }
     boolean scheduled =
         (steering.isSilent() && WindowSchedule.apply(this, rest)) || GemmSchedule.apply(this, rest);
     if (!scheduled) {
@@ -283,6 +288,16 @@ public final class Scheduler {
               .orElse(rest);
       launch(left, loops(left, this::choose), false);
     }
+  }
+
+  private void launch(RowDigits product) {
+    product.before().forEach(each -> auxiliary(each, false));
+    temporary(StageSimplifier.flat(product.parts().target()), false);
+    if (!GemmSchedule.apply(this, StageSimplifier.simplify(product.parts()))) {
+      throw new IllegalStateException("no product: " + product.parts());
+    }
+    choice = Optional.empty();
+    launch(product.sums(), loops(product.sums(), this::choose), false);
   }
 
   private LoopSchedule.Result loops(Stage simple, LoopSchedule.Chooser chooser) {
