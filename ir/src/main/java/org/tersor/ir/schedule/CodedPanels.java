@@ -19,7 +19,6 @@ import org.tersor.ir.kernel.KExprs;
 import org.tersor.ir.kernel.Stage;
 import org.tersor.ir.loop.BinaryOp;
 import org.tersor.ir.loop.Expr;
-import org.tersor.ir.loop.ReduceOp;
 import org.tersor.ir.loop.Scalar;
 import org.tersor.ir.loop.Stmt;
 import org.tersor.ir.loop.Type;
@@ -59,8 +58,8 @@ final class CodedPanels {
 
   private final Optional<Buf> zeros;
 
-  /** What makes numbers of eight codes in a lane; empty where lanes have fewer, or codes do. */
-  private final Optional<LaneNumbers> numbers;
+  /** Where codes become numbers. */
+  private final Optional<CodedFloats> floats;
 
   /**
    * @param blocksOutside whether all rows of a task pass a block before the next begins
@@ -87,7 +86,15 @@ final class CodedPanels {
     this.zeroNumber = zero.filter(z -> KExprs.freeAxes(z).isEmpty() && isNumber(z));
     this.zeros =
         zeroNumber.isPresent() ? Optional.empty() : zero.map(value -> packBlocks("zeros", value));
-    this.numbers = words && !integers ? Optional.of(LaneNumbers.of(zeroNumber)) : Optional.empty();
+    this.floats =
+        integers
+            ? Optional.empty()
+            : Optional.of(
+                new CodedFloats(
+                    scheduler.target(),
+                    column,
+                    (int) group,
+                    words ? Optional.of(LaneNumbers.of(zeroNumber)) : Optional.empty()));
     this.dots =
         integers
             ? Optional.of(new CodedDots(scheduler, c, column, blocksOutside))
@@ -338,17 +345,17 @@ final class CodedPanels {
       Place place,
       Panels.RowAccess access,
       GemmSums.MultiplyAdd multiplyAdd) {
+    CodedFloats.Block block = floats.orElseThrow().block(registers, nest, access, multiplyAdd);
     Expr first = nest.let("kf", times(place.block(), index(column.length())));
-    Expr.Var[][] parts = registers.accumulators(Scalar.F32, Optional.empty());
-    Expr.Var[] rowSums = rowSums(registers, nest);
     nest.loop(
         Stmt.LoopKind.SERIAL,
         index(0),
         index(steps()),
         1,
         step ->
-            step(registers, nest, place.codes(), first, step, parts, rowSums, access, multiplyAdd));
-    return new Part(parts, rowSums, new Expr[0]);
+            block.add(
+                words(nest, place.codes(), step), plus(first, times(step, index(group * run)))));
+    return block.finish();
   }
 
   private Part integers(CodedDots.Rows rows, NestEmitter nest, Place place) {
@@ -363,19 +370,6 @@ final class CodedPanels {
           rows.add(dots.orElseThrow().vectors(nest, words, (int) group), step);
         });
     return rows.finish();
-  }
-
-  /** Sums of the row factor, one for each row: what a zero point is multiplied with. */
-  private Expr.Var[] rowSums(RegisterTile registers, NestEmitter nest) {
-    Type type = new Type(Scalar.F32, tile.lanes());
-    boolean zero =
-        column.column().offset().isPresent() && numbers.filter(LaneNumbers::lackZero).isEmpty();
-    Expr.Var[] sums = new Expr.Var[zero ? registers.rows() : 0];
-    for (int i = 0; i < sums.length; i++) {
-      sums[i] = new Expr.Var(type, nest.fresh("x"));
-      nest.emit(new Stmt.Local(sums[i].name(), LoopExprs.identity(ReduceOp.SUM, type)));
-    }
-    return sums;
   }
 
   private Expr zero(NestEmitter nest, Type type, Expr ofBlock, int v) {
@@ -407,80 +401,6 @@ final class CodedPanels {
     return loaded;
   }
 
-  /** One of the {@code group} codes of each byte. */
-  private Expr half(Expr word, int part) {
-    if (group == 1) {
-      return word;
-    }
-    Type type = word.type();
-    Expr low = part == 0 ? word : new Expr.Binary(BinaryOp.SHR, word, new Expr.IntConst(type, 4));
-    // What is alone in its lane has nothing above it.
-    return part == 1 ? low : new Expr.Binary(BinaryOp.AND, low, new Expr.IntConst(type, 15));
-  }
-
-  private void step(
-      RegisterTile registers,
-      NestEmitter nest,
-      Expr from,
-      Expr first,
-      Expr step,
-      Expr.Var[][] parts,
-      Expr.Var[] rowSums,
-      Panels.RowAccess access,
-      GemmSums.MultiplyAdd multiplyAdd) {
-    Type type = new Type(Scalar.F32, tile.lanes());
-    Expr[] words = words(nest, from, step);
-    Expr k = plus(first, times(step, index(group * run)));
-    if (numbers.isPresent()) {
-      numbers
-          .get()
-          .forEach(
-              nest,
-              words,
-              (part, vectors) ->
-                  add(
-                      registers,
-                      nest,
-                      plus(k, index(part)),
-                      vectors,
-                      parts,
-                      rowSums,
-                      access,
-                      multiplyAdd));
-      return;
-    }
-    for (int part = 0; part < group; part++) {
-      Expr[] vectors = new Expr[words.length];
-      for (int v = 0; v < vectors.length; v++) {
-        vectors[v] = nest.let("c", new Expr.Cast(type, half(words[v], part), true));
-      }
-      add(registers, nest, plus(k, index(part)), vectors, parts, rowSums, access, multiplyAdd);
-    }
-  }
-
-  private void add(
-      RegisterTile registers,
-      NestEmitter nest,
-      Expr k,
-      Expr[] vectors,
-      Expr.Var[][] parts,
-      Expr.Var[] rowSums,
-      Panels.RowAccess access,
-      GemmSums.MultiplyAdd multiplyAdd) {
-    Type type = new Type(Scalar.F32, tile.lanes());
-    for (int i = 0; i < registers.rows(); i++) {
-      Expr a = nest.let("a", widen(access.load(nest, i, k, type), tile.lanes()));
-      if (rowSums.length > 0) {
-        Expr.Var sum = rowSums[i];
-        nest.emit(new Stmt.Assign(sum.name(), new Expr.Binary(BinaryOp.ADD, sum, a)));
-      }
-      for (int v = 0; v < vectors.length; v++) {
-        Expr.Var sum = parts[i][v];
-        nest.emit(new Stmt.Assign(sum.name(), multiplyAdd.apply(a, vectors[v], sum)));
-      }
-    }
-  }
-
   /**
    * Numbers of a block's columns.
    *
@@ -494,8 +414,7 @@ final class CodedPanels {
     Type type = new Type(Scalar.F32, tile.lanes());
     boolean taken =
         column.column().offset().isEmpty()
-            || dots.map(d -> !d.tellsSums())
-                .orElse(numbers.filter(LaneNumbers::lackZero).isPresent());
+            || dots.map(d -> !d.tellsSums()).orElseGet(() -> floats.orElseThrow().takeZero());
     Expr[] zeroPoints = new Expr[taken ? 0 : tile.columns()];
     for (int v = 0; v < zeroPoints.length; v++) {
       Expr zero = zero(nest, type, place.numbers(), v);

@@ -104,6 +104,7 @@ final class GemmSchedule {
             target,
             dots,
             coded.isPresent() ? 2 : 1,
+            coded.isPresent() && !dots,
             c.extentM(),
             c.extentN(),
             target.lanes(elementBytes),

@@ -23,6 +23,12 @@ record GemmTile(int rows, int columns, int lanes) {
    */
   private static final int CONSTANTS = 2;
 
+  /**
+   * Numbers that C2 keeps in registers all along where codes become numbers, beside the codes:
+   * constants of {@link LaneNumbers}, and as many broadcasts.
+   */
+  private static final int NUMBERS = LaneNumbers.CONSTANTS + LaneNumbers.CODES;
+
   /** Bytes of a panel that stay in the nearest cache beside the rows. */
   private static final long NEAREST = 1 << 15;
 
@@ -46,10 +52,18 @@ record GemmTile(int rows, int columns, int lanes) {
    * @param bytes whether products of bytes are summed as integers; where a target has no
    *     instruction for four of them, as pairs of 16 bits, so that every vector is two
    * @param sums accumulators of an element: 2 where sums of blocks join totals
+   * @param numbers whether codes of the columns become numbers on the way
    * @param columnBytes bytes of a column's weights; 0: not known
    */
   static List<GemmTile> choices(
-      Target target, boolean bytes, int sums, DimExpr m, DimExpr n, int lanes, long columnBytes) {
+      Target target,
+      boolean bytes,
+      int sums,
+      boolean numbers,
+      DimExpr m,
+      DimExpr n,
+      int lanes,
+      long columnBytes) {
     boolean pairs = bytes && !target.has(Target.Feature.DOT4);
     Map<GemmTile, Double> best = new LinkedHashMap<>();
     for (int columns = 1; columns <= MOST_COLUMNS; columns++) {
@@ -57,7 +71,10 @@ record GemmTile(int rows, int columns, int lanes) {
       double leastCost = Double.POSITIVE_INFINITY;
       for (int rows = 1; rows <= MOST_ROWS; rows++) {
         GemmTile tile = new GemmTile(rows, columns, lanes);
-        int others = (sums - 1) * rows * columns + (bytes ? CONSTANTS : 0);
+        int others =
+            (sums - 1) * rows * columns
+                + (bytes ? CONSTANTS : 0)
+                + (numbers && !target.has(Target.Feature.BROADCAST) ? NUMBERS + columns : 0);
         if (!(pairs ? tile.fitsPairs(target, others) : tile.fits(target, others))) {
           continue;
         }

@@ -1,5 +1,6 @@
 package org.tersor.ir.schedule;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.tersor.ir.kernel.KExpr;
@@ -21,6 +22,9 @@ record LaneNumbers(int zero, boolean lackZero) {
   /** Codes in a lane. */
   static final int CODES = 8;
 
+  /** A mask, a power of two and what is taken away for each place. */
+  static final int CONSTANTS = 9;
+
   /** Bits of F32 behind the leading one. */
   private static final int MANTISSA = 23;
 
@@ -30,14 +34,19 @@ record LaneNumbers(int zero, boolean lackZero) {
   /** Beyond it a code would reach into the exponent. */
   private static final int HIGHEST = 16;
 
-  /** What brings the codes beyond it back, all with one operation. */
+  /** Where codes are taken: three places, so that their constants stay in registers. */
+  private static final int LOWEST = 8;
+
+  /** What brings codes below and above to these places. */
+  private static final int UP = 8;
+
   private static final int DOWN = 12;
 
   /** Larger ones would need a bit that the sum with the smallest power of two lacks. */
   private static final int LARGEST_ZERO = 1 << (MANTISSA - HIGHEST - 1);
 
-  /** Codes by their number among eight successive k: those that need no shift come first. */
-  private static final List<Integer> ORDER = List.of(0, 1, 2, 4, 5, 3, 6, 7);
+  /** Codes by their number among eight successive k: by what they need to get to their places. */
+  private static final List<Integer> ORDER = List.of(1, 2, 5, 0, 4, 3, 6, 7);
 
   /**
    * @param zero the zero point of all columns, if it is a number
@@ -61,25 +70,27 @@ record LaneNumbers(int zero, boolean lackZero) {
 
   /** Each of the eight codes of some words: those of k + 4 are in the high bits of the bytes. */
   void forEach(NestEmitter nest, Expr[] words, Use use) {
-    Expr[] from = words.clone();
-    int down = 0;
+    Expr[] from = words;
+    int moved = 0;
     for (int k : ORDER) {
       int bit = 8 * (k % 4) + 4 * (k / 4);
-      if (bit > HIGHEST && down == 0) {
-        down = DOWN;
-        for (int v = 0; v < from.length; v++) {
-          from[v] =
-              nest.let(
-                  "h",
-                  new Expr.Binary(BinaryOp.SHR, from[v], new Expr.IntConst(from[v].type(), DOWN)));
-        }
+      int up = bit < LOWEST ? UP : bit > HIGHEST ? -DOWN : 0;
+      if (up != moved) {
+        moved = up;
+        from = Arrays.stream(words).map(word -> moved(nest, word, up)).toArray(Expr[]::new);
       }
       Expr[] vectors = new Expr[from.length];
       for (int v = 0; v < vectors.length; v++) {
-        vectors[v] = nest.let("c", number(from[v], bit - down));
+        vectors[v] = nest.let("c", number(from[v], bit + up));
       }
       use.of(k, vectors);
     }
+  }
+
+  private static Expr moved(NestEmitter nest, Expr word, int up) {
+    BinaryOp op = up > 0 ? BinaryOp.SHL : BinaryOp.SHR;
+    Expr by = new Expr.IntConst(word.type(), Math.abs(up));
+    return nest.let("h", new Expr.Binary(op, word, by));
   }
 
   private Expr number(Expr word, int bit) {
