@@ -176,6 +176,11 @@ record CodedColumn(Axis blocks, Axis inside, BlockCode column, Optional<BlockCod
     return inside.extent().constValue();
   }
 
+  /** Whether lanes of eight codes become numbers of floats, see {@link LaneNumbers}. */
+  boolean inLanes(Target target) {
+    return !sumsCodes(target) && nibbles(LaneNumbers.CODES) && target.lanes(Scalar.F32.bytes()) > 1;
+  }
+
   /** Whether {@code codes} of them, four bits each, fit the bytes of half as many. */
   boolean nibbles(long codes) {
     return column.high() - column.low() <= 15 && length() % codes == 0;

@@ -75,10 +75,8 @@ final class CodedPanels {
     this.tile = tile;
     this.column = column;
     boolean integers = column.sumsCodes(scheduler.target());
-    boolean words =
-        integers
-            || (column.nibbles(LaneNumbers.CODES) && scheduler.target().lanes(Float.BYTES) > 1);
-    this.run = words ? CodedColumn.WORD : 1;
+    boolean lanes = column.inLanes(scheduler.target());
+    this.run = integers || lanes ? CodedColumn.WORD : 1;
     this.group = column.nibbles(2 * run) ? 2 : 1;
     this.codes = packCodes();
     this.scales = column.column().scale().map(value -> packBlocks("scales", value));
@@ -94,7 +92,7 @@ final class CodedPanels {
                     scheduler.target(),
                     column,
                     (int) group,
-                    words ? Optional.of(LaneNumbers.of(zeroNumber)) : Optional.empty()));
+                    lanes ? Optional.of(LaneNumbers.of(zeroNumber)) : Optional.empty()));
     this.dots =
         integers
             ? Optional.of(new CodedDots(scheduler, c, column, blocksOutside))

@@ -104,7 +104,7 @@ final class GemmSchedule {
             target,
             dots,
             coded.isPresent() ? 2 : 1,
-            coded.isPresent() && !dots,
+            coded.filter(codes -> codes.inLanes(target)).isPresent(),
             c.extentM(),
             c.extentN(),
             target.lanes(elementBytes),

@@ -52,7 +52,7 @@ record GemmTile(int rows, int columns, int lanes) {
    * @param bytes whether products of bytes are summed as integers; where a target has no
    *     instruction for four of them, as pairs of 16 bits, so that every vector is two
    * @param sums accumulators of an element: 2 where sums of blocks join totals
-   * @param numbers whether codes of the columns become numbers on the way
+   * @param numbers whether lanes of codes become numbers on the way
    * @param columnBytes bytes of a column's weights; 0: not known
    */
   static List<GemmTile> choices(

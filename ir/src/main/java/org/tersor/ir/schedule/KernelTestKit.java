@@ -77,6 +77,11 @@ public record KernelTestKit(
         kernel, Map.copyOf(dims), Set.copyOf(constants), inputs, Optional.empty(), Schedules.RULE);
   }
 
+  /** The same with other inputs. */
+  public KernelTestKit with(List<Tensor> values) {
+    return new KernelTestKit(kernel, dims, constants, values, hint, schedules);
+  }
+
   /** The same under a schedule line. */
   public KernelTestKit with(Optional<ScheduleHint> line) {
     return new KernelTestKit(kernel, dims, constants, inputs, line, schedules);

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -74,14 +73,7 @@ class CodedShortsTest {
       List<Tensor> inputs = new ArrayList<>(random.inputs());
       inputs.set(0, filled(inputs.get(0), codes[0]));
       inputs.set(2, filled(inputs.get(2), codes[1]));
-      KernelTestKit kit =
-          new KernelTestKit(
-              random.kernel(),
-              random.dims(),
-              random.constants(),
-              inputs,
-              Optional.empty(),
-              Schedules.RULE);
+      KernelTestKit kit = random.with(inputs);
       List<Tensor> expected = kit.expected();
       TARGETS.forEach(target -> kit.check(target, LoopInterpreter::compile, expected));
     }

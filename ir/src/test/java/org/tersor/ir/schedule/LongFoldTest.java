@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -70,14 +69,7 @@ class LongFoldTest {
       Tensor x = inputs.getFirst();
       double before = x.getDouble(at);
       x.setDouble(at, Double.NaN);
-      KernelTestKit kit =
-          new KernelTestKit(
-              random.kernel(),
-              random.dims(),
-              random.constants(),
-              inputs,
-              Optional.empty(),
-              Schedules.RULE);
+      KernelTestKit kit = random.with(inputs);
       for (Target target : TARGETS) {
         float[] y = (float[]) kit.run(target, LoopInterpreter::compile).getFirst();
         assertEquals(Float.NaN, y[0], fold + " with a NaN at " + at + " on " + target.name());

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -31,13 +30,7 @@ class RoundTripsTest {
       inputs.set(0, numbers());
     }
     inputs.get(1).setLong(0, zero);
-    return new KernelTestKit(
-        random.kernel(),
-        random.dims(),
-        random.constants(),
-        inputs,
-        Optional.empty(),
-        Schedules.RULE);
+    return random.with(inputs);
   }
 
   /** Ties, what lies beside them, and what no code can hold. */
